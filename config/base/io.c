@@ -1,0 +1,177 @@
+#include "config/base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int real_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+static int real_allocate(int fd, off_t at, off_t n) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, at, n); }
+
+struct io_calls io_calls = {
+	.open = real_open,
+	.write = write,
+	.sync = fdatasync,
+	.allocate = real_allocate,
+	.rename = rename,
+	.unlink = unlink,
+};
+
+int io_open(const char *path, int flags, mode_t mode, struct err *err)
+{
+	int fd = io_calls.open(path, flags | O_CLOEXEC, mode);
+
+	if (fd < 0)
+		err_errno(err, ERR_BUSY, "%s", path);
+	return fd;
+}
+
+bool io_write_all(int fd, struct str data, const char *name, struct err *err)
+{
+	while (data.len) {
+		ssize_t n = io_calls.write(fd, data.ptr, data.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, ERR_BUSY, "write %s", name);
+		data = str_from(data, (size_t)n);
+	}
+	return true;
+}
+
+bool io_sync(int fd, const char *name, struct err *err)
+{
+	if (io_calls.sync(fd) != 0)
+		return err_errno(err, ERR_BUSY, "sync %s", name);
+	return true;
+}
+
+bool io_sync_dir_of(const char *path, struct err *err)
+{
+	char dir[PATH_MAX];
+	struct str parent, name;
+
+	if (!str_cut_last(str_from_c(path), '/', &parent, &name))
+		parent = STR(".");
+	else if (parent.len == 0)
+		parent = STR("/");
+	if (parent.len >= sizeof dir)
+		return err_set(err, ERR_BUSY, "%s: path too long", path);
+	snprintf(dir, sizeof dir, STR_FMT, STR_ARG(parent));
+
+	int fd = io_open(dir, O_RDONLY | O_DIRECTORY, 0, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = io_calls.sync(fd) == 0 || err_errno(err, ERR_BUSY, "sync %s", dir);
+
+	close(fd);
+	return ok;
+}
+
+static bool read_fd(int fd, const char *path, struct buf *out, struct err *err)
+{
+	for (;;) {
+		size_t room = out->max - out->len < 65536 ? out->max - out->len : 65536;
+		char beyond;
+
+		if (room && !buf_reserve(out, room))
+			return err_memory(err);
+		ssize_t n = room ? read(fd, out->ptr + out->len, room) : read(fd, &beyond, 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, ERR_BUSY, "read %s", path);
+		if (n == 0)
+			return true;
+		if (room == 0)
+			return err_set(err, ERR_INPUT, "%s: larger than %zu octets", path, out->max);
+		out->len += (size_t)n;
+	}
+}
+
+bool io_read_file(const char *path, struct buf *out, struct err *err)
+{
+	int fd = io_open(path, O_RDONLY, 0, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = read_fd(fd, path, out, err);
+
+	close(fd);
+	return ok;
+}
+
+bool io_read_secret(const char *path, struct buf *out, struct err *err)
+{
+	struct stat st;
+	int fd = io_open(path, O_RDONLY, 0, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = fstat(fd, &st) == 0 || err_errno(err, ERR_BUSY, "%s", path);
+
+	if (ok && (st.st_mode & 077) != 0)
+		ok = err_set(err, ERR_CONFIG, "%s: mode %04o lets others use this secret; run: chmod 600 %s", path,
+			     (unsigned)(st.st_mode & 07777), path);
+	if (ok)
+		ok = read_fd(fd, path, out, err);
+	close(fd);
+	return ok;
+}
+
+bool io_replace_file(const char *path, struct str data, mode_t mode, struct err *err)
+{
+	char tmp[PATH_MAX];
+
+	if (snprintf(tmp, sizeof tmp, "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof tmp)
+		return err_set(err, ERR_BUSY, "%s: path too long", path);
+
+	int fd = io_open(tmp, O_WRONLY | O_CREAT | O_TRUNC, mode, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = io_write_all(fd, data, tmp, err) && io_sync(fd, tmp, err);
+
+	close(fd);
+	if (ok && io_calls.rename(tmp, path) != 0)
+		ok = err_errno(err, ERR_BUSY, "rename %s", path);
+	if (!ok) {
+		io_calls.unlink(tmp);
+		return false;
+	}
+	return io_sync_dir_of(path, err);
+}
+
+bool io_make_dirs(const char *path, mode_t mode, struct err *err)
+{
+	char dir[PATH_MAX];
+
+	if (snprintf(dir, sizeof dir, "%s", path) >= (int)sizeof dir)
+		return err_set(err, ERR_BUSY, "%s: path too long", path);
+	for (char *at = dir + 1;; at++) {
+		if (*at != '/' && *at != '\0')
+			continue;
+		char end = *at;
+
+		*at = '\0';
+		if (mkdir(dir, mode) != 0 && errno != EEXIST)
+			return err_errno(err, ERR_BUSY, "mkdir %s", dir);
+		if (end == '\0')
+			break;
+		*at = end;
+	}
+
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return err_errno(err, ERR_BUSY, "%s", path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ERR_BUSY, "%s: not a directory", path);
+	return true;
+}

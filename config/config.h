@@ -1,0 +1,203 @@
+/*
+ * config - the immutable snapshot of everything an operator decides.
+ *
+ * Built by config_load (config_yaml.c reads, config_schema.c knows each setting, config_check.c holds settings against
+ * one another), then never changed. A session acquires the snapshot it begins with and keeps it; reload builds a new
+ * one and config_publish swaps it in, or reports why not and changes nothing.
+ *
+ * Units    durations in microseconds, sizes in octets; LIMIT_NONE says "none" (unlimited), 0 says "nothing at all"
+ * Memory   all inside the snapshot's own arena; freed with its last release
+ * Errors   ERR_CONFIG; `struct config_report` collects up to CONFIG_ERRORS_MAX of them with file:line:column
+ * Bounds   CONFIG_FILE_MAX octets a file, CONFIG_FILES_MAX files, CONFIG_DEPTH_MAX levels; YAML aliases are refused
+ */
+#ifndef SEKISHO_CONFIG_H
+#define SEKISHO_CONFIG_H
+
+#include "config/base/arena.h"
+#include "config/base/err.h"
+#include "config/net.h"
+
+#define LIMIT_NONE INT64_MAX
+
+#define CONFIG_FILE_MAX ((size_t)256 << 20)
+#define CONFIG_FILES_MAX 10000
+#define CONFIG_DEPTH_MAX 16
+#define CONFIG_ERRORS_MAX 50
+#define CONFIG_DEFAULT_PATH "/etc/sekisho/sekisho.yaml"
+
+struct str_list {
+	const struct str *items;
+	size_t count;
+};
+
+/* How a tenant is recognised; also the default order in which it is tried (`identify:`). */
+enum match_kind {
+	MATCH_AUTH,        /* SASL login, glob, lower case */
+	MATCH_CERT,        /* client certificate: issuer + subject, only when the MTA verified it */
+	MATCH_DAEMON,      /* {daemon_name}: a listener of its own */
+	MATCH_CLIENT,      /* client address, CIDR, longest prefix first */
+	MATCH_SENDER,      /* envelope sender: address, then domain; only from `sender_match_networks` */
+	MATCH_KIND_COUNT
+};
+
+enum quota_window { WINDOW_ROLLING, WINDOW_BURST, WINDOW_CALENDAR };
+enum calendar_unit { CALENDAR_NONE, CALENDAR_DAY, CALENDAR_WEEK, CALENDAR_MONTH };   /* JST; weeks begin on Monday */
+enum quota_counts { COUNTS_RECIPIENTS, COUNTS_MESSAGES, COUNTS_BYTES };
+enum quota_key { KEY_TENANT, KEY_SENDER, KEY_AUTH, KEY_CLIENT, KEY_RECIPIENT_DOMAIN };
+enum excess_action { EXCESS_DEFER, EXCESS_REJECT, EXCESS_HOLD };
+enum from_rule { FROM_ANY, FROM_SENDERS };        /* header From (and Sender): anything, or inside `senders` */
+enum store_backend { STORE_EMBEDDED, STORE_REDIS };
+enum store_failure { STORE_FAILURE_LOCAL, STORE_FAILURE_DEFER, STORE_FAILURE_ACCEPT };
+
+struct quota_override {
+	struct str key;                /* lower case; a login, sender, address or domain, as `key` says */
+	int64_t limit;
+};
+
+#define QUOTA_WARN_MAX 4
+
+struct quota {
+	struct str name;               /* unique within the tenant; part of the store's key */
+	int64_t limit;                 /* LIMIT_NONE: counted, never refused */
+	enum quota_window window;
+	enum calendar_unit calendar;   /* with WINDOW_CALENDAR */
+	int64_t period_us;             /* with WINDOW_ROLLING and WINDOW_BURST */
+	enum quota_counts counts;
+	enum quota_key key;
+	enum excess_action on_excess;
+	bool is_monitor;               /* decided, logged, counted, not enforced */
+	uint8_t warn_at[QUOTA_WARN_MAX];   /* per cent, ascending */
+	size_t warn_count;
+	bool exclude_null_sender;      /* what is excluded costs 0; it never exempts the rest of the message */
+	bool exclude_local_domains;    /* recipients in `local_domains` */
+	bool exclude_same_tenant;      /* recipients in the tenant's own `senders` */
+	struct str_list exclude_recipients;       /* addresses, "@domain" */
+	const struct quota_override *overrides;   /* sorted by key */
+	size_t override_count;
+};
+
+struct tenant {
+	struct str name;               /* [a-z0-9][a-z0-9._-]{0,63} */
+	struct str plan;               /* empty: none */
+	struct str record_class;       /* class of its relay records */
+	bool is_suspended;             /* by configuration; the store may say so too */
+	struct str_list senders;       /* "@domain", "@*.domain", "user@domain", lower case; empty: any */
+	enum from_rule from;
+	bool from_is_monitor;
+	bool require_tls, require_auth;
+	int64_t recipients_max;        /* a message */
+	enum excess_action recipients_on_excess;    /* defer: 452 4.5.3, the MTA splits; reject: 550 5.5.3 */
+	bool recipients_is_monitor;
+	int64_t size_max;
+	bool size_is_monitor;
+	const struct quota *quotas;
+	size_t quota_count;
+};
+
+struct record_class {
+	struct str name;               /* a directory below relay_log.dir */
+	int64_t keep_days;             /* JST days */
+	bool keep_is_year;             /* keep: 1y is the same date next year, 29 February becoming 1 March */
+};
+
+struct reply_text {
+	struct str tag;                /* "SKQ-RATE" */
+	struct str text;
+};
+
+struct config {
+	struct arena arena;
+	struct str path;               /* of the main file */
+	uint64_t generation;           /* set by config_publish, from 1 */
+	int64_t loaded_us;
+
+	struct str node;               /* this relay's name in records and charges */
+	struct str state_dir;
+	struct str pid_file;
+
+	struct str listen;             /* as libmilter wants it, checked: "unix:/path", "inet:port@host", "inet6:port@host" */
+	int64_t socket_mode;
+	struct str socket_group;       /* empty: left alone */
+	int64_t transaction_memory_max;
+	int64_t recipients_max;        /* a message, whatever the tenant says */
+	int64_t sessions_max;
+	int64_t shutdown_wait_us;
+
+	enum store_backend store_backend;
+	struct str store_path;         /* embedded: directory */
+	int64_t store_size_max;
+	enum store_failure on_store_failure;
+	int64_t store_timeout_us;
+
+	struct str log_dir;
+	struct str log_key_file;       /* Ed25519 private key, PEM; made by `sekisho key new` */
+	int64_t checkpoint_busy_us;    /* while there is activity */
+	int64_t checkpoint_idle_us;
+	int64_t disk_warn_percent;     /* free space below this: warning */
+	int64_t preallocate;           /* octets a step */
+	const struct record_class *classes;
+	size_t class_count;
+
+	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */
+	bool log_to_syslog;
+	int64_t log_level;             /* enum log_level */
+
+	const struct net_prefix *sender_match_networks;
+	size_t sender_match_network_count;
+	struct str_list local_domains;
+	enum match_kind identify[MATCH_KIND_COUNT];
+	size_t identify_count;
+	const struct tenant *default_tenant;      /* NULL: nobody's mail is refused */
+	const struct reply_text *reply_texts;
+	size_t reply_text_count;
+
+	const struct tenant *tenants;  /* sorted by name */
+	size_t tenant_count;
+	const struct match_index *match;
+
+	/* What sessions must ask the MTA for: true when any tenant needs it. */
+	bool needs_body;               /* sizes must be measured: size_max or a quota on bytes */
+};
+
+struct config_error {
+	struct str file;
+	size_t line, column;           /* from 1; 0: about the file as a whole */
+	struct str text;               /* "unknown key `limt` in quotas[0]; did you mean `limit`?" */
+};
+
+struct config_report {
+	struct arena arena;
+	struct config_error errors[CONFIG_ERRORS_MAX];
+	size_t count;                  /* beyond CONFIG_ERRORS_MAX they are only counted */
+	struct config_error warnings[CONFIG_ERRORS_MAX];
+	size_t warning_count;
+};
+
+/* False: `report` has at least one error and *out stays. The report must be cleared either way. */
+bool config_load(const char *path, struct config **out, struct config_report *report);
+void config_report_clear(struct config_report *report);
+/* "file:line:column: text"; the first error, for callers that have room for one line. */
+void config_report_first(const struct config_report *report, struct err *err);
+
+struct config *config_acquire(void);              /* the published snapshot; NULL before the first */
+void config_release(struct config *config);
+void config_publish(struct config *config);       /* takes over the caller's reference */
+void config_free(struct config *config);          /* for a snapshot that was never published */
+
+const struct tenant *config_find_tenant(const struct config *config, struct str name);
+const struct record_class *config_find_class(const struct config *config, struct str name);
+
+/* What is known of a session when its tenant is asked for; empty strings where nothing is known. */
+struct match_facts {
+	struct str auth, cert_subject, cert_issuer, daemon_name;
+	struct str sender;             /* bare address, any case; empty: null sender */
+	const struct net_addr *client; /* NULL: not known */
+};
+/* NULL: nobody claims it (the default tenant is the caller's business). *out_by says what decided. */
+const struct tenant *config_match(const struct config *config, const struct match_facts *facts, enum match_kind *out_by);
+const char *match_kind_name(enum match_kind kind);
+
+/* Is `address` covered by a list of "@domain", "@*.domain", "user@domain"? Domains fold case; local parts too. */
+bool address_list_covers(struct str_list list, struct str address);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * reader - walk the relay log's lines in order, over days and parts.
+ *
+ * Files of one class directory in order of day and part; each mapped read-only in turn. Lines over RECORD_LINE_MAX, torn
+ * tails and garbage are reported as what they are, never skipped in silence. Writers may append meanwhile: what is
+ * there when a file is reached is read.
+ */
+#ifndef SEKISHO_RECORD_READER_H
+#define SEKISHO_RECORD_READER_H
+
+#include "milter/record/format.h"
+
+struct record_reader;
+
+/* Days first..last inclusive (JST days). `from_end`: newest line first. */
+bool record_reader_open(struct str dir, int64_t first_day, int64_t last_day, bool from_end, struct record_reader **out,
+			struct err *err);
+void record_reader_close(struct record_reader *reader);
+
+/* The next line without its newline; it lives until the next call. *out_found false at the end. A torn last line is given
+ * with *out_is_torn. */
+bool record_reader_next(struct record_reader *reader, struct str *out_line, bool *out_is_torn, bool *out_found,
+			struct err *err);
+/* Of the line just given. */
+const char *record_reader_file(const struct record_reader *reader);
+int64_t record_reader_offset(const struct record_reader *reader);
+
+#endif

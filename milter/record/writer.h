@@ -1,0 +1,68 @@
+/*
+ * writer - the relay log being written: durable before the MTA hears "accepted".
+ *
+ * One thread commits groups: whatever is waiting when the disk is free goes into one write and one fdatasync; there is
+ * no artificial delay. Files are LOGDIR/CLASS/YYYY-MM-DD.jsonl, the day being the JST day of the commit; a file that
+ * may not be continued (failed sync, damage) is followed by YYYY-MM-DD.2.jsonl and so on. A file continues the chain of the
+ * file before.
+ *
+ * Several processes may hold a writer on one directory (the daemon, the tool's access records): each commit group
+ * holds flock on CLASS/.lock and looks first whether the tail moved.
+ *
+ * Checkpoints  signed with the Ed25519 key: every `busy_us` while records come, every `idle_us` without, at day
+ *              end and at close. A process without the key writes records and no checkpoints
+ * Recovery     at open, and after another process died: a torn tail (no newline, zeros, a line that does not parse and
+ *              none after it that does) is cut back to the last whole line and a `recovered` record says how much;
+ *              damage before a valid later line is left as it is: new file part, `recovered` record with damage, alarm
+ * Disk         space is preallocated in steps; below the warning level `is_low` is set; ENOSPC is ERR_FULL for every waiter
+ *              and nothing of the group counts as written. A failed fdatasync is never retried: the group goes again into a
+ *              new part, once, else ERR_BUSY
+ * Clock        adjtimex maxerror per group: over 1 s "degraded", from 16 s "unsynchronised"; a change is a `clock` event.
+ *              A wall clock that went back keeps the newer day's file
+ * Threads      record_append from any thread
+ */
+#ifndef SEKISHO_RECORD_WRITER_H
+#define SEKISHO_RECORD_WRITER_H
+
+#include "milter/record/format.h"
+
+struct record_writer_config {
+	struct str dir;                /* LOGDIR/CLASS */
+	struct str node;
+	struct str key_file;           /* empty: no checkpoints */
+	int64_t checkpoint_busy_us, checkpoint_idle_us;
+	int64_t preallocate;
+	int64_t disk_warn_percent;
+	size_t queue_max;              /* octets waiting; beyond: ERR_BUSY at once */
+};
+
+struct record_writer;
+
+bool record_writer_open(const struct record_writer_config *config, struct record_writer **out, struct err *err);
+/* Writes what waits, a last checkpoint, and closes. NULL is fine. */
+void record_writer_close(struct record_writer *writer);
+
+enum record_wait {
+	RECORD_DURABLE,                /* returns when it is on disk, or says it is not */
+	RECORD_QUEUED,                 /* returns at once; written with the next group, a failure is logged */
+};
+
+/* The event is copied (formatted) before this returns. out_id (may be NULL) gets the record's id. */
+bool record_append(struct record_writer *writer, const struct record_event *event, enum record_wait wait,
+		   char out_id[RECORD_ID_LEN + 1], struct err *err);
+
+struct record_writer_state {
+	int64_t seq;                   /* of the last durable line */
+	int64_t records, groups, bytes;
+	int64_t failures;
+	int64_t sync_us_last, sync_us_max;
+	int64_t last_checkpoint_us;
+	int free_percent;
+	bool is_low, is_full;
+	const char *clock;             /* "ok", "degraded", "unsynchronised" */
+	int64_t clock_error_us;        /* maxerror */
+	char file[64];                 /* name of the current file */
+};
+void record_writer_state(struct record_writer *writer, struct record_writer_state *out);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * policy - facts about a message in, one verdict out.
+ *
+ * Four questions, asked when the SMTP session has the facts for them (POLICY: MAIL, RCPT, DATA, end of message). None
+ * of them knows a protocol library: the session fills `struct policy_facts` as it learns, and turns the verdict into a
+ * reply. All quotas of a message are taken in one atomic step at DATA; `policy_refund` gives them back.
+ *
+ * Memory   a verdict's strings live in the arena that was passed, or in the snapshot
+ * Errors   none: a store that fails is itself a verdict, by on_store_failure
+ */
+#ifndef SEKISHO_POLICY_H
+#define SEKISHO_POLICY_H
+
+#include "policy/store.h"
+
+enum verdict_action {
+	VERDICT_ACCEPT = 1,
+	VERDICT_DEFER,
+	VERDICT_REJECT,
+	VERDICT_HOLD,
+};
+
+/* Why, and so which reply: one row each in milter/reply.c. */
+enum verdict_reason {
+	REASON_NONE,                   /* accepted */
+	REASON_NO_TENANT,              /* SKQ-WHO */
+	REASON_SUSPENDED,              /* SKQ-SUSP */
+	REASON_SENDER,                 /* SKQ-SENDER: envelope sender not the tenant's */
+	REASON_FROM,                   /* SKQ-FROM: header From not the tenant's */
+	REASON_TLS,                    /* SKQ-TLS */
+	REASON_AUTH,                   /* SKQ-AUTH */
+	REASON_SIZE,                   /* SKQ-SIZE */
+	REASON_RECIPIENTS,             /* SKQ-RCPTS: too many in one message */
+	REASON_RATE,                   /* SKQ-RATE: would fit later */
+	REASON_QUOTA,                  /* SKQ-QUOTA: calendar quota used up */
+	REASON_NEVER,                  /* SKQ-NEVER: larger than the whole limit */
+	REASON_STORE,                  /* SKQ-STORE */
+	REASON_MEMORY,                 /* SKQ-MEM: over transaction_memory_max */
+	REASON_RECORD,                 /* SKQ-LOG: the relay log cannot be written */
+	REASON_RECORD_FULL,            /* SKQ-DISK */
+	REASON_COUNT
+};
+
+struct policy_facts {
+	/* the session */
+	const struct net_addr *client; /* NULL: none (a local submission) */
+	struct str auth;               /* lower case */
+	struct str cert_subject, cert_issuer;      /* only of a verified certificate */
+	struct str daemon_name;
+	bool has_tls;
+	bool is_internal;              /* made by the MTA itself (a bounce, a notice): never refused at RCPT */
+	/* the envelope */
+	struct str sender;             /* bare, as typed; empty: null sender */
+	int64_t declared_size;         /* of SIZE=; 0: not said */
+	const struct str *recipients;  /* bare, as typed */
+	size_t recipient_count;
+	/* the content, at end of message */
+	const struct str *from;        /* every address of From and Sender, bare */
+	size_t from_count;
+	bool from_is_broken;           /* a From field that no address could be read from */
+	int64_t size;                  /* octets of header and body; 0: not measured */
+};
+
+/* A limit that was decided but not enforced, a level that was crossed: for the record and the log. */
+struct policy_note {
+	struct str rule;               /* quota's name, "senders", "from", "size_max", ... */
+	enum verdict_reason reason;    /* REASON_NONE: a warn level */
+	int percent;                   /* of the limit, for a warn level */
+	int64_t used, limit;
+};
+#define POLICY_NOTES_MAX 8
+
+struct verdict {
+	enum verdict_action action;
+	enum verdict_reason reason;
+	const struct tenant *tenant;   /* NULL: nobody's */
+	enum match_kind matched_by;
+	struct str rule;               /* what decided */
+	struct str scope;              /* whose: login, domain, address; empty: the tenant's own */
+	enum quota_counts counts;
+	struct str period;             /* "hour", "day", "10m": for the sentence */
+	int64_t used, limit;
+	int64_t retry_at_us;           /* wall time; 0: unknown or never */
+	struct str detail;             /* for REASON_SUSPENDED: why; REASON_STORE: what the store said */
+	struct policy_note notes[POLICY_NOTES_MAX];
+	size_t note_count;
+	bool was_store_gone;           /* decided without the store (on_store_failure: accept) */
+};
+
+struct policy {
+	struct store *store;
+	struct str node;
+};
+
+/* Whose is it, may it send at all, may it use this sender. Sets out->tenant. */
+void policy_on_mail(const struct policy *policy, const struct config *config, const struct policy_facts *facts,
+		    struct arena *arena, struct verdict *out);
+/* One recipient more, the last of facts->recipients: does it fit into the message? */
+void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
+		    const struct policy_facts *facts, struct arena *arena, struct verdict *out);
+/* All recipients are known: take every quota on recipients and messages, under the name `charge_id`. */
+void policy_on_data(const struct policy *policy, const struct config *config, const struct tenant *tenant,
+		    const struct policy_facts *facts, struct str charge_id, struct arena *arena, struct verdict *out);
+/* The content is known: size, header From, quotas on bytes (taken under charge_id + "/b"). */
+void policy_on_eom(const struct policy *policy, const struct config *config, const struct tenant *tenant,
+		   const struct policy_facts *facts, struct str charge_id, struct arena *arena, struct verdict *out);
+/* Refused, aborted or gone: both charges go back. A store that cannot is logged; the charge then ages out. */
+void policy_refund(const struct policy *policy, const struct tenant *tenant, struct str charge_id);
+
+/* What is left: one line a quota and key. Takes nothing. */
+struct quota_state {
+	const struct quota *quota;
+	struct str scope;              /* key's value; empty for the tenant's own */
+	int64_t used, limit, resets_us;
+	bool is_over;                  /* this message would not fit */
+};
+#define QUOTA_STATES_MAX STORE_TAKES_MAX
+bool policy_peek(const struct policy *policy, const struct config *config, const struct tenant *tenant,
+		 const struct policy_facts *facts, struct arena *arena, struct quota_state *out, size_t *out_count,
+		 struct err *err);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * store - what must be remembered between messages, for exactly as long as it was promised.
+ *
+ * Two backends behind one table: embedded (LMDB, several processes on one host) and Redis (several hosts). A store
+ * answers with its own clock, so that relays with different clocks agree; under LMDB that is clock.h.
+ *
+ * Keys     "sekisho:{TENANT}:..." (see sekisho-store(7)), at most STORE_KEY_MAX octets; every key expires
+ * Atomic   a charge tests every take, then takes all or none, in one step that no other process can come between
+ * Errors   ERR_BUSY (gone, slow, full): the caller's on_store_failure decides what the sender hears
+ * Threads  any thread may call any verb at any time
+ * Crash    what `put` answered survives power loss; counts survive the death of any process at any instant
+ */
+#ifndef SEKISHO_STORE_H
+#define SEKISHO_STORE_H
+
+#include "config/config.h"
+
+#define STORE_KEY_MAX 400
+#define STORE_VALUE_MAX 65536
+#define STORE_TAKES_MAX 256            /* in one charge */
+#define STORE_NEVER_US INT64_MAX       /* retry_after of what can never fit */
+#define STORE_CHARGE_TTL_US (INT64_C(15) * 60 * US_PER_S)    /* how long a charge can be given back */
+
+/* One quota's share of a charge. */
+struct store_take {
+	struct str key;                /* holds the quota's name, window and scope; not its limit: a changed limit keeps its past */
+	enum quota_window window;
+	enum calendar_unit calendar;
+	int64_t period_us;
+	int64_t limit;
+	int64_t cost;                  /* 0: only looked at */
+	bool is_enforced;              /* false: over the limit it is taken all the same (monitor) */
+};
+
+struct store_taken {
+	bool is_over;                  /* cost did not fit */
+	int64_t used;                  /* in the window, before this charge */
+	int64_t retry_after_us;        /* when is_over: never too short; STORE_NEVER_US when cost > limit */
+	int64_t resets_us;             /* wall time when the oldest use leaves (rolling), the day ends (calendar), the bucket is full (burst) */
+};
+
+struct store_charge {
+	struct str tenant;             /* all keys belong to it */
+	struct str id;                 /* names the charge for refund; node-wide unique */
+	const struct store_take *takes;
+	size_t count;
+	bool is_peek;                  /* look, take nothing, remember nothing */
+};
+
+struct store_charged {
+	bool is_taken;                 /* every enforced take fitted and all were taken (or would have been: peek) */
+	int64_t now_us;                /* the store's clock */
+	struct store_taken *taken;     /* caller's array of `count` */
+};
+
+/* `value` lives for the call. Return false to stop the scan. */
+typedef bool store_scan_fn(void *arg, struct str key, struct str value, int64_t expires_us);
+
+struct store;
+
+struct store_ops {
+	const char *name;
+	bool (*open)(const struct config *config, struct store **out, struct err *err);
+	void (*close)(struct store *st);
+
+	bool (*charge)(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err);
+	/* Gives back what charge `id` took. Once: a second call, an unknown or an expired id change nothing and succeed. */
+	bool (*refund)(struct store *st, struct str tenant, struct str id, struct err *err);
+
+	/* Absent or expired: *out_found = false. The value is copied into `arena`. */
+	bool (*get)(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,
+		    struct err *err);
+	/* Durable on return. ttl_us <= 0 removes the key. */
+	bool (*put)(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err);
+	/* Adds n to a counter that dies ttl_us after its first add, and reads it back. */
+	bool (*count_add)(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total, struct err *err);
+	/* Every live key with this prefix, in byte order where the backend has one. Counters come as decimal text. */
+	bool (*scan)(struct store *st, struct str prefix, store_scan_fn *fn, void *arg, struct err *err);
+};
+
+extern const struct store_ops store_lmdb;
+
+/* What every backend begins with; opened through store_open, which picks the row. */
+struct store {
+	const struct store_ops *ops;
+};
+
+bool store_open(const struct config *config, struct store **out, struct err *err);
+void store_close(struct store *st);                /* NULL is fine */
+
+#endif

@@ -1,0 +1,96 @@
+#include "t/lib/unit.h"
+
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static char dir[PATH_MAX];
+static pid_t dir_owner;
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void dir_remove(void)
+{
+	if (dir[0] && getpid() == dir_owner)
+		nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *unit_dir(void)
+{
+	if (dir[0])
+		return dir;
+
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(dir, sizeof dir, "%s/sekisho-unit.XXXXXX", tmp ? tmp : "/tmp");
+	if (!mkdtemp(dir))
+		abort();
+	return dir;
+}
+
+int unit_main(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+
+	unit_dir();                     /* before the forks, so that all tests share one and the parent removes it */
+	dir_owner = getpid();
+	srunner_run_all(runner, CK_NORMAL);
+
+	int failed = srunner_ntests_failed(runner), run = srunner_ntests_run(runner);
+
+	printf("unit: %d passed, %d failed\n", run - failed, failed);
+	srunner_free(runner);
+	dir_remove();
+	return failed == 0 && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static size_t page_round(size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (n + page - 1) / page * page;
+}
+
+static struct str wall(struct str s, bool at_front)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = page_round(s.len);
+	char *map = mmap(NULL, room + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		abort();
+	char *at = map + page + (at_front ? 0 : room - s.len);
+
+	if (s.len)
+		memcpy(at, s.ptr, s.len);
+	mprotect(map, page, PROT_NONE);
+	mprotect(map + page + room, page, PROT_NONE);
+	return str_of(at, s.len);
+}
+
+struct str unit_wall(struct str s)
+{
+	return wall(s, false);
+}
+
+struct str unit_wall_front(struct str s)
+{
+	return wall(s, true);
+}
+
+void unit_wall_free(struct str s)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t data = (uintptr_t)s.ptr / page * page;
+
+	/* An empty copy stands on the far wall itself when there is no room page between. */
+	munmap((void *)(data - page), page_round(s.len) + 2 * page);
+}
