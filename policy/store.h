@@ -4,15 +4,18 @@
  * Two backends behind one table: embedded (LMDB, several processes on one host) and Redis (several hosts). A store
  * answers with its own clock, so that relays with different clocks agree; under LMDB that is clock.h.
  *
- * Keys     "sekisho:{TENANT}:..." (see sekisho-store(7)), at most STORE_KEY_MAX octets; every key expires
+ * Keys     "sekisho:{TENANT}:..." (see sekisho-store(7)), 1 to STORE_KEY_MAX octets; every key expires, and expired is
+ *          absent. A key is used with one of charge, count_add and put; its value has at most STORE_VALUE_MAX octets
  * Atomic   a charge tests every take, then takes all or none, in one step that no other process can come between
- * Errors   ERR_BUSY (gone, slow, full): the caller's on_store_failure decides what the sender hears
- * Threads  any thread may call any verb at any time
+ * Errors   ERR_BUSY (gone, slow) and ERR_FULL: the caller's on_store_failure decides what the sender hears; ERR_INPUT for
+ *          a key or value that is too long; ERR_CONFIG from open, when the operator must act
+ * Threads  any thread may call any verb at any time. A process opens the same store once
  * Crash    what `put` answered survives power loss; counts survive the death of any process at any instant
  */
 #ifndef SEKISHO_STORE_H
 #define SEKISHO_STORE_H
 
+#include "config/base/num.h"
 #include "config/config.h"
 
 #define STORE_KEY_MAX 400
@@ -70,19 +73,25 @@ struct store_ops {
 	/* Absent or expired: *out_found = false. The value is copied into `arena`. */
 	bool (*get)(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,
 		    struct err *err);
-	/* Durable on return. ttl_us <= 0 removes the key. */
+	/* Durable on return. ttl_us <= 0 removes the key, whichever verb made it. */
 	bool (*put)(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err);
 	/* Adds n to a counter that dies ttl_us after its first add, and reads it back. */
 	bool (*count_add)(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total, struct err *err);
-	/* Every live key with this prefix, in byte order where the backend has one. Counters come as decimal text. */
+	/*
+	 * Every live key with this prefix, in byte order where the backend has one. Counters come as decimal text, windows
+	 * and charges in the backend's own form. The callback may call other verbs, but is not the place to wait.
+	 */
 	bool (*scan)(struct store *st, struct str prefix, store_scan_fn *fn, void *arg, struct err *err);
 };
 
 extern const struct store_ops store_lmdb;
 
+#define STORE_NOTICE_MAX 512
+
 /* What every backend begins with; opened through store_open, which picks the row. */
 struct store {
 	const struct store_ops *ops;
+	char notice[STORE_NOTICE_MAX]; /* what happened at open and belongs on the record; empty: nothing did */
 };
 
 bool store_open(const struct config *config, struct store **out, struct err *err);
