@@ -1,0 +1,20 @@
+#include "policy/store.h"
+
+static const struct store_ops *const backends[] = {
+	[STORE_EMBEDDED] = &store_lmdb,
+};
+
+bool store_open(const struct config *config, struct store **out, struct err *err)
+{
+	size_t row = (size_t)config->store_backend;
+
+	if (row >= sizeof backends / sizeof *backends || !backends[row])
+		return err_set(err, ERR_CONFIG, "store: this build has no such backend");
+	return backends[row]->open(config, out, err);
+}
+
+void store_close(struct store *st)
+{
+	if (st)
+		st->ops->close(st);
+}

@@ -1,0 +1,336 @@
+/*
+ * The embedded store: two LMDB environments below store.path.
+ *
+ *     counts/    windows, charges, counters: never waited for, synced about once a second
+ *     facts/     what `put` was given: on disk before it returns
+ *
+ * charge, refund and count_add know only counts, put only facts; get and scan look into both, facts first, and removing
+ * a key removes it from both.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "config/base/io.h"
+#include "policy/bytes.h"
+#include "policy/store_lmdb_charge.h"
+
+struct store_lmdb {
+	struct store store;
+	struct lmdb_env *counts, *facts;
+
+	pthread_t tender;
+	bool has_tender;
+	pthread_mutex_t mutex;
+	pthread_cond_t stopping;
+	bool is_stopping;
+};
+
+static struct store_lmdb *self(struct store *st)
+{
+	return (struct store_lmdb *)st;
+}
+
+struct value_work {
+	struct str key;
+	struct arena *arena;
+	struct str value;
+	bool found;
+	int64_t n, ttl_us, total;
+};
+
+/* As scan and get show it; `room` is for a counter's digits. */
+static struct str shown(const struct record *record, char room[24])
+{
+	struct str payload = record->payload;
+	int64_t count;
+
+	if (record->kind != RECORD_COUNTER || !bytes_take_be64(&payload, &count))
+		return record->payload;
+	return str_of(room, (size_t)snprintf(room, 24, "%lld", (long long)count));
+}
+
+static bool get_work(struct lmdb_txn *txn, void *arg, struct err *err)
+{
+	struct value_work *work = arg;
+	struct record record;
+	char room[24];
+
+	if (!lmdb_get(txn, work->key, 0, &record, &work->found, err))
+		return false;
+	return !work->found || arena_copy(work->arena, shown(&record, room), &work->value) || err_memory(err);
+}
+
+static bool lmdb_get_value(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,
+			   struct err *err)
+{
+	struct value_work work = { .key = key, .arena = arena };
+
+	if (!lmdb_env_read(self(st)->facts, get_work, &work, err) ||
+	    (!work.found && !lmdb_env_read(self(st)->counts, get_work, &work, err)))
+		return false;
+	*out_found = work.found;
+	if (work.found)
+		*out_value = work.value;
+	return true;
+}
+
+static bool put_work(struct lmdb_txn *txn, void *arg, struct err *err)
+{
+	const struct value_work *work = arg;
+	struct record record = {
+		.kind = RECORD_VALUE,
+		.expires_us = lmdb_later_us(txn->now_us, work->ttl_us),
+		.payload = work->value,
+	};
+
+	return lmdb_put(txn, work->key, &record, err);
+}
+
+static bool remove_work(struct lmdb_txn *txn, void *arg, struct err *err)
+{
+	const struct value_work *work = arg;
+
+	return lmdb_remove(txn, work->key, err);
+}
+
+static bool lmdb_put_value(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
+{
+	struct value_work work = { .key = key, .value = value, .ttl_us = ttl_us };
+
+	if (ttl_us <= 0)
+		return lmdb_env_write(self(st)->facts, remove_work, &work, err) &&
+		       lmdb_env_write(self(st)->counts, remove_work, &work, err);
+	if (value.len > STORE_VALUE_MAX)
+		return err_set(err, ERR_INPUT, "store: a value of %zu octets (at most %d)", value.len, STORE_VALUE_MAX);
+	return lmdb_env_write(self(st)->facts, put_work, &work, err);
+}
+
+static bool count_work(struct lmdb_txn *txn, void *arg, struct err *err)
+{
+	struct value_work *work = arg;
+	struct record record;
+	int64_t total = 0;
+	char bytes[8];
+	bool found;
+
+	if (!lmdb_get(txn, work->key, RECORD_COUNTER, &record, &found, err))
+		return false;
+	if (!found || !bytes_take_be64(&record.payload, &total))
+		record = (struct record){ .kind = RECORD_COUNTER, .expires_us = lmdb_later_us(txn->now_us, work->ttl_us) };
+	if (__builtin_add_overflow(total, work->n, &total))
+		total = work->n > 0 ? INT64_MAX : INT64_MIN;
+	bytes_put_be64(bytes, total);
+	record.payload = str_of(bytes, sizeof bytes);
+	work->total = total;
+	return lmdb_put(txn, work->key, &record, err);
+}
+
+static bool lmdb_count_add(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total, struct err *err)
+{
+	struct value_work work = { .key = key, .n = n, .ttl_us = ttl_us };
+
+	if (!lmdb_env_write(self(st)->counts, count_work, &work, err))
+		return false;
+	*out_total = work.total;
+	return true;
+}
+
+/* --- scan: two sorted walks become one */
+
+struct scan_work {
+	struct store_lmdb *st;
+	struct str prefix;
+	store_scan_fn *fn;
+	void *arg;
+	struct lmdb_cursor *facts;     /* while counts are opened */
+};
+
+static bool has_more(const struct lmdb_cursor *cursor, struct str prefix)
+{
+	return !cursor->is_at_end && str_starts(cursor->key, prefix);
+}
+
+static bool merge(const struct scan_work *scan, struct lmdb_cursor *facts, struct lmdb_cursor *counts, struct err *err)
+{
+	char room[24];
+
+	for (;;) {
+		bool in_facts = has_more(facts, scan->prefix), in_counts = has_more(counts, scan->prefix);
+
+		if (!in_facts && !in_counts)
+			return true;
+
+		int order = !in_facts ? 1 : !in_counts ? -1 : str_cmp(facts->key, counts->key);
+		struct lmdb_cursor *next = order <= 0 ? facts : counts;
+
+		if (!scan->fn(scan->arg, next->key, shown(&next->record, room), next->record.expires_us))
+			return true;
+		if (order == 0 && !lmdb_cursor_next(counts, err))
+			return false;
+		if (!lmdb_cursor_next(next, err))
+			return false;
+	}
+}
+
+static bool scan_counts(struct lmdb_txn *txn, void *arg, struct err *err)
+{
+	struct scan_work *scan = arg;
+	struct lmdb_cursor cursor;
+
+	if (!lmdb_cursor_open(txn, scan->prefix, &cursor, err))
+		return false;
+
+	bool ok = merge(scan, scan->facts, &cursor, err);
+
+	lmdb_cursor_close(&cursor);
+	return ok;
+}
+
+static bool scan_facts(struct lmdb_txn *txn, void *arg, struct err *err)
+{
+	struct scan_work *scan = arg;
+	struct lmdb_cursor cursor;
+
+	if (!lmdb_cursor_open(txn, scan->prefix, &cursor, err))
+		return false;
+	scan->facts = &cursor;
+
+	bool ok = lmdb_env_read(scan->st->counts, scan_counts, scan, err);
+
+	lmdb_cursor_close(&cursor);
+	return ok;
+}
+
+static bool lmdb_scan(struct store *st, struct str prefix, store_scan_fn *fn, void *arg, struct err *err)
+{
+	struct scan_work scan = { .st = self(st), .prefix = prefix, .fn = fn, .arg = arg };
+
+	return lmdb_env_read(scan.st->facts, scan_facts, &scan, err);
+}
+
+/* --- open, tend, close */
+
+static void *tend(void *arg)
+{
+	struct store_lmdb *st = arg;
+	struct timespec until;
+
+	pthread_mutex_lock(&st->mutex);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	while (!st->is_stopping) {
+		until.tv_sec++;
+		while (!st->is_stopping && pthread_cond_timedwait(&st->stopping, &st->mutex, &until) != ETIMEDOUT)
+			;
+		pthread_mutex_unlock(&st->mutex);
+		lmdb_env_tend(st->counts);
+		lmdb_env_tend(st->facts);
+		pthread_mutex_lock(&st->mutex);
+	}
+	pthread_mutex_unlock(&st->mutex);
+	return NULL;
+}
+
+static bool start_tender(struct store_lmdb *st, struct err *err)
+{
+	sigset_t all, before;
+
+	/* Signals belong to main. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	errno = pthread_create(&st->tender, NULL, tend, st);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (errno)
+		return err_errno(err, ERR_BUSY, "store: thread");
+	st->has_tender = true;
+	return true;
+}
+
+static void stop_tender(struct store_lmdb *st)
+{
+	if (!st->has_tender)
+		return;
+	pthread_mutex_lock(&st->mutex);
+	st->is_stopping = true;
+	pthread_cond_signal(&st->stopping);
+	pthread_mutex_unlock(&st->mutex);
+	pthread_join(st->tender, NULL);
+}
+
+static void lmdb_close(struct store *base)
+{
+	struct store_lmdb *st = self(base);
+
+	stop_tender(st);
+	lmdb_env_close(st->counts);
+	lmdb_env_close(st->facts);
+	pthread_cond_destroy(&st->stopping);
+	pthread_mutex_destroy(&st->mutex);
+	free(st);
+}
+
+static bool open_env(const struct config *config, const char *name, bool is_durable, struct lmdb_env **out, struct err *err)
+{
+	char dir[PATH_MAX];
+
+	if (snprintf(dir, sizeof dir, STR_FMT "/%s", STR_ARG(config->store_path), name) >= (int)sizeof dir)
+		return err_set(err, ERR_CONFIG, "store.path: too long");
+	return io_make_dirs(dir, 0770, err) && lmdb_env_open(dir, config->store_size_max, is_durable, out, err);
+}
+
+static struct store_lmdb *new_store(void)
+{
+	struct store_lmdb *st = calloc(1, sizeof *st);
+	pthread_condattr_t attr;
+
+	if (!st)
+		return NULL;
+	st->store.ops = &store_lmdb;
+	pthread_mutex_init(&st->mutex, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&st->stopping, &attr);
+	pthread_condattr_destroy(&attr);
+	return st;
+}
+
+static bool lmdb_open(const struct config *config, struct store **out, struct err *err)
+{
+	struct store_lmdb *st = new_store();
+
+	if (!st)
+		return err_memory(err);
+	if (!open_env(config, "counts", false, &st->counts, err) || !open_env(config, "facts", true, &st->facts, err) ||
+	    !start_tender(st, err)) {
+		lmdb_close(&st->store);
+		return false;
+	}
+	*out = &st->store;
+	return true;
+}
+
+static bool lmdb_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
+{
+	return lmdb_env_charge(self(st)->counts, charge, out, err);
+}
+
+static bool lmdb_refund(struct store *st, struct str tenant, struct str id, struct err *err)
+{
+	return lmdb_env_refund(self(st)->counts, tenant, id, err);
+}
+
+const struct store_ops store_lmdb = {
+	.name = "embedded",
+	.open = lmdb_open,
+	.close = lmdb_close,
+	.charge = lmdb_charge,
+	.refund = lmdb_refund,
+	.get = lmdb_get_value,
+	.put = lmdb_put_value,
+	.count_add = lmdb_count_add,
+	.scan = lmdb_scan,
+};
