@@ -3,7 +3,14 @@
  *
  * Four questions, asked when the SMTP session has the facts for them (POLICY: MAIL, RCPT, DATA, end of message). None
  * of them knows a protocol library: the session fills `struct policy_facts` as it learns, and turns the verdict into a
- * reply. All quotas of a message are taken in one atomic step at DATA; `policy_refund` gives them back.
+ * reply. All quotas of a message are taken in one atomic step at DATA (those on bytes at end of message, when the size
+ * is known); whoever does not accept the message in the end, for whatever reason, calls `policy_refund`.
+ *
+ * Nobody's  mail that the MTA made itself (is_internal and a null sender) has no tenant and is always let through: a
+ *           bounce that is refused is lost. Its verdict has tenant NULL; with tenant NULL the later questions accept
+ * Held      a VERDICT_HOLD, at MAIL, DATA or end of message, lets the message go on into quarantine. The session sets
+ *           facts.is_held and asks on: the later questions may still refuse, but take nothing more
+ * Monitor   what is only monitored becomes a note of the verdict
  *
  * Memory   a verdict's strings live in the arena that was passed, or in the snapshot
  * Errors   none: a store that fails is itself a verdict, by on_store_failure
@@ -48,7 +55,8 @@ struct policy_facts {
 	struct str cert_subject, cert_issuer;      /* only of a verified certificate */
 	struct str daemon_name;
 	bool has_tls;
-	bool is_internal;              /* made by the MTA itself (a bounce, a notice): never refused at RCPT */
+	bool is_internal;              /* not from the network (a bounce, a notice, sendmail(1)): never refused at RCPT */
+	bool is_held;                  /* an earlier verdict was VERDICT_HOLD: nothing is taken any more */
 	/* the envelope */
 	struct str sender;             /* bare, as typed; empty: null sender */
 	int64_t declared_size;         /* of SIZE=; 0: not said */
@@ -70,17 +78,27 @@ struct policy_note {
 };
 #define POLICY_NOTES_MAX 8
 
+/* verdict.rule where no quota decided */
+#define POLICY_RULE_SUSPENDED STR("suspended")
+#define POLICY_RULE_SENDERS STR("senders")
+#define POLICY_RULE_FROM STR("from")
+#define POLICY_RULE_TLS STR("require_tls")
+#define POLICY_RULE_AUTH STR("require_auth")
+#define POLICY_RULE_SIZE STR("size_max")
+#define POLICY_RULE_RECIPIENTS STR("recipients_max")
+#define POLICY_RULE_DOMAINS STR("recipient_domains")    /* more than one charge can count: STORE_TAKES_MAX */
+
 struct verdict {
 	enum verdict_action action;
 	enum verdict_reason reason;
 	const struct tenant *tenant;   /* NULL: nobody's */
-	enum match_kind matched_by;
+	enum match_kind matched_by;    /* MATCH_KIND_COUNT: nothing matched, it is the default tenant's or nobody's */
 	struct str rule;               /* what decided */
-	struct str scope;              /* whose: login, domain, address; empty: the tenant's own */
+	struct str scope;              /* whose: login, domain, address (the one that was refused); empty: the tenant's own */
 	enum quota_counts counts;
 	struct str period;             /* "hour", "day", "10m": for the sentence */
 	int64_t used, limit;
-	int64_t retry_at_us;           /* wall time; 0: unknown or never */
+	int64_t retry_at_us;           /* wall time when it would fit, or when a suspension ends; 0: unknown or never */
 	struct str detail;             /* for REASON_SUSPENDED: why; REASON_STORE: what the store said */
 	struct policy_note notes[POLICY_NOTES_MAX];
 	size_t note_count;
@@ -107,11 +125,12 @@ void policy_on_eom(const struct policy *policy, const struct config *config, con
 /* Refused, aborted or gone: both charges go back. A store that cannot is logged; the charge then ages out. */
 void policy_refund(const struct policy *policy, const struct tenant *tenant, struct str charge_id);
 
-/* What is left: one line a quota and key. Takes nothing. */
+/* What is left: one line a quota and key, with what these facts would cost. Takes nothing. */
 struct quota_state {
 	const struct quota *quota;
 	struct str scope;              /* key's value; empty for the tenant's own */
 	int64_t used, limit, resets_us;
+	int64_t attempts;              /* messages it refused lately, forgotten after the quota's own period */
 	bool is_over;                  /* this message would not fit */
 };
 #define QUOTA_STATES_MAX STORE_TAKES_MAX
