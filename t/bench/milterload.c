@@ -18,6 +18,7 @@ static const char usage_text[] =
 	"  -f SENDER  envelope sender (user@tenant.test), with # as well\n"
 	"  -n N       tenants (1)\n"
 	"  -t N       threads, 1 or 2 (1)\n"
+	"  -R N       messages a second over all connections (as many as go)\n"
 	"  -T TIME    begin no message after this time (60s)\n"
 	"  --json     the figures as one JSON object\n"
 	"  --probe    print what the milter asks for, as JSON, and send nothing\n";
@@ -136,15 +137,17 @@ static void read_options(int argc, char **argv, struct mta_options *options, boo
 		{ "json", no_argument, NULL, OPT_JSON }, { "probe", no_argument, NULL, OPT_PROBE },
 		{ "help", no_argument, NULL, OPT_HELP }, { NULL, 0, NULL, 0 },
 	};
+	size_t rate = 0;
 	int64_t size;
 
-	for (int c; (c = getopt_long(argc, argv, "c:m:s:r:l:f:n:t:T:", longs, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "c:m:s:r:l:f:n:t:R:T:", longs, NULL)) != -1;) {
 		switch (c) {
 		case 'c': options->connections = number_within(optarg, MTA_CONNECTIONS_MAX); break;
 		case 'm': options->messages = number_within(optarg, MTA_MESSAGES_MAX); break;
 		case 'r': options->recipients = number_within(optarg, 100000); break;
 		case 'n': options->tenants = number_within(optarg, 1000000); break;
 		case 't': options->threads = number_within(optarg, MTA_THREADS_MAX); break;
+		case 'R': rate = number_within(optarg, 1000000); break;
 		case 'l': options->login = str_from_c(optarg); break;
 		case 'f': options->sender = str_from_c(optarg); break;
 		case 's':
@@ -167,6 +170,8 @@ static void read_options(int argc, char **argv, struct mta_options *options, boo
 	if (optind + 1 != argc || options->threads > options->connections ||
 	    options->messages > MTA_MESSAGES_MAX / options->connections)
 		usage();
+	if (rate > 0)
+		options->pace_us = (int64_t)options->connections * US_PER_S / (int64_t)rate;
 	options->socket = str_from_c(argv[optind]);
 }
 

@@ -51,6 +51,7 @@ struct peer {
 	bool is_waiting, is_held, is_done, is_watched_for_room;
 	uint32_t steps;
 	int64_t eom_us;
+	int64_t due_us;                /* when its next message may begin */
 	struct buf out, in;
 	size_t out_at, in_at;          /* done with up to here */
 };
@@ -212,10 +213,21 @@ static void abort_message(struct crew *crew, struct peer *peer, enum mta_outcome
 	end_message(crew, peer, outcome);
 }
 
+/* Paced messages begin when they are due, whatever became of the one before. */
+static bool is_early(const struct crew *crew, struct peer *peer)
+{
+	if (crew->options->pace_us == 0 || peer->stage != STAGE_MAIL || peer->index > 0)
+		return false;
+	if (clock_mono_us() < peer->due_us)
+		return true;
+	peer->due_us += crew->options->pace_us;
+	return false;
+}
+
 /* Puts commands into `out` until one wants an answer, then writes. */
 static void peer_push(struct crew *crew, struct peer *peer)
 {
-	while (!peer->is_done && !peer->is_waiting) {
+	while (!peer->is_done && !peer->is_waiting && !is_early(crew, peer)) {
 		if (peer->index >= stage_length(crew, peer->stage) || (peer->steps & stages[peer->stage].unwanted)) {
 			enter_stage(peer, peer->stage + 1);
 			if (peer->stage == STAGE_MAIL)
@@ -362,17 +374,25 @@ static bool crew_open(struct crew *crew)
 	return true;
 }
 
+static void push_all(struct crew *crew)
+{
+	for (size_t i = 0; i < crew->peer_count; i++)
+		if (!crew->peers[i].is_done && !crew->peers[i].is_waiting) {
+			peer_push(crew, &crew->peers[i]);
+			peer_watch(crew, &crew->peers[i]);
+		}
+}
+
 static void crew_work(struct crew *crew)
 {
 	struct epoll_event events[64];
-	int64_t patience_us = 60 * INT64_C(1000000);
+	int64_t patience_us = 60 * INT64_C(1000000), pace_us = crew->options->pace_us;
 
-	for (size_t i = 0; i < crew->peer_count; i++) {
-		peer_push(crew, &crew->peers[i]);
-		peer_watch(crew, &crew->peers[i]);
-	}
+	for (size_t i = 0; i < crew->peer_count; i++)
+		crew->peers[i].due_us = clock_mono_us() + pace_us * (int64_t)i / (int64_t)crew->peer_count;
+	push_all(crew);
 	while (crew->open_count > 0 && clock_mono_us() < crew->end_us + patience_us) {
-		int n = epoll_wait(crew->epoll, events, 64, 1000);
+		int n = epoll_wait(crew->epoll, events, 64, pace_us > 0 ? 1 : 1000);
 
 		for (int i = 0; i < n; i++) {
 			struct peer *peer = events[i].data.ptr;
@@ -385,6 +405,8 @@ static void crew_work(struct crew *crew)
 				peer_push(crew, peer);
 			peer_watch(crew, peer);
 		}
+		if (pace_us > 0)
+			push_all(crew);
 	}
 }
 

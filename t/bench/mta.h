@@ -26,6 +26,7 @@ struct mta_options {
 	size_t tenants;
 	size_t threads;
 	int64_t limit_us;
+	int64_t pace_us;               /* from one message of a connection to the next; 0: at once */
 };
 
 enum mta_outcome {

@@ -85,7 +85,6 @@ class World:
     def __init__(self, options, name):
         self.options = options
         self.build = options.build
-        self.source = options.source
         self.dir = tempfile.mkdtemp(prefix=f"sekisho-{name}-", dir=options.tmp)
         os.chmod(self.dir, SEARCHABLE)
         self._pids = os.path.join(self.dir, "pids")

@@ -1,0 +1,132 @@
+#!/bin/sh
+# test.sh - everything there is to test, on a Debian machine that need have nothing installed. Needs root.
+set -eu
+source=$(cd "$(dirname "$0")/.." && pwd)
+. "$source/contrib/setup.sh"
+
+usage() {
+	cat <<END
+Usage: contrib/test.sh [--quick] [--keep]
+
+Installs what tests need (Debian packages; no service is started), builds in a
+directory of its own, and runs: the unit tests with gcc, with AddressSanitizer and
+UndefinedBehaviorSanitizer, with ThreadSanitizer; a build with clang; make
+distcheck; and the end-to-end tests through a private Postfix on loopback.
+The last line says "N passed, N failed".
+
+  --quick   only gcc's unit tests and the end-to-end tests
+  --keep    keep the directory of the builds
+  --help    print this
+END
+}
+
+quick='' keep=''
+for argument; do
+	case $argument in
+	--quick) quick=yes ;;
+	--keep) keep=yes ;;
+	--help | -h) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+done
+
+need_root
+work=$(mktemp -d "${TMPDIR:-/tmp}/sekisho-test.XXXXXX")
+chmod 755 "$work"
+tree=$work/source
+passed=0 failed=0 began=$(date +%s)
+
+finish() {
+	allow_services
+	if [ -n "$keep" ]; then
+		say "Kept: $work"
+	else
+		rm -rf "$work"
+	fi
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# Adds up the lines "NAME: N passed, N failed" of a file. Sets counted_passed, counted_failed.
+count_lines() {
+	# shellcheck disable=SC2046
+	set -- $(awk '/: [0-9]+ passed, [0-9]+ failed$/ { p += $(NF - 3); f += $(NF - 1) } END { print p + 0, f + 0 }' "$@")
+	counted_passed=$1 counted_failed=$2
+}
+
+# step NAME, COMMAND...: runs it with its output in a log; what it counted, or 1, is added to the sum.
+step() {
+	name=$1 log=$work/$(echo "$1" | tr -c 'a-z0-9\n' -).log start=$(date +%s) status=0
+	shift
+	printf '%-46s' "$name"
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	counted_passed=0 counted_failed=0
+	count_lines "$log"
+	# A step that failed without counting a failure (a crash, a build that broke) is a failure itself.
+	[ $status -eq 0 ] || [ "$counted_failed" -gt 0 ] || counted_failed=1
+	[ $status -ne 0 ] || [ "$counted_passed" -gt 0 ] || counted_passed=1
+	passed=$((passed + counted_passed)) failed=$((failed + counted_failed))
+	printf '%5d passed, %d failed  (%d s)\n' "$counted_passed" "$counted_failed" $(($(date +%s) - start))
+	if [ $status -ne 0 ]; then
+		grep -E '(^|[[:space:]])(FAIL|ERROR|error:|Error )|Sanitizer|^make.*\*\*\*' "$log" | head -n 40 || true
+		say "--- the end of its output"
+		tail -n 40 "$log"
+		say "---"
+	fi
+	return 0
+}
+
+# configure_in DIRECTORY, OPTIONS...
+configure_in() {
+	mkdir -p "$work/$1" && cd "$work/$1" && shift && "$tree/configure" --quiet "$@"
+}
+
+# The tests' own logs hold the lines that are counted; automake keeps them out of make's output.
+check_in() {
+	cd "$work/$1" && make -s -j"$(jobs)" && check_status=0
+	make -s -j"$(jobs)" check || check_status=$?
+	find . -name '*.trs' | sort | while read -r result; do
+		test_log=${result%.trs}.log
+		grep -hE ': [0-9]+ passed, [0-9]+ failed$' "$test_log" ||
+			sed -n "s|^:test-result: FAIL.*|$test_log: 0 passed, 1 failed|p" "$result"
+		grep -q '^:test-result: PASS' "$result" || { say "FAIL: $test_log"; tail -n 60 "$test_log"; }
+	done
+	return "$check_status"
+}
+
+unit() {
+	variant=$1
+	shift
+	configure_in "$variant" --enable-developer "$@" && check_in "$variant"
+}
+
+clang_build() {
+	configure_in clang --enable-developer CC=clang && make -s -j"$(jobs)" all && make -s -j"$(jobs)" check TESTS=
+}
+
+distribution() {
+	cd "$work/gcc" && make -s -j"$(jobs)" distcheck
+}
+
+end_to_end() {
+	cd "$work/gcc" && make -s e2e
+}
+
+# shellcheck disable=SC2086
+install_packages $build_packages $mta_packages $test_packages
+say "Testing in $work, on $(jobs) cores"
+copy_sources "$tree"
+cd "$tree"
+step 'autoreconf' autoreconf -fi
+step 'unit tests, gcc' unit gcc
+step 'end to end, through a private Postfix' end_to_end
+if [ -z "$quick" ]; then
+	step 'unit tests, address and undefined behaviour' unit asan --enable-asan CFLAGS='-O1 -g'
+	step 'build with clang' clang_build
+	step 'unit tests, threads' unit tsan --enable-tsan CFLAGS='-O1 -g'
+	step 'make distcheck' distribution
+fi
+
+say "All in $(($(date +%s) - began)) s"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

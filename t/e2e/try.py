@@ -1,0 +1,227 @@
+#!/usr/bin/python3 -B
+"""What contrib/try.sh shows once everything is built: messages of two customers at the gate, told step by step."""
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import textwrap
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+from lib.harness import Failed, World, check, check_eq  # noqa: E402
+from lib.relay import PASSWORD, Relay, accepted, refused  # noqa: E402
+from lib.smtp import message  # noqa: E402
+
+ALICE, GINZA = "alice@acme.test", "shop@ginza.test"
+LIMIT = 5
+TENANTS = {
+    "acme": {
+        "match": [{"auth": "*@acme.test"}],
+        "senders": ["@acme.test"],
+        "quotas": [{"name": "hourly", "limit": f"{LIMIT}/hour", "counts": "recipients"}],
+    },
+    "ginza": {
+        "match": [{"auth": "*@ginza.test"}],
+        "senders": ["@ginza.test"],
+        "quotas": [{"name": "hourly", "limit": "1000/hour", "counts": "recipients"}],
+    },
+}
+WIDTH = 80
+
+
+class Page:
+    """What the reader sees. Colour only on a terminal, and little of it."""
+
+    def __init__(self):
+        wants_none = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
+        self.is_terminal = sys.stdout.isatty() and not wants_none
+        self.number = 0
+
+    def paint(self, style, text):
+        return f"\033[{style}m{text}\033[0m" if self.is_terminal else text
+
+    def step(self, title):
+        self.number += 1
+        print("\n" + self.paint("1", f"{self.number}. {title}"), flush=True)
+
+    def tell(self, text):
+        print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent="   ", subsequent_indent="   "), flush=True)
+
+    def show(self, text, marks=(), indent="   | "):
+        """Somebody else's words, folded to the page; lines that begin with one of `marks` stand out."""
+        for line in text.rstrip("\n").splitlines():
+            line = "".join(c if c.isprintable() else "?" for c in line.expandtabs())
+            style = "36" if any(line.startswith(mark) for mark in marks) else "2"
+            for piece in self.fold(line, WIDTH - len(indent)):
+                print(indent + self.paint(style, piece))
+        sys.stdout.flush()
+
+    @staticmethod
+    def fold(line, width):
+        return textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False) or [""]
+
+    def good(self, text):
+        print(self.paint("32", "   ok ") + text, flush=True)
+
+
+def set_up(page, world):
+    page.step("A relay, for a moment")
+    page.tell("""A private Postfix on loopback, Sekisho as its milter with the embedded store, and a next hop that keeps
+              what it gets. The mail of this machine is not touched.""")
+    relay = Relay(world, TENANTS, logins=[ALICE, GINZA])
+    with open(relay.gate.config_path) as config:
+        page.show("tenants:" + config.read().partition("tenants:")[2])
+    page.good(f"Postfix answers on 127.0.0.1 port {relay.mta.port}")
+    return relay
+
+
+def pass_one(page, relay):
+    page.step("acme sends a message, logged in as " + ALICE)
+    content = message(ALICE, "bob@example.test", "Tea on Friday?", "Shall we meet at four?\r\n")
+    with relay.client(ALICE) as client:
+        reply = accepted(client.send(ALICE, ["bob@example.test"], content))
+        client.quit()
+    page.show(str(reply))
+    page.tell("As it arrived at the next hop:")
+    delivered = relay.sink.find(b"Tea on Friday?")
+    page.show(delivered.body.decode(), marks=("Sekisho-Record:",))
+    check(delivered.record, "the delivered message has no header Sekisho-Record")
+    relay.gate.record_of(delivered.record, "accepted")
+    page.good("delivered; its header Sekisho-Record names its line in the relay log")
+    return delivered.record
+
+
+def fill_quota(page, relay):
+    page.step(f"acme goes on, but its quota is {LIMIT} recipients an hour")
+    with relay.client(ALICE) as client:
+        for number in range(2, LIMIT + 1):
+            to = f"customer{number}@example.test"
+            accepted(client.send(ALICE, [to], message(ALICE, to, f"Offer {number}")))
+        page.tell(f"Recipients 2 to {LIMIT}: accepted. Recipient {LIMIT + 1}, as the sender saw it:")
+        to = f"customer{LIMIT + 1}@example.test"
+        reply = client.send(ALICE, [to], message(ALICE, to, "One offer too many"))
+        client.quit()
+    page.show(str(reply), marks=("4",))
+    ref = refused(reply, 451, "4.7.1", "SKQ-RATE")
+    page.good("refused for now; the sender's mail server keeps it and tries again")
+    return ref
+
+
+def other_tenant(page, relay):
+    page.step("ginza is somebody else, with a quota of its own")
+    with relay.client(GINZA) as client:
+        reply = accepted(client.send(GINZA, ["carol@example.test", "dave@example.test"],
+                                     message(GINZA, "carol@example.test", "Your parcel is on its way")))
+        page.show(str(reply))
+        page.tell("But it may not write in acme's name:")
+        reply = client.send(ALICE, ["carol@example.test"], message(ALICE, "carol@example.test", "A forgery"))
+        client.quit()
+    page.show(str(reply), marks=("5",))
+    check_eq(reply.code, 550, "reply to another tenant's sender")
+    relay.sink.wait_count(LIMIT + 1)
+    page.good("one message of two recipients delivered, one refused for good")
+
+
+def read_records(page, relay, ref):
+    page.step("The relay log: one line for each, on disk before the sender heard of it")
+    records = relay.gate.mail_records()
+    for record in records:
+        page.show(f"{record['time'][11:19]} {record['event']:9} {record['tenant']:6} {record.get('from', ''):17} "
+                  f"-> {', '.join(record.get('to', [])) or '-'}", marks=())
+    counts = [(sum(r["event"] == event and r["tenant"] == tenant for r in records)) for event, tenant in (
+        ("accepted", "acme"), ("deferred", "acme"), ("accepted", "ginza"), ("rejected", "ginza"))]
+    check_eq(counts, [LIMIT, 1, 1, 1], "records accepted and deferred of acme, accepted and rejected of ginza")
+    page.tell("A whole line, here the last:")
+    page.show(json.dumps(records[-1], ensure_ascii=False))
+    page.tell(f"The refused sender quotes the reference of the reply: sekisho log show {ref}")
+    page.show(relay.gate.tool_ok("log", "show", ref))
+    page.good(f"{len(records)} records for {len(records)} messages")
+
+
+def verify(page, relay):
+    page.step("sekisho log verify: is the log as it was written?")
+    page.show(relay.gate.verify())
+    page.good("intact")
+    page.tell("And if somebody put in another recipient, afterwards?")
+    path = os.path.join(relay.gate.log_dir, "relay")
+    name = sorted(n for n in os.listdir(path) if n.endswith(".jsonl"))[-1]
+    shutil.copytree(relay.gate.dir, relay.gate.dir + "-altered", ignore=shutil.ignore_patterns("*.sock"))
+    altered = f"{relay.gate.dir}-altered/log/relay/{name}"
+    with open(altered, "rb+") as log:
+        log.seek(log.read().index(b"bob@example.test"))
+        log.write(b"eve")
+    config_path = f"{relay.gate.dir}-altered/sekisho.yaml"
+    with open(relay.gate.config_path) as config, open(config_path, "w") as out:
+        out.write(config.read().replace(relay.gate.dir, relay.gate.dir + "-altered"))
+    done = relay.world.run([relay.world.program("sekisho"), "-c", config_path, "log", "verify"])
+    page.show(done.stdout + done.stderr)
+    check_eq(done.returncode, 1, "exit status of `log verify` on an altered copy")
+    page.good("a copy that names eve instead of bob does not verify (exit 1)")
+
+
+def leave_running(page, relay):
+    gate, mta = relay.gate, relay.mta
+    page.step("Yours to play with, until Ctrl-C")
+    tool = f"{relay.world.program('sekisho')} -c {gate.config_path}"
+    page.tell(f"Submission on 127.0.0.1 port {mta.port}, AUTH PLAIN, password `{PASSWORD}`, logins:")
+    print(f"       {ALICE}\n       {GINZA}")
+    for what, how in (
+            ("send from a script", "printf 'Subject: hi\\n\\nhello\\n' |\n"
+             f"         /usr/sbin/sendmail -C {mta.dir}/etc -f {GINZA} you@example.test"),
+            ("what is left of acme's quota", f"{tool} \\\n         quota show acme"),
+            ("give acme its hour back", f"{tool} \\\n         quota reset acme"),
+            ("the state of the gate", f"{tool} \\\n         status"),
+            ("the relay log", f"tail -f {gate.log_dir}/relay/*.jsonl"),
+            ("after editing the configuration", f"kill -USR1 {gate.pid}"),
+            ("what Postfix says", f"tail -f {mta.dir}/maillog")):
+        print(f"   {what}:\n       {how}")
+    sys.stdout.flush()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print()
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default=os.getcwd(), metavar="DIR", help="where the programs were built (here)")
+    parser.add_argument("--tmp", default="/tmp", metavar="DIR", help="where the relay lives meanwhile (/tmp)")
+    parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    chosen = parser.parse_args()
+    chosen.build, chosen.stay, chosen.keep = os.path.abspath(chosen.build), chosen.keep, False
+    return chosen
+
+
+def main():
+    chosen = options()
+    page = Page()
+    print(page.paint("1", "Sekisho: a message passes the gate"))
+    world = World(chosen, "try")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        relay = set_up(page, world)
+        pass_one(page, relay)
+        ref = fill_quota(page, relay)
+        other_tenant(page, relay)
+        read_records(page, relay, ref)
+        verify(page, relay)
+        if chosen.stay:
+            leave_running(page, relay)
+    except Failed as reason:
+        print("\n" + page.paint("31", "   NOT SO: ") + str(reason))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        world.close()
+    print("\n" + page.paint("1", "All of it was so.") + " Everything that was started has been stopped and removed.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
