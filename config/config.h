@@ -8,12 +8,13 @@
  * Units    durations in microseconds, sizes in octets; LIMIT_NONE says "none" (unlimited), 0 says "nothing at all"
  * Memory   all inside the snapshot's own arena; freed with its last release
  * Errors   ERR_CONFIG; `struct config_report` collects up to CONFIG_ERRORS_MAX of them with file:line:column
- * Bounds   CONFIG_FILE_MAX octets a file, CONFIG_FILES_MAX files, CONFIG_DEPTH_MAX levels; YAML aliases are refused
+ * Bounds   CONFIG_FILE_MAX octets in all files, CONFIG_FILES_MAX files, CONFIG_DEPTH_MAX levels; YAML aliases are refused
  */
 #ifndef SEKISHO_CONFIG_H
 #define SEKISHO_CONFIG_H
 
 #include "config/base/arena.h"
+#include "config/base/buf.h"
 #include "config/base/err.h"
 #include "config/net.h"
 
@@ -176,12 +177,15 @@ struct config_report {
 /* False: `report` has at least one error and *out stays. The report must be cleared either way. */
 bool config_load(const char *path, struct config **out, struct config_report *report);
 void config_report_clear(struct config_report *report);
-/* "file:line:column: text"; the first error, for callers that have room for one line. */
+/* "file:line:column: text", or as much of it as is known. */
+void config_error_format(const struct config_error *error, struct buf *out);
+/* The first error in one line, and how many more there are, for callers that have room for one line. */
 void config_report_first(const struct config_report *report, struct err *err);
 
 struct config *config_acquire(void);              /* the published snapshot; NULL before the first */
 void config_release(struct config *config);
-void config_publish(struct config *config);       /* takes over the caller's reference */
+/* Takes over the caller's reference; NULL withdraws what is published, at the end of a program. */
+void config_publish(struct config *config);
 void config_free(struct config *config);          /* for a snapshot that was never published */
 
 const struct tenant *config_find_tenant(const struct config *config, struct str name);

@@ -1,0 +1,135 @@
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "config/config_read.h"
+
+/* --- one tenant */
+
+static bool check_names(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *tenant)
+{
+	char where[SCOPE_TEXT_MAX];
+
+	for (size_t i = 0; i < tenant->quota_count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (str_eq(tenant->quotas[i].name, tenant->quotas[j].name))
+				return config_refuse(r, node_place(node), "two quotas%s are named " STR_FMT, scope_text(scope, where),
+						     STR_ARG(tenant->quotas[i].name));
+	return true;
+}
+
+static bool is_same_measure(const struct quota *a, const struct quota *b)
+{
+	return a->counts == b->counts && a->calendar == b->calendar && a->period_us == b->period_us;
+}
+
+/* Legal, the pool still caps it: but hardly meant. */
+static void warn_loose_children(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *tenant)
+{
+	char where[SCOPE_TEXT_MAX];
+
+	for (size_t i = 0; i < tenant->quota_count; i++)
+		for (size_t j = 0; j < tenant->quota_count; j++) {
+			const struct quota *child = &tenant->quotas[i], *parent = &tenant->quotas[j];
+
+			if (child->key == KEY_TENANT || parent->key != KEY_TENANT || !is_same_measure(child, parent) ||
+			    child->limit == LIMIT_NONE || child->limit <= parent->limit)
+				continue;
+			config_report_warning(r->report, node_place(node), "quota " STR_FMT "%s allows more than " STR_FMT
+					      ", which holds for the whole tenant", STR_ARG(child->name),
+					      scope_text(scope, where), STR_ARG(parent->name));
+		}
+}
+
+#define QUOTAS_MAX 64
+
+static bool check_quotas(struct reader *r, const struct scope *scope, const struct tenant_draft *draft)
+{
+	const struct node *at = draft->quotas ? draft->quotas : draft->pool ? draft->pool : draft->per_login;
+	char where[SCOPE_TEXT_MAX];
+
+	if (!at)                       /* inherited: checked where they stand */
+		return true;
+	if (draft->tenant.quota_count > QUOTAS_MAX)
+		return config_refuse(r, node_place(at), "more than %d quotas%s", QUOTAS_MAX, scope_text(scope, where));
+	if (!check_names(r, scope, at, &draft->tenant))
+		return false;
+	warn_loose_children(r, scope, at, &draft->tenant);
+	return true;
+}
+
+static struct config_place key_place(const struct node *map, const char *key)
+{
+	const struct node *node = node_find(map, str_from_c(key));
+
+	return node ? node_place(node) : node_place(map);
+}
+
+static bool check_class(struct reader *r, const struct scope *scope, const struct node *node, const struct config *config,
+			const struct tenant *tenant)
+{
+	struct config_nearest nearest = { .name = tenant->record_class };
+	char where[SCOPE_TEXT_MAX], hint[CONFIG_QUOTE_SIZE];
+
+	if (str_eq(tenant->record_class, STR("ops")))
+		return config_refuse(r, key_place(node, "record_class"), "record_class%s: ops holds no customer's data",
+				     scope_text(scope, where));
+	if (config_find_class(config, tenant->record_class))
+		return true;
+	for (size_t i = 0; i < config->class_count; i++)
+		config_nearest_offer(&nearest, config->classes[i].name.ptr);
+	return config_refuse(r, key_place(node, "record_class"), "record_class%s: relay_log.classes has no class " STR_FMT "%s",
+			     scope_text(scope, where), STR_ARG(tenant->record_class), config_nearest_hint(&nearest, hint));
+}
+
+bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node, const struct config *config,
+			 const struct tenant_draft *draft)
+{
+	const struct tenant *tenant = &draft->tenant;
+	char where[SCOPE_TEXT_MAX];
+	bool ok = check_class(r, scope, node, config, tenant) & check_quotas(r, scope, draft);
+
+	if (tenant->from == FROM_SENDERS && tenant->senders.count == 0)
+		ok = config_refuse(r, key_place(node, "from"), "from%s: the rule senders needs a list of senders",
+				   scope_text(scope, where));
+	return ok;
+}
+
+/* --- the whole */
+
+static bool check_store(struct reader *r, const struct config *config)
+{
+	if (config->store_backend == STORE_REDIS)
+		return config_refuse(r, config_setting_place(r, TABLE_STORE, "backend", config->path),
+				     "backend in store: this build knows only embedded");
+	if (config->on_store_failure == STORE_FAILURE_LOCAL)
+		return config_refuse(r, config_setting_place(r, TABLE_STORE, "on_store_failure", config->path),
+				     "on_store_failure in store: local is the embedded store itself; expected defer or accept");
+	return true;
+}
+
+/* A secret that others can read is none. One that is not there yet, or not for this user to see, is its reader's matter. */
+static bool check_secret(struct reader *r, const struct config *config)
+{
+	struct config_place at = config_setting_place(r, TABLE_RELAY_LOG, "key_file", config->path);
+	struct str path = config->log_key_file;
+	struct stat st;
+
+	if (path.len == 0 || stat(path.ptr, &st) != 0)
+		return true;
+	if (!S_ISREG(st.st_mode))
+		return config_refuse(r, at, "key_file in relay_log: " STR_FMT " is no regular file", STR_ARG(path));
+	if (st.st_mode & 077)
+		return config_refuse(r, at, "key_file in relay_log: mode %04o of " STR_FMT " lets others use this secret; run: chmod 600 "
+				     STR_FMT, (unsigned)(st.st_mode & 07777), STR_ARG(path), STR_ARG(path));
+	return true;
+}
+
+bool config_check(struct reader *r, struct config_draft *draft)
+{
+	const struct config *config = &draft->config;
+
+	if (config->tenant_count == 0)
+		config_report_warning(r->report, (struct config_place){ .file = config->path },
+				      "there are no tenants: every message will be refused");
+	return check_store(r, config) & check_secret(r, config);
+}

@@ -1,0 +1,265 @@
+#include <stdio.h>
+
+#include "config/base/clock.h"
+#include "config/base/num.h"
+#include "config/config_value.h"
+
+#define KEEP_DAYS_MAX (100 * 365)
+#define REPLY_LEN_MAX 400
+
+/* Room for a list's items in the snapshot; *out_items is NULL when there are none. */
+static bool list_begin(const struct value *v, size_t size, const struct node **out_first, size_t *out_count, void **out_items)
+{
+	if (!config_read_items(v->r, v->scope, v->row->name, v->node, out_first, out_count))
+		return false;
+	*out_items = *out_count ? arena_array(v->r->arena, *out_count, size) : NULL;
+	return *out_count == 0 || *out_items || config_no_memory(v->r);
+}
+
+bool value_read_networks(const struct value *v)
+{
+	struct config_draft *draft = v->base;
+	const struct node *item;
+	struct net_prefix *networks;
+	size_t count, at = 0;
+	bool ok = true;
+	void *items;
+
+	if (!list_begin(v, sizeof *networks, &item, &count, &items))
+		return false;
+	for (networks = items; item; item = config_next_item(v->node, item), at++) {
+		if (item->kind != NODE_TEXT || !net_parse_prefix(item->text, &networks[at]))
+			ok = config_expected(v->r, v->scope, v->row->name, item, config_type_words(SETTING_NETWORK));
+	}
+	draft->config.sender_match_networks = networks;
+	draft->config.sender_match_network_count = count;
+	return ok;
+}
+
+/* Lists of texts of one kind; lower case. */
+static bool read_texts(const struct value *v, bool (*is_good)(struct str), const char *what)
+{
+	const struct node *item;
+	struct str_list *out = value_field(v);
+	struct str *texts;
+	size_t count, at = 0;
+	bool ok = true;
+	void *items;
+
+	if (!list_begin(v, sizeof *texts, &item, &count, &items))
+		return false;
+	for (texts = items; item; item = config_next_item(v->node, item), at++) {
+		if (item->kind != NODE_TEXT || !is_good(item->text))
+			ok = config_expected(v->r, v->scope, v->row->name, item, what);
+		else if (!arena_copy_lower(v->r->arena, item->text, &texts[at]))
+			return config_no_memory(v->r);
+	}
+	*out = (struct str_list){ .items = texts, .count = count };
+	return ok;
+}
+
+bool value_read_addresses(const struct value *v)
+{
+	return read_texts(v, config_is_address_pattern, CONFIG_ADDRESS_WORDS);
+}
+
+bool value_read_domains(const struct value *v)
+{
+	return read_texts(v, config_is_domain, "a domain such as example.com");
+}
+
+bool value_read_identify(const struct value *v)
+{
+	struct config *config = &((struct config_draft *)v->base)->config;
+	const struct node *item;
+	size_t count;
+
+	if (!config_read_items(v->r, v->scope, v->row->name, v->node, &item, &count))
+		return false;
+	if (count == 0)
+		return value_expected(v, "at least one of auth, cert, daemon, client and sender");
+	for (config->identify_count = 0; item; item = config_next_item(v->node, item)) {
+		const struct setting_word *word = value_find_word(v->row->words, item);
+
+		if (!word)
+			return value_expected_word(v, item, NULL);
+		for (size_t i = 0; i < config->identify_count; i++)
+			if (config->identify[i] == (enum match_kind)word->value)
+				return config_refuse(v->r, node_place(item), "identify: %s is given twice", word->word);
+		config->identify[config->identify_count++] = (enum match_kind)word->value;
+	}
+	return true;
+}
+
+bool value_read_require(const struct value *v)
+{
+	struct tenant *tenant = &((struct tenant_draft *)v->base)->tenant;
+	const struct node *item;
+	size_t count;
+
+	if (!config_read_items(v->r, v->scope, v->row->name, v->node, &item, &count))
+		return false;
+	tenant->require_tls = tenant->require_auth = false;
+	for (; item; item = config_next_item(v->node, item)) {
+		const struct setting_word *word = value_find_word(v->row->words, item);
+
+		if (!word)
+			return value_expected_word(v, item, NULL);
+		if (word->value == REQUIRE_TLS)
+			tenant->require_tls = true;
+		else
+			tenant->require_auth = true;
+	}
+	return true;
+}
+
+bool value_read_percents(const struct value *v)
+{
+	struct quota *quota = &((struct quota_draft *)v->base)->quota;
+	const struct node *item;
+	int64_t last = 0, percent;
+	size_t count;
+
+	if (!config_read_items(v->r, v->scope, v->row->name, v->node, &item, &count))
+		return false;
+	if (count > QUOTA_WARN_MAX)
+		return value_expected(v, "at most 4 levels");
+	for (quota->warn_count = 0; item; item = config_next_item(v->node, item), last = percent) {
+		if (item->kind != NODE_TEXT || !num_parse_i64(item->text, &percent) || percent < v->row->min ||
+		    percent > v->row->max || percent <= last)
+			return config_expected(v->r, v->scope, v->row->name, item, "per cent from 1 to 100, ascending");
+		quota->warn_at[quota->warn_count++] = (uint8_t)percent;
+	}
+	return true;
+}
+
+bool value_read_exclude(const struct value *v)
+{
+	struct quota *quota = &((struct quota_draft *)v->base)->quota;
+	const struct node *item;
+	struct str *recipients;
+	size_t count, at = 0;
+	bool ok = true;
+	void *items;
+
+	if (!list_begin(v, sizeof *recipients, &item, &count, &items))
+		return false;
+	for (recipients = items; item; item = config_next_item(v->node, item)) {
+		const struct setting_word *word = value_find_word(v->row->words, item);
+
+		if (word)
+			*(word->value == EXCLUDE_NULL_SENDER ? &quota->exclude_null_sender :
+			  word->value == EXCLUDE_LOCAL_DOMAINS ? &quota->exclude_local_domains :
+			  &quota->exclude_same_tenant) = true;
+		else if (item->kind != NODE_TEXT || !config_is_address_pattern(item->text))
+			ok = value_expected_word(v, item, CONFIG_ADDRESS_WORDS);
+		else if (!arena_copy_lower(v->r->arena, item->text, &recipients[at++]))
+			return config_no_memory(v->r);
+	}
+	quota->exclude_recipients = (struct str_list){ .items = recipients, .count = at };
+	return ok;
+}
+
+static struct record_class *find_class(struct record_class *classes, size_t count, struct str name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(classes[i].name, name))
+			return &classes[i];
+	return NULL;
+}
+
+/* JST days; years are counted by the calendar, so their number stays visible in days / 365. */
+static bool read_keep(const struct value *v, const struct node *item, struct record_class *class)
+{
+	int64_t us;
+
+	if (item->kind != NODE_TEXT || !num_parse_duration(item->text, &us) || us < DAY_US || us % DAY_US != 0 ||
+	    us > KEEP_DAYS_MAX * DAY_US)
+		return config_refuse(v->r, node_place(item), "classes: expected whole days or years such as 60d or 1y for class " STR_FMT,
+				     STR_ARG(item->key));
+	class->keep_days = us / DAY_US;
+	class->keep_is_year = str_ends(item->text, STR("y"));
+	return true;
+}
+
+/* What is given comes over what is there: the defaults are read first. */
+bool value_read_classes(const struct value *v)
+{
+	struct config *config = &((struct config_draft *)v->base)->config;
+	size_t count = config->class_count;
+	struct record_class *classes;
+	bool ok = true;
+
+	if (v->node->kind != NODE_MAP)
+		return value_expected(v, "a map (class: how long to keep)");
+	classes = arena_array(v->r->arena, count + v->node->count, sizeof *classes);
+	if (!classes)
+		return config_no_memory(v->r);
+	if (count)
+		memcpy(classes, config->classes, count * sizeof *classes);
+	for node_each(item, v->node) {
+		struct record_class *class = find_class(classes, count, item->key);
+
+		if (!config_is_name(item->key)) {
+			ok = config_refuse(v->r, node_key_place(item), "classes: a class is named by a-z, 0-9, \".\", \"_\" and \"-\"");
+			continue;
+		}
+		if (!class) {
+			class = &classes[count++];
+			if (!arena_copy(v->r->arena, item->key, &class->name))
+				return config_no_memory(v->r);
+		}
+		ok &= read_keep(v, item, class);
+	}
+	config->classes = classes;
+	config->class_count = count;
+	return ok;
+}
+
+static bool is_reply_tag(struct str tag)
+{
+	if (!str_starts(tag, STR("SKQ-")) || tag.len < 5 || tag.len > 20)
+		return false;
+	for (size_t i = 4; i < tag.len; i++)
+		if (!ascii_is_upper(tag.ptr[i]))
+			return false;
+	return true;
+}
+
+static bool is_reply_text(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] < 0x20 || (unsigned char)text.ptr[i] > 0x7e)
+			return false;
+	return text.len > 0 && text.len <= REPLY_LEN_MAX;
+}
+
+bool value_read_replies(const struct value *v)
+{
+	struct config *config = &((struct config_draft *)v->base)->config;
+	struct reply_text *texts;
+	size_t at = 0;
+	bool ok = true;
+
+	if (v->node->kind != NODE_MAP)
+		return value_expected(v, "a map (tag: text)");
+	texts = arena_array(v->r->arena, v->node->count, sizeof *texts);
+	if (!texts)
+		return config_no_memory(v->r);
+	for node_each(item, v->node) {
+		char quoted[CONFIG_QUOTE_SIZE];
+
+		if (!is_reply_tag(item->key))
+			ok = config_refuse(v->r, node_key_place(item), "replies: expected a tag such as SKQ-RATE, found %s",
+					   config_quote(item->key, quoted));
+		else if (item->kind != NODE_TEXT || !is_reply_text(item->text))
+			ok = config_refuse(v->r, node_place(item), "replies: expected one line of at most %d ASCII characters for "
+					   STR_FMT, REPLY_LEN_MAX, STR_ARG(item->key));
+		else if (!arena_copy(v->r->arena, item->key, &texts[at].tag) ||
+			 !arena_copy(v->r->arena, item->text, &texts[at++].text))
+			return config_no_memory(v->r);
+	}
+	config->reply_texts = texts;
+	config->reply_text_count = at;
+	return ok;
+}

@@ -1,0 +1,39 @@
+/*
+ * config_report - what is wrong with a configuration, and where.
+ *
+ * A text may quote the file, and anybody may have written that: config_quote shows at most CONFIG_QUOTE_MAX octets of
+ * it, without control characters. A name that is nearly right gets the right one offered (config_nearest).
+ */
+#ifndef SEKISHO_CONFIG_REPORT_H
+#define SEKISHO_CONFIG_REPORT_H
+
+#include "config/config.h"
+
+/* A place in a file; line 0: the file as a whole. `file` lives as long as the report. */
+struct config_place {
+	struct str file;
+	size_t line, column;
+};
+
+void config_report_init(struct config_report *report);
+void config_report_error(struct config_report *report, struct config_place at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void config_report_warning(struct config_report *report, struct config_place at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define CONFIG_QUOTE_MAX 60
+#define CONFIG_QUOTE_SIZE (4 * CONFIG_QUOTE_MAX + 8)
+/* "text" in quotation marks, cut with "..." when long; returns `out`. */
+const char *config_quote(struct str s, char out[CONFIG_QUOTE_SIZE]);
+
+/* The best of several names, offered one after another. */
+struct config_nearest {
+	struct str name;
+	const char *best;              /* NULL: none is near enough */
+	size_t distance;
+};
+void config_nearest_offer(struct config_nearest *nearest, const char *candidate);
+/* `; did you mean "limit"?` or nothing; returns `out`. */
+const char *config_nearest_hint(const struct config_nearest *nearest, char out[CONFIG_QUOTE_SIZE]);
+
+#endif

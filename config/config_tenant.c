@@ -1,0 +1,235 @@
+#include <stdlib.h>
+
+#include "config/config_match.h"
+
+/* A plan, and the defaults as the plan without a name. */
+struct plan {
+	struct str name;
+	struct tenant_draft draft;
+};
+
+struct tenants {
+	struct reader *r;
+	struct config *config;
+	struct plan defaults;
+	struct plan *plans;            /* sorted by name */
+	size_t plan_count;
+};
+
+static int key_order(const void *a, const void *b)
+{
+	return str_cmp((*(const struct node *const *)a)->key, (*(const struct node *const *)b)->key);
+}
+
+/* The values of all maps of the chain, sorted by name; a name given twice in different files is an error. */
+static bool sort_nodes(struct reader *r, const struct node_chain *chain, const char *what, const struct node ***out)
+{
+	const struct node **nodes = arena_array(r->scratch, chain->count, sizeof *nodes);
+	size_t at = 0;
+	bool ok = true;
+
+	if (!nodes)
+		return config_no_memory(r);
+	for (const struct node_link *link = chain->first; link; link = link->next)
+		for node_each(node, link->node) {
+			nodes[at++] = node;
+			if (!config_is_name(node->key)) {
+				char quoted[CONFIG_QUOTE_SIZE];
+
+				ok = config_refuse(r, node_key_place(node), "%s %s: a name is made of a-z, 0-9, \".\", \"_\" and "
+						   "\"-\", at most 64 long", what, config_quote(node->key, quoted));
+			}
+		}
+	qsort(nodes, at, sizeof *nodes, key_order);
+	for (size_t i = 1; i < at; i++)
+		if (str_eq(nodes[i - 1]->key, nodes[i]->key))
+			ok = config_refuse(r, node_key_place(nodes[i]), "%s " STR_FMT " is there already, in " STR_FMT " line %u", what,
+					   STR_ARG(nodes[i]->key), STR_ARG(*nodes[i - 1]->file), nodes[i - 1]->key_line);
+	*out = nodes;
+	return ok;
+}
+
+/* One list of quotas out of the three kinds of settings. */
+static bool join_quotas(struct reader *r, struct tenant_draft *draft)
+{
+	const struct quota_list *lists[] = { &draft->quota_list, &draft->pool_list, &draft->per_login_list };
+	size_t count = 0, at = 0;
+	struct quota *quotas;
+
+	for (size_t i = 0; i < 3; i++)
+		count += lists[i]->count;
+	quotas = arena_array(r->arena, count, sizeof *quotas);
+	if (!quotas)
+		return config_no_memory(r);
+	for (size_t i = 0; i < 3; at += lists[i++]->count)
+		if (lists[i]->count)
+			memcpy(quotas + at, lists[i]->items, lists[i]->count * sizeof *quotas);
+	draft->tenant.quotas = quotas;
+	draft->tenant.quota_count = count;
+	return true;
+}
+
+static bool read_quota_settings(struct reader *r, const struct scope *scope, struct tenant_draft *draft)
+{
+	bool ok = true;
+
+	if (!draft->quotas && !draft->pool && !draft->per_login)
+		return true;
+	if (draft->quotas)
+		ok &= config_read_quotas(r, scope, draft->quotas, &draft->quota_list);
+	if (draft->pool)
+		ok &= config_read_rates(r, scope, "pool", draft->pool, KEY_TENANT, "pool", &draft->pool_list);
+	if (draft->per_login)
+		ok &= config_read_rates(r, scope, "default_per_login", draft->per_login, KEY_AUTH, "per-login", &draft->per_login_list);
+	return ok && join_quotas(r, draft);
+}
+
+static bool read_settings(struct tenants *t, const struct scope *scope, const struct node *node,
+			  const struct tenant_draft *begin, struct tenant_draft *out)
+{
+	*out = *begin;
+	out->match = out->pool = out->per_login = out->quotas = NULL;
+	return config_read_map(t->r, scope, node, TABLE_TENANT, false, out) && read_quota_settings(t->r, scope, out) &&
+	       config_check_tenant(t->r, scope, node, t->config, out);
+}
+
+/* Defaults and plans are for many tenants: neither a plan nor match rules can be theirs. */
+static bool refuse_own_settings(struct tenants *t, const struct scope *scope, const struct node *node)
+{
+	static const struct str own[] = { STR_INIT("plan"), STR_INIT("match") };
+	char where[SCOPE_TEXT_MAX];
+	bool ok = true;
+
+	for (size_t i = 0; node->kind == NODE_MAP && i < 2; i++) {
+		const struct node *value = node_find(node, own[i]);
+
+		if (value)
+			ok = config_refuse(t->r, node_key_place(value), STR_FMT "%s: only a tenant can have this", STR_ARG(own[i]),
+					   scope_text(scope, where));
+	}
+	return ok;
+}
+
+static bool read_plan(struct tenants *t, const struct scope *scope, const struct node *node, const struct tenant_draft *begin,
+		      struct plan *out)
+{
+	out->name = node->key;
+	return refuse_own_settings(t, scope, node) && read_settings(t, scope, node, begin, &out->draft);
+}
+
+static bool read_plans(struct tenants *t, const struct config_draft *draft)
+{
+	struct scope scope = { .what = "defaults", .index = -1 };
+	struct tenant_draft initial = { .match = NULL };
+	const struct node **nodes;
+	bool ok = config_read_defaults(t->r, TABLE_TENANT, &initial);
+
+	t->defaults.draft = initial;
+	if (draft->defaults)
+		ok &= read_plan(t, &scope, draft->defaults, &initial, &t->defaults);
+	ok &= sort_nodes(t->r, &draft->plans, "plan", &nodes);
+	t->plans = arena_array(t->r->scratch, draft->plans.count, sizeof *t->plans);
+	if (!t->plans)
+		return config_no_memory(t->r);
+	t->plan_count = draft->plans.count;
+	scope.what = "plan";
+	for (size_t i = 0; i < t->plan_count; i++) {
+		scope.name = nodes[i]->key;
+		ok &= read_plan(t, &scope, nodes[i], &t->defaults.draft, &t->plans[i]);
+	}
+	return ok;
+}
+
+static int plan_order(const void *name, const void *plan)
+{
+	return str_cmp(*(const struct str *)name, ((const struct plan *)plan)->name);
+}
+
+/* What the tenant begins with: its plan, or the defaults. NULL: there is no such plan. */
+static const struct plan *find_plan(struct tenants *t, const struct scope *scope, const struct node *node)
+{
+	const struct node *plan = node->kind == NODE_MAP ? node_find(node, STR("plan")) : NULL;
+	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE], hint[CONFIG_QUOTE_SIZE];
+	struct config_nearest nearest;
+	const struct plan *found;
+
+	if (!plan || plan->kind != NODE_TEXT || (str_eq(plan->text, STR("none")) && !plan->is_quoted))
+		return &t->defaults;
+	found = t->plan_count ? bsearch(&plan->text, t->plans, t->plan_count, sizeof *t->plans, plan_order) : NULL;
+	if (found)
+		return found;
+	nearest = (struct config_nearest){ .name = plan->text };
+	for (size_t i = 0; i < t->plan_count && i < 1000; i++)
+		if (config_is_name(t->plans[i].name))
+			config_nearest_offer(&nearest, t->plans[i].name.ptr);
+	config_refuse(t->r, node_place(plan), "plan%s: there is no plan %s%s", scope_text(scope, where),
+		      config_quote(plan->text, quoted), config_nearest_hint(&nearest, hint));
+	return NULL;
+}
+
+static bool read_match(struct tenants *t, const struct scope *scope, const struct tenant *tenant, const struct node *match)
+{
+	struct scope inner = { .up = scope, .what = "match", .index = 0 };
+	bool ok = true;
+
+	if (match->kind != NODE_LIST)
+		return config_expected(t->r, scope, "match", match, "a list of rules such as - auth: \"acme-*\"");
+	for (const struct node *item = match->first; item; item = item->next, inner.index++)
+		ok &= config_match_add(t->r, &inner, tenant, item);
+	return ok;
+}
+
+static bool read_tenant(struct tenants *t, const struct node *node, bool is_default, struct tenant *out)
+{
+	struct scope scope = { .what = "tenant", .name = node->key, .index = -1 };
+	const struct plan *plan = find_plan(t, &scope, node);
+	struct tenant_draft draft;
+
+	if (!plan || !read_settings(t, &scope, node, &plan->draft, &draft))
+		return false;
+	*out = draft.tenant;
+	if (!arena_copy(t->r->arena, node->key, &out->name))
+		return config_no_memory(t->r);
+	if (draft.match && draft.match->count)
+		return read_match(t, &scope, out, draft.match);
+	return is_default || config_refuse(t->r, node_key_place(node), "tenant " STR_FMT ": no mail can be its own; give it match "
+					   "rules, or name it default_tenant", STR_ARG(node->key));
+}
+
+static bool set_default_tenant(struct tenants *t, const struct node *node)
+{
+	struct config_nearest nearest = { .name = node->text };
+	char quoted[CONFIG_QUOTE_SIZE], hint[CONFIG_QUOTE_SIZE];
+
+	t->config->default_tenant = config_find_tenant(t->config, node->text);
+	if (t->config->default_tenant)
+		return true;
+	for (size_t i = 0; i < t->config->tenant_count && i < 1000; i++)
+		config_nearest_offer(&nearest, t->config->tenants[i].name.ptr);
+	return config_refuse(t->r, node_place(node), "default_tenant: there is no tenant %s%s", config_quote(node->text, quoted),
+			     config_nearest_hint(&nearest, hint));
+}
+
+bool config_read_tenants(struct reader *r, struct config_draft *draft)
+{
+	const struct node *default_node = draft->default_tenant;
+	struct tenants t = { .r = r, .config = &draft->config };
+	struct str default_name = default_node ? default_node->text : STR_EMPTY;
+	size_t count = draft->tenants.count;
+	const struct node **nodes;
+	struct tenant *tenants;
+	bool ok = read_plans(&t, draft);
+
+	if (!sort_nodes(r, &draft->tenants, "tenant", &nodes))
+		return false;
+	tenants = arena_array(r->arena, count, sizeof *tenants);
+	if (!tenants)
+		return config_no_memory(r);
+	for (size_t i = 0; i < count; i++)
+		ok &= read_tenant(&t, nodes[i], str_eq(nodes[i]->key, default_name), &tenants[i]);
+	draft->config.tenants = tenants;
+	draft->config.tenant_count = count;
+	if (ok && default_node)
+		ok = set_default_tenant(&t, default_node);
+	return ok && config_match_build(r, &draft->config);
+}
