@@ -1,0 +1,237 @@
+#include "milter/mail/charset.h"
+
+#include <iconv.h>
+#include <stdio.h>
+
+const struct charset *charset_find(struct str label)
+{
+	char key[42] = " ";
+
+	label = str_trim(label);
+	if (label.len == 0 || label.len > sizeof key - 3 || str_find_byte(label, ' ') < label.len)
+		return NULL;
+	for (size_t i = 0; i < label.len; i++)
+		key[1 + i] = ascii_lower(label.ptr[i]);
+	key[1 + label.len] = ' ';
+
+	struct str needle = str_of(key, label.len + 2);
+
+	for (size_t i = 0; i < charset_table_count; i++) {
+		struct str labels = str_from_c(charset_table[i].labels);
+
+		if (str_find(labels, needle) < labels.len)
+			return &charset_table[i];
+	}
+	return NULL;
+}
+
+static const struct str replacement = STR_INIT("\xef\xbf\xbd");
+
+/* One octet that cannot be read: U+FFFD, and on with the next. */
+static bool convert_with(iconv_t cd, struct str in, struct buf *out)
+{
+	char *from = (char *)(uintptr_t)in.ptr;
+	size_t left = in.len;
+	bool is_whole = true;
+
+	for (;;) {
+		char chunk[1024], *to = chunk;
+		size_t room = sizeof chunk;
+		size_t rc = iconv(cd, left ? &from : NULL, left ? &left : NULL, &to, &room);
+
+		buf_add(out, str_of(chunk, (size_t)(to - chunk)));
+		if (rc == (size_t)-1 && room > 64 && left) {
+			buf_add(out, replacement);
+			is_whole = false;
+			from++;
+			left--;
+		} else if (left == 0 && to == chunk) {
+			return is_whole && !out->failed;
+		}
+	}
+}
+
+static bool convert_to_utf8(const char *name, struct str in, struct buf *out)
+{
+	iconv_t cd = iconv_open("UTF-8", name);
+
+	if (cd == (iconv_t)-1) {
+		for (size_t i = 0; i < in.len; i++)
+			buf_add(out, replacement);
+		return false;
+	}
+	bool is_whole = convert_with(cd, in, out);
+
+	iconv_close(cd);
+	return is_whole;
+}
+
+static bool is_ascii(struct str s)
+{
+	unsigned char all = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		all |= (unsigned char)s.ptr[i];
+	return all < 0x80;
+}
+
+/* ISO-2022-JP: the escape sequences, and the state that each begins. */
+static const struct {
+	struct str sequence;
+	char state;
+} escapes[] = {
+	{ STR_INIT("\033(B"), 'B' }, { STR_INIT("\033(J"), 'J' }, { STR_INIT("\033(H"), 'J' }, { STR_INIT("\033(I"), 'I' },
+	{ STR_INIT("\033$@"), '$' }, { STR_INIT("\033$B"), '$' }, { STR_INIT("\033$(D"), 'D' },
+};
+
+size_t charset_escape(struct str s, char *out_state)
+{
+	for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++)
+		if (str_starts(s, escapes[i].sequence)) {
+			*out_state = escapes[i].state;
+			return escapes[i].sequence.len;
+		}
+	return 0;
+}
+
+/* The octets between two escape sequences as EUC-JP, from which they differ by the eighth bit and a prefix. */
+static void stretch_to_euc(struct str s, char state, struct buf *euc)
+{
+	bool is_double = state == '$' || state == 'D';
+
+	for (size_t i = 0; i < s.len; i++) {
+		bool is_cell = s.ptr[i] > ' ' && s.ptr[i] < 0x7f;
+
+		if (!is_cell || (is_double && i + 1 == s.len)) {
+			buf_add_byte(euc, s.ptr[i]);
+			continue;
+		}
+		if (!is_double || state == 'D')
+			buf_add_byte(euc, state == 'D' ? '\x8f' : '\x8e');
+		buf_add_byte(euc, (char)(s.ptr[i] | 0x80));
+		if (is_double)
+			buf_add_byte(euc, (char)(s.ptr[++i] | 0x80));
+	}
+}
+
+static bool roman_to_utf8(struct str s, struct buf *out)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		struct str c = str_slice(s, i, 1);
+
+		buf_add(out, c.ptr[0] == '\\' ? STR("\xc2\xa5") : c.ptr[0] == '~' ? STR("\xe2\x80\xbe") : c);
+	}
+	return is_ascii(s);
+}
+
+static bool stretch_to_utf8(iconv_t cd, struct str s, char state, struct buf *out)
+{
+	struct buf euc;
+
+	if (state == 'J')
+		return roman_to_utf8(s, out);
+	buf_init(&euc, s.len * 3);
+	if (state == 'B')
+		buf_add(&euc, s);
+	else
+		stretch_to_euc(s, state, &euc);
+
+	bool is_whole = !euc.failed && (state != 'B' || is_ascii(s));
+
+	is_whole &= convert_with(cd, buf_view(&euc), out);
+	buf_clear(&euc);
+	return is_whole;
+}
+
+/* The C library's own ISO-2022-JP lacks the vendor rows that mail uses (NEC 13, IBM); its EUC-JP-MS has them. */
+static bool iso_2022_jp_to_utf8(struct str in, struct buf *out)
+{
+	iconv_t cd = iconv_open("UTF-8", "EUC-JP-MS");
+	bool is_whole = true;
+	char state = 'B';
+
+	if (cd == (iconv_t)-1)
+		return convert_to_utf8("ISO-2022-JP", in, out);
+	while (in.len) {
+		size_t escape = charset_escape(in, &state);
+
+		if (!escape && in.ptr[0] == '\033') {
+			buf_add(out, replacement);
+			is_whole = false;
+			escape = 1;
+		}
+		in = str_from(in, escape);
+
+		size_t end = str_find_byte(in, '\033');
+
+		is_whole &= stretch_to_utf8(cd, str_slice(in, 0, end), state, out);
+		in = str_from(in, end);
+	}
+	iconv_close(cd);
+	return is_whole && !out->failed;
+}
+
+bool charset_to_utf8(const struct charset *charset, struct str in, struct buf *out)
+{
+	if (charset->shape == CHARSET_ISO_2022_JP)
+		return iso_2022_jp_to_utf8(in, out);
+	if (charset->shape < CHARSET_ISO_2022_JP && is_ascii(in)) {
+		buf_add(out, in);
+		return !out->failed;
+	}
+	return convert_to_utf8(charset->name, in, out);
+}
+
+/* The number of the UTF-8 character at the start of s, which iconv has refused; its length in *out_len. */
+static unsigned long utf8_read(struct str s, size_t *out_len)
+{
+	unsigned char lead = (unsigned char)s.ptr[0];
+	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+	unsigned long code = len == 1 ? lead : lead & (0x7fU >> len);
+
+	if (len > s.len)
+		len = s.len;
+	for (size_t i = 1; i < len; i++)
+		code = code << 6 | ((unsigned char)s.ptr[i] & 0x3f);
+	*out_len = len;
+	return code;
+}
+
+static bool convert_from(iconv_t cd, struct str in, bool for_query, struct buf *out)
+{
+	char *from = (char *)(uintptr_t)in.ptr;
+	size_t left = in.len, unknown_len;
+
+	for (;;) {
+		char chunk[1024], *to = chunk;
+		size_t room = sizeof chunk;
+		size_t rc = iconv(cd, left ? &from : NULL, left ? &left : NULL, &to, &room);
+
+		buf_add(out, str_of(chunk, (size_t)(to - chunk)));
+		if (rc == (size_t)-1 && room > 64 && left) {
+			if (!for_query)
+				return false;
+			to = chunk;
+			room = sizeof chunk;
+			iconv(cd, NULL, NULL, &to, &room);
+			buf_add(out, str_of(chunk, (size_t)(to - chunk)));
+			buf_printf(out, "%%26%%23%lu%%3B", utf8_read(str_of(from, left), &unknown_len));
+			from += unknown_len;
+			left -= unknown_len;
+		} else if (left == 0 && to == chunk) {
+			return !out->failed;
+		}
+	}
+}
+
+bool charset_from_utf8(const struct charset *charset, struct str utf8, bool for_query, struct buf *out)
+{
+	iconv_t cd = iconv_open(charset->name, "UTF-8");
+
+	if (cd == (iconv_t)-1)
+		return false;
+	bool ok = convert_from(cd, utf8, for_query, out);
+
+	iconv_close(cd);
+	return ok;
+}

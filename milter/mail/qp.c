@@ -1,0 +1,271 @@
+#include "milter/mail/qp.h"
+
+/* One line of encoded text: content, blanks that do not count, `=` of a soft break, line end. */
+struct line {
+	struct str content;            /* without trailing blanks and without the soft `=` */
+	struct str eol;                /* as it stands; empty at the end of the text */
+	struct str all;
+	bool is_soft;
+};
+
+static bool line_next(struct str *rest, struct line *out)
+{
+	if (rest->len == 0)
+		return false;
+
+	size_t lf = str_find_byte(*rest, '\n'), end = lf;
+
+	if (end < rest->len && end > 0 && rest->ptr[end - 1] == '\r')
+		end--;
+	out->all = str_slice(*rest, 0, lf < rest->len ? lf + 1 : lf);
+	out->eol = str_from(out->all, end);
+	while (end > 0 && (rest->ptr[end - 1] == ' ' || rest->ptr[end - 1] == '\t'))
+		end--;
+	out->is_soft = end > 0 && rest->ptr[end - 1] == '=';
+	out->content = str_slice(*rest, 0, out->is_soft ? end - 1 : end);
+	*rest = str_from(*rest, out->all.len);
+	return true;
+}
+
+/* The octet at the start of s, and how many octets of s stand for it. */
+static size_t atom_read(struct str s, char *out)
+{
+	int high, low;
+
+	if (s.ptr[0] == '=' && s.len >= 3 && (high = ascii_hex(s.ptr[1])) >= 0 && (low = ascii_hex(s.ptr[2])) >= 0) {
+		*out = (char)(high * 16 + low);
+		return 3;
+	}
+	*out = s.ptr[0];
+	return 1;
+}
+
+void qp_decode(struct str in, struct buf *out)
+{
+	struct line line;
+
+	if (!buf_reserve(out, in.len))
+		return;
+
+	char *to = out->ptr + out->len;
+
+	while (line_next(&in, &line)) {
+		struct str s = line.content;
+
+		while (s.len) {
+			size_t plain = str_find_byte(s, '=');
+
+			memcpy(to, s.ptr, plain);
+			to += plain;
+			s = str_from(s, plain);
+			if (s.len)
+				s = str_from(s, atom_read(s, to++));
+		}
+		if (!line.is_soft && line.eol.len) {
+			memcpy(to, line.eol.ptr, line.eol.len);
+			to += line.eol.len;
+		}
+	}
+	out->len = (size_t)(to - out->ptr);
+}
+
+/* Writes encoded text and keeps its lines short. */
+struct encoder {
+	struct buf *out;
+	struct str eol;
+	size_t column;
+};
+
+static void encoder_room(struct encoder *enc, size_t n)
+{
+	if (enc->column + n < QP_LINE_MAX)
+		return;
+	buf_add_byte(enc->out, '=');
+	buf_add(enc->out, enc->eol);
+	enc->column = 0;
+}
+
+static void encoder_escape(struct encoder *enc, char c)
+{
+	static const char digits[16] = "0123456789ABCDEF";
+	unsigned char byte = (unsigned char)c;
+	char text[3] = { '=', digits[byte >> 4], digits[byte & 15] };
+
+	encoder_room(enc, sizeof text);
+	buf_add(enc->out, str_of(text, sizeof text));
+	enc->column += sizeof text;
+}
+
+static void encoder_raw(struct encoder *enc, struct str atom)
+{
+	encoder_room(enc, atom.len);
+	buf_add(enc->out, atom);
+	enc->column += atom.len;
+}
+
+static void encoder_add(struct encoder *enc, char c)
+{
+	/* A dot or "From " at the start of a line suffers in old transports. */
+	bool is_plain = (c == ' ' || c == '\t' || (c > ' ' && c < 0x7f)) && c != '=';
+
+	if (is_plain) {
+		encoder_room(enc, 1);
+		is_plain = enc->column > 0 || (c != '.' && c != 'F');
+	}
+	if (is_plain)
+		encoder_raw(enc, str_of(&c, 1));
+	else
+		encoder_escape(enc, c);
+}
+
+static void encoder_break(struct encoder *enc, struct str eol)
+{
+	struct buf *out = enc->out;
+	char last = enc->column && !out->failed ? out->ptr[out->len - 1] : 'x';
+
+	/* RFC 2045 6.7 (3): a blank that is meant cannot stand last. */
+	if (last == ' ' || last == '\t') {
+		out->len--;
+		enc->column--;
+		encoder_escape(enc, last);
+	}
+	buf_add(out, eol);
+	enc->column = 0;
+}
+
+void qp_encode(struct str in, struct str eol, struct buf *out)
+{
+	struct encoder enc = { .out = out, .eol = eol };
+
+	while (in.len) {
+		if (str_starts(in, eol)) {
+			encoder_break(&enc, eol);
+			in = str_from(in, eol.len);
+		} else {
+			encoder_add(&enc, in.ptr[0]);
+			in = str_from(in, 1);
+		}
+	}
+	encoder_break(&enc, STR_EMPTY);
+}
+
+/* qp_edit walks encoded lines and decoded offsets side by side. */
+struct editor {
+	struct encoder enc;
+	const struct edit_list *edits;
+	size_t next;                   /* the edit that comes */
+	size_t at;                     /* decoded offset */
+	size_t skip_to;                /* decoded octets before this one leave */
+	bool is_touched;               /* the line being written has been changed */
+};
+
+static void editor_begin_edits(struct editor *ed)
+{
+	while (ed->next < ed->edits->count && ed->edits->items[ed->next].at == ed->at) {
+		const struct edit *edit = &ed->edits->items[ed->next++];
+
+		for (size_t i = 0; i < edit->with.len; i++)
+			encoder_add(&ed->enc, edit->with.ptr[i]);
+		ed->skip_to = edit->at + edit->len;
+		ed->is_touched = true;
+	}
+}
+
+static size_t line_decoded_length(const struct line *line)
+{
+	size_t n = line->is_soft ? 0 : line->eol.len;
+	char c;
+
+	for (struct str s = line->content; s.len; n++) {
+		size_t plain = str_find_byte(s, '=');
+
+		n += plain;
+		s = str_from(s, plain);
+		if (!s.len)
+			break;
+		s = str_from(s, atom_read(s, &c));
+	}
+	return n;
+}
+
+static bool editor_leaves_alone(const struct editor *ed, size_t decoded_len, bool is_last)
+{
+	size_t end = ed->at + decoded_len;
+
+	if (ed->is_touched || ed->skip_to > ed->at)
+		return false;
+	if (ed->next == ed->edits->count)
+		return true;
+	return is_last ? ed->edits->items[ed->next].at > end : ed->edits->items[ed->next].at >= end;
+}
+
+static void editor_end_line(struct editor *ed, const struct line *line)
+{
+	/* The line end is one or two decoded octets; an edit may begin before either. */
+	char kept[2];
+	size_t kept_len = 0;
+
+	for (size_t i = 0; !line->is_soft && i < line->eol.len; i++) {
+		bool is_parted = ed->next < ed->edits->count && ed->edits->items[ed->next].at == ed->at;
+
+		for (size_t k = 0; is_parted && k < kept_len; k++)
+			encoder_add(&ed->enc, kept[k]);
+		kept_len = is_parted ? 0 : kept_len;
+		editor_begin_edits(ed);
+		if (ed->at++ >= ed->skip_to)
+			kept[kept_len++] = line->eol.ptr[i];
+	}
+	if (line->is_soft && line->eol.len) {
+		buf_add_byte(ed->enc.out, '=');
+		buf_add(ed->enc.out, line->eol);
+		ed->enc.column = 0;
+		ed->is_touched = ed->skip_to > ed->at;
+	} else if (kept_len == line->eol.len && kept_len) {
+		encoder_break(&ed->enc, line->eol);
+		ed->is_touched = false;
+	} else {
+		for (size_t i = 0; i < kept_len; i++)
+			encoder_add(&ed->enc, kept[i]);
+	}
+}
+
+static void editor_line(struct editor *ed, const struct line *line)
+{
+	ed->is_touched = true;
+	for (struct str s = line->content; s.len;) {
+		char c;
+		size_t n = atom_read(s, &c);
+
+		editor_begin_edits(ed);
+		if (ed->at++ < ed->skip_to)
+			;
+		else if (n == 1 && c == '=')   /* what comes behind it may have become two digits */
+			encoder_escape(&ed->enc, c);
+		else
+			encoder_raw(&ed->enc, str_slice(s, 0, n));
+		s = str_from(s, n);
+	}
+	editor_end_line(ed, line);
+}
+
+void qp_edit(struct str in, const struct edit_list *edits, struct str eol, struct buf *out)
+{
+	struct editor ed = { .enc = { .out = out, .eol = eol }, .edits = edits };
+	struct line line;
+
+	while (line_next(&in, &line)) {
+		size_t decoded_len = line_decoded_length(&line);
+
+		if (editor_leaves_alone(&ed, decoded_len, in.len == 0)) {
+			buf_add(out, line.all);
+			ed.at += decoded_len;
+			/* Whatever is appended at the end of the text goes on behind this line. */
+			ed.enc.column = line.eol.len ? 0 : line.all.len;
+		} else {
+			editor_line(&ed, &line);
+		}
+	}
+	editor_begin_edits(&ed);
+	if (ed.is_touched)
+		encoder_break(&ed.enc, STR_EMPTY);
+}

@@ -1,0 +1,155 @@
+/* milter/mail: charsets (TRACKING cases 63 to 75). */
+#include "t/lib/unit.h"
+
+#include "milter/mail/charset.h"
+
+static struct arena arena;
+
+static void setup(void)
+{
+	arena_init(&arena, 1 << 20);
+}
+
+static void teardown(void)
+{
+	arena_clear(&arena);
+}
+
+static const struct { const char *label, *name; } label_rows[] = {
+	{ "UTF-8", "UTF-8" },	      { " utf8 ", "UTF-8" },	     { "us-ascii", "CP1252" },	 { "ISO-8859-1", "CP1252" },
+	{ "gb2312", "GBK" },	      { "Shift_JIS", "CP932" },	     { "x-sjis", "CP932" },	 { "windows-31j", "CP932" },
+	{ "ISO-2022-JP", "ISO-2022-JP" }, { "cp50221", "ISO-2022-JP" }, { "koi8-r", "KOI8-R" },	 { "ks_c_5601-1987", "UHC" },
+	{ "x-unknown", NULL },	      { "", NULL },		     { "utf-8 utf8", NULL },	 { "utf", NULL },
+};
+START_TEST(labels)
+{
+	const struct charset *charset = charset_find(str_from_c(label_rows[_i].label));
+
+	if (label_rows[_i].name)
+		ck_assert_msg(charset && strcmp(charset->name, label_rows[_i].name) == 0, "%s", label_rows[_i].label);
+	else
+		ck_assert_msg(!charset, "%s", label_rows[_i].label);
+}
+END_TEST
+
+static const struct { const char *label; struct str in; const char *want; bool is_whole; } decode_rows[] = {
+	{ "utf-8", STR_INIT("a\xe3\x81\x82"), "a\xe3\x81\x82", true },
+	{ "utf-8", STR_INIT("\xff\xe3\x81"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", false },
+	{ "iso-8859-1", STR_INIT("caf\xe9"), "caf\xc3\xa9", true },
+	{ "shift_jis", STR_INIT("\x82\xa0\x83\x5c"), "\xe3\x81\x82\xe3\x82\xbd", true },
+	{ "euc-jp", STR_INIT("\xa4\xa2\x8e\xb1"), "\xe3\x81\x82\xef\xbd\xb1", true },
+	{ "gb18030", STR_INIT("\xb0\xa1"), "\xe5\x95\x8a", true },
+	{ "koi8-r", STR_INIT("\xc1"), "\xd0\xb0", true },
+	{ "utf-16be", STR_INIT("\0a\x30\x42"), "a\xe3\x81\x82", true },
+	{ "iso-2022-jp", STR_INIT("a\033$B$\"\033(Bb"), "a\xe3\x81\x82""b", true },
+	{ "iso-2022-jp", STR_INIT("\033(J\\~\033(B\\"), "\xc2\xa5\xe2\x80\xbe\\", true },          /* 64 Roman */
+	{ "iso-2022-jp", STR_INIT("\033(I1\033(B"), "\xef\xbd\xb1", true },                        /* 64 Katakana */
+	{ "iso-2022-jp", STR_INIT("\033$@$\"\033(B"), "\xe3\x81\x82", true },                      /* 64 the old escape */
+	{ "iso-2022-jp", STR_INIT("\033$B-!"), "\xe2\x91\xa0", true },                             /* 65, 66 NEC row 13, no way back */
+	{ "iso-2022-jp", STR_INIT("\033$B$\"$"), "\xe3\x81\x82$", true },
+	{ "iso-2022-jp", STR_INIT("\033x\xe3"), "\xef\xbf\xbdx\xef\xbf\xbd", false },               /* 72 wrong label */
+};
+START_TEST(decodes)
+{
+	struct str in = unit_wall(decode_rows[_i].in);
+	struct buf out;
+	bool is_whole;
+
+	buf_init(&out, 1000);
+	is_whole = charset_to_utf8(charset_find(str_from_c(decode_rows[_i].label)), in, &out);
+	ck_assert_str_is(buf_view(&out), str_from_c(decode_rows[_i].want));
+	ck_assert_int_eq(is_whole, decode_rows[_i].is_whole);
+	buf_clear(&out);
+	unit_wall_free(in);
+}
+END_TEST
+
+static const struct { const char *label; const char *utf8; const char *want; } query_rows[] = {
+	{ "shift_jis", "\xe3\x81\x82", "\x82\xa0" },
+	{ "shift_jis", "a\xf0\x9f\x98\x80z", "a%26%23128512%3Bz" },
+	{ "iso-2022-jp", "\xe3\x81\x82\xf0\x9f\x98\x80", "\033$B$\"\033(B%26%23128512%3B" },
+};
+START_TEST(queries)
+{
+	struct buf out;
+
+	buf_init(&out, 1000);
+	ck_assert(charset_from_utf8(charset_find(str_from_c(query_rows[_i].label)), str_from_c(query_rows[_i].utf8), true, &out));
+	ck_assert_str_is(buf_view(&out), str_from_c(query_rows[_i].want));
+	buf_clear(&out);
+}
+END_TEST
+
+/* `want` has '*' for each octet of the view that is no ASCII character. */
+static const struct { const char *name, *label; struct str in; const char *want; } view_rows[] = {
+	{ "63 markup inside kanji", "iso-2022-jp", STR_INIT("<a>\033$B\"<&=\033(B\">"), "<a>****\">" },
+	{ "64 Roman state", "iso-2022-jp", STR_INIT("\033(J<\\~>\033(B~"), "<**>~" },
+	{ "64 Katakana state", "iso-2022-jp", STR_INIT("\033(I<&\033(B<"), "**<" },
+	{ "65 redundant escapes", "iso-2022-jp", STR_INIT("<\033(B\033(Ba href=\033(B\"x\033(B\">"), "<a href=\"x\">" },
+	{ "65 no way back", "iso-2022-jp", STR_INIT("<p>\033$B$\""), "<p>**" },
+	{ "67 trail octets", "shift_jis", STR_INIT("\x83\x5c\x95\x40<"), "****<" },
+	{ "67 lead before a quote", "shift_jis", STR_INIT("\x83\">"), "\x83\">" },
+	{ "67 half-width katakana is one octet", "shift_jis", STR_INIT("\xb1<\xb1\\"), "\xb1<\xb1\\" },
+	{ "69 four octets", "gb18030", STR_INIT("\x81\x30\x81\x30<\x81\x30<"), "****<\x81""0<" },
+	{ "69 Big5", "big5", STR_INIT("\xa5\x5c|"), "**|" },
+	{ "68 EUC-JP as it stands", "euc-jp", STR_INIT("\x8f\xb0\xa1<"), "\x8f\xb0\xa1<" },
+	{ "71 invalid UTF-8 as it stands", "utf-8", STR_INIT("\xe3<"), "\xe3<" },
+};
+START_TEST(views)
+{
+	struct str in = unit_wall(view_rows[_i].in), want = str_from_c(view_rows[_i].want);
+	struct charset_view view;
+
+	ck_assert(charset_view(charset_find(str_from_c(view_rows[_i].label)), in, &arena, &view));
+	ck_assert_msg(view.bytes.len == want.len, "%s: %zu", view_rows[_i].name, view.bytes.len);
+	for (size_t i = 0; i < want.len; i++) {
+		char c = view.bytes.ptr[i];
+
+		ck_assert_msg(want.ptr[i] == '*' ? (unsigned char)c >= 0x80 : c == want.ptr[i], "%s at %zu", view_rows[_i].name, i);
+		if ((unsigned char)c < 0x80)
+			ck_assert_msg(in.ptr[charset_view_at(&view, i, false)] == c, "%s at %zu", view_rows[_i].name, i);
+	}
+	unit_wall_free(in);
+}
+END_TEST
+
+START_TEST(view_places)
+{
+	struct str in = STR("a\033$B$\"\033(Bb");
+	struct charset_view view;
+
+	ck_assert(charset_view(charset_find(STR("iso-2022-jp")), in, &arena, &view));
+	ck_assert_uint_eq(charset_view_at(&view, 1, true), 1);
+	ck_assert_uint_eq(charset_view_at(&view, 1, false), 4);
+	ck_assert_uint_eq(charset_view_at(&view, 3, true), 6);
+	ck_assert_uint_eq(charset_view_at(&view, 3, false), 9);
+	ck_assert_uint_eq(charset_view_at(&view, 4, false), 10);
+	ck_assert_int_eq(charset_view_state(&view, 3, true), '$');
+	ck_assert_int_eq(charset_view_state(&view, 3, false), 'B');
+}
+END_TEST
+
+START_TEST(no_view)
+{
+	struct charset_view view;
+
+	ck_assert(!charset_view(charset_find(STR("utf-16le")), STR("a\0"), &arena, &view));
+	ck_assert(!charset_view(charset_find(STR("utf-7")), STR("a"), &arena, &view));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("charset");
+	TCase *tcase = tcase_create("charset");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	unit_add_rows(tcase, labels, label_rows);
+	unit_add_rows(tcase, decodes, decode_rows);
+	unit_add_rows(tcase, queries, query_rows);
+	unit_add_rows(tcase, views, view_rows);
+	tcase_add_test(tcase, view_places);
+	tcase_add_test(tcase, no_view);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
