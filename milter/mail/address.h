@@ -10,7 +10,7 @@
  * Input    hostile; one pass, linear
  * Memory   results point into the text where its spelling is good already, else into the arena
  * Errors   ERR_INPUT: not an address; ERR_BUSY: arena full
- * Bounds   ADDRESS_MAX octets an address, ADDRESS_LIST_MAX addresses a field, comments ADDRESS_DEPTH_MAX deep
+ * Bounds   ADDRESS_MAX octets an address, ADDRESS_LIST_MAX addresses a field
  */
 #ifndef SEKISHO_MAIL_ADDRESS_H
 #define SEKISHO_MAIL_ADDRESS_H
@@ -20,21 +20,23 @@
 
 #define ADDRESS_MAX 1024               /* RFC 5321 4.5.3.1 has 64 + 1 + 255; MTAs take more */
 #define ADDRESS_LIST_MAX 256
-#define ADDRESS_DEPTH_MAX 64
 
-/* The argument of MAIL FROM or RCPT TO without its parameters. "" and "<>" are the null sender: *out is empty. */
+/*
+ * The argument of MAIL FROM or RCPT TO without its parameters. "" and "<>" are the null sender: *out is empty. Anything
+ * beside the one address is an error, and nothing is guessed.
+ */
 bool address_parse_path(struct str text, struct arena *arena, struct str *out, struct err *err);
 
 struct address_list {
 	struct str *items;
 	size_t count;
-	bool is_broken;                /* something in it is no address, or there are more than ADDRESS_LIST_MAX */
+	bool is_broken;                /* something in it is no address, or nothing is, or there are too many */
 };
 
 /*
  * Every address of a field's value (From, Sender, To ...), folds included as they came. Where readers disagree about
  * what a broken mailbox means (`a@b <c@d>`, `<a@b> <c@d>`), each address that one of them would see is given: who asks
- * whether all belong to somebody is not fooled. A value without any address has count 0.
+ * whether all belong to somebody is not fooled. A lone word (`root`, as cron writes) is an address without domain.
  */
 bool address_parse_list(struct str value, struct arena *arena, struct address_list *out, struct err *err);
 
