@@ -8,29 +8,36 @@
  *    "to":[...],"size":N,"nrcpt":N,"subject_hash":"...","verdict":"...","rule":"...","reply":"...","actions":[...],
  *    "rcpt":"...","outcome":{...},"detail":{...},"clock":"...","salt":"<32 hex>","chain":"<64 hex>"}\n
  *
- * leaf  = SHA-256 of the line's octets before `,"chain"`
- * chain = SHA-256(previous chain, 32 octets || leaf, 32 octets)
+ * The leaf and chain values are milter/record/chain.h's; a line that was erased is {"seq":N,"erased":LEAF,"chain":...}.
+ * The page for other people's programs is contrib/man/sekisho-log.5.
  *
  * The writer adds seq, time, tseq, clock, salt and chain; the caller gives the rest. `id` is a ULID: 26 characters of
  * Crockford's base 32, 48 bits of milliseconds and 80 random bits, so that ids sort by time.
  *
  * Input    lines are read back from disks that anybody may have touched
  * Errors   ERR_INPUT, with what was expected where
- * Bounds   RECORD_LINE_MAX octets a line; `to` lists RECORD_TO_MAX recipients, `nrcpt` counts all
+ * Bounds   RECORD_LINE_MAX octets a line; strings are cut at RECORD_STRING_MAX octets; `to` lists RECORD_TO_MAX recipients
+ *          and RECORD_LIST_BYTES_MAX octets, `nrcpt` counts all; outcome or detail over RECORD_JSON_MAX are an error
  */
 #ifndef SEKISHO_RECORD_FORMAT_H
 #define SEKISHO_RECORD_FORMAT_H
 
 #include "config/base/arena.h"
 #include "config/base/buf.h"
+#include "milter/record/chain.h"
 
 #define RECORD_LINE_MAX ((size_t)1 << 20)
+#define RECORD_STRING_MAX 4096
 #define RECORD_TO_MAX 1000
+#define RECORD_ACTIONS_MAX 64
+#define RECORD_LIST_BYTES_MAX ((size_t)128 << 10)
+#define RECORD_JSON_MAX ((size_t)128 << 10)
 #define RECORD_ID_LEN 26
-#define RECORD_HASH_LEN 32
+#define RECORD_HASH_LEN CHAIN_LEN
+#define RECORD_SALT_LEN 16
 
 struct record_event {
-	struct str event;              /* "accepted", "rejected", ...: see record_event_names */
+	struct str event;              /* "accepted", "rejected", ... */
 	struct str tenant;
 	struct str id, message;        /* id empty: the writer makes one */
 	struct str queue_id, host, client, auth, helo, tls, from;
@@ -51,11 +58,25 @@ struct record_stamp {
 	int64_t seq, tseq;             /* tseq 0: no tenant */
 	int64_t time_us;
 	struct str clock;              /* "" ok, "degraded", "unsynchronised" */
-	unsigned char salt[16];
+	unsigned char salt[RECORD_SALT_LEN];
 };
 
-/* Writes a whole line, chain and newline included. `chain` goes in as the previous value and comes out as this line's. */
-bool record_format(const struct record_event *event, const struct record_stamp *stamp,
+/*
+ * What the caller's thread does of a line: everything but the stamp. `head` is `,"event":...,"tenant":...`, `tail` the
+ * rest up to where `clock` goes; both point into `out`, which is emptied first.
+ */
+struct record_body {
+	struct str head, tail;
+};
+bool record_format_body(const struct record_event *event, struct buf *out, struct record_body *out_body, struct err *err);
+
+/* What is left for the writer's thread: adds the whole line to `out`, newline included. `chain` goes in as the previous
+ * value and comes out as this line's. */
+bool record_seal(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
+		 unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err);
+
+/* Both in one. */
+bool record_format(const struct record_event *event, const struct record_stamp *stamp, struct chain_hash *hash,
 		   unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err);
 
 /* A fresh ULID; sortable, unique over nodes. Out holds RECORD_ID_LEN + 1 octets. */
@@ -73,9 +94,18 @@ struct record_line {
 
 /* `line` without its newline. */
 bool record_parse(struct str line, struct arena *arena, struct record_line *out, struct err *err);
-/* Just seq, leaf and chain, without looking at the rest: what verify needs at 500 MB/s. */
-bool record_parse_chain(struct str line, int64_t *out_seq, unsigned char out_leaf[RECORD_HASH_LEN],
-			unsigned char out_chain[RECORD_HASH_LEN], struct err *err);
+
+/* Just what ties a line to its neighbours, without looking at the rest: what verify needs at 500 MB/s. */
+struct record_link {
+	int64_t seq;
+	struct str leaf_text;          /* empty: erased, and `leaf` is given */
+	unsigned char leaf[RECORD_HASH_LEN], chain[RECORD_HASH_LEN];
+	struct str event;              /* escaped; empty when erased */
+	struct str time;               /* as it stands */
+};
+/* `hash` makes the leaf; NULL: the leaf of a line that is not erased is left as it was. */
+bool record_parse_link(struct str line, struct chain_hash *hash, struct record_link *out);
+
 /* The value of one top-level string member (escaped as it stands) by a scan; false when absent. */
 bool record_peek(struct str line, struct str member, struct str *out_escaped);
 

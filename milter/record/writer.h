@@ -18,7 +18,7 @@
  *              and nothing of the group counts as written. A failed fdatasync is never retried: the group goes again into a
  *              new part, once, else ERR_BUSY
  * Clock        adjtimex maxerror per group: over 1 s "degraded", from 16 s "unsynchronised"; a change is a `clock` event.
- *              A wall clock that went back keeps the newer day's file
+ *              A wall clock that went back keeps the newer day's file, its lines say clock "behind"
  * Threads      record_append from any thread
  */
 #ifndef SEKISHO_RECORD_WRITER_H
@@ -30,10 +30,10 @@ struct record_writer_config {
 	struct str dir;                /* LOGDIR/CLASS */
 	struct str node;
 	struct str key_file;           /* empty: no checkpoints */
-	int64_t checkpoint_busy_us, checkpoint_idle_us;
+	int64_t checkpoint_busy_us, checkpoint_idle_us;   /* 0: 60 s, 1 h */
 	int64_t preallocate;
 	int64_t disk_warn_percent;
-	size_t queue_max;              /* octets waiting; beyond: ERR_BUSY at once */
+	size_t queue_max;              /* octets waiting; beyond: ERR_BUSY at once. 0: 64 MiB */
 };
 
 struct record_writer;

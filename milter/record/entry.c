@@ -1,0 +1,114 @@
+#include "milter/record/entry.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+
+#include "config/base/json.h"
+#include "milter/record/scan.h"
+
+#define TEXT_MAX ((size_t)4096)
+
+bool entry_is_name(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+
+		if (c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '/')
+			return false;
+	}
+	return name.len > 0 && name.len <= ENTRY_NAME_MAX;
+}
+
+static void member_hash(struct json *json, const char *name, const unsigned char hash[CHAIN_LEN])
+{
+	char hex[CHAIN_HEX_LEN];
+
+	hex_write(hash, CHAIN_LEN, hex);
+	json_member_str(json, name, str_of(hex, sizeof hex));
+}
+
+static bool find_hash(struct str detail, struct str name, unsigned char out[CHAIN_LEN])
+{
+	struct str hex;
+
+	return scan_find_string(detail, name, &hex) && hex_read(hex, out, CHAIN_LEN);
+}
+
+void begin_entry_write(const struct begin_entry *begin, struct buf *out)
+{
+	struct json json;
+
+	buf_reset(out);
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str(&json, "node", begin->node);
+	json_member_str(&json, "class", begin->class_name);
+	json_member_str(&json, "file", begin->file);
+	json_member_str(&json, "previous", begin->previous);
+	json_member_i64(&json, "end", begin->end);
+	json_member_i64(&json, "after", begin->after);
+	member_hash(&json, "hash", begin->hash);
+	json_member_i64(&json, "tenants", begin->tenants);
+	json_object_close(&json);
+}
+
+bool begin_entry_read(struct str detail, struct begin_entry *out)
+{
+	return scan_find_string(detail, STR("node"), &out->node) &&
+	       scan_find_string(detail, STR("class"), &out->class_name) &&
+	       scan_find_string(detail, STR("file"), &out->file) &&
+	       scan_find_string(detail, STR("previous"), &out->previous) &&
+	       scan_find_i64(detail, STR("end"), &out->end) && out->end >= 0 &&
+	       scan_find_i64(detail, STR("after"), &out->after) && out->after >= 0 &&
+	       find_hash(detail, STR("hash"), out->hash) &&
+	       scan_find_i64(detail, STR("tenants"), &out->tenants) && out->tenants >= 0;
+}
+
+void checkpoint_entry_text(const struct checkpoint_entry *checkpoint, struct buf *out)
+{
+	unsigned char hash[48];                     /* 44 octets of base64 and a NUL */
+
+	buf_reset(out);
+	EVP_EncodeBlock(hash, checkpoint->hash, CHAIN_LEN);
+	buf_printf(out, "sekisho:" STR_FMT "/" STR_FMT "\n%" PRId64 "\n%s\ntime " STR_FMT "\n", STR_ARG(checkpoint->node),
+		   STR_ARG(checkpoint->class_name), checkpoint->head, (const char *)hash, STR_ARG(checkpoint->time));
+	if (checkpoint->next.len)
+		buf_printf(out, "next " STR_FMT "\n", STR_ARG(checkpoint->next));
+}
+
+bool checkpoint_entry_write(const struct checkpoint_entry *checkpoint, const struct sign_key *key, struct buf *out,
+			    struct err *err)
+{
+	char sig[SIGN_BASE64_LEN + 1];
+	struct json json;
+	struct str text;
+
+	checkpoint_entry_text(checkpoint, out);
+	if (!buf_done(out, &text, err) || !sign_text(key, text, sig, err))
+		return false;
+	buf_reset(out);
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str(&json, "node", checkpoint->node);
+	json_member_str(&json, "class", checkpoint->class_name);
+	json_member_i64(&json, "head", checkpoint->head);
+	member_hash(&json, "hash", checkpoint->hash);
+	json_member_str_opt(&json, "next", checkpoint->next);
+	json_member_str(&json, "key", str_from_c(sign_key_id(key)));
+	json_member_str(&json, "sig", str_from_c(sig));
+	json_object_close(&json);
+	return buf_done(out, &text, err);
+}
+
+bool checkpoint_entry_read(struct str detail, struct str time, struct checkpoint_entry *out)
+{
+	out->time = time;
+	if (!scan_find_string(detail, STR("next"), &out->next))
+		out->next = STR_EMPTY;
+	return scan_find_string(detail, STR("node"), &out->node) && entry_is_name(out->node) &&
+	       scan_find_string(detail, STR("class"), &out->class_name) && entry_is_name(out->class_name) &&
+	       scan_find_i64(detail, STR("head"), &out->head) && out->head >= 0 &&
+	       find_hash(detail, STR("hash"), out->hash) &&
+	       scan_find_string(detail, STR("key"), &out->key) &&
+	       scan_find_string(detail, STR("sig"), &out->sig) && out->next.len < TEXT_MAX;
+}

@@ -1,0 +1,63 @@
+/*
+ * entry - the lines in which the relay log speaks about itself, and what is signed in them.
+ *
+ *   begin        first line of every file: whose log, which file came before and where its valid text ends, the number and
+ *                chain value of its last line, how many `tenants` lines follow
+ *                {"node","class","file","previous","end":OCTETS,"after":SEQ,"hash":HEX,"tenants":N}
+ *   tenants      the last tseq of each tenant so far, so that nobody has to read older files to go on counting
+ *                {"tseq":{"acme":N,...}}
+ *   checkpoint   the signature over all lines up to `head`
+ *                {"node","class","head":SEQ,"hash":HEX,["next":BASE64,]"key":ID,"sig":BASE64}
+ *
+ * The text that a checkpoint's signature covers has the form of a C2SP checkpoint (c2sp.org/tlog-checkpoint): origin, size,
+ * root, extension lines; each ends with a newline:
+ *
+ *   sekisho:NODE/CLASS
+ *   HEAD, decimal
+ *   the chain value of line HEAD, base64
+ *   time 2026-11-21T18:04:05.123456+09:00          the checkpoint line's own time
+ *   next BASE64                                     only with "next": the key of the next checkpoint
+ *
+ * Other signed lines have a detail that ends in ,"key":ID,"sig":BASE64}; their signature covers the line
+ * "sekisho:NODE/CLASS EVENT" with its newline, then the detail's octets before ,"sig".
+ *
+ * Input    details come from disks that anybody may have touched
+ */
+#ifndef SEKISHO_RECORD_ENTRY_H
+#define SEKISHO_RECORD_ENTRY_H
+
+#include "milter/record/files.h"
+#include "milter/record/format.h"
+#include "milter/record/sign.h"
+
+#define ENTRY_NAME_MAX 255
+
+/* A node or class name that can stand in signed text: 1 to ENTRY_NAME_MAX printable ASCII octets but space " \ /. */
+bool entry_is_name(struct str name);
+
+struct begin_entry {
+	struct str node, class_name, file, previous;      /* escaped, which for such names is the same */
+	int64_t end, after;
+	unsigned char hash[CHAIN_LEN];
+	int64_t tenants;
+};
+/* Into `out`, which is emptied first. */
+void begin_entry_write(const struct begin_entry *begin, struct buf *out);
+bool begin_entry_read(struct str detail, struct begin_entry *out);
+
+struct checkpoint_entry {
+	struct str node, class_name;
+	int64_t head;
+	unsigned char hash[CHAIN_LEN];
+	struct str time;               /* JST_TIME_LEN octets, of the line */
+	struct str next;               /* base64; empty: none */
+	struct str key, sig;
+};
+/* The signed text, into `out`, which is emptied first. */
+void checkpoint_entry_text(const struct checkpoint_entry *checkpoint, struct buf *out);
+/* The detail, signed; key and sig of `checkpoint` are not looked at. */
+bool checkpoint_entry_write(const struct checkpoint_entry *checkpoint, const struct sign_key *key, struct buf *out,
+			    struct err *err);
+bool checkpoint_entry_read(struct str detail, struct str time, struct checkpoint_entry *out);
+
+#endif

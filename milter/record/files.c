@@ -1,0 +1,113 @@
+#include "milter/record/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/base/clock.h"
+#include "config/base/num.h"
+
+void record_file_name(struct record_file file, char out[RECORD_NAME_MAX])
+{
+	char date[JST_DATE_LEN + 1];
+
+	out[0] = '\0';
+	if (file.part == 0)
+		return;
+	jst_format_date(file.day, date);
+	if (file.part == 1)
+		snprintf(out, RECORD_NAME_MAX, "%s.jsonl", date);
+	else
+		snprintf(out, RECORD_NAME_MAX, "%s.%" PRId64 ".jsonl", date, file.part);
+}
+
+bool record_file_parse(struct str name, struct record_file *out)
+{
+	struct record_file file = { .part = 1 };
+	struct str stem = str_slice(name, 0, JST_DATE_LEN), rest = str_from(name, JST_DATE_LEN), number;
+	char again[RECORD_NAME_MAX];
+
+	if (!jst_parse_date(stem, &file.day) || !str_ends(rest, STR(".jsonl")))
+		return false;
+	number = str_slice(rest, 0, rest.len - 6);
+	if (number.len && !num_parse_i64(str_from(number, 1), &file.part))
+		return false;
+	if (file.part < 1 || file.part > RECORD_PART_MAX)
+		return false;
+	record_file_name(file, again);
+	if (!str_eq(name, str_from_c(again)))
+		return false;
+	*out = file;
+	return true;
+}
+
+int record_file_cmp(const struct record_file *a, const struct record_file *b)
+{
+	if (a->day != b->day)
+		return a->day < b->day ? -1 : 1;
+	return (a->part > b->part) - (a->part < b->part);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return record_file_cmp(a, b);
+}
+
+bool record_file_path(const char *dir, struct record_file file, char out[PATH_MAX], struct err *err)
+{
+	char name[RECORD_NAME_MAX];
+
+	record_file_name(file, name);
+	if (snprintf(out, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
+		return err_set(err, ERR_CONFIG, "%s: path too long", dir);
+	return true;
+}
+
+static bool read_names(DIR *stream, const char *dir, struct record_file **out, size_t *out_count, struct err *err)
+{
+	struct record_file *files = NULL;
+	size_t count = 0, room = 0;
+	const struct dirent *entry;
+
+	for (errno = 0; (entry = readdir(stream)) != NULL; errno = 0) {
+		struct record_file file;
+
+		if (!record_file_parse(str_from_c(entry->d_name), &file))
+			continue;
+		if (count == room) {
+			size_t want = room ? room * 2 : 64;
+			struct record_file *grown = reallocarray(files, want, sizeof *files);
+
+			if (!grown) {
+				free(files);
+				return err_memory(err);
+			}
+			files = grown;
+			room = want;
+		}
+		files[count++] = file;
+	}
+	if (errno != 0) {
+		free(files);
+		return err_errno(err, ERR_BUSY, "%s", dir);
+	}
+	if (count)
+		qsort(files, count, sizeof *files, compare);
+	*out = files;
+	*out_count = count;
+	return true;
+}
+
+bool record_files_list(const char *dir, struct record_file **out, size_t *out_count, struct err *err)
+{
+	DIR *stream = opendir(dir);
+
+	if (!stream)
+		return err_errno(err, ERR_BUSY, "%s", dir);
+	bool ok = read_names(stream, dir, out, out_count, err);
+
+	closedir(stream);
+	return ok;
+}

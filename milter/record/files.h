@@ -1,0 +1,35 @@
+/*
+ * files - the names in a class directory: YYYY-MM-DD.jsonl, YYYY-MM-DD.2.jsonl, ...
+ *
+ * The day is the JST day of the commit. A day has one file unless one of them may not be continued; then parts follow,
+ * counted from 2. Other names in the directory (.lock, editors' leftovers) are nobody's business here.
+ */
+#ifndef SEKISHO_RECORD_FILES_H
+#define SEKISHO_RECORD_FILES_H
+
+#include <limits.h>
+
+#include "config/base/err.h"
+#include "config/base/str.h"
+
+#define RECORD_NAME_MAX 40
+#define RECORD_PART_MAX 999999
+
+struct record_file {
+	int64_t day;
+	int64_t part;                  /* from 1 */
+};
+
+/* "" for a file of part 0: none. */
+void record_file_name(struct record_file file, char out[RECORD_NAME_MAX]);
+/* Only what record_file_name writes. */
+bool record_file_parse(struct str name, struct record_file *out);
+/* Order of day, then part. */
+int record_file_cmp(const struct record_file *a, const struct record_file *b);
+/* dir/name; a path that is too long is an error. */
+bool record_file_path(const char *dir, struct record_file file, char out[PATH_MAX], struct err *err);
+
+/* All files of a class directory in order; the caller frees *out (NULL when there are none). */
+bool record_files_list(const char *dir, struct record_file **out, size_t *out_count, struct err *err);
+
+#endif

@@ -1,0 +1,456 @@
+#include "milter/record/writer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "config/base/num.h"
+#include "milter/record/commit.h"
+#include "milter/record/entry.h"
+
+#define DISK_LOOK_US US_PER_S
+#define CHECKPOINT_BUSY_US (60 * US_PER_S)
+#define CHECKPOINT_IDLE_US (3600 * US_PER_S)
+#define QUEUE_MAX ((size_t)64 << 20)
+
+/* One append on its way: a waiter's lives on its stack, a queued one on the heap. */
+struct waiting {
+	struct commit_item item;       /* first: the queue is a list of these */
+	struct buf text;
+	enum record_wait wait;
+	bool is_ok;
+	struct err *err;
+	sem_t done;
+};
+
+struct record_writer {
+	struct commit commit;
+	struct sign_key *key;
+	char dir[PATH_MAX], node[ENTRY_NAME_MAX + 1], class_name[ENTRY_NAME_MAX + 1];
+	int64_t checkpoint_busy_us, checkpoint_idle_us, disk_warn_percent;
+	size_t queue_max;
+	pthread_t thread;
+
+	pthread_mutex_t lock;          /* guards what follows */
+	pthread_cond_t wake;
+	struct commit_item *first, **last;
+	size_t queued;                 /* octets */
+	bool is_stopping;
+	struct record_writer_state state;
+
+	int64_t unsigned_since_us;     /* the thread's own, monotonic: 0 all signed */
+	int64_t signed_at_us, disk_looked_us;
+};
+
+static struct waiting *waiting_of(struct commit_item *item)
+{
+	return (struct waiting *)item;
+}
+
+static void look_at_disk(struct record_writer *writer, int64_t mono_us)
+{
+	struct statvfs fs;
+
+	if (writer->disk_looked_us && mono_us - writer->disk_looked_us < DISK_LOOK_US)
+		return;
+	writer->disk_looked_us = mono_us;
+	if (statvfs(writer->dir, &fs) != 0 || fs.f_blocks == 0)
+		return;
+
+	int percent = (int)((unsigned __int128)fs.f_bavail * 100 / fs.f_blocks);
+	bool is_low = percent < writer->disk_warn_percent;
+
+	if (is_low != writer->state.is_low)
+		log_warn("%s: %d %% of the disk is free%s", writer->dir, percent, is_low ? "" : " again");
+	pthread_mutex_lock(&writer->lock);
+	writer->state.free_percent = percent;
+	writer->state.is_low = is_low;
+	pthread_mutex_unlock(&writer->lock);
+	metrics_set(METRIC_LOG_FREE_PERCENT, percent);
+}
+
+static void note_success(struct record_writer *writer, int64_t records)
+{
+	const struct commit *commit = &writer->commit;
+	struct record_writer_state *state = &writer->state;
+
+	pthread_mutex_lock(&writer->lock);
+	state->seq = commit->tail.head.seq;
+	state->records += records;
+	state->groups += commit->octets > 0;
+	state->bytes += commit->octets;
+	state->sync_us_last = commit->sync_us;
+	if (commit->sync_us > state->sync_us_max)
+		state->sync_us_max = commit->sync_us;
+	state->is_full = false;
+	state->clock = timesync_name(commit->sync).ptr;
+	state->clock_error_us = commit->clock_error_us;
+	if (commit->tail.head.signed_seq == commit->tail.head.seq)
+		state->last_checkpoint_us = commit->tail.head.time_us;
+	record_file_name(commit->tail.file, state->file);
+	pthread_mutex_unlock(&writer->lock);
+	metrics_add(METRIC_RECORDS, records);
+	metrics_add(METRIC_RECORD_GROUPS, commit->octets > 0);
+	metrics_add(METRIC_RECORD_BYTES, commit->octets);
+	metrics_set(METRIC_CLOCK_ERROR_US, commit->clock_error_us);
+}
+
+static void note_failure(struct record_writer *writer, int64_t records, const struct err *err)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->state.failures += records;
+	writer->state.is_full = err->kind == ERR_FULL;
+	pthread_mutex_unlock(&writer->lock);
+	metrics_add(METRIC_RECORD_FAILURES, records);
+}
+
+static bool checkpoint_is_due(const struct record_writer *writer, int64_t mono_us)
+{
+	if (!writer->key)
+		return false;
+	return (writer->unsigned_since_us && mono_us - writer->unsigned_since_us >= writer->checkpoint_busy_us) ||
+	       mono_us - writer->signed_at_us >= writer->checkpoint_idle_us;
+}
+
+/* Until when the thread may sleep. */
+static int64_t checkpoint_due_us(const struct record_writer *writer)
+{
+	int64_t busy = writer->unsigned_since_us ? writer->unsigned_since_us + writer->checkpoint_busy_us : INT64_MAX;
+	int64_t idle = writer->signed_at_us + writer->checkpoint_idle_us;
+
+	if (!writer->key)
+		return INT64_MAX;
+	return busy < idle ? busy : idle;
+}
+
+static bool commit_now(struct record_writer *writer, struct commit_item *first, int64_t records, bool is_signed,
+		       struct err *err)
+{
+	struct commit *commit = &writer->commit;
+	bool ok = commit_group(commit, first, is_signed, err);
+	int64_t mono_us = clock_mono_us();
+
+	if (ok)
+		note_success(writer, records);
+	else
+		note_failure(writer, records, err);
+
+	/* A checkpoint that failed is tried again after the usual time, not at once. */
+	if (is_signed || commit->tail.head.signed_seq == commit->tail.head.seq)
+		writer->signed_at_us = mono_us;
+	if (commit->tail.head.signed_seq == commit->tail.head.seq)
+		writer->unsigned_since_us = 0;
+	else if (is_signed || writer->unsigned_since_us == 0)
+		writer->unsigned_since_us = mono_us;
+	look_at_disk(writer, mono_us);
+	return ok;
+}
+
+static void answer(struct waiting *waiting, bool ok, const struct err *err)
+{
+	if (waiting->wait == RECORD_QUEUED) {
+		buf_clear(&waiting->text);
+		free(waiting);
+		return;
+	}
+	waiting->is_ok = ok;
+	if (!ok && waiting->err)
+		*waiting->err = *err;
+	sem_post(&waiting->done);                   /* from here on it may be gone */
+}
+
+static void answer_all(struct commit_item *first, bool ok, const struct err *err)
+{
+	int64_t lost = 0;
+
+	for (struct commit_item *item = first, *next; item; item = next) {
+		next = item->next;
+		lost += !ok && waiting_of(item)->wait == RECORD_QUEUED;
+		answer(waiting_of(item), ok, err);
+	}
+	if (lost)
+		log_error("%lld records that nobody waited for are lost: %s", (long long)lost, err->text);
+}
+
+/* What waits, up to one group's size. */
+static struct commit_item *take_group(struct record_writer *writer, int64_t *out_records)
+{
+	struct commit_item *first = writer->first, **end = &writer->first;
+	size_t octets = 0;
+
+	*out_records = 0;
+	while (*end && (octets == 0 || octets + waiting_of(*end)->text.len <= COMMIT_GROUP_MAX)) {
+		octets += waiting_of(*end)->text.len;
+		end = &(*end)->next;
+		++*out_records;
+	}
+	writer->queued -= octets;
+	writer->first = *end;
+	*end = NULL;
+	if (!writer->first)
+		writer->last = &writer->first;
+	return first;
+}
+
+/* Sleeps until there is something to do; false when it is time to end. */
+static bool wait_for_work(struct record_writer *writer)
+{
+	while (!writer->first && !writer->is_stopping) {
+		int64_t due_us = checkpoint_due_us(writer);
+		struct timespec until = { .tv_sec = due_us / US_PER_S, .tv_nsec = due_us % US_PER_S * 1000 };
+
+		if (due_us == INT64_MAX)
+			pthread_cond_wait(&writer->wake, &writer->lock);
+		else if (pthread_cond_timedwait(&writer->wake, &writer->lock, &until) == ETIMEDOUT)
+			return true;
+	}
+	return writer->first != NULL;
+}
+
+static void *run(void *arg)
+{
+	struct record_writer *writer = arg;
+
+	pthread_mutex_lock(&writer->lock);
+	while (wait_for_work(writer)) {
+		int64_t records;
+		struct commit_item *first = take_group(writer, &records);
+		struct err err = { .kind = ERR_NONE };
+
+		pthread_mutex_unlock(&writer->lock);
+		bool ok = commit_now(writer, first, records, checkpoint_is_due(writer, clock_mono_us()), &err);
+
+		if (!ok && !first)
+			log_error("checkpoint: %s", err.text);
+		answer_all(first, ok, &err);
+		pthread_mutex_lock(&writer->lock);
+	}
+	pthread_mutex_unlock(&writer->lock);
+	return NULL;
+}
+
+static bool start_thread(struct record_writer *writer, struct err *err)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);   /* signals are for the threads that wait for them */
+	int r = pthread_create(&writer->thread, NULL, run, writer);
+
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r == 0 || err_set(err, ERR_BUSY, "no thread for the relay log: error %d", r);
+}
+
+static bool take_names(struct record_writer *writer, const struct record_writer_config *config, struct err *err)
+{
+	struct str dir = config->dir, parent, name;
+
+	while (dir.len > 1 && dir.ptr[dir.len - 1] == '/')
+		dir.len--;
+	if (!str_cut_last(dir, '/', &parent, &name))
+		name = dir;
+	if (dir.len >= sizeof writer->dir)
+		return err_set(err, ERR_CONFIG, "the relay log's path is too long");
+	if (!entry_is_name(name) || !entry_is_name(config->node))
+		return err_set(err, ERR_CONFIG, "node \"" STR_FMT "\" and class \"" STR_FMT
+			       "\" must be 1 to %d printable ASCII characters without blanks, quotes and slashes",
+			       STR_ARG(config->node), STR_ARG(name), ENTRY_NAME_MAX);
+	memcpy(writer->dir, dir.ptr, dir.len);
+	memcpy(writer->class_name, name.ptr, name.len);
+	memcpy(writer->node, config->node.ptr, config->node.len);
+	return true;
+}
+
+static bool load_key(struct record_writer *writer, struct str path, struct err *err)
+{
+	char c_path[PATH_MAX];
+
+	if (path.len == 0)
+		return true;
+	if (path.len >= sizeof c_path)
+		return err_set(err, ERR_CONFIG, "the log key's path is too long");
+	snprintf(c_path, sizeof c_path, STR_FMT, STR_ARG(path));
+	return sign_key_load(c_path, &writer->key, err);
+}
+
+static void init_sync(struct record_writer *writer)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&writer->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&writer->lock, NULL);
+	writer->last = &writer->first;
+}
+
+static void writer_free(struct record_writer *writer)
+{
+	commit_close(&writer->commit);
+	sign_key_free(writer->key);
+	pthread_cond_destroy(&writer->wake);
+	pthread_mutex_destroy(&writer->lock);
+	free(writer);
+}
+
+/* Repairs, begins the day's file and signs what is not signed yet: a log that cannot be written is known at the start. */
+static bool begin(struct record_writer *writer, struct err *err)
+{
+	struct commit *commit = &writer->commit;
+
+	commit->node = str_from_c(writer->node);
+	commit->class_name = str_from_c(writer->class_name);
+	commit->key = writer->key;
+	writer->signed_at_us = clock_mono_us();
+	return commit_now(writer, NULL, 0, false, err) &&
+	       (commit->tail.head.signed_seq == commit->tail.head.seq || !commit->key || commit_now(writer, NULL, 0, true, err));
+}
+
+bool record_writer_open(const struct record_writer_config *config, struct record_writer **out, struct err *err)
+{
+	struct record_writer *writer = calloc(1, sizeof *writer);
+
+	if (!writer)
+		return err_memory(err);
+	init_sync(writer);
+	writer->checkpoint_busy_us = config->checkpoint_busy_us > 0 ? config->checkpoint_busy_us : CHECKPOINT_BUSY_US;
+	writer->checkpoint_idle_us = config->checkpoint_idle_us > 0 ? config->checkpoint_idle_us : CHECKPOINT_IDLE_US;
+	writer->disk_warn_percent = config->disk_warn_percent;
+	writer->queue_max = config->queue_max ? config->queue_max : QUEUE_MAX;
+	writer->state.clock = "ok";
+	writer->commit.tail.fd = writer->commit.tail.lock_fd = -1;
+	if (!take_names(writer, config, err) || !load_key(writer, config->key_file, err) ||
+	    !commit_open(&writer->commit, writer->dir, config->preallocate, err) || !begin(writer, err) ||
+	    !start_thread(writer, err)) {
+		err_wrap(err, "relay log " STR_FMT, STR_ARG(config->dir));
+		writer_free(writer);
+		return false;
+	}
+	*out = writer;
+	return true;
+}
+
+void record_writer_close(struct record_writer *writer)
+{
+	struct err err;
+
+	if (!writer)
+		return;
+	pthread_mutex_lock(&writer->lock);
+	writer->is_stopping = true;
+	pthread_cond_signal(&writer->wake);
+	pthread_mutex_unlock(&writer->lock);
+	pthread_join(writer->thread, NULL);
+	if (writer->key && writer->commit.tail.head.signed_seq != writer->commit.tail.head.seq &&
+	    !commit_now(writer, NULL, 0, true, &err))
+		log_error("last checkpoint: %s", err.text);
+	writer_free(writer);
+}
+
+static bool enqueue(struct record_writer *writer, struct waiting *waiting, struct err *err)
+{
+	bool ok = false;
+
+	pthread_mutex_lock(&writer->lock);
+	if (writer->is_stopping) {
+		err_set(err, ERR_BUSY, "%s: closing", writer->dir);
+	} else if (writer->queued + waiting->text.len > writer->queue_max) {
+		writer->state.failures++;
+		err_set(err, ERR_BUSY, "%s: %zu octets wait for the disk already", writer->dir, writer->queued);
+	} else {
+		if (!writer->first)
+			pthread_cond_signal(&writer->wake);
+		*writer->last = &waiting->item;
+		writer->last = &waiting->item.next;
+		writer->queued += waiting->text.len;
+		ok = true;
+	}
+	pthread_mutex_unlock(&writer->lock);
+	return ok;
+}
+
+/* The bodies and a copy of the tenant's name go into one piece of memory. */
+static bool format_waiting(struct waiting *waiting, const struct record_event *event, char out_id[RECORD_ID_LEN + 1],
+			   struct err *err)
+{
+	struct record_event copy = *event;
+	char id[RECORD_ID_LEN + 1];
+
+	if (copy.tenant.len > COMMIT_TENANT_MAX)
+		return err_set(err, ERR_INPUT, "a tenant's name of more than %d octets", COMMIT_TENANT_MAX);
+	if (copy.id.len == 0) {
+		record_id_new(clock_now_us(), id);
+		copy.id = str_of(id, RECORD_ID_LEN);
+	}
+	if (out_id)
+		snprintf(out_id, RECORD_ID_LEN + 1, STR_FMT, STR_ARG(copy.id));
+	buf_init(&waiting->text, RECORD_LINE_MAX);
+	if (!record_format_body(&copy, &waiting->text, &waiting->item.body, err))
+		return false;
+
+	size_t head_len = waiting->item.body.head.len, tail_len = waiting->item.body.tail.len;
+	struct str all;
+
+	buf_add(&waiting->text, copy.tenant);
+	if (!buf_done(&waiting->text, &all, err))
+		return false;
+	waiting->item.body = (struct record_body){ str_slice(all, 0, head_len), str_slice(all, head_len, tail_len) };
+	waiting->item.tenant = str_from(all, head_len + tail_len);
+	return true;
+}
+
+static bool append_queued(struct record_writer *writer, const struct record_event *event, char out_id[RECORD_ID_LEN + 1],
+			  struct err *err)
+{
+	struct waiting *waiting = calloc(1, sizeof *waiting);
+
+	if (!waiting)
+		return err_memory(err);
+	waiting->wait = RECORD_QUEUED;
+	if (format_waiting(waiting, event, out_id, err) && enqueue(writer, waiting, err))
+		return true;
+	buf_clear(&waiting->text);
+	free(waiting);
+	return false;
+}
+
+static bool append_durable(struct record_writer *writer, const struct record_event *event, char out_id[RECORD_ID_LEN + 1],
+			   struct err *err)
+{
+	struct waiting waiting = { .wait = RECORD_DURABLE, .err = err };
+
+	sem_init(&waiting.done, 0, 0);
+	bool ok = format_waiting(&waiting, event, out_id, err) && enqueue(writer, &waiting, err);
+
+	if (ok) {
+		while (sem_wait(&waiting.done) != 0)
+			;                           /* EINTR */
+		ok = waiting.is_ok;
+	}
+	sem_destroy(&waiting.done);
+	buf_clear(&waiting.text);
+	return ok;
+}
+
+bool record_append(struct record_writer *writer, const struct record_event *event, enum record_wait wait,
+		   char out_id[RECORD_ID_LEN + 1], struct err *err)
+{
+	return wait == RECORD_DURABLE ? append_durable(writer, event, out_id, err)
+				      : append_queued(writer, event, out_id, err);
+}
+
+void record_writer_state(struct record_writer *writer, struct record_writer_state *out)
+{
+	pthread_mutex_lock(&writer->lock);
+	*out = writer->state;
+	pthread_mutex_unlock(&writer->lock);
+}
