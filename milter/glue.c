@@ -1,0 +1,422 @@
+#include "milter/glue.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <libmilter/mfapi.h>
+#include <libmilter/mfdef.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "milter/session.h"
+
+/* Descriptors that are not sessions: log files, store, metrics, standard ones. */
+#define FILES_RESERVED 64
+
+/* One connection of the MTA. */
+struct front {
+	struct session *session;
+	unsigned long no_reply;        /* which callbacks must answer SMFIS_NOREPLY, as negotiated */
+};
+
+static struct gate *gate;
+static int64_t sessions_max;
+static char listen_spec[512];
+static _Atomic int busy;               /* callbacks at work */
+static _Atomic bool is_closing;
+
+/* Each callback counts itself, so that glue_drain can wait for the last one. A callback that begins once we are closing
+ * must not touch what is about to be freed. */
+static bool enter(void)
+{
+	atomic_fetch_add(&busy, 1);
+	if (!atomic_load(&is_closing))
+		return true;
+	atomic_fetch_sub(&busy, 1);
+	return false;
+}
+
+static sfsistat leave(sfsistat answer)
+{
+	atomic_fetch_sub(&busy, 1);
+	return answer;
+}
+
+static sfsistat quiet(const struct front *front, unsigned long callback)
+{
+	return front->no_reply & callback ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+}
+
+static struct str macro(SMFICTX *ctx, const char *name)
+{
+	return str_from_c(smfi_getsymval(ctx, (char *)(uintptr_t)name));
+}
+
+static struct session_macros read_macros(SMFICTX *ctx)
+{
+	return (struct session_macros){
+		.queue_id = macro(ctx, "i"),
+		.auth_authen = macro(ctx, "{auth_authen}"),
+		.daemon_name = macro(ctx, "{daemon_name}"),
+		.tls_version = macro(ctx, "{tls_version}"),
+		.verify = macro(ctx, "{verify}"),
+		.cert_subject = macro(ctx, "{cert_subject}"),
+		.cert_issuer = macro(ctx, "{cert_issuer}"),
+	};
+}
+
+/* libmilter wants '%' doubled, and drops a text whose class does not fit the answer, or that has 8-bit octets (reply.c sees
+ * to those two). */
+static sfsistat refuse(SMFICTX *ctx, const struct reply *reply)
+{
+	char code[4], text[2 * REPLY_TEXT_MAX + 1];
+	size_t at = 0;
+
+	for (const char *c = reply->text; *c; c++) {
+		text[at++] = *c;
+		if (*c == '%')
+			text[at++] = '%';
+	}
+	text[at] = '\0';
+	snprintf(code, sizeof code, "%03u", (unsigned)reply->code % 1000u);
+	if (smfi_setreply(ctx, code, (char *)(uintptr_t)reply->enhanced, text) != MI_SUCCESS)
+		log_warn("the MTA will use its own words for: %s %s %s", code, reply->enhanced, reply->text);
+	return reply->code >= 500 ? SMFIS_REJECT : SMFIS_TEMPFAIL;
+}
+
+static sfsistat answer_of(SMFICTX *ctx, enum session_answer answer, const struct reply *reply)
+{
+	return answer == SESSION_REPLY ? refuse(ctx, reply) : SMFIS_CONTINUE;
+}
+
+/* Macros by stage (MTA-NOTES, "Identity"). Both MTAs take our list in place of their own. */
+static const struct {
+	int stage;
+	const char *names;
+} wanted_macros[] = {
+	{ SMFIM_CONNECT, "{daemon_name}" },
+	{ SMFIM_HELO, "{tls_version}" },
+	{ SMFIM_ENVFROM, "i {auth_authen} {daemon_name} {tls_version} {verify} {cert_subject} {cert_issuer}" },
+	{ SMFIM_ENVRCPT, "i" },
+	{ SMFIM_DATA, "i" },
+	{ SMFIM_EOM, "i" },
+};
+
+static bool accepts_one_more(void)
+{
+	static _Atomic int64_t warned_us;
+
+	if (metrics_read(METRIC_SESSIONS) < sessions_max)
+		return true;
+	if (clock_mono_us() - atomic_load(&warned_us) > 10 * 1000000) {
+		atomic_store(&warned_us, clock_mono_us());
+		log_warn("%lld sessions are open, the most that milter.sessions_max and the descriptor limit allow; new ones wait",
+			 (long long)sessions_max);
+	}
+	return false;
+}
+
+static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_skip, unsigned long f2, unsigned long f3,
+			  unsigned long *out_do, unsigned long *out_skip, unsigned long *out_f2, unsigned long *out_f3)
+{
+	const unsigned long needed = SMFIF_ADDHDRS | SMFIF_QUARANTINE;
+	const unsigned long no_reply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_HDR | SMFIP_NR_BODY;
+
+	(void)f2;
+	(void)f3;
+	if (!enter())
+		return SMFIS_REJECT;
+	if ((can_do & needed) != needed || !(can_skip & SMFIP_NODATA)) {
+		log_error("this MTA cannot add headers, quarantine or ask at DATA; Postfix 2.5 and Sendmail 8.14 can");
+		return leave(SMFIS_REJECT);
+	}
+
+	struct front *front = accepts_one_more() ? calloc(1, sizeof *front) : NULL;
+	struct config *config = front ? config_acquire() : NULL;
+
+	if (front)
+		front->session = session_new(gate, config->needs_body);
+	if (!front || !front->session || smfi_setpriv(ctx, front) != MI_SUCCESS) {
+		if (front)
+			session_free(front->session);
+		free(front);
+		if (config)
+			config_release(config);
+		return leave(SMFIS_REJECT);
+	}
+	*out_do = needed;
+	*out_skip = can_skip & (no_reply | SMFIP_NOUNKNOWN | SMFIP_NOEOH);
+	*out_skip |= config->needs_body ? 0 : can_skip & SMFIP_NOBODY;
+	*out_f2 = *out_f3 = 0;
+	front->no_reply = *out_skip & no_reply;
+	if (can_do & SMFIF_SETSYMLIST) {
+		for (size_t i = 0; i < sizeof wanted_macros / sizeof *wanted_macros; i++)
+			smfi_setsymlist(ctx, wanted_macros[i].stage, (char *)(uintptr_t)wanted_macros[i].names);
+		*out_do |= SMFIF_SETSYMLIST;
+	}
+	config_release(config);
+	return leave(SMFIS_CONTINUE);
+}
+
+/* No address, port 0 on loopback (Postfix' cleanup): made or taken on this host, not over the network. */
+static bool is_local_peer(const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const void *)address;
+	const struct sockaddr_in6 *v6 = (const void *)address;
+
+	if (!address)
+		return true;
+	return (address->sa_family == AF_INET && v4->sin_port == 0 && v4->sin_addr.s_addr == htonl(INADDR_LOOPBACK)) ||
+	       (address->sa_family == AF_INET6 && v6->sin6_port == 0 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr));
+}
+
+#define FRONT_OR(ctx, otherwise)                     \
+	struct front *front = smfi_getpriv(ctx);     \
+	if (!front || !enter())                      \
+	return otherwise
+
+static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *address)
+{
+	struct net_addr client;
+
+	(void)host;
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	bool has_address = address && net_addr_from_sockaddr(address, &client);
+
+	session_connect(front->session, has_address ? &client : NULL, is_local_peer(address));
+	return leave(quiet(front, SMFIP_NR_CONN));
+}
+
+static sfsistat on_helo(SMFICTX *ctx, char *helo)
+{
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	session_helo(front->session, str_from_c(helo));
+	return leave(quiet(front, SMFIP_NR_HELO));
+}
+
+#define PARAMS_MAX 32
+
+static sfsistat on_mail(SMFICTX *ctx, char **argv)
+{
+	struct session_macros macros = read_macros(ctx);
+	struct str params[PARAMS_MAX];
+	size_t count = 0;
+	struct reply reply;
+
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	for (char **arg = argv + 1; *argv && *arg && count < PARAMS_MAX; arg++)
+		params[count++] = str_from_c(*arg);
+
+	enum session_answer answer = session_mail(front->session, str_from_c(*argv), params, count, &macros, &reply);
+
+	return leave(answer_of(ctx, answer, &reply));
+}
+
+static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
+{
+	struct reply reply;
+
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	enum session_answer answer = session_rcpt(front->session, str_from_c(*argv), &reply);
+
+	return leave(answer_of(ctx, answer, &reply));
+}
+
+static sfsistat on_data(SMFICTX *ctx)
+{
+	struct session_macros macros = read_macros(ctx);
+	struct reply reply;
+
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	enum session_answer answer = session_data(front->session, &macros, &reply);
+
+	return leave(answer_of(ctx, answer, &reply));
+}
+
+static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
+{
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	session_header(front->session, str_from_c(name), str_from_c(value));
+	return leave(quiet(front, SMFIP_NR_HDR));
+}
+
+static sfsistat on_body(SMFICTX *ctx, unsigned char *chunk, size_t len)
+{
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	session_body(front->session, str_of((const char *)chunk, len));
+	return leave(quiet(front, SMFIP_NR_BODY));
+}
+
+static sfsistat on_eom(SMFICTX *ctx)
+{
+	struct session_macros macros = read_macros(ctx);
+	struct session_header header;
+	struct reply reply;
+
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	enum session_answer answer = session_eom(front->session, &macros, &header, &reply);
+
+	if (header.name.len && smfi_addheader(ctx, (char *)(uintptr_t)header.name.ptr, (char *)(uintptr_t)header.value.ptr) !=
+				       MI_SUCCESS)
+		log_warn("the MTA took no header for record %s", header.value.ptr);
+	if (answer == SESSION_HOLD && smfi_quarantine(ctx, reply.text) != MI_SUCCESS) {
+		log_error("the MTA would not hold record %s; the message is deferred", header.value.ptr);
+		return leave(SMFIS_TEMPFAIL);
+	}
+	return leave(answer_of(ctx, answer, &reply));
+}
+
+static sfsistat on_abort(SMFICTX *ctx)
+{
+	FRONT_OR(ctx, SMFIS_CONTINUE);
+	session_abort(front->session);
+	return leave(SMFIS_CONTINUE);
+}
+
+/* Peers that never said what they can do have no front. */
+static sfsistat on_close(SMFICTX *ctx)
+{
+	FRONT_OR(ctx, SMFIS_CONTINUE);
+	smfi_setpriv(ctx, NULL);
+	session_free(front->session);
+	free(front);
+	return leave(SMFIS_CONTINUE);
+}
+
+static const struct smfiDesc description = {
+	.xxfi_name = (char *)(uintptr_t) "sekisho",
+	.xxfi_version = SMFI_VERSION,
+	.xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE,
+	.xxfi_connect = on_connect,
+	.xxfi_helo = on_helo,
+	.xxfi_envfrom = on_mail,
+	.xxfi_envrcpt = on_rcpt,
+	.xxfi_header = on_header,
+	.xxfi_body = on_body,
+	.xxfi_eom = on_eom,
+	.xxfi_abort = on_abort,
+	.xxfi_close = on_close,
+	.xxfi_data = on_data,
+	.xxfi_negotiate = negotiate,
+};
+
+/* At the limit libmilter's accept loop would spin in silence, so we stop before it. */
+static void raise_file_limit(int64_t wanted)
+{
+	struct rlimit limit;
+
+	sessions_max = wanted;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+
+	rlim_t need = (rlim_t)wanted + FILES_RESERVED;
+
+	limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < need) {
+		sessions_max = limit.rlim_cur > 2 * FILES_RESERVED ? (int64_t)limit.rlim_cur - FILES_RESERVED : FILES_RESERVED;
+		log_warn("only %llu descriptors allowed (RLIMIT_NOFILE): at most %lld sessions, not %lld",
+			 (unsigned long long)limit.rlim_cur, (long long)sessions_max, (long long)wanted);
+	}
+}
+
+static const char *unix_path(void)
+{
+	return strncmp(listen_spec, "unix:", 5) == 0 ? listen_spec + 5 : NULL;
+}
+
+static bool set_socket_access(const struct config *config, struct err *err)
+{
+	const char *path = unix_path();
+	char name[256];
+
+	if (!path)
+		return true;
+	if (chmod(path, (mode_t)config->socket_mode) != 0)
+		return err_errno(err, ERR_CONFIG, "milter.socket_mode: %s", path);
+	if (config->socket_group.len == 0)
+		return true;
+	snprintf(name, sizeof name, STR_FMT, STR_ARG(config->socket_group));
+
+	struct group *group = getgrnam(name);
+
+	if (!group)
+		return err_set(err, ERR_CONFIG, "milter.socket_group: there is no group %s on this host", name);
+	if (chown(path, (uid_t)-1, group->gr_gid) != 0)
+		return err_errno(err, ERR_CONFIG, "milter.socket_group: %s to group %s", path, name);
+	return true;
+}
+
+bool glue_open(struct gate *shared, const struct config *config, struct err *err)
+{
+	gate = shared;
+	snprintf(listen_spec, sizeof listen_spec, STR_FMT, STR_ARG(config->listen));
+	raise_file_limit(config->sessions_max);
+	if (smfi_register(description) != MI_SUCCESS || smfi_setconn(listen_spec) != MI_SUCCESS)
+		return err_set(err, ERR_CONFIG, "milter.listen: libmilter does not take %s", listen_spec);
+
+	/* Nobody connects before the mode is what the configuration says. */
+	mode_t old = umask(0177);
+	bool ok = smfi_opensocket(true) == MI_SUCCESS;
+
+	umask(old);
+	if (!ok)
+		return err_errno(err, ERR_CONFIG, "milter.listen: %s", listen_spec);
+	return set_socket_access(config, err);
+}
+
+bool glue_run(struct err *err)
+{
+	if (smfi_main() != MI_SUCCESS)
+		return err_set(err, ERR_BUSY, "libmilter ended; its reason is in the system log");
+	return true;
+}
+
+/* libmilter looks whether it should stop when somebody connects, and else every few seconds. */
+static void knock(void)
+{
+	const char *path = unix_path();
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (!path || strlen(path) >= sizeof address.sun_path)
+		return;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)
+		log_debug("%s: nobody answers any more", path);
+	close(fd);
+}
+
+void glue_stop(void)
+{
+	smfi_stop();
+	knock();
+}
+
+void glue_drain(int64_t wait_us)
+{
+	int64_t until_us = clock_mono_us() + wait_us;
+	const struct timespec pause = { .tv_nsec = 2000000 };
+
+	atomic_store(&is_closing, true);
+	while (atomic_load(&busy) > 0 && clock_mono_us() < until_us)
+		nanosleep(&pause, NULL);
+	if (atomic_load(&busy) > 0)
+		log_warn("%d callbacks did not end in time", atomic_load(&busy));
+	if (unix_path())
+		unlink(unix_path());
+}

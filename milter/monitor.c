@@ -1,0 +1,281 @@
+#include "milter/monitor.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/json.h"
+#include "config/base/metrics.h"
+#include "config/base/num.h"
+
+#define PAGE_MAX ((size_t)1 << 20)
+
+struct monitor {
+	struct gate *gate;
+	struct MHD_Daemon *daemon;
+};
+
+static pthread_mutex_t reload_lock = PTHREAD_MUTEX_INITIALIZER;
+static char reload_error[ERR_TEXT_MAX];
+static int64_t started_us;
+
+void monitor_note_reload(struct str error)
+{
+	struct str kept = str_slice(error, 0, sizeof reload_error - 1);
+
+	pthread_mutex_lock(&reload_lock);
+	memcpy(reload_error, kept.ptr, kept.len);
+	reload_error[kept.len] = '\0';
+	pthread_mutex_unlock(&reload_lock);
+}
+
+static void member_time(struct json *json, const char *key, int64_t t_us)
+{
+	char text[JST_TIME_LEN + 1];
+
+	jst_format_time(t_us, text);
+	json_member_str(json, key, str_from_c(text));
+}
+
+static void write_config(struct json *json)
+{
+	struct config *config = config_acquire();
+	char error[ERR_TEXT_MAX];
+
+	pthread_mutex_lock(&reload_lock);
+	memcpy(error, reload_error, sizeof error);
+	pthread_mutex_unlock(&reload_lock);
+	json_key(json, "config");
+	json_object_open(json);
+	json_member_str(json, "path", config->path);
+	json_member_i64(json, "generation", (int64_t)config->generation);
+	member_time(json, "loaded", config->loaded_us);
+	json_member_i64(json, "tenants", (int64_t)config->tenant_count);
+	json_member_str(json, "last_error", str_from_c(error));
+	json_object_close(json);
+	config_release(config);
+}
+
+static void write_messages(struct json *json)
+{
+	static const struct { const char *name; enum metric_id id; } rows[] = {
+		{ "accepted", METRIC_MESSAGES_ACCEPTED }, { "deferred", METRIC_MESSAGES_DEFERRED },
+		{ "rejected", METRIC_MESSAGES_REJECTED }, { "held", METRIC_MESSAGES_HELD },
+		{ "aborted", METRIC_MESSAGES_ABORTED },   { "recipients_accepted", METRIC_RECIPIENTS_ACCEPTED },
+	};
+
+	json_key(json, "messages");
+	json_object_open(json);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		json_member_i64(json, rows[i].name, metrics_read(rows[i].id));
+	json_object_close(json);
+}
+
+static void write_log(struct json *json, const struct record_writer_state *state)
+{
+	json_key(json, "relay_log");
+	json_object_open(json);
+	json_member_str(json, "file", str_from_c(state->file));
+	json_member_i64(json, "seq", state->seq);
+	json_member_i64(json, "records", state->records);
+	json_member_i64(json, "groups", state->groups);
+	json_member_i64(json, "bytes", state->bytes);
+	json_member_i64(json, "failures", state->failures);
+	json_member_i64(json, "sync_us_last", state->sync_us_last);
+	json_member_i64(json, "sync_us_max", state->sync_us_max);
+	if (state->last_checkpoint_us)
+		member_time(json, "last_checkpoint", state->last_checkpoint_us);
+	json_member_i64(json, "free_percent", state->free_percent);
+	json_member_bool(json, "is_low", state->is_low);
+	json_member_bool(json, "is_full", state->is_full);
+	json_object_close(json);
+}
+
+static void write_status(struct monitor *monitor, struct buf *out)
+{
+	struct record_writer_state log;
+	struct json json;
+
+	record_writer_state(monitor->gate->relay, &log);
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str(&json, "program", STR("sekisho-milter"));
+	json_member_str(&json, "version", STR(PACKAGE_VERSION));
+	json_member_str(&json, "node", str_from_c(monitor->gate->node));
+	json_member_i64(&json, "pid", getpid());
+	member_time(&json, "started", started_us);
+	member_time(&json, "now", clock_now_us());
+	write_config(&json);
+	json_member_i64(&json, "sessions", metrics_read(METRIC_SESSIONS));
+	json_member_i64(&json, "sessions_total", metrics_read(METRIC_SESSIONS_TOTAL));
+	write_messages(&json);
+	json_key(&json, "store");
+	json_object_open(&json);
+	json_member_str(&json, "backend", str_from_c(monitor->gate->policy.store->ops->name));
+	json_member_i64(&json, "failures", metrics_read(METRIC_STORE_FAILURES));
+	json_object_close(&json);
+	write_log(&json, &log);
+	json_key(&json, "clock");
+	json_object_open(&json);
+	json_member_str(&json, "state", str_from_c(log.clock));
+	json_member_i64(&json, "max_error_us", log.clock_error_us);
+	json_object_close(&json);
+	json_object_close(&json);
+	buf_add_byte(out, '\n');
+}
+
+static void write_metrics(struct monitor *monitor, struct buf *out)
+{
+	struct record_writer_state log;
+
+	record_writer_state(monitor->gate->relay, &log);
+	metrics_set(METRIC_LOG_FREE_PERCENT, log.free_percent);
+	metrics_set(METRIC_CLOCK_ERROR_US, log.clock_error_us);
+	metrics_write(out);
+}
+
+/* Healthy: the relay log can be written. Without it no message passes. */
+static void write_health(struct monitor *monitor, struct buf *out)
+{
+	struct record_writer_state log;
+
+	record_writer_state(monitor->gate->relay, &log);
+	buf_add_c(out, log.is_full ? "relay log: disk full\n" : "ok\n");
+}
+
+static const struct page {
+	const char *path, *type;
+	void (*write)(struct monitor *monitor, struct buf *out);
+} pages[] = {
+	{ "/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics },
+	{ "/status", "application/json", write_status },
+	{ "/health", "text/plain; charset=utf-8", write_health },
+};
+
+static enum MHD_Result respond(struct MHD_Connection *peer, unsigned status, struct str body, const char *type)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.ptr, MHD_RESPMEM_MUST_COPY);
+
+	if (!response)
+		return MHD_NO;
+	MHD_add_response_header(response, "Content-Type", type);
+	MHD_add_response_header(response, "Cache-Control", "no-store");
+
+	enum MHD_Result result = MHD_queue_response(peer, status, response);
+
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result respond_page(struct monitor *monitor, struct MHD_Connection *peer, const struct page *page)
+{
+	struct buf body;
+	struct err err;
+	struct str text;
+
+	buf_init(&body, PAGE_MAX);
+	page->write(monitor, &body);
+
+	bool ok = buf_done(&body, &text, &err);
+	bool is_sick = page->write == write_health && !str_eq(buf_view(&body), STR("ok\n"));
+	enum MHD_Result result = respond(peer, !ok || is_sick ? 503 : 200, ok ? text : str_from_c(err.text), page->type);
+
+	buf_clear(&body);
+	return result;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const char *path, const char *method,
+				  const char *version, const char *upload, size_t *upload_size, void **state)
+{
+	static char seen;
+
+	(void)version;
+	(void)upload;
+	if (!*state) {                          /* first call: headers only; answer at the second */
+		*state = &seen;
+		return MHD_YES;
+	}
+	if (*upload_size) {                     /* a body nobody asked for */
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (!str_eq(str_from_c(method), STR("GET")) && !str_eq(str_from_c(method), STR("HEAD")))
+		return respond(peer, 405, STR("only GET\n"), "text/plain");
+	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+		if (str_eq(str_from_c(path), str_from_c(pages[i].path)))
+			return respond_page(arg, peer, &pages[i]);
+	return respond(peer, 404, STR("/metrics, /status or /health\n"), "text/plain");
+}
+
+/* "127.0.0.1:9185", "[::1]:9185". */
+static bool parse_listen(struct str listen, struct sockaddr_storage *out, socklen_t *out_len, struct err *err)
+{
+	struct str host, port_text;
+	struct net_addr addr;
+	uint64_t port;
+	char text[INET6_ADDRSTRLEN];
+	struct sockaddr_in *v4 = (void *)out;
+	struct sockaddr_in6 *v6 = (void *)out;
+
+	if (!str_cut_last(listen, ':', &host, &port_text) || !num_parse_u64(port_text, &port) || port == 0 || port > 65535)
+		return err_set(err, ERR_CONFIG, "metrics.listen: ADDRESS:PORT wanted");
+	if (str_starts(host, STR("[")) && str_ends(host, STR("]")))
+		host = str_slice(host, 1, host.len - 2);
+	if (!net_parse_addr(host, &addr))
+		return err_set(err, ERR_CONFIG, "metrics.listen: " STR_FMT " is no address", STR_ARG(host));
+	net_format_addr(&addr, text);
+	memset(out, 0, sizeof *out);
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		*out_len = sizeof *v4;
+		return true;
+	}
+	inet_pton(AF_INET6, text, &v6->sin6_addr);
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)port);
+	*out_len = sizeof *v6;
+	return true;
+}
+
+bool monitor_open(struct gate *gate, const struct config *config, struct monitor **out, struct err *err)
+{
+	struct sockaddr_storage address;
+	socklen_t address_len;
+
+	started_us = clock_now_us();
+	*out = NULL;
+	if (config->metrics_listen.len == 0)
+		return true;
+	if (!parse_listen(config->metrics_listen, &address, &address_len, err))
+		return false;
+
+	struct monitor *monitor = calloc(1, sizeof *monitor);
+
+	if (!monitor)
+		return err_memory(err);
+	monitor->gate = gate;
+	monitor->daemon = MHD_start_daemon(
+		MHD_USE_INTERNAL_POLLING_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL,
+		on_request, monitor, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT,
+		MONITOR_PEERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384,
+		MHD_OPTION_END);
+	if (!monitor->daemon) {
+		free(monitor);
+		return err_set(err, ERR_CONFIG, "metrics.listen: cannot listen on " STR_FMT " (is another program there?)",
+			       STR_ARG(config->metrics_listen));
+	}
+	*out = monitor;
+	return true;
+}
+
+void monitor_close(struct monitor *monitor)
+{
+	if (!monitor)
+		return;
+	MHD_stop_daemon(monitor->daemon);
+	free(monitor);
+}

@@ -1,0 +1,25 @@
+/*
+ * monitor - the daemon's window: GET /metrics (Prometheus), /status (JSON) and /health on loopback.
+ *
+ * Reads counters only; nothing that comes in changes anything. One thread of libmicrohttpd's, MONITOR_PEERS_MAX
+ * connections, 10 s each; other methods and paths are answered 405 and 404.
+ *
+ * Errors   ERR_CONFIG when the address is taken or not a loopback one
+ */
+#ifndef SEKISHO_MONITOR_H
+#define SEKISHO_MONITOR_H
+
+#include "milter/gate.h"
+
+#define MONITOR_PEERS_MAX 16
+
+/* Outcome of the last reload: for /status. Empty: good. Copied. */
+void monitor_note_reload(struct str error);
+
+struct monitor;
+
+/* An empty config->metrics_listen opens nothing: *out is NULL, and that is success. */
+bool monitor_open(struct gate *gate, const struct config *config, struct monitor **out, struct err *err);
+void monitor_close(struct monitor *monitor);       /* NULL is fine */
+
+#endif

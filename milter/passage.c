@@ -1,0 +1,249 @@
+#include "milter/passage.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#include "config/base/clock.h"
+#include "config/base/json.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "milter/mail/address.h"
+
+#define DETAIL_MAX 16384
+#define MESSAGE_ID_MAX 998             /* RFC 5322 2.1.1: a line */
+#define FROM_MAX 64                    /* addresses of From and Sender that are judged; more is no honest mail */
+
+void passage_begin(struct passage *p, struct config *config)
+{
+	*p = (struct passage){ .config = config };
+	arena_init(&p->arena, (size_t)config->transaction_memory_max);
+	record_id_new(clock_now_us(), p->id);
+}
+
+void passage_end(struct passage *p)
+{
+	if (!p->config)
+		return;
+	arena_clear(&p->arena);
+	config_release(p->config);
+	p->config = NULL;
+}
+
+bool passage_keep(struct passage *p, struct str s, struct str *out)
+{
+	if (arena_copy(&p->arena, s, out))
+		return true;
+	p->is_out_of_memory = true;
+	return false;
+}
+
+/* Room for one more in an array that doubles; the old one stays in the arena, which costs at most as much again. */
+static bool grow(struct passage *p, struct str **items, size_t count, size_t *room)
+{
+	if (count < *room)
+		return true;
+
+	size_t wanted = *room ? *room * 2 : 8;
+	struct str *bigger = arena_array(&p->arena, wanted, sizeof **items);
+
+	if (!bigger) {
+		p->is_out_of_memory = true;
+		return false;
+	}
+	if (count)
+		memcpy(bigger, *items, count * sizeof **items);
+	*items = bigger;
+	*room = wanted;
+	return true;
+}
+
+static bool add_str(struct passage *p, struct str **items, size_t *count, size_t *room, struct str s)
+{
+	struct str copy;
+
+	if (!grow(p, items, *count, room) || !passage_keep(p, s, &copy))
+		return false;
+	(*items)[(*count)++] = copy;
+	return true;
+}
+
+bool passage_add_recipient(struct passage *p, struct str address)
+{
+	if (!grow(p, &p->recipients, p->facts.recipient_count, &p->recipient_room))
+		return false;
+	p->recipients[p->facts.recipient_count++] = address;
+	p->facts.recipients = p->recipients;
+	return true;
+}
+
+void passage_drop_recipient(struct passage *p)
+{
+	p->facts.recipient_count--;
+}
+
+static void add_from(struct passage *p, struct str value)
+{
+	struct address_list list;
+	struct err err;
+
+	if (!address_parse_list(value, &p->arena, &list, &err)) {
+		p->is_out_of_memory = true;
+		return;
+	}
+	p->facts.from_is_broken |= list.is_broken || list.count > FROM_MAX - p->facts.from_count;
+	if (list.count > FROM_MAX - p->facts.from_count)
+		return;
+	for (size_t i = 0; i < list.count; i++)
+		add_str(p, &p->from, &p->facts.from_count, &p->from_room, list.items[i]);
+	p->facts.from = p->from;
+}
+
+static void hash_subject(struct passage *p, struct str value)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+
+	if (!EVP_Digest(value.ptr, value.len, digest, NULL, EVP_sha256(), NULL))
+		return;
+	for (size_t i = 0; i < 16; i++)
+		snprintf(p->subject_hash + 2 * i, 3, "%02x", digest[i]);
+}
+
+void passage_add_header(struct passage *p, struct str name, struct str value)
+{
+	p->octets += (int64_t)(name.len + value.len) + 4;      /* ": " and CRLF; folds arrive as bare LF */
+	if (str_eq_nocase(name, STR("Message-ID")) && p->message_id.len == 0)
+		passage_keep(p, str_slice(str_trim(value), 0, MESSAGE_ID_MAX), &p->message_id);
+	else if (str_eq_nocase(name, STR("Subject")) && !p->subject_hash[0])
+		hash_subject(p, value);
+	else if (p->tenant && p->tenant->from == FROM_SENDERS &&
+		 (str_eq_nocase(name, STR("From")) || str_eq_nocase(name, STR("Sender"))))
+		add_from(p, value);
+}
+
+static void add_action(struct passage *p, struct str action)
+{
+	add_str(p, &p->actions, &p->action_count, &p->action_room, action);
+}
+
+void passage_add_notes(struct passage *p, const struct verdict *verdict)
+{
+	for (size_t i = 0; i < verdict->note_count; i++) {
+		const struct policy_note *note = &verdict->notes[i];
+		struct str action, tenant = p->tenant ? p->tenant->name : STR_EMPTY;
+
+		if (note->reason == REASON_NONE) {
+			log_warn("tenant %.*s: quota %.*s at %d %% (%lld of %lld)", STR_ARG(tenant), STR_ARG(note->rule),
+				 note->percent, (long long)note->used, (long long)note->limit);
+			if (arena_printf(&p->arena, &action, "warn:%.*s:%d", STR_ARG(note->rule), note->percent))
+				add_action(p, action);
+			continue;
+		}
+		log_info("tenant %.*s: %.*s would have been refused [%s] (monitor)", STR_ARG(tenant), STR_ARG(note->rule),
+			 reply_tag(note->reason));
+		if (arena_printf(&p->arena, &action, "monitor:%.*s", STR_ARG(note->rule)))
+			add_action(p, action);
+	}
+	if (verdict->was_store_gone)
+		add_action(p, STR("quota:open"));
+}
+
+struct str passage_next_id(struct passage *p)
+{
+	struct str id = str_of(p->id, RECORD_ID_LEN), fresh;
+	char text[RECORD_ID_LEN + 1];
+
+	if (!p->is_id_used) {
+		p->is_id_used = true;
+		return id;
+	}
+	record_id_new(clock_now_us(), text);
+	return passage_keep(p, str_of(text, RECORD_ID_LEN), &fresh) ? fresh : id;
+}
+
+/* Rows by verdict_action. */
+static const struct {
+	struct str event, verdict;
+	enum record_wait wait;
+} outcomes[] = {
+	[VERDICT_ACCEPT] = { STR_INIT("accepted"), STR_INIT("accept"), RECORD_DURABLE },
+	[VERDICT_DEFER] = { STR_INIT("deferred"), STR_INIT("defer"), RECORD_QUEUED },
+	[VERDICT_REJECT] = { STR_INIT("rejected"), STR_INIT("reject"), RECORD_QUEUED },
+	[VERDICT_HOLD] = { STR_INIT("held"), STR_INIT("hold"), RECORD_DURABLE },
+};
+
+static void write_detail(const struct passage *p, const struct decision *decision, struct buf *out)
+{
+	struct json json;
+
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str_opt(&json, "message_id", p->message_id);
+	if (p->tenant)
+		json_member_str(&json, "matched_by", str_from_c(match_kind_name(p->matched_by)));
+	if (decision->rcpt.len)
+		json_member_i64(&json, "refused", p->refused_count);
+	json_object_close(&json);
+}
+
+bool passage_record(struct passage *p, struct gate *gate, const struct peer *peer, const struct decision *decision,
+		    struct err *err)
+{
+	struct buf detail;
+
+	buf_init(&detail, DETAIL_MAX);
+	write_detail(p, decision, &detail);
+
+	const struct record_event event = {
+		.event = outcomes[decision->action].event,
+		.tenant = p->tenant ? p->tenant->name : STR_EMPTY,
+		.id = decision->id,
+		.message = str_of(p->id, RECORD_ID_LEN),
+		.queue_id = p->queue_id,
+		.host = str_from_c(gate->node),
+		.client = peer->client,
+		.auth = p->facts.auth,
+		.helo = peer->helo,
+		.tls = p->tls_version,
+		.from = p->facts.sender,
+		.to = p->recipients,
+		.to_count = p->facts.recipient_count < RECORD_TO_MAX ? p->facts.recipient_count : RECORD_TO_MAX,
+		.size = p->facts.size,
+		.nrcpt = (int64_t)p->facts.recipient_count,
+		.subject_hash = str_from_c(p->subject_hash),
+		.verdict = outcomes[decision->action].verdict,
+		.rule = decision->rule,
+		.reply = decision->reply,
+		.actions = p->actions,
+		.action_count = p->action_count,
+		.rcpt = decision->rcpt,
+		.detail = buf_view(&detail),
+	};
+	bool ok = record_append(gate->relay, &event, outcomes[decision->action].wait, NULL, err);
+
+	buf_clear(&detail);
+	if (!ok)
+		metrics_add(METRIC_RECORD_FAILURES, 1);
+	return ok;
+}
+
+void passage_note_refused(struct passage *p, const struct decision *decision)
+{
+	if (p->refused_count++ > 0)
+		return;
+	memcpy(p->refused_id, decision->id.ptr, RECORD_ID_LEN);
+	p->refused = (struct decision){ .action = decision->action, .id = str_of(p->refused_id, RECORD_ID_LEN) };
+	passage_keep(p, str_slice(decision->rcpt, 0, ADDRESS_MAX), &p->refused.rcpt);
+	passage_keep(p, decision->reply, &p->refused.reply);
+	passage_keep(p, decision->rule, &p->refused.rule);
+}
+
+void passage_record_refused(struct passage *p, struct gate *gate, const struct peer *peer)
+{
+	struct err err;
+
+	if (p->refused_count == 0)
+		return;
+	if (!passage_record(p, gate, peer, &p->refused, &err))
+		log_error("record of refused recipients: %s", err.text);
+	p->refused_count = 0;
+}

@@ -1,0 +1,77 @@
+/*
+ * passage - one message on its way through the gate: what is known of it, and its entry in the relay log.
+ *
+ * The session learns stage by stage and keeps it here; policy judges `facts`; passage_record writes what was decided.
+ * The verdict's record carries the message's own id, so that the reference a sender hears, the header
+ * Sekisho-Record and `sekisho log show` all name the same thing.
+ *
+ * Memory   one arena, at most transaction_memory_max, given back by passage_end
+ * Errors   functions that keep something return false when that memory is used up
+ */
+#ifndef SEKISHO_PASSAGE_H
+#define SEKISHO_PASSAGE_H
+
+#include "milter/gate.h"
+#include "milter/reply.h"
+
+/* The session around it, for the record. Borrowed. */
+struct peer {
+	const struct net_addr *addr;   /* NULL: none */
+	struct str client, helo;
+};
+
+/* What was decided and said, for one record. */
+struct decision {
+	enum verdict_action action;
+	struct str id, rule, reply;
+	struct str rcpt;               /* when it was about one recipient alone */
+};
+
+struct passage {
+	struct config *config;         /* NULL: no message under way */
+	struct arena arena;
+	struct policy_facts facts;
+	const struct tenant *tenant;
+	enum match_kind matched_by;
+	struct verdict pending;        /* a refusal or a hold that end of message will speak of; action 0: none */
+	char id[RECORD_ID_LEN + 1];
+	bool is_id_used;               /* a record has it; further refusals get ids of their own */
+	bool is_charged;               /* quotas were taken under `id` */
+	bool is_out_of_memory;
+	struct str *recipients;
+	size_t recipient_room;
+	struct str *from;
+	size_t from_room;
+	struct str tls_version, queue_id, message_id;
+	char subject_hash[33];         /* first 16 octets of SHA-256 of the field's value, hex; empty: no subject */
+	int64_t octets;                /* of header and body, as far as they were shown */
+	struct str *actions;           /* for the record: "monitor:hourly", "warn:daily:80" */
+	size_t action_count, action_room;
+	struct decision refused;       /* the first recipient refused at RCPT; one record for all, when the message ends */
+	char refused_id[RECORD_ID_LEN + 1];
+	int64_t refused_count;
+};
+
+/* Takes over one reference to `config`. */
+void passage_begin(struct passage *p, struct config *config);
+void passage_end(struct passage *p);
+
+bool passage_keep(struct passage *p, struct str s, struct str *out);
+/* `address` is kept already, or lives as long as the passage. */
+bool passage_add_recipient(struct passage *p, struct str address);
+void passage_drop_recipient(struct passage *p);                /* the last one: it was refused */
+void passage_add_header(struct passage *p, struct str name, struct str value);
+/* Monitored limits and warn levels: into the record's actions and the operator's log. */
+void passage_add_notes(struct passage *p, const struct verdict *verdict);
+
+/* The id that the next record about this message gets. Lives as long as the passage. */
+struct str passage_next_id(struct passage *p);
+
+/* One record of what was decided. For an accepted or held message it is durable on return. */
+bool passage_record(struct passage *p, struct gate *gate, const struct peer *peer, const struct decision *decision,
+		    struct err *err);
+/* Remembers a refused recipient; the first one's decision is the one that passage_record_refused writes. */
+void passage_note_refused(struct passage *p, const struct decision *decision);
+void passage_record_refused(struct passage *p, struct gate *gate, const struct peer *peer);
+
+#endif

@@ -1,0 +1,317 @@
+/*
+ * sekisho-milter - main: load the configuration, open store and log, hand over to libmilter.
+ *
+ * Signals   SIGUSR1 loads the configuration anew (a broken file changes nothing); SIGTERM and SIGINT stop
+ * Exit      0 stopped as asked; 1 could not start or was ended by a failure; 2 usage; 78 (EX_CONFIG) configuration
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "config/base/io.h"
+#include "config/base/json.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "milter/glue.h"
+#include "milter/monitor.h"
+#include "milter/reply.h"
+
+static const char usage[] =
+	"Usage: sekisho-milter [-c FILE] [-f]\n"
+	"\n"
+	"The gate: judges and records every message that Postfix or Sendmail shows it.\n"
+	"\n"
+	"  -c FILE     configuration (default " CONFIG_DEFAULT_PATH ")\n"
+	"  -f          stay in the foreground, log to stderr when it is a terminal\n"
+	"  --version   print the version\n"
+	"  --help      print this\n"
+	"\n"
+	"Signals: SIGUSR1 loads the configuration anew; SIGTERM stops.\n"
+	"Manual: sekisho-milter(8), sekisho.yaml(5)\n";
+
+static struct gate gate;
+static char config_path[4096];
+
+static void report_errors(const struct config_report *report)
+{
+	for (size_t i = 0; i < report->count && i < CONFIG_ERRORS_MAX; i++) {
+		const struct config_error *error = &report->errors[i];
+
+		log_error(STR_FMT ":%zu:%zu: " STR_FMT, STR_ARG(error->file), error->line, error->column, STR_ARG(error->text));
+	}
+	for (size_t i = 0; i < report->warning_count && i < CONFIG_ERRORS_MAX; i++) {
+		const struct config_error *warning = &report->warnings[i];
+
+		log_warn(STR_FMT ":%zu:%zu: " STR_FMT, STR_ARG(warning->file), warning->line, warning->column,
+			 STR_ARG(warning->text));
+	}
+}
+
+/* The reply table is the milter's, so its overrides are held against it here and not in config. */
+static bool check_replies(const struct config *config, struct err *err)
+{
+	for (size_t i = 0; i < config->reply_text_count; i++)
+		if (!reply_text_check(config->reply_texts[i].tag, config->reply_texts[i].text, err))
+			return err_wrap(err, "replies");
+	return true;
+}
+
+static bool load(struct config **out, struct err *err)
+{
+	struct config_report report;
+	bool ok = config_load(config_path, out, &report);
+
+	report_errors(&report);
+	if (!ok)
+		config_report_first(&report, err);
+	config_report_clear(&report);
+	if (ok && !check_replies(*out, err)) {
+		log_error("%s: %s", config_path, err->text);
+		config_free(*out);
+		return false;
+	}
+	return ok;
+}
+
+/* Settings that main used once, when it opened things: a reload cannot change them. */
+static void warn_of_restart(const struct config *old, const struct config *new)
+{
+	const struct {
+		const char *name;
+		bool is_same;
+	} rows[] = {
+		{ "node", str_eq(old->node, new->node) },
+		{ "state_dir", str_eq(old->state_dir, new->state_dir) },
+		{ "pid_file", str_eq(old->pid_file, new->pid_file) },
+		{ "milter.listen", str_eq(old->listen, new->listen) },
+		{ "milter.socket_mode", old->socket_mode == new->socket_mode },
+		{ "milter.socket_group", str_eq(old->socket_group, new->socket_group) },
+		{ "milter.sessions_max", old->sessions_max == new->sessions_max },
+		{ "store", str_eq(old->store_path, new->store_path) && old->store_backend == new->store_backend &&
+				   old->store_size_max == new->store_size_max },
+		{ "relay_log", str_eq(old->log_dir, new->log_dir) && str_eq(old->log_key_file, new->log_key_file) &&
+				       old->checkpoint_busy_us == new->checkpoint_busy_us &&
+				       old->checkpoint_idle_us == new->checkpoint_idle_us &&
+				       old->preallocate == new->preallocate && old->disk_warn_percent == new->disk_warn_percent },
+		{ "metrics.listen", str_eq(old->metrics_listen, new->metrics_listen) },
+		{ "log", old->log_to_syslog == new->log_to_syslog && old->log_level == new->log_level },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (!rows[i].is_same)
+			log_warn("%s has changed in the configuration; that takes effect at the next start", rows[i].name);
+}
+
+static void record_config(const struct config *config, struct str error)
+{
+	struct buf detail;
+	struct json json;
+
+	buf_init(&detail, 8192);
+	json_init(&json, &detail);
+	json_object_open(&json);
+	json_member_str(&json, "path", config->path);
+	json_member_i64(&json, "generation", (int64_t)config->generation);
+	json_member_i64(&json, "tenants", (int64_t)config->tenant_count);
+	json_member_str_opt(&json, "error", error);
+	json_object_close(&json);
+	gate_record(&gate, STR("config"), buf_view(&detail));
+	buf_clear(&detail);
+}
+
+static void reload(void)
+{
+	struct config *old = config_acquire(), *new;
+	struct err err = { .text = "" };
+
+	if (!load(&new, &err)) {
+		metrics_add(METRIC_RELOAD_FAILURES, 1);
+		monitor_note_reload(str_from_c(err.text));
+		record_config(old, str_from_c(err.text));
+		log_error("reload: the configuration of before stays in force");
+		config_release(old);
+		return;
+	}
+	warn_of_restart(old, new);
+	config_release(old);
+	config_publish(new);
+
+	struct config *current = config_acquire();
+
+	metrics_add(METRIC_RELOADS, 1);
+	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)current->generation);
+	monitor_note_reload(STR_EMPTY);
+	record_config(current, STR_EMPTY);
+	log_info("reload: configuration %llu is in force, %zu tenants", (unsigned long long)current->generation,
+		 current->tenant_count);
+	config_release(current);
+}
+
+/* Created before libmilter's own signal thread, and so asked first by the kernel; were it not, a stop takes up to five
+ * seconds (MTA-NOTES, "Threads and process"), nothing else. */
+static void *signal_main(void *arg)
+{
+	const sigset_t *signals = arg;
+
+	for (;;) {
+		int signal = 0;
+
+		if (sigwait(signals, &signal) != 0)
+			continue;
+		if (signal == SIGUSR1) {
+			reload();
+			continue;
+		}
+		log_info("stopping");
+		glue_stop();
+		return NULL;
+	}
+}
+
+static bool start_signals(struct err *err)
+{
+	static sigset_t signals;
+	pthread_t thread;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+	int why = pthread_create(&thread, NULL, signal_main, &signals);
+
+	if (why != 0)
+		return err_set(err, ERR_BUSY, "thread for signals: %s", strerrordesc_np(why));
+	pthread_detach(thread);
+	return true;
+}
+
+/* The pid file's lock says that we are the only one; libmilter would take a living instance's socket away. */
+static bool lock_pid_file(const struct config *config, int *out_fd, struct err *err)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(config->pid_file));
+
+	int fd = io_open(path, O_RDWR | O_CREAT, 0644, err);
+
+	if (fd < 0)
+		return err_wrap(err, "pid_file");
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		close(fd);
+		return err_set(err, ERR_CONFIG, "%s is locked: another sekisho-milter is running", path);
+	}
+	*out_fd = fd;
+	return true;
+}
+
+static bool write_pid(int fd, struct err *err)
+{
+	char text[32];
+	int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
+	if (ftruncate(fd, 0) != 0)
+		return err_errno(err, ERR_BUSY, "pid_file");
+	return io_write_all(fd, str_of(text, (size_t)len), "pid_file", err);
+}
+
+static int run(struct config *config, int pid_fd)
+{
+	struct monitor *monitor = NULL;
+	struct err err;
+	int64_t shutdown_wait_us = config->shutdown_wait_us;
+	bool ok = write_pid(pid_fd, &err) && start_signals(&err) && gate_open(&gate, config, &err);
+
+	if (!ok) {
+		log_error("cannot start: %s", err.text);
+		config_free(config);
+		return err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;
+	}
+	config_publish(config);
+	config = config_acquire();
+	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)config->generation);
+	ok = monitor_open(&gate, config, &monitor, &err) && glue_open(&gate, config, &err);
+	if (ok) {
+		record_config(config, STR_EMPTY);
+		gate_record(&gate, STR("started"), STR("{\"version\":\"" PACKAGE_VERSION "\"}"));
+		log_info("ready on " STR_FMT ", %zu tenants", STR_ARG(config->listen), config->tenant_count);
+	}
+	config_release(config);
+	if (ok) {
+		ok = glue_run(&err);
+		glue_drain(shutdown_wait_us);
+		gate_record(&gate, STR("stopped"), STR_EMPTY);
+	}
+	if (!ok)
+		log_error("%s", err.text);
+	monitor_close(monitor);
+	gate_close(&gate);
+	config_publish(NULL);
+	if (ok)
+		log_info("stopped");
+	return ok ? EXIT_SUCCESS : err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool is_foreground = false;
+	struct config *config;
+	struct err err;
+	int option, pid_fd = -1;
+
+	snprintf(config_path, sizeof config_path, "%s", CONFIG_DEFAULT_PATH);
+	log_open("sekisho-milter", LOG_TO_STDERR, LOG_LEVEL_INFO);
+	while ((option = getopt_long(argc, argv, "c:fhV", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			snprintf(config_path, sizeof config_path, "%s", optarg);
+			break;
+		case 'f':
+			is_foreground = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		case 'V':
+			puts("sekisho-milter " PACKAGE_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (!load(&config, &err))
+		return EX_CONFIG;
+	if (!lock_pid_file(config, &pid_fd, &err)) {
+		log_error("cannot start: %s", err.text);
+		config_free(config);
+		return EX_CONFIG;
+	}
+	if (!is_foreground && daemon(0, 0) != 0) {
+		log_error("cannot go into the background: %s", strerrordesc_np(errno));
+		config_free(config);
+		return EXIT_FAILURE;
+	}
+	log_open("sekisho-milter", is_foreground && (isatty(STDERR_FILENO) || !config->log_to_syslog) ? LOG_TO_STDERR : LOG_TO_SYSLOG,
+		 (enum log_level)config->log_level);
+	return run(config, pid_fd);
+}

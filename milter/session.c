@@ -1,0 +1,432 @@
+#include "milter/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "config/base/num.h"
+#include "milter/mail/address.h"
+#include "milter/passage.h"
+
+/* Where a message is. PHASE_NONE: the MTA said this out of order. */
+enum phase {
+	PHASE_NONE,
+	PHASE_READY,                   /* connected, or between messages */
+	PHASE_MAIL,                    /* after MAIL FROM: no recipient yet */
+	PHASE_RCPT,                    /* after a RCPT TO that passed */
+	PHASE_CONTENT,                 /* after DATA: headers and body */
+	PHASE_COUNT
+};
+enum event { EV_MAIL, EV_RCPT, EV_DATA, EV_CONTENT, EV_EOM, EV_COUNT };
+
+/* MAIL is welcome anywhere: Sendmail sends no abort after an unknown command (MTA-NOTES, "Counting"). */
+static const enum phase next_phase[PHASE_COUNT][EV_COUNT] = {
+	[PHASE_READY] = { [EV_MAIL] = PHASE_MAIL },
+	[PHASE_MAIL] = { [EV_MAIL] = PHASE_MAIL, [EV_RCPT] = PHASE_RCPT },
+	[PHASE_RCPT] = { [EV_MAIL] = PHASE_MAIL, [EV_RCPT] = PHASE_RCPT, [EV_DATA] = PHASE_CONTENT },
+	[PHASE_CONTENT] = { [EV_MAIL] = PHASE_MAIL, [EV_CONTENT] = PHASE_CONTENT, [EV_EOM] = PHASE_READY },
+};
+
+#define HELO_MAX 255
+
+struct session {
+	struct gate *gate;
+	struct gate_link link;
+	enum phase phase;
+	bool sees_body, has_client, is_local;
+	struct net_addr client;
+	char client_text[INET6_ADDRSTRLEN];
+	char helo[HELO_MAX + 1];
+	struct passage passage;        /* the message under way */
+	char record_id[RECORD_ID_LEN + 1];      /* of the message that passed last: the header's value */
+};
+
+struct session *session_new(struct gate *gate, bool sees_body)
+{
+	struct session *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->gate = gate;
+	s->sees_body = sees_body;
+	s->phase = PHASE_READY;
+	gate_enter(gate, &s->link, s);
+	metrics_add(METRIC_SESSIONS, 1);
+	metrics_add(METRIC_SESSIONS_TOTAL, 1);
+	return s;
+}
+
+void session_free(struct session *s)
+{
+	if (!s)
+		return;
+	session_abort(s);
+	gate_leave(s->gate, &s->link);
+	metrics_add(METRIC_SESSIONS, -1);
+	free(s);
+}
+
+void session_connect(struct session *s, const struct net_addr *client, bool is_local)
+{
+	s->is_local = is_local;
+	s->has_client = client != NULL;
+	if (!client)
+		return;
+	s->client = *client;
+	net_format_addr(client, s->client_text);
+}
+
+void session_helo(struct session *s, struct str helo)
+{
+	struct str kept = str_slice(helo, 0, HELO_MAX);
+
+	memcpy(s->helo, kept.ptr, kept.len);
+	s->helo[kept.len] = '\0';
+}
+
+static struct peer peer_of(const struct session *s)
+{
+	return (struct peer){
+		.addr = s->has_client ? &s->client : NULL,
+		.client = str_from_c(s->client_text),
+		.helo = str_from_c(s->helo),
+	};
+}
+
+static bool step(struct session *s, enum event event)
+{
+	enum phase next = next_phase[s->phase][event];
+
+	if (next == PHASE_NONE)
+		return false;
+	s->phase = next;
+	return true;
+}
+
+static enum session_answer out_of_order(struct reply *reply)
+{
+	*reply = (struct reply){ .code = 451, .enhanced = "4.5.0", .text = "Commands out of order between MTA and filter" };
+	return SESSION_REPLY;
+}
+
+/* Ends the message on every path but a whole one. */
+static void passage_close(struct session *s)
+{
+	struct passage *p = &s->passage;
+	struct peer peer = peer_of(s);
+
+	if (!p->config)
+		return;
+	if (p->is_charged)
+		policy_refund(&s->gate->policy, p->tenant, str_from_c(p->id));
+	passage_record_refused(p, s->gate, &peer);
+	passage_end(p);
+}
+
+void session_abort(struct session *s)
+{
+	if (s->phase == PHASE_CONTENT)
+		metrics_add(METRIC_MESSAGES_ABORTED, 1);
+	passage_close(s);
+	s->phase = PHASE_READY;
+}
+
+static const enum metric_id verdict_metrics[] = {
+	[VERDICT_ACCEPT] = METRIC_MESSAGES_ACCEPTED,
+	[VERDICT_DEFER] = METRIC_MESSAGES_DEFERRED,
+	[VERDICT_REJECT] = METRIC_MESSAGES_REJECTED,
+	[VERDICT_HOLD] = METRIC_MESSAGES_HELD,
+};
+
+static struct verdict verdict_of_memory(const struct session *s)
+{
+	return (struct verdict){ .action = VERDICT_DEFER, .reason = REASON_MEMORY, .tenant = s->passage.tenant,
+				 .rule = STR("transaction_memory_max"), .limit = s->passage.config->transaction_memory_max };
+}
+
+/* Refuses now: the reply, and its record, which nobody waits for. */
+static enum session_answer refuse(struct session *s, const struct verdict *verdict, struct reply *reply)
+{
+	struct passage *p = &s->passage;
+	struct peer peer = peer_of(s);
+	struct str id = passage_next_id(p);
+	char line[REPLY_TEXT_MAX + 32];
+	struct err err;
+
+	reply_from_verdict(p->config, verdict, id, reply);
+	reply_line(reply, line);
+	metrics_add(verdict_metrics[verdict->action], 1);
+
+	const struct decision decision = { .action = verdict->action, .id = id, .rule = verdict->rule,
+					   .reply = str_from_c(line) };
+
+	if (!passage_record(p, s->gate, &peer, &decision, &err))
+		log_error("record of a refusal (%s): %s", line, err.text);
+	return SESSION_REPLY;
+}
+
+/*
+ * What a stage before end of message does with its verdict: go on, refuse, or remember it for end of message (a hold,
+ * which lets the message come in whole, and every refusal of a local one). A refusal outweighs a hold.
+ */
+static enum session_answer settle(struct session *s, struct verdict *verdict, struct reply *reply)
+{
+	struct passage *p = &s->passage;
+
+	passage_add_notes(p, verdict);
+	if (p->is_out_of_memory)
+		*verdict = verdict_of_memory(s);
+	if (verdict->action == VERDICT_ACCEPT)
+		return SESSION_CONTINUE;
+	if (verdict->action != VERDICT_HOLD && !s->is_local)
+		return refuse(s, verdict, reply);
+	if (p->pending.action == 0 || p->pending.action == VERDICT_HOLD)
+		p->pending = *verdict;
+	return SESSION_CONTINUE;
+}
+
+static int64_t declared_size(const struct str *params, size_t count)
+{
+	int64_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (str_starts_nocase(params[i], STR("SIZE=")) && num_parse_i64(str_from(params[i], 5), &size) && size > 0)
+			return size;
+	return 0;
+}
+
+/* The MTA's word on who this is. A certificate counts only when the MTA says it verified: Sendmail says {verify}=OK,
+ * Postfix has no such macro and gives the subject of trusted chains alone (MTA-NOTES, "Identity"). */
+static bool learn_identity(struct passage *p, const struct session_macros *macros)
+{
+	struct policy_facts *facts = &p->facts;
+	bool is_verified = macros->verify.len == 0 || str_eq(macros->verify, STR("OK"));
+
+	facts->has_tls = macros->tls_version.len > 0;
+	if (!arena_copy_lower(&p->arena, macros->auth_authen, &facts->auth)) {
+		p->is_out_of_memory = true;
+		return false;
+	}
+	return passage_keep(p, macros->daemon_name, &facts->daemon_name) &&
+	       passage_keep(p, macros->tls_version, &p->tls_version) &&
+	       passage_keep(p, macros->queue_id, &p->queue_id) &&
+	       passage_keep(p, is_verified ? macros->cert_subject : STR_EMPTY, &facts->cert_subject) &&
+	       passage_keep(p, is_verified ? macros->cert_issuer : STR_EMPTY, &facts->cert_issuer);
+}
+
+/* An address that cannot be read is judged as it stands: no tenant owns it, and the record shows it. */
+static bool keep_address(struct passage *p, struct str argument, struct str *out)
+{
+	struct err err;
+
+	return passage_keep(p, address_parse_path(argument, &p->arena, out, &err) ? *out : str_trim(argument), out);
+}
+
+enum session_answer session_mail(struct session *s, struct str sender, const struct str *params, size_t param_count,
+				 const struct session_macros *macros, struct reply *reply)
+{
+	struct passage *p = &s->passage;
+	struct verdict verdict = { .action = VERDICT_ACCEPT };
+
+	session_abort(s);
+	passage_begin(p, config_acquire());
+	step(s, EV_MAIL);
+	p->facts.client = s->has_client ? &s->client : NULL;
+	p->facts.is_internal = s->is_local;
+	p->facts.declared_size = declared_size(params, param_count);
+	if (learn_identity(p, macros) && keep_address(p, sender, &p->facts.sender)) {
+		policy_on_mail(&s->gate->policy, p->config, &p->facts, &p->arena, &verdict);
+		p->tenant = verdict.tenant;
+		p->matched_by = verdict.matched_by;
+	}
+
+	enum session_answer answer = settle(s, &verdict, reply);
+
+	if (answer == SESSION_REPLY) {          /* the MTA begins anew with the next MAIL */
+		passage_close(s);
+		s->phase = PHASE_READY;
+	}
+	return answer;
+}
+
+/* A refused recipient costs the message nothing: it goes on with the others. */
+static enum session_answer refuse_recipient(struct session *s, const struct verdict *verdict, struct str recipient,
+					    struct reply *reply)
+{
+	struct passage *p = &s->passage;
+	char id[RECORD_ID_LEN + 1], line[REPLY_TEXT_MAX + 32];
+
+	if (p->refused_count == 0)
+		record_id_new(clock_now_us(), id);
+	else
+		memcpy(id, p->refused_id, sizeof id);
+	reply_from_verdict(p->config, verdict, str_of(id, RECORD_ID_LEN), reply);
+	reply_line(reply, line);
+
+	const struct decision decision = { .action = verdict->action, .id = str_of(id, RECORD_ID_LEN), .rule = verdict->rule,
+					   .reply = str_from_c(line), .rcpt = recipient };
+
+	passage_note_refused(p, &decision);
+	return SESSION_REPLY;
+}
+
+enum session_answer session_rcpt(struct session *s, struct str recipient, struct reply *reply)
+{
+	struct passage *p = &s->passage;
+	struct verdict verdict = { .action = VERDICT_ACCEPT };
+	struct str bare = recipient;
+
+	if (!step(s, EV_RCPT))
+		return out_of_order(reply);
+	if (!keep_address(p, recipient, &bare) || !passage_add_recipient(p, bare)) {
+		verdict = verdict_of_memory(s);
+		return s->is_local ? settle(s, &verdict, reply) : refuse_recipient(s, &verdict, bare, reply);
+	}
+	policy_on_rcpt(&s->gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
+	if (s->is_local || verdict.action == VERDICT_ACCEPT || verdict.action == VERDICT_HOLD)
+		return settle(s, &verdict, reply);
+	passage_add_notes(p, &verdict);
+	passage_drop_recipient(p);
+	return refuse_recipient(s, &verdict, bare, reply);
+}
+
+/* First wait: the store takes all quotas of the message, or none. */
+static void take_quotas(struct session *s, struct verdict *verdict)
+{
+	struct passage *p = &s->passage;
+	int64_t start_us = clock_mono_us();
+
+	policy_on_data(&s->gate->policy, p->config, p->tenant, &p->facts, str_from_c(p->id), &p->arena, verdict);
+	metrics_observe(METRIC_CHARGE_TIME, clock_mono_us() - start_us);
+	p->is_charged = verdict->action == VERDICT_ACCEPT && p->tenant && p->tenant->quota_count > 0;
+}
+
+enum session_answer session_data(struct session *s, const struct session_macros *macros, struct reply *reply)
+{
+	struct passage *p = &s->passage;
+	struct verdict verdict = { .action = VERDICT_ACCEPT };
+
+	if (!step(s, EV_DATA))
+		return out_of_order(reply);
+	if (p->queue_id.len == 0)
+		passage_keep(p, macros->queue_id, &p->queue_id);
+	if (p->facts.recipient_count > 0 && !p->is_out_of_memory)
+		take_quotas(s, &verdict);
+
+	enum session_answer answer = settle(s, &verdict, reply);
+
+	if (answer == SESSION_REPLY) {
+		if (p->is_charged)
+			policy_refund(&s->gate->policy, p->tenant, str_from_c(p->id));
+		p->is_charged = false;
+		s->phase = PHASE_RCPT;          /* the client may try DATA again, or give up */
+	}
+	return answer;
+}
+
+void session_header(struct session *s, struct str name, struct str value)
+{
+	if (step(s, EV_CONTENT))
+		passage_add_header(&s->passage, name, value);
+}
+
+void session_body(struct session *s, struct str chunk)
+{
+	if (step(s, EV_CONTENT))
+		s->passage.octets += (int64_t)chunk.len;
+}
+
+/* Second wait: quotas on octets. What an earlier stage remembered stands, unless the content is refused outright. */
+static void judge_content(struct session *s, struct verdict *verdict)
+{
+	struct passage *p = &s->passage;
+
+	*verdict = p->pending;
+	if (verdict->action == VERDICT_DEFER || verdict->action == VERDICT_REJECT)
+		return;
+	policy_on_eom(&s->gate->policy, p->config, p->tenant, &p->facts, str_from_c(p->id), &p->arena, verdict);
+	passage_add_notes(p, verdict);
+	if (verdict->action == VERDICT_ACCEPT && p->pending.action == VERDICT_HOLD)
+		*verdict = p->pending;
+	if (p->is_out_of_memory)
+		*verdict = verdict_of_memory(s);
+}
+
+/* Third wait: no message passes, or is held, before its record is on disk. */
+static bool record_passage(struct session *s, const struct verdict *verdict, struct str id, struct str reply,
+			   struct verdict *out_instead)
+{
+	struct peer peer = peer_of(s);
+	const struct decision decision = { .action = verdict->action, .id = id, .rule = verdict->rule, .reply = reply };
+	struct err err;
+
+	if (passage_record(&s->passage, s->gate, &peer, &decision, &err))
+		return true;
+	log_error("relay record of message %s: %s", s->passage.id, err.text);
+	*out_instead = (struct verdict){ .action = VERDICT_DEFER, .tenant = s->passage.tenant,
+					 .reason = err.kind == ERR_FULL ? REASON_RECORD_FULL : REASON_RECORD };
+	return false;
+}
+
+static enum session_answer pass(struct session *s, const struct verdict *verdict, struct str id,
+				struct session_header *out_header)
+{
+	struct passage *p = &s->passage;
+
+	p->is_charged = false;                  /* spent: nothing gives it back from here on */
+	metrics_add(verdict_metrics[verdict->action], 1);
+	metrics_add(METRIC_RECIPIENTS_ACCEPTED, (int64_t)p->facts.recipient_count);
+	memcpy(s->record_id, id.ptr, RECORD_ID_LEN);
+	*out_header = (struct session_header){ .name = STR("Sekisho-Record"), .value = str_of(s->record_id, RECORD_ID_LEN) };
+	return verdict->action == VERDICT_HOLD ? SESSION_HOLD : SESSION_CONTINUE;
+}
+
+static bool is_passing(const struct verdict *verdict)
+{
+	return verdict->action == VERDICT_ACCEPT || verdict->action == VERDICT_HOLD;
+}
+
+/* Only a hold has something to say: why, and since when. */
+static enum session_answer record_and_pass(struct session *s, const struct verdict *verdict,
+					   struct session_header *out_header, struct reply *reply)
+{
+	struct str id = passage_next_id(&s->passage), text = STR_EMPTY;
+	char line[REPLY_TEXT_MAX + 32];
+	struct verdict instead;
+
+	if (verdict->action == VERDICT_HOLD) {
+		reply_from_verdict(s->passage.config, verdict, id, reply);
+		reply_line(reply, line);
+		text = str_from_c(line);
+	}
+	if (!record_passage(s, verdict, id, text, &instead))
+		return refuse(s, &instead, reply);
+	return pass(s, verdict, id, out_header);
+}
+
+/* Judge, record, reply. */
+enum session_answer session_eom(struct session *s, const struct session_macros *macros, struct session_header *out_header,
+				struct reply *reply)
+{
+	struct passage *p = &s->passage;
+	struct verdict verdict;
+	int64_t start_us = clock_mono_us();
+
+	*out_header = (struct session_header){ .name = STR_EMPTY };
+	if (!step(s, EV_EOM))
+		return out_of_order(reply);
+	if (macros->queue_id.len && !str_eq(macros->queue_id, p->queue_id))
+		passage_keep(p, macros->queue_id, &p->queue_id);
+	p->facts.size = s->sees_body ? p->octets : 0;
+
+	judge_content(s, &verdict);
+
+	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out_header, reply)
+							  : refuse(s, &verdict, reply);
+
+	passage_close(s);
+	metrics_observe(METRIC_EOM_TIME, clock_mono_us() - start_us);
+	return answer;
+}

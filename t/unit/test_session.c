@@ -1,0 +1,409 @@
+/* milter/session: a scripted front, a real gate (embedded store, relay log) in a directory of its own. */
+#include "t/lib/unit.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/base/io.h"
+#include "config/base/metrics.h"
+#include "milter/record/sign.h"
+#include "milter/session.h"
+
+static const char yaml[] =
+	"node: gate.test\n"
+	"state_dir: %1$s/%2$s\n"
+	"milter: { listen: \"unix:%1$s/%2$s/sock\", transaction_memory_max: 256KiB }\n"
+	"relay_log: { dir: %1$s/%2$s/log, key_file: %1$s/key }\n"
+	"log: { to: stderr, level: error }\n"
+	"tenants:\n"
+	"  acme:\n"
+	"    match: [ { auth: acme } ]\n"
+	"    senders: [ \"@acme.example\" ]\n"
+	"    from: senders\n"
+	"    recipients_max: 5\n"
+	"    size_max: 1000\n"
+	"    quotas: [ { name: hourly, limit: 10, per: hour } ]\n"
+	"  halt:\n"
+	"    match: [ { auth: halt } ]\n"
+	"    suspended: true\n"
+	"  held:\n"
+	"    match: [ { auth: held } ]\n"
+	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n";
+
+static struct gate gate;
+static const char *home;
+
+static void write_file(const char *name, struct str text)
+{
+	char path[4096];
+	struct err err;
+
+	snprintf(path, sizeof path, "%s/%s", unit_dir(), name);
+	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
+}
+
+static void open_gate(const char *name)
+{
+	char text[8192], path[4096];
+	struct config_report report;
+	struct config *config;
+	struct err err = { .text = "" };
+
+	home = name;
+	snprintf(text, sizeof text, yaml, unit_dir(), name);
+	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), name);
+	write_file(strrchr(path, '/') + 1, str_from_c(text));
+
+	bool ok = config_load(path, &config, &report);
+
+	if (!ok)
+		config_report_first(&report, &err);
+	ck_assert_msg(ok, "%s", err.text);
+	config_report_clear(&report);
+	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
+	config_publish(config);
+}
+
+/* The whole relay log as text, once everything queued is written. */
+static struct str relay_log(void)
+{
+	static struct buf buf;
+	char pattern[4096];
+	glob_t found;
+	struct err err;
+
+	gate_close(&gate);
+	snprintf(pattern, sizeof pattern, "%s/%s/log/relay/*.jsonl", unit_dir(), home);
+	ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
+	buf_init(&buf, 16 << 20);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		ck_assert_msg(io_read_file(found.gl_pathv[i], &buf, &err), "%s", err.text);
+	globfree(&found);
+	return buf_view(&buf);
+}
+
+static size_t count(struct str text, const char *needle)
+{
+	size_t n = 0, at;
+
+	while ((at = str_find(text, str_from_c(needle))) < text.len) {
+		n++;
+		text = str_from(text, at + strlen(needle));
+	}
+	return n;
+}
+
+static struct session *visitor(void)
+{
+	struct session *s = session_new(&gate, true);
+	struct net_addr client;
+
+	ck_assert_ptr_nonnull(s);
+	ck_assert(net_parse_addr(STR("192.0.2.1"), &client));
+	session_connect(s, &client, false);
+	session_helo(s, STR("client.example"));
+	return s;
+}
+
+static enum session_answer mail_as(struct session *s, const char *auth, const char *sender, struct reply *reply)
+{
+	const struct session_macros macros = { .auth_authen = str_from_c(auth), .queue_id = STR_EMPTY };
+
+	return session_mail(s, str_from_c(sender), NULL, 0, &macros, reply);
+}
+
+static const struct session_macros at_data = { .queue_id = STR_INIT("4QfQ1") };
+
+/* MAIL, n recipients, DATA, headers, body, end: the last answer that was not "continue". */
+static enum session_answer send_as(struct session *s, const char *auth, int recipients, struct reply *reply)
+{
+	struct session_header header;
+	enum session_answer answer = mail_as(s, auth, "<a@acme.example>", reply);
+
+	for (int i = 0; answer == SESSION_CONTINUE && i < recipients; i++) {
+		char rcpt[64];
+
+		snprintf(rcpt, sizeof rcpt, "<r%d@elsewhere.example>", i);
+		answer = session_rcpt(s, str_from_c(rcpt), reply);
+	}
+	if (answer == SESSION_CONTINUE)
+		answer = session_data(s, &at_data, reply);
+	if (answer != SESSION_CONTINUE)
+		return answer;
+	session_header(s, STR("From"), STR("A <a@acme.example>"));
+	session_header(s, STR("Subject"), STR("hello"));
+	session_header(s, STR("Message-ID"), STR("<1@acme.example>"));
+	session_body(s, STR("Hello.\r\n"));
+	answer = session_eom(s, &at_data, &header, reply);
+	ck_assert_msg((answer != SESSION_REPLY) == (header.name.len > 0), "a header exactly on what passes");
+	return answer;
+}
+
+START_TEST(passes_and_records)
+{
+	struct reply reply;
+
+	open_gate("passes");
+	struct session *s = visitor();
+
+	ck_assert_int_eq(send_as(s, "acme", 2, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(send_as(s, "ACME", 1, &reply), SESSION_CONTINUE);
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 2);
+	ck_assert_uint_eq(count(log, "\"tenant\":\"acme\""), 2);
+	ck_assert_uint_eq(count(log, "\"queue_id\":\"4QfQ1\""), 2);
+	ck_assert_uint_eq(count(log, "\"client\":\"192.0.2.1\""), 2);
+	ck_assert_uint_eq(count(log, "\"message_id\":\"<1@acme.example>\""), 2);
+}
+END_TEST
+
+/* Rows: what is said at which stage, and the record of it. */
+static const struct { const char *name, *auth, *sender; int code; const char *tag; } mail_rows[] = {
+	{ "nobody's", "", "<a@acme.example>", 550, "SKQ-WHO" },
+	{ "not its sender", "acme", "<a@other.example>", 550, "SKQ-SENDER" },
+	{ "suspended", "halt", "<a@halt.example>", 550, "SKQ-SUSP" },
+};
+START_TEST(refuses_at_mail)
+{
+	struct reply reply;
+	char name[32];
+
+	snprintf(name, sizeof name, "mail%d", _i);
+	open_gate(name);
+	struct session *s = visitor();
+
+	ck_assert_int_eq(mail_as(s, mail_rows[_i].auth, mail_rows[_i].sender, &reply), SESSION_REPLY);
+	ck_assert_msg(reply.code == mail_rows[_i].code, "%s: %d", mail_rows[_i].name, reply.code);
+	ck_assert_msg(strstr(reply.text, mail_rows[_i].tag), "%s: %s", mail_rows[_i].name, reply.text);
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(count(log, "\"event\":\"rejected\""), 1);
+	ck_assert_uint_eq(count(log, mail_rows[_i].tag), 1);
+}
+END_TEST
+
+START_TEST(quota_is_exact_and_comes_back)
+{
+	struct session_header header;
+	struct reply reply;
+
+	open_gate("quota");
+	struct session *s = visitor();
+
+	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
+	/* charged at DATA, then given up: RSET, and a connection that is lost */
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(mail_as(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+		for (int n = 0; n < 5; n++)
+			ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+		if (i == 0) {
+			session_abort(s);
+			continue;
+		}
+		session_free(s);
+		s = visitor();
+	}
+	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(send_as(s, "acme", 1, &reply), SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 451);
+	ck_assert_ptr_nonnull(strstr(reply.text, "[SKQ-RATE] (ref "));
+	/* the same transaction may try again and is still refused, under a reference of its own */
+	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_REPLY);
+	ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_REPLY);
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 2);
+	ck_assert_uint_eq(count(log, "\"event\":\"deferred\""), 2);
+}
+END_TEST
+
+START_TEST(refused_recipients_cost_nothing)
+{
+	struct session_header header;
+	struct reply reply;
+
+	open_gate("rcpts");
+	struct session *s = visitor();
+
+	ck_assert_int_eq(mail_as(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+	for (int i = 0; i < 50; i++)
+		ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), i < 5 ? SESSION_CONTINUE : SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 452);
+	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 2);
+	ck_assert_uint_eq(count(log, "\"refused\":45"), 1);
+}
+END_TEST
+
+START_TEST(content_is_judged)
+{
+	static char big[2000];
+	struct session_header header;
+	struct reply reply;
+
+	open_gate("content");
+	struct session *s = visitor();
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(mail_as(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+		session_header(s, STR("From"), i ? STR("a@acme.example") : STR("a@acme.example, b@evil.example"));
+		session_body(s, str_of(big, i ? sizeof big : 1));
+		ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_REPLY);
+		ck_assert_int_eq(reply.code, i ? 552 : 550);
+		ck_assert_ptr_nonnull(strstr(reply.text, i ? "SKQ-SIZE" : "SKQ-FROM"));
+	}
+	/* both were given back: the whole quota of ten is there */
+	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
+	session_free(s);
+	relay_log();
+}
+END_TEST
+
+START_TEST(holds)
+{
+	struct reply reply;
+
+	open_gate("holds");
+	struct session *s = visitor();
+
+	ck_assert_int_eq(send_as(s, "held", 1, &reply), SESSION_HOLD);
+	session_free(s);
+	ck_assert_uint_eq(count(relay_log(), "\"event\":\"held\""), 1);
+}
+END_TEST
+
+/* Mail made on the host: nothing is refused before end of message, and a bounce passes though nobody owns it. */
+START_TEST(local_mail_is_judged_at_the_end)
+{
+	struct session_header header;
+	struct reply reply;
+
+	open_gate("local");
+	struct session *s = session_new(&gate, true);
+
+	session_connect(s, NULL, true);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(mail_as(s, "", i ? "" : "root@gate.test", &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_rcpt(s, STR("r@x.example"), &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), i ? SESSION_CONTINUE : SESSION_REPLY);
+	}
+	session_free(s);
+	relay_log();
+}
+END_TEST
+
+START_TEST(memory_is_bounded)
+{
+	static char address[1000];
+	struct reply reply;
+	int i;
+
+	open_gate("memory");
+	struct session *s = session_new(&gate, true);
+
+	session_connect(s, NULL, true);
+	memset(address, 'a', sizeof address);
+	ck_assert_int_eq(mail_as(s, "held", "<a@b.example>", &reply), SESSION_CONTINUE);
+	for (i = 0; i < 1000; i++)
+		ck_assert_int_eq(session_rcpt(s, str_of(address, sizeof address), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+
+	struct session_header header;
+
+	ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 452);
+	ck_assert_ptr_nonnull(strstr(reply.text, "SKQ-MEM"));
+	session_free(s);
+	relay_log();
+}
+END_TEST
+
+/* Every order of stages that a confused or hostile MTA could send, three deep: never a crash, never a message that
+ * passes without MAIL, RCPT and DATA. */
+START_TEST(any_order)
+{
+	struct session_header header;
+	struct reply reply;
+	const int stages = 8;
+
+	open_gate("order");
+	for (int n = 0; n < stages * stages * stages * stages; n++) {
+		struct session *s = visitor();
+		int order = n, want = 0;
+
+		for (int i = 0; i < 4; i++, order /= stages) {
+			int stage = order % stages;
+
+			if (stage == 0)
+				mail_as(s, "held", "<a@b.example>", &reply);
+			else if (stage == 1)
+				session_rcpt(s, STR("<r@x.example>"), &reply);
+			else if (stage == 2)
+				session_data(s, &at_data, &reply);
+			else if (stage == 3)
+				session_header(s, STR("Subject"), STR("x"));
+			else if (stage == 4)
+				session_body(s, STR("x"));
+			else if (stage == 5)
+				session_abort(s);
+			else if (stage == 6)
+				session_helo(s, STR("again"));
+			else
+				want = session_eom(s, &at_data, &header, &reply) == SESSION_HOLD;
+			if (want)
+				ck_assert_msg(n == 0 + 8 * 1 + 64 * 2 + 512 * 7, "passed at %d", n);
+		}
+		session_free(s);
+	}
+	ck_assert_uint_eq(count(relay_log(), "\"event\":\"held\""), 1);
+}
+END_TEST
+
+static void make_key(void)
+{
+	char path[4096], id[SIGN_ID_LEN + 1];
+	struct err err;
+
+	snprintf(path, sizeof path, "%s/key", unit_dir());
+	ck_assert_msg(sign_key_new(path, id, &err), "%s", err.text);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("session");
+	TCase *tc = tcase_create("session");
+
+	unit_dir();
+	suite_add_tcase(suite, tc);
+	tcase_set_timeout(tc, 60);
+	tcase_add_unchecked_fixture(tc, make_key, NULL);
+	tcase_add_test(tc, passes_and_records);
+	unit_add_rows(tc, refuses_at_mail, mail_rows);
+	tcase_add_test(tc, quota_is_exact_and_comes_back);
+	tcase_add_test(tc, refused_recipients_cost_nothing);
+	tcase_add_test(tc, content_is_judged);
+	tcase_add_test(tc, holds);
+	tcase_add_test(tc, local_mail_is_judged_at_the_end);
+	tcase_add_test(tc, memory_is_bounded);
+	tcase_add_test(tc, any_order);
+	return unit_main(suite);
+}
