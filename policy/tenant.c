@@ -27,7 +27,7 @@ static bool key_of(struct str tenant, struct arena *arena, struct str *out, stru
 
 static bool encode(const struct suspension *s, struct arena *arena, struct str *out)
 {
-	return arena_printf(arena, out, VERSION " " STR_FMT " %" PRId64 " %" PRId64 " %zu\n" STR_FMT STR_FMT,
+	return arena_printf(arena, out, LAYOUT " " STR_FMT " %" PRId64 " %" PRId64 " %zu\n" STR_FMT STR_FMT,
 			    STR_ARG(actions[s->action]), s->since_us, s->until_us, s->actor.len, STR_ARG(s->actor),
 			    STR_ARG(s->reason));
 }
