@@ -13,15 +13,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "config/base/io.h"
 #include "policy/bytes.h"
 #include "policy/store_lmdb_charge.h"
+#include "policy/store_lmdb_mend.h"
 
 struct store_lmdb {
 	struct store store;
 	struct lmdb_env *counts, *facts;
+	struct lmdb_guard guard;
 
 	pthread_t tender;
 	bool has_tender;
@@ -65,8 +68,8 @@ static bool get_work(struct lmdb_txn *txn, void *arg, struct err *err)
 	return !work->found || arena_copy(work->arena, shown(&record, room), &work->value) || err_memory(err);
 }
 
-static bool lmdb_get_value(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,
-			   struct err *err)
+static bool lmdb_get_value(struct store *st, struct str key, struct arena *arena, struct str *out_value,
+			   bool *out_found, struct err *err)
 {
 	struct value_work work = { .key = key, .arena = arena };
 
@@ -121,7 +124,8 @@ static bool count_work(struct lmdb_txn *txn, void *arg, struct err *err)
 	if (!lmdb_get(txn, work->key, RECORD_COUNTER, &record, &found, err))
 		return false;
 	if (!found || !bytes_take_be64(&record.payload, &total))
-		record = (struct record){ .kind = RECORD_COUNTER, .expires_us = lmdb_later_us(txn->now_us, work->ttl_us) };
+		record = (struct record){ .kind = RECORD_COUNTER,
+					  .expires_us = lmdb_later_us(txn->now_us, work->ttl_us) };
 	if (__builtin_add_overflow(total, work->n, &total))
 		total = work->n > 0 ? INT64_MAX : INT64_MIN;
 	bytes_put_be64(bytes, total);
@@ -130,7 +134,8 @@ static bool count_work(struct lmdb_txn *txn, void *arg, struct err *err)
 	return lmdb_put(txn, work->key, &record, err);
 }
 
-static bool lmdb_count_add(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total, struct err *err)
+static bool lmdb_count_add(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
+			   struct err *err)
 {
 	struct value_work work = { .key = key, .n = n, .ttl_us = ttl_us };
 
@@ -268,18 +273,43 @@ static void lmdb_close(struct store *base)
 	stop_tender(st);
 	lmdb_env_close(st->counts);
 	lmdb_env_close(st->facts);
+	lmdb_guard_close(&st->guard);
 	pthread_cond_destroy(&st->stopping);
 	pthread_mutex_destroy(&st->mutex);
 	free(st);
 }
 
-static bool open_env(const struct config *config, const char *name, bool is_durable, struct lmdb_env **out, struct err *err)
+/* store.path or a directory in it. */
+static bool path_of(const struct config *config, const char *name, char out[PATH_MAX], struct err *err)
 {
-	char dir[PATH_MAX];
+	if (config->store_path.len &&
+	    snprintf(out, PATH_MAX, STR_FMT "%s", STR_ARG(config->store_path), name) < PATH_MAX)
+		return true;
+	return err_set(err, ERR_CONFIG, "store.path: %s", config->store_path.len ? "too long" : "empty");
+}
 
-	if (snprintf(dir, sizeof dir, STR_FMT "/%s", STR_ARG(config->store_path), name) >= (int)sizeof dir)
-		return err_set(err, ERR_CONFIG, "store.path: too long");
-	return io_make_dirs(dir, 0770, err) && lmdb_env_open(dir, config->store_size_max, is_durable, out, err);
+/* The umask cuts what mkdir is asked for; the group must be able to write. */
+static bool make_dir(const char *path, struct err *err)
+{
+	if (mkdir(path, 0770) == 0)
+		return chmod(path, 02770) == 0 || err_errno(err, ERR_CONFIG, "store %s", path);
+	if (errno == EACCES)
+		return err_errno(err, ERR_CONFIG, "store %s (this user must be in the group that owns its directory)",
+				 path);
+	return errno == EEXIST || err_errno(err, ERR_CONFIG, "store %s", path);
+}
+
+static bool open_all(struct store_lmdb *st, const struct config *config, struct err *err)
+{
+	char dir[PATH_MAX], counts[PATH_MAX], facts[PATH_MAX];
+	int64_t size_max = config->store_size_max;
+
+	return path_of(config, "", dir, err) && path_of(config, "/counts", counts, err) &&
+	       path_of(config, "/facts", facts, err) && io_make_dirs(dir, 0770, err) && make_dir(counts, err) &&
+	       make_dir(facts, err) &&
+	       lmdb_guard_open(dir, size_max, &st->guard, st->store.notice, err) &&
+	       lmdb_env_open(counts, size_max, false, &st->counts, err) &&
+	       lmdb_env_open(facts, size_max, true, &st->facts, err) && start_tender(st, err);
 }
 
 static struct store_lmdb *new_store(void)
@@ -290,6 +320,7 @@ static struct store_lmdb *new_store(void)
 	if (!st)
 		return NULL;
 	st->store.ops = &store_lmdb;
+	st->guard.fd = -1;
 	pthread_mutex_init(&st->mutex, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -304,8 +335,7 @@ static bool lmdb_open(const struct config *config, struct store **out, struct er
 
 	if (!st)
 		return err_memory(err);
-	if (!open_env(config, "counts", false, &st->counts, err) || !open_env(config, "facts", true, &st->facts, err) ||
-	    !start_tender(st, err)) {
+	if (!open_all(st, config, err)) {
 		lmdb_close(&st->store);
 		return false;
 	}

@@ -26,7 +26,8 @@ struct charge_work {
 
 static bool charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err)
 {
-	int len = snprintf(room, STORE_KEY_MAX + 1, "sekisho:{" STR_FMT "}:charge:" STR_FMT, STR_ARG(tenant), STR_ARG(id));
+	int len = snprintf(room, STORE_KEY_MAX + 1, "sekisho:{" STR_FMT "}:charge:" STR_FMT, STR_ARG(tenant),
+			   STR_ARG(id));
 
 	if (len < 0 || len > STORE_KEY_MAX)
 		return err_set(err, ERR_INPUT, "store: charge id of %zu octets is too long", id.len);
@@ -195,12 +196,14 @@ static bool charge_take(struct lmdb_txn *txn, void *arg, struct err *err)
 	return save_charge(txn, work, err);
 }
 
-bool lmdb_env_charge(struct lmdb_env *env, const struct store_charge *charge, struct store_charged *out, struct err *err)
+bool lmdb_env_charge(struct lmdb_env *env, const struct store_charge *charge, struct store_charged *out,
+		     struct err *err)
 {
 	struct charge_work work = { .charge = charge, .out = out };
 
 	if (charge->count > STORE_TAKES_MAX)
-		return err_set(err, ERR_INPUT, "store: %zu quotas in one charge (at most %d)", charge->count, STORE_TAKES_MAX);
+		return err_set(err, ERR_INPUT, "store: %zu quotas in one charge (at most %d)", charge->count,
+			       STORE_TAKES_MAX);
 	work.windows = calloc(charge->count + 1, sizeof *work.windows);
 	if (!work.windows)
 		return err_memory(err);
@@ -212,7 +215,8 @@ bool lmdb_env_charge(struct lmdb_env *env, const struct store_charge *charge, st
 	return ok;
 }
 
-static bool give_back(struct lmdb_txn *txn, const struct store_take *take, const struct window_mark *mark, struct err *err)
+static bool give_back(struct lmdb_txn *txn, const struct store_take *take, const struct window_mark *mark,
+		      struct err *err)
 {
 	struct window_state state;
 	struct record record;
@@ -227,7 +231,10 @@ static bool give_back(struct lmdb_txn *txn, const struct store_take *take, const
 	return save_window(txn, take, &state, err);
 }
 
-/* Goes through a copy: each give_back moves the page that the record lies in. A record that is cut gives back what it has. */
+/*
+ * Goes through a copy: each give_back moves the page that the record lies in. A record that is cut gives back what it
+ * has.
+ */
 static bool refund_work(struct lmdb_txn *txn, void *arg, struct err *err)
 {
 	const struct str *charge = arg;

@@ -6,6 +6,7 @@
 #include "policy/bytes.h"
 
 #define STATE_VERSION 1
+#define BUCKET_MAX (INT64_MAX / 2)     /* so that differences of what went in and out stay numbers */
 #define HOUR_US (INT64_C(3600) * US_PER_S)
 
 _Static_assert(3 + BYTES_VARINT_MAX * 2 + (WINDOW_SLOTS_MAX + 1) * (1 + BYTES_VARINT_MAX) <= WINDOW_STATE_MAX,
@@ -201,7 +202,9 @@ static void calendar_give_back(struct window_state *state, const struct window_m
 
 static int64_t burst_drained(const struct store_take *take, const struct window_state *state, int64_t now_us)
 {
-	return now_us > state->at ? mul_div(now_us - state->at, state->drain, period_of(take)) : 0;
+	int64_t elapsed_us = floor_at_0(now_us - state->since);
+
+	return add_sat(state->drained, mul_div(elapsed_us, state->drain, period_of(take)));
 }
 
 static int64_t burst_level(const struct store_take *take, const struct window_state *state, int64_t now_us)
@@ -212,27 +215,35 @@ static int64_t burst_level(const struct store_take *take, const struct window_st
 /* When no more than `level` is left of what is in the bucket now. */
 static int64_t burst_reaches_us(const struct store_take *take, const struct window_state *state, int64_t level)
 {
-	int64_t over = floor_at_0(state->sum - state->returned - level);
+	int64_t over = floor_at_0(state->sum - state->returned - state->drained - level);
 
-	return over == 0 || state->drain == 0 ? state->at
-					      : add_sat(state->at, mul_div_up(over, period_of(take), state->drain));
+	return over == 0 || state->drain == 0 ? state->since
+					      : add_sat(state->since, mul_div_up(over, period_of(take), state->drain));
 }
 
-static void burst_restart(struct window_state *state, int64_t now_us, int64_t level, int64_t drain)
+/* What has drained becomes a number; the part of a unit that had begun to leave stays in. */
+static void burst_settle(const struct store_take *take, struct window_state *state, int64_t now_us)
 {
-	*state = (struct window_state){ .at = now_us, .sum = level < drain ? level : drain, .drain = drain };
+	state->drained = burst_drained(take, state, now_us);
+	state->since = now_us;
 }
 
 static void burst_advance(const struct store_take *take, struct window_state *state, int64_t now_us)
 {
 	int64_t level = burst_level(take, state, now_us), limit = limit_of(take);
-	bool is_far_ahead = state->at > now_us && state->at - now_us > period_of(take);
-
+	bool is_far_ahead = state->since > now_us && state->since - now_us > period_of(take);
 	/* Limit 0 would never drain and no limit would drain at once: meanwhile the bucket drains as it did. */
-	bool is_rate = limit > 0 && limit < LIMIT_NONE;
+	bool is_new_rate = limit > 0 && limit < LIMIT_NONE && limit != state->drain;
 
-	if (level == 0 || is_far_ahead || (is_rate && limit != state->drain))
-		burst_restart(state, now_us, level, is_rate ? limit : state->drain);
+	if (level == 0)
+		*state = (struct window_state){ .at = now_us, .since = now_us, .drain = state->drain };
+	else if (is_far_ahead || is_new_rate)
+		burst_settle(take, state, now_us);
+	if (!is_new_rate)
+		return;
+	state->drain = limit;
+	if (level > limit)
+		state->drained += level - limit;
 }
 
 static int64_t burst_add(const struct store_take *take, struct window_state *state, int64_t now_us)
@@ -241,9 +252,9 @@ static int64_t burst_add(const struct store_take *take, struct window_state *sta
 	int64_t delta = cost_of(take) < room ? cost_of(take) : room;
 
 	/* Without a limit there is no rate, so there is nothing to drain and nothing to keep. */
-	if (limit_of(take) == LIMIT_NONE)
+	if (limit_of(take) == LIMIT_NONE || delta > BUCKET_MAX - state->sum)
 		return 0;
-	state->sum = add_sat(state->sum, delta);
+	state->sum += delta;
 	return delta;
 }
 
@@ -255,12 +266,19 @@ static int64_t burst_add(const struct store_take *take, struct window_state *sta
 static void burst_give_back(const struct store_take *take, struct window_state *state, int64_t now_us,
 			    const struct window_mark *mark)
 {
-	if (mark->at != state->at)
+	int64_t drained = burst_drained(take, state, now_us);
+
+	if (mark->at != state->at || mark->delta > state->sum || mark->before > state->sum - mark->delta ||
+	    drained >= state->sum)
 		return;
 
-	int64_t ahead = add_sat(state->returned, burst_drained(take, state, now_us));
-	int64_t left = floor_at_0(add_sat(mark->before, mark->delta) - ahead);
+	int64_t ahead = mark->before - state->returned - drained, left = floor_at_0(add_sat(ahead, mark->delta));
 
+	if (left == 0)
+		return;
+	/* It has begun to drain: the begun unit goes back with it and must not count for those behind. */
+	if (ahead <= 0 && now_us > state->since)
+		burst_settle(take, state, now_us);
 	state->returned += left < mark->delta ? left : mark->delta;
 }
 
@@ -369,12 +387,13 @@ int64_t window_expires_us(const struct store_take *take, const struct window_sta
 	return burst_reaches_us(take, state, 0);
 }
 
-/* --- bytes
+/*
+ * --- bytes
  *
  *     version(1)  window(1)  calendar or slots(1)  period(varint, 0 for calendar)  at(varint)
  *     rolling     pairs, newest first: slots since the one before (varint), value (varint, not 0)
  *     calendar    sum(varint)
- *     burst       sum, returned, drain (varints)
+ *     burst       sum, returned, drained, since, drain (varints)
  */
 
 static unsigned char shape_octet(const struct store_take *take)
@@ -402,8 +421,8 @@ static bool take_slots(const struct store_take *take, struct str *in, struct win
 	int64_t oldest = slot_oldest(take, state->at), slot = state->at, gap, value;
 
 	while (in->len) {
-		if (!bytes_take_varint(in, &gap) || !bytes_take_varint(in, &value) || gap > slot - oldest || value == 0 ||
-		    __builtin_add_overflow(state->sum, value, &state->sum))
+		if (!bytes_take_varint(in, &gap) || !bytes_take_varint(in, &value) || gap > slot - oldest ||
+		    value == 0 || __builtin_add_overflow(state->sum, value, &state->sum))
 			return false;
 		slot -= gap;
 		if (*slot_at(take, state, slot))
@@ -411,6 +430,14 @@ static bool take_slots(const struct store_take *take, struct str *in, struct win
 		*slot_at(take, state, slot) = value;
 	}
 	return true;
+}
+
+static bool take_bucket(struct str *in, struct window_state *state)
+{
+	return bytes_take_varint(in, &state->returned) && bytes_take_varint(in, &state->drained) &&
+	       bytes_take_varint(in, &state->since) && bytes_take_varint(in, &state->drain) &&
+	       state->sum <= BUCKET_MAX && state->returned <= state->sum &&
+	       state->drained <= state->sum - state->returned;
 }
 
 static bool take_state(const struct store_take *take, struct str in, struct window_state *state)
@@ -421,9 +448,7 @@ static bool take_state(const struct store_take *take, struct str in, struct wind
 		return take_slots(take, &in, state);
 	if (!bytes_take_varint(&in, &state->sum))
 		return false;
-	if (take->window == WINDOW_BURST &&
-	    (!bytes_take_varint(&in, &state->returned) || !bytes_take_varint(&in, &state->drain) ||
-	     state->returned > state->sum))
+	if (take->window == WINDOW_BURST && !take_bucket(&in, state))
 		return false;
 	return in.len == 0;
 }
@@ -464,6 +489,8 @@ size_t window_encode(const struct store_take *take, const struct window_state *s
 		at = bytes_put_varint(at, state->sum);
 		if (take->window == WINDOW_BURST) {
 			at = bytes_put_varint(at, state->returned);
+			at = bytes_put_varint(at, state->drained);
+			at = bytes_put_varint(at, state->since);
 			at = bytes_put_varint(at, state->drain);
 		}
 	}

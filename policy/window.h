@@ -6,7 +6,7 @@
  *            of that length ever holds more than the limit; the price is a window at most one slot too long.
  * calendar   One number for the current day, week (from Monday) or month of Japan.
  * burst      A bucket of `limit` that drains evenly, `limit` every period (GCRA). Kept as what was poured in since it
- *            was last empty, so that nothing is rounded away: level = poured - returned - floor(elapsed * limit / period).
+ *            was last empty, so that no charge is rounded: level = poured - returned - floor(elapsed * limit / period).
  *            What is poured beyond the rim (a limit that is only monitored, or was lowered) is spilt.
  *
  * A window never runs backwards: a clock that is set back counts on in the newest slot it knows. One that was wrong by
@@ -31,7 +31,8 @@ struct window_state {
 	int64_t at;                    /* rolling: newest slot; calendar: the unit; burst: when it was last empty, us */
 	int64_t sum;                   /* rolling, calendar: used; burst: poured in since `at` */
 	int64_t returned;              /* burst: given back since `at` */
-	int64_t drain;                 /* burst: the limit that drains it */
+	int64_t drained;               /* burst: drained from `at` to `since`, */
+	int64_t since, drain;          /*        and from then on evenly, `drain` every period */
 	int64_t slots[WINDOW_SLOTS_MAX + 1];   /* rolling: slot n is slots[n % (slots + 1)] */
 };
 

@@ -136,10 +136,20 @@ const char *store_row_name(int row)
 static void run_charge(const struct step *step, struct store *st, const char *name)
 {
 	struct store_take takes[2] = {
-		{ .key = str_from_c(step->key), .window = step->window, .calendar = step->calendar, .period_us = step->period_us,
-		  .limit = step->limit, .cost = step->cost, .is_enforced = !step->is_monitor },
-		{ .key = str_from_c(step->key2), .window = step->window, .calendar = step->calendar, .period_us = step->period_us,
-		  .limit = step->limit2, .cost = step->cost2, .is_enforced = true },
+		{ .key = str_from_c(step->key),
+		  .window = step->window,
+		  .calendar = step->calendar,
+		  .period_us = step->period_us,
+		  .limit = step->limit,
+		  .cost = step->cost,
+		  .is_enforced = !step->is_monitor },
+		{ .key = str_from_c(step->key2),
+		  .window = step->window,
+		  .calendar = step->calendar,
+		  .period_us = step->period_us,
+		  .limit = step->limit2,
+		  .cost = step->cost2,
+		  .is_enforced = true },
 	};
 	struct store_taken taken[2];
 	struct store_charge charge = { .tenant = STR("acme"), .id = str_from_c(step->name), .takes = takes,
@@ -148,14 +158,16 @@ static void run_charge(const struct step *step, struct store *st, const char *na
 	struct err err = { 0 };
 
 	ck_assert_msg(st->ops->charge(st, &charge, &charged, &err), "%s: %s", name, err.text);
-	ck_assert_msg(charged.is_taken == step->want_taken, "%s: charge \"%s\" taken: %d", name, step->name, charged.is_taken);
+	ck_assert_msg(charged.is_taken == step->want_taken, "%s: charge \"%s\" taken: %d", name, step->name,
+		      charged.is_taken);
 	ck_assert_msg(taken[0].used == step->want_used, "%s: charge \"%s\" used %lld, not %lld", name, step->name,
 		      (long long)taken[0].used, (long long)step->want_used);
 	if (step->key2)
 		ck_assert_msg(taken[1].used == step->want_used2, "%s: charge \"%s\" second used %lld", name, step->name,
 			      (long long)taken[1].used);
 	if (!charged.is_taken && step->ttl_us == NEVER)
-		ck_assert_msg(taken[0].retry_after_us == NEVER, "%s: retry after %lld", name, (long long)taken[0].retry_after_us);
+		ck_assert_msg(taken[0].retry_after_us == NEVER, "%s: retry after %lld", name,
+			      (long long)taken[0].retry_after_us);
 	else if (!charged.is_taken)
 		ck_assert_msg((taken[0].is_over ? taken[0] : taken[1]).retry_after_us > 0, "%s: no retry_after", name);
 }
@@ -171,7 +183,8 @@ static void run_get(const struct step *step, struct store *st, const char *name)
 	ck_assert_msg(st->ops->get(st, str_from_c(step->name), &arena, &value, &found, &err), "%s: %s", name, err.text);
 	ck_assert_msg(found == (step->verb == GET), "%s: %s is %s", name, step->name, found ? "there" : "not there");
 	if (found)
-		ck_assert_msg(str_eq(value, str_from_c(step->text)), "%s: %s is \"" STR_FMT "\"", name, step->name, STR_ARG(value));
+		ck_assert_msg(str_eq(value, str_from_c(step->text)), "%s: %s is \"" STR_FMT "\"", name, step->name,
+			      STR_ARG(value));
 	arena_clear(&arena);
 }
 
@@ -186,7 +199,8 @@ static bool list_one(void *arg, struct str key, struct str value, int64_t expire
 
 	ck_assert_int_gt(expires_us, 0);
 	ck_assert_uint_lt(listed->count, 10);
-	snprintf(listed->lines[listed->count++], 80, STR_FMT "=" STR_FMT " ", STR_ARG(str_from(key, listed->cut)), STR_ARG(value));
+	snprintf(listed->lines[listed->count++], 80, STR_FMT "=" STR_FMT " ", STR_ARG(str_from(key, listed->cut)),
+		 STR_ARG(value));
 	return true;
 }
 
@@ -227,14 +241,16 @@ static void run_step(const struct step *step, const struct store_under_test *und
 		under->advance(under->arg, step->n);
 		break;
 	case PUT:
-		ck_assert_msg(st->ops->put(st, key, str_from_c(step->text), step->ttl_us, &err), "%s: %s", name, err.text);
+		ck_assert_msg(st->ops->put(st, key, str_from_c(step->text), step->ttl_us, &err), "%s: %s", name,
+			      err.text);
 		break;
 	case GET:
 	case GONE:
 		run_get(step, st, name);
 		break;
 	case COUNT:
-		ck_assert_msg(st->ops->count_add(st, key, step->n, step->ttl_us, &total, &err), "%s: %s", name, err.text);
+		ck_assert_msg(st->ops->count_add(st, key, step->n, step->ttl_us, &total, &err), "%s: %s", name,
+			      err.text);
 		ck_assert_msg(total == step->want_used, "%s: counter at %lld", name, (long long)total);
 		break;
 	case SCAN:
