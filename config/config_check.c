@@ -96,17 +96,6 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 
 /* --- the whole */
 
-static bool check_store(struct reader *r, const struct config *config)
-{
-	if (config->store_backend == STORE_REDIS)
-		return config_refuse(r, config_setting_place(r, TABLE_STORE, "backend", config->path),
-				     "backend in store: this build knows only embedded");
-	if (config->on_store_failure == STORE_FAILURE_LOCAL)
-		return config_refuse(r, config_setting_place(r, TABLE_STORE, "on_store_failure", config->path),
-				     "on_store_failure in store: local is the embedded store itself; expected defer or accept");
-	return true;
-}
-
 /* A secret that others can read is none. One that is not there yet, or not for this user to see, is its reader's matter. */
 static bool check_secret(struct reader *r, const struct config *config)
 {
@@ -128,8 +117,8 @@ bool config_check(struct reader *r, struct config_draft *draft)
 {
 	const struct config *config = &draft->config;
 
-	if (config->tenant_count == 0)
+	if (config->tenant_count == 0 && r->report->count == 0)
 		config_report_warning(r->report, (struct config_place){ .file = config->path },
 				      "there are no tenants: every message will be refused");
-	return check_store(r, config) & check_secret(r, config);
+	return check_secret(r, config);
 }

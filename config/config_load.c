@@ -115,6 +115,23 @@ static bool read_file(struct loader *l, const char *path, const struct node *inc
 	return ok;
 }
 
+/* A directory is a name, not a pattern, whatever it is called. */
+static bool quote_for_glob(struct arena *arena, struct str dir, struct str *out)
+{
+	char *quoted = arena_array(arena, dir.len, 2);
+	size_t len = 0;
+
+	if (!quoted)
+		return false;
+	for (size_t i = 0; i < dir.len; i++) {
+		if (memchr("*?[]\\", dir.ptr[i], 5))
+			quoted[len++] = '\\';
+		quoted[len++] = dir.ptr[i];
+	}
+	*out = str_of(quoted, len);
+	return true;
+}
+
 /* The pattern as glob(3) takes it; relative ones begin where the file that has them stands. */
 static bool make_pattern(struct loader *l, const struct node *include, struct str *out)
 {
@@ -127,7 +144,9 @@ static bool make_pattern(struct loader *l, const struct node *include, struct st
 		return true;
 	}
 	str_cut_last(*include->file, '/', &dir, &name);
-	return arena_printf(&l->scratch, out, STR_FMT "/" STR_FMT, STR_ARG(dir), STR_ARG(pattern)) || config_no_memory(&l->reader);
+	return (quote_for_glob(&l->scratch, dir, &dir) &&
+		arena_printf(&l->scratch, out, STR_FMT "/" STR_FMT, STR_ARG(dir), STR_ARG(pattern))) ||
+	       config_no_memory(&l->reader);
 }
 
 static bool read_pattern(struct loader *l, const struct node *include)

@@ -115,7 +115,7 @@ static bool read_section(struct reader *r, const struct scope *scope, const stru
 {
 	struct scope inner = { .up = scope, .what = row->name, .index = -1 };
 
-	if (row->is_short && node->kind == NODE_TEXT)
+	if (row->is_short && node->kind == NODE_TEXT && (node->text.len || node->is_quoted))
 		return config_read_value(r, &inner, &setting_tables[row->section].rows[0], node, base);
 	return config_read_map(r, &inner, node, row->section, is_once, base);
 }
@@ -126,6 +126,9 @@ bool config_read_map(struct reader *r, const struct scope *scope, const struct n
 	const struct setting_table *table = &setting_tables[id];
 	bool ok = true;
 
+	/* `milter:` with every line below it commented out. */
+	if (map->kind == NODE_TEXT && map->text.len == 0 && !map->is_quoted)
+		return true;
 	if (map->kind != NODE_MAP) {
 		char where[SCOPE_TEXT_MAX];
 

@@ -16,10 +16,11 @@
 #define SECONDS(n) (INT64_C(n) * US_PER_S)
 #define TABLE(rows) { rows, sizeof rows / sizeof *rows }
 
+/* Only what this program can do: a second backend brings its words along. */
 static const struct setting_word failure_words[] = {
-	{ "local", STORE_FAILURE_LOCAL }, { "defer", STORE_FAILURE_DEFER }, { "accept", STORE_FAILURE_ACCEPT }, { 0 },
+	{ "defer", STORE_FAILURE_DEFER }, { "accept", STORE_FAILURE_ACCEPT }, { 0 },
 };
-static const struct setting_word backend_words[] = { { "embedded", STORE_EMBEDDED }, { "redis", STORE_REDIS }, { 0 } };
+static const struct setting_word backend_words[] = { { "embedded", STORE_EMBEDDED }, { 0 } };
 static const struct setting_word log_words[] = { { "syslog", true }, { "stderr", false }, { 0 } };
 static const struct setting_word level_words[] = {
 	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO }, { "debug", LOG_LEVEL_DEBUG }, { 0 },
@@ -241,7 +242,7 @@ static const struct {
 	[SETTING_BOOL] = { "true or false", "true or false" },
 	[SETTING_WORD] = { "word", "a word" },
 	[SETTING_NETWORK] = { "network", "an address or a network such as 192.0.2.0/24, without bits past its length" },
-	[SETTING_ADDRESS] = { "address pattern", "an address pattern: user@domain, @domain or @*.domain" },
+	[SETTING_ADDRESS] = { "address pattern", CONFIG_ADDRESS_WORDS },
 	[SETTING_NETWORKS] = { "list of networks", "a list of networks" },
 	[SETTING_ADDRESSES] = { "list of address patterns", "a list of address patterns" },
 	[SETTING_DOMAINS] = { "list of domains", "a list of domains" },
@@ -266,4 +267,66 @@ static const struct {
 const char *config_type_words(enum setting_type type)
 {
 	return type_texts[type].words;
+}
+
+/* The largest unit that leaves a whole number. */
+static void format_size(int64_t octets, char out[CONFIG_BOUND_SIZE])
+{
+	static const char *const units[] = { "", "KiB", "MiB", "GiB" };
+	size_t unit = 0;
+
+	for (; unit < 3 && octets && octets % 1024 == 0; unit++)
+		octets /= 1024;
+	snprintf(out, CONFIG_BOUND_SIZE, "%lld%s", (long long)octets, units[unit]);
+}
+
+const char *config_format_bound(enum setting_type type, int64_t value, char out[CONFIG_BOUND_SIZE])
+{
+	if (type == SETTING_DURATION && value != 0)
+		num_format_duration(value, out);
+	else if (type == SETTING_SIZE || type == SETTING_SIZE_LIMIT)
+		format_size(value, out);
+	else
+		snprintf(out, CONFIG_BOUND_SIZE, "%lld", (long long)value);
+	return out;
+}
+
+static const struct {
+	enum setting_table_id table;
+	const char *prefix;
+} row_order[] = {
+	{ TABLE_TOP, "" },
+	{ TABLE_MILTER, "milter." },
+	{ TABLE_STORE, "store." },
+	{ TABLE_RELAY_LOG, "relay_log." },
+	{ TABLE_METRICS, "metrics." },
+	{ TABLE_LOG, "log." },
+	{ TABLE_TENANT, "tenants.NAME." },
+	{ TABLE_MATCH, "tenants.NAME.match[]." },
+	{ TABLE_CERT, "tenants.NAME.match[].cert." },
+	{ TABLE_FROM, "tenants.NAME.from." },
+	{ TABLE_RECIPIENTS_MAX, "tenants.NAME.recipients_max." },
+	{ TABLE_SIZE_MAX, "tenants.NAME.size_max." },
+	{ TABLE_QUOTA, "tenants.NAME.quotas[]." },
+};
+_Static_assert(sizeof row_order / sizeof *row_order == TABLE_COUNT, "every table has its place in the manual");
+
+bool config_schema_row(size_t at, struct config_row *out)
+{
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		const struct setting_table *table = &setting_tables[row_order[i].table];
+
+		for (size_t j = 0; j < table->count; j++) {
+			const struct setting *row = &table->rows[j];
+
+			if (row->type == SETTING_SECTION && !row->is_short)
+				continue;
+			if (at-- > 0)
+				continue;
+			*out = (struct config_row){ .type = type_texts[row->type].name, .table = row_order[i].table, .setting = row };
+			snprintf(out->path, sizeof out->path, "%s%s", row_order[i].prefix, row->name);
+			return true;
+		}
+	}
+	return false;
 }

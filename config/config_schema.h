@@ -79,6 +79,7 @@ struct setting_table {
 	const struct setting *rows;
 	size_t count;
 };
+#define CONFIG_ADDRESS_WORDS "an address pattern: user@domain, \"@domain\" or \"@*.domain\""
 #define SETTING_ROWS_MAX 24
 extern const struct setting_table setting_tables[TABLE_COUNT];
 
@@ -87,13 +88,19 @@ extern const struct setting_table setting_tables[TABLE_COUNT];
 struct config_row {
 	char path[CONFIG_ROW_PATH_MAX];
 	const char *type;              /* "duration" */
+	enum setting_table_id table;
 	const struct setting *setting;
 };
 /* False after the last. Sections have a row of their own only where they can be given as a single value. */
 bool config_schema_row(size_t at, struct config_row *out);
 /* What can be written there, in words: "a duration such as 90s, 15m or 60d". */
 const char *config_type_words(enum setting_type type);
-/* The whole list as mdoc (.Bl -tag), for sekisho.yaml(5). */
+
+/* A value of `min` or `max` as one would write it; returns `out`. */
+#define CONFIG_BOUND_SIZE 32
+const char *config_format_bound(enum setting_type type, int64_t value, char out[CONFIG_BOUND_SIZE]);
+
+/* config_mdoc.c: the whole list as mdoc (.Bl -tag), for sekisho.yaml(5). */
 void config_schema_mdoc(struct buf *out);
 
 #endif

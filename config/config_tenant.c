@@ -18,7 +18,12 @@ struct tenants {
 
 static int key_order(const void *a, const void *b)
 {
-	return str_cmp((*(const struct node *const *)a)->key, (*(const struct node *const *)b)->key);
+	const struct node *x = *(const struct node *const *)a, *y = *(const struct node *const *)b;
+	int order = str_cmp(x->key, y->key);
+
+	if (order == 0)
+		order = str_cmp(*x->file, *y->file);
+	return order ? order : (x->key_line > y->key_line) - (x->key_line < y->key_line);
 }
 
 /* The values of all maps of the chain, sorted by name; a name given twice in different files is an error. */
@@ -89,8 +94,10 @@ static bool read_settings(struct tenants *t, const struct scope *scope, const st
 {
 	*out = *begin;
 	out->match = out->pool = out->per_login = out->quotas = NULL;
-	return config_read_map(t->r, scope, node, TABLE_TENANT, false, out) && read_quota_settings(t->r, scope, out) &&
-	       config_check_tenant(t->r, scope, node, t->config, out);
+
+	bool ok = config_read_map(t->r, scope, node, TABLE_TENANT, false, out) & read_quota_settings(t->r, scope, out);
+
+	return ok && config_check_tenant(t->r, scope, node, t->config, out);
 }
 
 /* Defaults and plans are for many tenants: neither a plan nor match rules can be theirs. */

@@ -96,7 +96,7 @@ static bool is_path(struct str s)
 static bool read_path(const struct value *v)
 {
 	if (!is_path(v->node->text))
-		return value_expected(v, "an absolute path");
+		return value_expected(v, config_type_words(v->row->type));
 	return store_text(v, v->node->text);
 }
 
@@ -116,7 +116,7 @@ static bool read_milter_listen(const struct value *v)
 	struct str spec = v->node->text, scheme, rest, port, host;
 
 	if (!str_cut(spec, ':', &scheme, &rest) || !value_is_clean(spec))
-		return value_expected(v, "unix:/path, inet:port@host or inet6:port@host");
+		return value_expected(v, config_type_words(v->row->type));
 	if (str_eq(scheme, STR("unix")) || str_eq(scheme, STR("local"))) {
 		if (!is_path(rest))
 			return value_expected(v, "unix: and an absolute path");
@@ -125,7 +125,7 @@ static bool read_milter_listen(const struct value *v)
 		return store_text(v, spec);
 	}
 	if (!str_eq(scheme, STR("inet")) && !str_eq(scheme, STR("inet6")))
-		return value_expected(v, "unix:/path, inet:port@host or inet6:port@host");
+		return value_expected(v, config_type_words(v->row->type));
 	if (!str_cut(rest, '@', &port, &host))
 		return value_expected(v, "a host after the port, as in inet:8890@127.0.0.1 (without one, all interfaces would listen)");
 	if (!is_port(port))
@@ -141,39 +141,34 @@ static bool read_http_listen(const struct value *v)
 	struct net_addr addr;
 
 	if (!str_cut_last(v->node->text, ':', &host, &port) || !is_port(port))
-		return value_expected(v, "address:port, as in 127.0.0.1:9185");
+		return value_expected(v, config_type_words(v->row->type));
 	if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
 		host = str_slice(host, 1, host.len - 2);
 	else if (str_find_byte(host, ':') < host.len)
 		return value_expected(v, "an IPv6 address in brackets, as in [::1]:9185");
 	if (str_starts_nocase(host, STR("IPv6:")) || !net_parse_addr(host, &addr))
-		return value_expected(v, "address:port, as in 127.0.0.1:9185");
+		return value_expected(v, config_type_words(v->row->type));
 	return store_text(v, v->node->text);
-}
-
-static bool read_duration(const struct value *v)
-{
-	char what[96], least[NUM_DURATION_MAX], most[NUM_DURATION_MAX];
-	int64_t us;
-
-	if (!num_parse_duration(v->node->text, &us))
-		return value_expected(v, "a duration such as 250ms, 90s, 15m, 12h or 60d");
-	if (us >= v->row->min && us <= v->row->max)
-		return store_int(v, us);
-	num_format_duration(v->row->min, least);
-	num_format_duration(v->row->max, most);
-	snprintf(what, sizeof what, "a duration from %s to %s", least, most);
-	return value_expected(v, what);
 }
 
 static bool read_bounded(const struct value *v, int64_t value)
 {
-	char what[96];
+	char what[96], least[CONFIG_BOUND_SIZE], most[CONFIG_BOUND_SIZE];
 
 	if (value >= v->row->min && value <= v->row->max)
 		return store_int(v, value);
-	snprintf(what, sizeof what, "%lld to %lld", (long long)v->row->min, (long long)v->row->max);
+	snprintf(what, sizeof what, "%s to %s", config_format_bound(v->row->type, v->row->min, least),
+		 config_format_bound(v->row->type, v->row->max, most));
 	return value_expected(v, what);
+}
+
+static bool read_duration(const struct value *v)
+{
+	int64_t us;
+
+	if (!num_parse_duration(v->node->text, &us))
+		return value_expected(v, config_type_words(v->row->type));
+	return read_bounded(v, us);
 }
 
 static bool read_size(const struct value *v)
@@ -181,7 +176,7 @@ static bool read_size(const struct value *v)
 	int64_t octets;
 
 	if (!num_parse_bytes(v->node->text, &octets))
-		return value_expected(v, "a size such as 512KiB, 25MiB or 4GiB");
+		return value_expected(v, config_type_words(v->row->type));
 	return read_bounded(v, octets);
 }
 
@@ -190,7 +185,7 @@ static bool read_integer(const struct value *v)
 	int64_t value;
 
 	if (!num_parse_i64(v->node->text, &value))
-		return value_expected(v, "a whole number");
+		return value_expected(v, config_type_words(v->row->type));
 	return read_bounded(v, value);
 }
 
@@ -201,7 +196,7 @@ static bool read_limit(const struct value *v)
 	if (is_word(v->node, "none"))
 		return store_int(v, LIMIT_NONE);
 	if (!num_parse_i64(v->node->text, &value))
-		return value_expected(v, "a whole number or none");
+		return value_expected(v, config_type_words(v->row->type));
 	return read_bounded(v, value);
 }
 
@@ -212,7 +207,7 @@ static bool read_size_limit(const struct value *v)
 	if (is_word(v->node, "none"))
 		return store_int(v, LIMIT_NONE);
 	if (!num_parse_bytes(v->node->text, &octets))
-		return value_expected(v, "a size such as 25MiB, or none");
+		return value_expected(v, config_type_words(v->row->type));
 	return read_bounded(v, octets);
 }
 
@@ -225,10 +220,10 @@ static bool read_mode(const struct value *v)
 	if (str_starts(digits, STR("0o")))
 		digits = str_from(digits, 2);
 	if (digits.len < 3 || digits.len > 4)
-		return value_expected(v, "an octal mode such as 0660");
+		return value_expected(v, config_type_words(v->row->type));
 	for (size_t i = 0; i < digits.len; i++) {
 		if (digits.ptr[i] < '0' || digits.ptr[i] > '7')
-			return value_expected(v, "an octal mode such as 0660");
+			return value_expected(v, config_type_words(v->row->type));
 		mode = mode * 8 + (digits.ptr[i] - '0');
 	}
 	if (mode > v->row->max)
@@ -239,7 +234,7 @@ static bool read_mode(const struct value *v)
 static bool read_bool(const struct value *v)
 {
 	if (!is_word(v->node, "true") && !is_word(v->node, "false"))
-		return value_expected(v, "true or false");
+		return value_expected(v, config_type_words(v->row->type));
 	return store_int(v, is_word(v->node, "true"));
 }
 
@@ -282,14 +277,14 @@ static bool read_word(const struct value *v)
 static bool read_network(const struct value *v)
 {
 	if (!net_parse_prefix(v->node->text, (struct net_prefix *)value_field(v)))
-		return value_expected(v, "an address or a network such as 192.0.2.0/24, without bits past its length");
+		return value_expected(v, config_type_words(v->row->type));
 	return true;
 }
 
 static bool read_address(const struct value *v)
 {
 	if (!config_is_address_pattern(v->node->text))
-		return value_expected(v, CONFIG_ADDRESS_WORDS);
+		return value_expected(v, config_type_words(v->row->type));
 	return arena_copy_lower(v->r->arena, v->node->text, (struct str *)value_field(v)) || config_no_memory(v->r);
 }
 
@@ -305,7 +300,9 @@ static bool chain_node(const struct value *v)
 	struct node_chain *chain = value_field(v);
 	struct node_link *link;
 
-	if (v->node->kind != NODE_MAP && v->row->type == SETTING_TENANTS)
+	bool is_empty = v->node->kind == NODE_TEXT && v->node->text.len == 0 && !v->node->is_quoted;
+
+	if (v->node->kind != NODE_MAP && !is_empty && v->row->type == SETTING_TENANTS)
 		return value_expected(v, "a map (name: settings)");
 	link = arena_new(v->r->scratch, struct node_link);
 	if (!link)

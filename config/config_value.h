@@ -19,8 +19,6 @@ struct value {
 
 typedef bool value_reader(const struct value *v);
 
-#define CONFIG_ADDRESS_WORDS "an address pattern: user@domain, @domain or @*.domain"
-
 static inline void *value_field(const struct value *v)
 {
 	return (char *)v->base + v->row->offset;

@@ -1,0 +1,543 @@
+/*
+ * config: files in, a snapshot or messages out.
+ *
+ * t/unit/config/NAME.yaml is a configuration, NAME.expected what is said about it, line by line; one that has a line
+ * without "warning: " is refused.
+ */
+#include "t/lib/unit.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "config/base/log.h"
+#include "config/config_schema.h"
+
+static glob_t fixtures;
+static char fixture_dir[512];
+
+/* Written without the directory, which differs from machine to machine. */
+static void add_lines(struct buf *out, const struct config_error *errors, size_t count, const char *mark)
+{
+	struct str dir = str_from_c(fixture_dir);
+	struct buf line;
+
+	buf_init(&line, 65536);
+	for (size_t i = 0; i < count && i < CONFIG_ERRORS_MAX; i++) {
+		struct str rest;
+
+		buf_reset(&line);
+		config_error_format(&errors[i], &line);
+		buf_add_c(out, mark);
+		for (rest = buf_view(&line); rest.len;) {
+			size_t at = str_find(rest, dir);
+
+			buf_add(out, str_slice(rest, 0, at));
+			rest = str_from(rest, at + dir.len);
+		}
+		buf_add_byte(out, '\n');
+	}
+	buf_clear(&line);
+}
+
+static void add_report(struct buf *out, const struct config_report *report)
+{
+	add_lines(out, report->errors, report->count, "");
+	add_lines(out, report->warnings, report->warning_count, "warning: ");
+}
+
+static struct config *load_or_fail(const char *path)
+{
+	struct config *config = NULL;
+	struct config_report report;
+	struct buf text;
+
+	buf_init(&text, 65536);
+	if (!config_load(path, &config, &report)) {
+		add_report(&text, &report);
+		ck_abort_msg("%s: " STR_FMT, path, STR_ARG(buf_view(&text)));
+	}
+	buf_clear(&text);
+	config_report_clear(&report);
+	return config;
+}
+
+static const char *write_file(const char *name, struct str text)
+{
+	static char path[600];
+	struct err err;
+
+	snprintf(path, sizeof path, "%s/%s", unit_dir(), name);
+	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
+	return path;
+}
+
+static struct config *load_text(const char *text)
+{
+	return load_or_fail(write_file("config.yaml", str_from_c(text)));
+}
+
+START_TEST(fixture)
+{
+	const char *path = fixtures.gl_pathv[_i];
+	char expected_path[600];
+	struct config_report report;
+	struct config *config = NULL;
+	struct buf got, want;
+	struct err err;
+
+	buf_init(&got, 65536);
+	buf_init(&want, 65536);
+	snprintf(expected_path, sizeof expected_path, "%.*s.expected", (int)(strlen(path) - 5), path);
+	ck_assert_msg(io_read_file(expected_path, &want, &err), "%s", err.text);
+
+	bool ok = config_load(path, &config, &report);
+
+	add_report(&got, &report);
+	ck_assert_msg(str_eq(buf_view(&got), buf_view(&want)), "%s: got\n" STR_FMT "want\n" STR_FMT, path,
+		      STR_ARG(buf_view(&got)), STR_ARG(buf_view(&want)));
+	ck_assert_int_eq(ok, report.count == 0);
+	ck_assert_int_eq(ok, config != NULL);
+	ck_assert_uint_gt(want.len, 0);
+	config_free(config);
+	config_report_clear(&report);
+	buf_clear(&got);
+	buf_clear(&want);
+}
+END_TEST
+
+START_TEST(every_default)
+{
+	struct config *config = load_text("tenants: {acme: {match: [{auth: a}]}}\n");
+	const struct tenant *acme = config_find_tenant(config, STR("acme"));
+
+	ck_assert_uint_gt(config->node.len, 0);
+	ck_assert_str_is(config->state_dir, STR("/var/lib/sekisho"));
+	ck_assert_str_is(config->pid_file, STR("/var/lib/sekisho/sekisho-milter.pid"));
+	ck_assert_str_is(config->store_path, STR("/var/lib/sekisho/store"));
+	ck_assert_str_is(config->listen, STR("unix:/run/sekisho/milter.sock"));
+	ck_assert_int_eq(config->socket_mode, 0660);
+	ck_assert_uint_eq(config->socket_group.len, 0);
+	ck_assert_int_eq(config->transaction_memory_max, 4 << 20);
+	ck_assert_int_eq(config->recipients_max, 10000);
+	ck_assert_int_eq(config->shutdown_wait_us, 30000000);
+	ck_assert_int_eq(config->store_backend, STORE_EMBEDDED);
+	ck_assert_int_eq(config->on_store_failure, STORE_FAILURE_DEFER);
+	ck_assert_int_eq(config->store_timeout_us, 250000);
+	ck_assert_str_is(config->metrics_listen, STR("127.0.0.1:9185"));
+	ck_assert(config->log_to_syslog);
+	ck_assert_int_eq(config->log_level, LOG_LEVEL_INFO);
+	ck_assert_uint_eq(config->identify_count, MATCH_KIND_COUNT);
+	for (size_t i = 0; i < MATCH_KIND_COUNT; i++)
+		ck_assert_uint_eq(config->identify[i], i);
+	ck_assert_uint_eq(config->sender_match_network_count, 2);
+	ck_assert_ptr_null(config->default_tenant);
+	ck_assert(!config->needs_body);
+	ck_assert_int_eq(acme->recipients_max, LIMIT_NONE);
+	ck_assert_int_eq(acme->size_max, LIMIT_NONE);
+	ck_assert_int_eq(acme->from, FROM_ANY);
+	ck_assert_str_is(acme->record_class, STR("relay"));
+	ck_assert_uint_eq(acme->quota_count, 0);
+	config_free(config);
+}
+END_TEST
+
+/* A class given changes that class alone. */
+START_TEST(classes)
+{
+	struct config *config = load_text("relay_log: {classes: {relay: 30d, mine: 2y}}\n");
+	static const struct { struct str name; int64_t days; bool is_year; } rows[] = {
+		{ STR_INIT("relay"), 30, false }, { STR_INIT("history"), 14, false }, { STR_INIT("action"), 365, true },
+		{ STR_INIT("bounce-api"), 20, false }, { STR_INIT("ops"), 730, true }, { STR_INIT("mine"), 730, true },
+	};
+
+	ck_assert_uint_eq(config->class_count, sizeof rows / sizeof *rows);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct record_class *class = config_find_class(config, rows[i].name);
+
+		ck_assert_ptr_nonnull(class);
+		ck_assert_int_eq(class->keep_days, rows[i].days);
+		ck_assert_int_eq(class->keep_is_year, rows[i].is_year);
+	}
+	ck_assert_ptr_null(config_find_class(config, STR("rela")));
+	config_free(config);
+}
+END_TEST
+
+/* Defaults, then the plan, then the tenant: what is not said is inherited, 0 is nothing, none is unlimited. */
+START_TEST(inheritance)
+{
+	struct config *config = load_text(
+		"defaults: {recipients_max: 50, size_max: 1MiB, require: [tls], pool: 10/day, senders: ['@d.example']}\n"
+		"plans:\n"
+		"  gold: {recipients_max: {limit: 100, on_excess: reject, monitor: true}, default_per_login: [5/hour, 9/10m]}\n"
+		"tenants:\n"
+		"  plain: {match: [{auth: plain}]}\n"
+		"  golden: {match: [{auth: golden}], plan: gold, size_max: none, require: []}\n"
+		"  zero: {match: [{auth: zero}], plan: gold, recipients_max: 0, pool: none, senders: []}\n"
+		"  same: {match: [{auth: same}], plan: gold}\n");
+	const struct tenant *plain = config_find_tenant(config, STR("plain")), *golden = config_find_tenant(config, STR("golden"));
+	const struct tenant *zero = config_find_tenant(config, STR("zero")), *same = config_find_tenant(config, STR("same"));
+
+	ck_assert_int_eq(plain->recipients_max, 50);
+	ck_assert_int_eq(plain->recipients_on_excess, EXCESS_DEFER);
+	ck_assert(plain->require_tls && !plain->require_auth);
+	ck_assert_uint_eq(plain->quota_count, 1);
+	ck_assert_str_is(plain->quotas[0].name, STR("pool-day"));
+	ck_assert_int_eq(plain->quotas[0].window, WINDOW_CALENDAR);
+	ck_assert_int_eq(plain->quotas[0].calendar, CALENDAR_DAY);
+	ck_assert_int_eq(plain->quotas[0].key, KEY_TENANT);
+
+	ck_assert_str_is(golden->plan, STR("gold"));
+	ck_assert_int_eq(golden->recipients_max, 100);
+	ck_assert_int_eq(golden->recipients_on_excess, EXCESS_REJECT);
+	ck_assert(golden->recipients_is_monitor);
+	ck_assert_int_eq(golden->size_max, LIMIT_NONE);
+	ck_assert(!golden->require_tls);
+	ck_assert_uint_eq(golden->quota_count, 3);
+	ck_assert_str_is(golden->quotas[1].name, STR("per-login-hour"));
+	ck_assert_int_eq(golden->quotas[1].key, KEY_AUTH);
+	ck_assert_int_eq(golden->quotas[1].window, WINDOW_ROLLING);
+	ck_assert_int_eq(golden->quotas[1].period_us, INT64_C(3600) * 1000000);
+	ck_assert_str_is(golden->quotas[2].name, STR("per-login-10m"));
+
+	ck_assert_int_eq(zero->recipients_max, 0);
+	ck_assert(zero->recipients_is_monitor);
+	ck_assert_uint_eq(zero->quota_count, 2);
+	ck_assert_uint_eq(zero->senders.count, 0);
+	ck_assert_uint_eq(same->senders.count, 1);
+	ck_assert_ptr_eq(same->quotas, golden->quotas);
+	ck_assert(config->needs_body);
+	config_free(config);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	int64_t limit;
+	enum quota_window window;
+	enum calendar_unit calendar;
+	int64_t period_us;
+} quota_rows[] = {
+	{ "limit: 10, per: hour", 10, WINDOW_ROLLING, CALENDAR_NONE, INT64_C(3600000000) },
+	{ "limit: 10/hour, per: 1h", 10, WINDOW_ROLLING, CALENDAR_NONE, INT64_C(3600000000) },
+	{ "limit: 10/second, window: burst", 10, WINDOW_BURST, CALENDAR_NONE, 1000000 },
+	{ "limit: none/day", LIMIT_NONE, WINDOW_CALENDAR, CALENDAR_DAY, 0 },
+	{ "limit: none, per: week", LIMIT_NONE, WINDOW_CALENDAR, CALENDAR_WEEK, 0 },
+	{ "limit: 0/month", 0, WINDOW_CALENDAR, CALENDAR_MONTH, 0 },
+	{ "limit: 5/day, window: rolling", 5, WINDOW_ROLLING, CALENDAR_NONE, DAY_US },
+	{ "limit: 5/24h", 5, WINDOW_ROLLING, CALENDAR_NONE, DAY_US },
+	{ "limit: 5/30d", 5, WINDOW_ROLLING, CALENDAR_NONE, 30 * DAY_US },
+	{ "limit: 10GiB/day, counts: bytes", INT64_C(10) << 30, WINDOW_CALENDAR, CALENDAR_DAY, 0 },
+	{ "counts: bytes, per: day, limit: 10KB", 10000, WINDOW_CALENDAR, CALENDAR_DAY, 0 },
+};
+START_TEST(quota)
+{
+	char text[300];
+
+	snprintf(text, sizeof text, "tenants: {acme: {match: [{auth: a}], quotas: [{name: q, %s}]}}\n", quota_rows[_i].text);
+
+	struct config *config = load_text(text);
+	const struct quota *got = &config->tenants[0].quotas[0];
+
+	ck_assert_int_eq(got->limit, quota_rows[_i].limit);
+	ck_assert_int_eq(got->window, quota_rows[_i].window);
+	ck_assert_int_eq(got->calendar, quota_rows[_i].calendar);
+	ck_assert_int_eq(got->period_us, quota_rows[_i].period_us);
+	ck_assert_int_eq(got->on_excess, EXCESS_DEFER);
+	ck_assert_int_eq(config->needs_body, got->counts == COUNTS_BYTES);
+	config_free(config);
+}
+END_TEST
+
+START_TEST(quota_details)
+{
+	struct config *config = load_text(
+		"tenants:\n"
+		"  acme:\n"
+		"    match: [{auth: a}]\n"
+		"    quotas:\n"
+		"      - {name: q, limit: 1/hour, key: client, counts: messages, on_excess: hold, monitor: true, warn_at: [80, 95],\n"
+		"         exclude: [null_sender, \"@Dom.example\", A@b.example, same_tenant],\n"
+		"         overrides: {\"2001:DB8::0:1\": 5, 192.0.2.9: none, 10.0.0.1: 0}}\n");
+	const struct quota *q = &config->tenants[0].quotas[0];
+
+	ck_assert_int_eq(q->counts, COUNTS_MESSAGES);
+	ck_assert_int_eq(q->on_excess, EXCESS_HOLD);
+	ck_assert(q->is_monitor && q->exclude_null_sender && q->exclude_same_tenant && !q->exclude_local_domains);
+	ck_assert_uint_eq(q->warn_count, 2);
+	ck_assert_int_eq(q->warn_at[1], 95);
+	ck_assert_uint_eq(q->exclude_recipients.count, 2);
+	ck_assert_str_is(q->exclude_recipients.items[0], STR("@dom.example"));
+	ck_assert_str_is(q->exclude_recipients.items[1], STR("a@b.example"));
+	ck_assert_uint_eq(q->override_count, 3);
+	ck_assert_str_is(q->overrides[0].key, STR("10.0.0.1"));
+	ck_assert_int_eq(q->overrides[0].limit, 0);
+	ck_assert_int_eq(q->overrides[1].limit, LIMIT_NONE);
+	ck_assert_str_is(q->overrides[2].key, STR("2001:db8::1"));
+	config_free(config);
+}
+END_TEST
+
+/* Includes are relative to the file that has them, wherever the program stands, and whatever its directory is called. */
+START_TEST(includes)
+{
+	char dir[600], path[700];
+	struct err err;
+
+	snprintf(dir, sizeof dir, "%s/a[1]*/tenants.d", unit_dir());
+	ck_assert_msg(io_make_dirs(dir, 0700, &err), "%s", err.text);
+	write_file("a[1]*/main.yaml", STR("include: [tenants.d/*.yaml, more.yaml]\nplans: {gold: {recipients_max: 7}}\n"));
+	write_file("a[1]*/more.yaml", STR("milter: {listen: 'inet:1@::1'}\nlocal_domains: [x.example]\n"));
+	write_file("a[1]*/tenants.d/b.yaml", STR("tenants: {b: {plan: gold, match: [{auth: b}]}}\nmilter: {sessions_max: 9}\n"));
+	write_file("a[1]*/tenants.d/a.yaml", STR("tenants: {a: {plan: gold, match: [{auth: a}]}}\n"));
+	snprintf(path, sizeof path, "%s/a[1]*/main.yaml", unit_dir());
+
+	struct config *config = load_or_fail(path);
+
+	ck_assert_uint_eq(config->tenant_count, 2);
+	ck_assert_str_is(config->tenants[0].name, STR("a"));
+	ck_assert_int_eq(config->tenants[1].recipients_max, 7);
+	ck_assert_int_eq(config->sessions_max, 9);
+	ck_assert_str_is(config->listen, STR("inet:1@::1"));
+	config_free(config);
+}
+END_TEST
+
+START_TEST(secret_mode)
+{
+	struct config_report report;
+	struct config *config;
+	struct err err;
+	char key[600], text[700];
+
+	snprintf(key, sizeof key, "%s", write_file("key.pem", STR("secret")));
+	snprintf(text, sizeof text, "relay_log: {key_file: %s}\n", key);
+	config_free(load_text(text));
+	ck_assert_int_eq(chmod(key, 0640), 0);
+	ck_assert(!config_load(write_file("config.yaml", str_from_c(text)), &config, &report));
+	config_report_first(&report, &err);
+	ck_assert_ptr_nonnull(strstr(err.text, "config.yaml:1:23: key_file in relay_log: mode 0640 of "));
+	ck_assert_ptr_nonnull(strstr(err.text, "run: chmod 600 "));
+	ck_assert_int_eq(err.kind, ERR_CONFIG);
+	config_report_clear(&report);
+}
+END_TEST
+
+START_TEST(no_such_file)
+{
+	struct config_report report;
+	struct config *config;
+	struct err err;
+
+	ck_assert(!config_load("/nonexistent/sekisho.yaml", &config, &report));
+	config_report_first(&report, &err);
+	ck_assert_str_eq(err.text, "/nonexistent/sekisho.yaml: No such file or directory");
+	config_report_clear(&report);
+}
+END_TEST
+
+/* --- the annotated example */
+
+static struct node *read_tree(struct str text, struct arena *arena)
+{
+	static const struct str file = STR_INIT("example");
+	struct config_report report = { .count = 0 };
+	struct node *root = NULL;
+	struct err err;
+
+	arena_init(&report.arena, SIZE_MAX);
+	bool ok = config_yaml_read(text, &file, arena, &report, &root);
+
+	config_report_first(&report, &err);
+	ck_assert_msg(ok, "%s", err.text);
+	config_report_clear(&report);
+	return root;
+}
+
+/* Every `#setting` of the file put in force; "# words" stay words. */
+static void uncomment(struct str text, struct buf *out)
+{
+	struct str line;
+
+	while (str_next(&text, '\n', &line)) {
+		size_t hash = 0;
+
+		while (hash < line.len && line.ptr[hash] == ' ')
+			hash++;
+		if (hash + 1 < line.len && line.ptr[hash] == '#' && line.ptr[hash + 1] != ' ') {
+			buf_add(out, str_slice(line, 0, hash));
+			buf_add(out, str_from(line, hash + 1));
+		} else {
+			buf_add(out, line);
+		}
+		buf_add_byte(out, '\n');
+	}
+}
+
+static bool is_same_tree(const struct node *a, const struct node *b)
+{
+	const struct node *x = a->first, *y = b->first;
+
+	if (a->kind != b->kind || !str_eq(a->text, b->text))
+		return false;
+	for (; x && y; x = x->next, y = y->next)
+		if (!str_eq(x->key, y->key) || !is_same_tree(x, y))
+			return false;
+	return !x && !y;
+}
+
+#define MAPS_MAX 64
+struct maps {
+	const struct node *items[MAPS_MAX];
+	size_t count;
+};
+
+static void add_child(struct maps *maps, const struct node *parent, const char *key)
+{
+	const struct node *child = parent->kind == NODE_MAP ? node_find(parent, str_from_c(key)) : NULL;
+
+	if (child && maps->count < MAPS_MAX)
+		maps->items[maps->count++] = child;
+}
+
+static void add_children(struct maps *maps, const struct maps *parents, const char *key, bool each)
+{
+	for (size_t i = 0; i < parents->count; i++) {
+		struct maps found = { .count = 0 };
+
+		add_child(&found, parents->items[i], key);
+		if (!each && found.count && maps->count < MAPS_MAX)
+			maps->items[maps->count++] = found.items[0];
+		for (const struct node *item = each && found.count ? found.items[0]->first : NULL; item; item = item->next)
+			if (maps->count < MAPS_MAX)
+				maps->items[maps->count++] = item;
+	}
+}
+
+/* The maps of the file that a table describes. */
+static void find_maps(const struct node *root, enum setting_table_id table, struct maps *out)
+{
+	struct maps top = { .items = { root }, .count = 1 }, tenants = { .count = 0 }, rules = { .count = 0 };
+
+	add_children(&tenants, &top, "defaults", false);
+	add_children(&tenants, &top, "plans", true);
+	add_children(&tenants, &top, "tenants", true);
+	add_children(&rules, &tenants, "match", true);
+	*out = (struct maps){ .count = 0 };
+	switch (table) {
+	case TABLE_TOP: *out = top; break;
+	case TABLE_MILTER: add_children(out, &top, "milter", false); break;
+	case TABLE_STORE: add_children(out, &top, "store", false); break;
+	case TABLE_RELAY_LOG: add_children(out, &top, "relay_log", false); break;
+	case TABLE_METRICS: add_children(out, &top, "metrics", false); break;
+	case TABLE_LOG: add_children(out, &top, "log", false); break;
+	case TABLE_TENANT: *out = tenants; break;
+	case TABLE_FROM: add_children(out, &tenants, "from", false); break;
+	case TABLE_RECIPIENTS_MAX: add_children(out, &tenants, "recipients_max", false); break;
+	case TABLE_SIZE_MAX: add_children(out, &tenants, "size_max", false); break;
+	case TABLE_QUOTA: add_children(out, &tenants, "quotas", true); break;
+	case TABLE_MATCH: *out = rules; break;
+	case TABLE_CERT: add_children(out, &rules, "cert", false); break;
+	case TABLE_COUNT: break;
+	}
+}
+
+static void check_example_row(const struct node *root, const struct config_row *row, struct arena *arena)
+{
+	struct maps maps, values = { .count = 0 };
+	const struct node *fallback;
+
+	find_maps(root, row->table, &maps);
+	add_children(&values, &maps, row->setting->name, false);
+	ck_assert_msg(values.count > 0, "config/sekisho.yaml does not show %s", row->path);
+	if (!row->setting->fallback)
+		return;
+	fallback = read_tree(str_from_c(row->setting->fallback), arena);
+	for (size_t i = 0; i < values.count; i++)
+		if (is_same_tree(values.items[i], fallback))
+			return;
+	ck_abort_msg("config/sekisho.yaml does not show the default of %s, %s", row->path, row->setting->fallback);
+}
+
+START_TEST(example)
+{
+	struct buf text, all;
+	struct arena arena;
+	struct config_row row;
+	char path[600];
+	struct err err;
+
+	arena_init(&arena, SIZE_MAX);
+	buf_init(&text, 1 << 20);
+	buf_init(&all, 1 << 20);
+	snprintf(path, sizeof path, "%s/config/sekisho.yaml", getenv("srcdir"));
+	ck_assert_msg(io_read_file(path, &text, &err), "%s", err.text);
+	config_free(load_or_fail(path));
+	uncomment(buf_view(&text), &all);
+	config_free(load_or_fail(write_file("uncommented.yaml", buf_view(&all))));
+
+	const struct node *root = read_tree(buf_view(&all), &arena);
+	size_t rows = 0;
+
+	for (; config_schema_row(rows, &row); rows++)
+		check_example_row(root, &row, &arena);
+	ck_assert_uint_gt(rows, 60);
+	arena_clear(&arena);
+	buf_clear(&text);
+	buf_clear(&all);
+}
+END_TEST
+
+/* The manual's list: one item a row, each with a meaning that is a sentence; no line that troff would take for a command. */
+START_TEST(manual)
+{
+	struct config_row row;
+	struct buf text;
+	struct str rest, line;
+	size_t rows = 0, items = 0;
+
+	buf_init(&text, 1 << 20);
+	config_schema_mdoc(&text);
+	for (; config_schema_row(rows, &row); rows++) {
+		const char *meaning = row.setting->meaning;
+
+		ck_assert_msg(ascii_is_alnum(meaning[0]) && meaning[strlen(meaning) - 1] == '.', "%s: %s", row.path, meaning);
+		ck_assert_ptr_null(strchr(meaning, '\\'));
+	}
+	for (rest = buf_view(&text); str_next(&rest, '\n', &line);) {
+		items += str_starts(line, STR(".It Ic "));
+		ck_assert_msg(line.len && (line.ptr[0] != '.' || str_starts(line, STR(".It Ic ")) || str_eq(line, STR(".El")) ||
+					   str_starts(line, STR(".Bl "))), STR_FMT, STR_ARG(line));
+	}
+	ck_assert_uint_eq(items, rows);
+	buf_clear(&text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("config");
+	TCase *tc = tcase_create("config");
+	char pattern[600];
+
+	snprintf(fixture_dir, sizeof fixture_dir, "%s/t/unit/config/", getenv("srcdir") ? getenv("srcdir") : ".");
+	snprintf(pattern, sizeof pattern, "%s*.yaml", fixture_dir);
+	suite_add_tcase(suite, tc);
+	if (glob(pattern, 0, NULL, &fixtures) == 0)
+		tcase_add_loop_test(tc, fixture, 0, (int)fixtures.gl_pathc);
+	tcase_add_test(tc, every_default);
+	tcase_add_test(tc, classes);
+	tcase_add_test(tc, inheritance);
+	unit_add_rows(tc, quota, quota_rows);
+	tcase_add_test(tc, quota_details);
+	tcase_add_test(tc, includes);
+	tcase_add_test(tc, secret_mode);
+	tcase_add_test(tc, no_such_file);
+	tcase_add_test(tc, example);
+	tcase_add_test(tc, manual);
+	return unit_main(suite);
+}
