@@ -1,0 +1,219 @@
+#include "milter/tool/tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+
+#define OUT_MAX ((size_t)1 << 30)
+#define OUT_FLUSH 65536
+#define ARENA_MAX ((size_t)4 << 30)
+
+void tool_init(struct tool *tool)
+{
+	*tool = (struct tool){ .config_path = STR(CONFIG_DEFAULT_PATH) };
+	buf_init(&tool->out, OUT_MAX);
+	json_init(&tool->json, &tool->out);
+	arena_init(&tool->arena, ARENA_MAX);
+}
+
+/* --- output */
+
+bool tool_flush(struct tool *tool)
+{
+	struct str text;
+	struct err err;
+	bool ok = buf_done(&tool->out, &text, &err);
+
+	if (!ok)
+		fprintf(stderr, "sekisho: output: %s\n", err.text);
+	else if (text.len && fwrite(text.ptr, 1, text.len, stdout) != text.len)
+		ok = false;
+	if (fflush(stdout) != 0)
+		ok = false;
+	buf_reset(&tool->out);
+	return ok;
+}
+
+/* Formats, and gives it to `use` as a str. */
+static void add_clean(struct buf *out, const char *fmt, va_list ap)
+{
+	struct buf raw;
+
+	buf_init(&raw, OUT_MAX);
+	buf_vprintf(&raw, fmt, ap);
+	screen_clean(out, buf_view(&raw), true);
+	buf_clear(&raw);
+}
+
+void tool_print(struct tool *tool, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (tool->is_json)
+		return;
+	va_start(ap, fmt);
+	add_clean(&tool->out, fmt, ap);
+	va_end(ap);
+	if (tool->out.len > OUT_FLUSH)
+		tool_flush(tool);
+}
+
+void tool_field(struct tool *tool, const char *name, const char *fmt, ...)
+{
+	char lead[16];
+	struct buf raw;
+	va_list ap;
+
+	if (tool->is_json)
+		return;
+	buf_init(&raw, OUT_MAX);
+	va_start(ap, fmt);
+	buf_vprintf(&raw, fmt, ap);
+	va_end(ap);
+	snprintf(lead, sizeof lead, "%-13s ", name);
+	screen_wrap(&tool->out, lead, buf_view(&raw));
+	buf_clear(&raw);
+}
+
+void tool_table(struct tool *tool, const struct table *table)
+{
+	if (!tool->is_json)
+		table_write(table, &tool->out);
+}
+
+static void complain(const struct tool *tool, const char *fmt, va_list ap)
+{
+	struct buf line;
+
+	buf_init(&line, OUT_FLUSH);
+	add_clean(&line, fmt, ap);
+	tool_progress("", 0, 0);
+	fprintf(stderr, "sekisho%s%s: " STR_FMT "\n", tool->command ? " " : "", tool->command ? tool->command->name : "",
+		STR_ARG(buf_view(&line)));
+	buf_clear(&line);
+}
+
+int tool_fail(const struct tool *tool, enum tool_exit code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(tool, fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+int tool_usage(const struct tool *tool, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(tool, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "Try: sekisho %s%s--help\n", tool->command ? tool->command->name : "", tool->command ? " " : "");
+	return TOOL_USAGE;
+}
+
+void tool_progress(const char *what, int64_t done, int64_t total)
+{
+	static int64_t last_us;
+	static bool is_there;
+	int64_t now_us = clock_mono_us();
+
+	if (total <= 0) {
+		if (is_there)
+			fputs("\r\033[K", stderr);
+		is_there = false;
+		return;
+	}
+	if (!isatty(STDERR_FILENO) || now_us - last_us < US_PER_S / 10)
+		return;
+	last_us = now_us;
+	is_there = true;
+	fprintf(stderr, "\r%s %3d %%", what, (int)((double)done * 100 / (double)total));
+	fflush(stderr);
+}
+
+/* --- words */
+
+static struct str own(struct tool *tool, struct str s)
+{
+	struct str out;
+
+	return arena_copy(&tool->arena, s, &out) ? out : STR_EMPTY;
+}
+
+struct str tool_text(struct tool *tool, const char *fmt, ...)
+{
+	struct buf raw;
+	struct str out;
+	va_list ap;
+
+	buf_init(&raw, OUT_FLUSH * 16);
+	va_start(ap, fmt);
+	buf_vprintf(&raw, fmt, ap);
+	va_end(ap);
+	out = own(tool, buf_view(&raw));
+	buf_clear(&raw);
+	return out;
+}
+
+struct str tool_number(struct tool *tool, int64_t n)
+{
+	char digits[24], out[32];
+	int len = snprintf(digits, sizeof digits, "%lld", (long long)n), at = 0;
+
+	for (int i = 0; i < len; i++) {
+		out[at++] = digits[i];
+		if (ascii_is_digit(digits[i]) && i + 1 < len && (len - i - 1) % 3 == 0)
+			out[at++] = ',';
+	}
+	return own(tool, str_of(out, (size_t)at));
+}
+
+struct str tool_limit(struct tool *tool, int64_t n)
+{
+	return n == LIMIT_NONE ? STR("none") : tool_number(tool, n);
+}
+
+struct str tool_time(struct tool *tool, int64_t t_us)
+{
+	char text[JST_TIME_LEN + 1];
+
+	if (t_us == 0 || t_us == INT64_MAX)
+		return STR("-");
+	jst_format_time(t_us, text);
+	text[10] = ' ';
+	return own(tool, str_of(text, 19));
+}
+
+struct str tool_duration(struct tool *tool, int64_t us)
+{
+	static const struct {
+		int64_t us;
+		const char *name;
+	} units[] = { { DAY_US, "d" }, { 3600 * US_PER_S, "h" }, { 60 * US_PER_S, "min" }, { US_PER_S, "s" } };
+
+	for (size_t i = 0; i + 1 < sizeof units / sizeof *units; i++) {
+		long long whole = us / units[i].us, rest = us % units[i].us / units[i + 1].us;
+
+		if (whole && rest)
+			return tool_text(tool, "%lld %s %lld %s", whole, units[i].name, rest, units[i + 1].name);
+		if (whole)
+			return tool_text(tool, "%lld %s", whole, units[i].name);
+	}
+	return tool_text(tool, "%lld s", (long long)((us + US_PER_S - 1) / US_PER_S));
+}
+
+void tool_json_time(struct tool *tool, const char *key, int64_t t_us)
+{
+	char text[JST_TIME_LEN + 1];
+
+	if (t_us == 0 || t_us == INT64_MAX)
+		return;
+	jst_format_time(t_us, text);
+	json_member_str(&tool->json, key, str_from_c(text));
+}

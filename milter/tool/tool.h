@@ -1,0 +1,115 @@
+/*
+ * tool - what every command of sekisho(1) shares: its row, its output, configuration, store, and the trace it leaves.
+ *
+ * A command is a row and a function. The function prints (tool_print, tool_table, or tool->json) and returns its exit
+ * code; what it needs it asks for (tool_config, tool_store, tool_ops), and whatever was opened closes by itself.
+ *
+ * Exit codes   0 ok; 1 the answer is no, or a problem was found; 2 usage; 3 could not tell
+ * Output       stdout for answers, stderr for what went wrong and for progress. With --json stdout has one JSON value
+ *              (or one a line, where the manual says so) and nothing else
+ * Rights       as root the tool becomes the owner of the state or log directory before it opens store or log, so that
+ *              the daemon can still read and write what was touched
+ */
+#ifndef SEKISHO_TOOL_H
+#define SEKISHO_TOOL_H
+
+#include "config/base/json.h"
+#include "milter/record/writer.h"
+#include "milter/tool/options.h"
+#include "milter/tool/screen.h"
+#include "policy/store.h"
+
+enum tool_exit { TOOL_OK = 0, TOOL_NO = 1, TOOL_USAGE = 2, TOOL_UNKNOWN = 3 };
+
+struct tool;
+
+struct tool_command {
+	const char *name;              /* "tenant suspend" */
+	const char *operands;          /* "NAME", "[FILE]"; "" none */
+	size_t operands_min, operands_max;
+	const char *summary;           /* for the list: up to 50 columns, no full stop */
+	const char *about;             /* one paragraph */
+	const struct option *options;
+	size_t values_size;            /* of the struct that `options` fill */
+	bool has_json;
+	const char *examples;          /* one a line */
+	const char *ok, *no, *unknown; /* what exit codes 0, 1 and 3 mean here; NULL: cannot be */
+	int (*run)(struct tool *tool, const void *values);
+};
+
+struct tool {
+	const struct tool_command *command;
+	struct str config_path;
+	struct operands operands;
+	bool is_json;
+	struct buf out;                /* printed when the command ends, and now and then before */
+	struct json json;              /* writes into `out` */
+	struct arena arena;            /* what the command learns; dies with it */
+	struct config *config;
+	struct store *store;
+	struct record_writer *ops;
+	char store_dir[64];            /* a store made for this look alone; empty: none */
+};
+
+/* --- output */
+
+/* Text of ours with others' words in it: control characters but line feeds are shown. Not under --json. */
+void tool_print(struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "Name      value", folded below the value. */
+void tool_field(struct tool *tool, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void tool_table(struct tool *tool, const struct table *table);
+/* Writes out what has been printed so far. */
+bool tool_flush(struct tool *tool);
+/* "sekisho tenant show: ..." on stderr; returns `code`. */
+int tool_fail(const struct tool *tool, enum tool_exit code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same, and where to read on. */
+int tool_usage(const struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line on stderr that replaces itself, when stderr is a terminal. `done` of `total`; the last call has total 0. */
+void tool_progress(const char *what, int64_t done, int64_t total);
+
+/* --- words */
+
+struct str tool_number(struct tool *tool, int64_t n);                   /* "12,345" */
+struct str tool_limit(struct tool *tool, int64_t n);                    /* the same, or "none" */
+struct str tool_time(struct tool *tool, int64_t t_us);                  /* "2026-11-21 18:04:05"; 0: "-" */
+struct str tool_duration(struct tool *tool, int64_t us);                /* two largest units: "1h 5m" */
+struct str tool_text(struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void tool_json_time(struct tool *tool, const char *key, int64_t t_us);  /* RFC 3339, JST; 0: nothing */
+
+/* --- what commands need; false (NULL): said on stderr already, exit with TOOL_UNKNOWN */
+
+const struct config *tool_config(struct tool *tool);
+/* NULL: there is no such tenant (said; exit with TOOL_NO). */
+const struct tenant *tool_tenant(struct tool *tool, struct str name);
+
+enum tool_wish {
+	TOOL_LOOK,                     /* before the daemon's first start: an empty store */
+	TOOL_CHANGE,
+};
+bool tool_store(struct tool *tool, enum tool_wish wish);
+
+/*
+ * The trace in class ops, by the person who runs this: who, what was done, which tenant, why, how many records were seen.
+ * tool_ops says beforehand whether one can be written at all, so that nothing is done or shown without.
+ */
+struct tool_trace {
+	struct str event;              /* "access", "suspended", ... */
+	struct str command;
+	struct str tenant, reason, quota;
+	int64_t count;                 /* -1: not about records */
+};
+bool tool_ops(struct tool *tool);
+bool tool_record(struct tool *tool, const struct tool_trace *trace);
+/* "alice (uid 1000)", "root (uid 0, by sudo of alice)". */
+struct str tool_actor(struct tool *tool);
+
+/* --- sekisho.c */
+
+void tool_init(struct tool *tool);
+void tool_clear(struct tool *tool);
+/* The whole help of a command. */
+void tool_write_help(const struct tool_command *command, struct buf *out);
+extern const struct option tool_common_options[], tool_json_options[];
+
+#endif
