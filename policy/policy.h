@@ -72,6 +72,7 @@ struct policy_facts {
 /* A limit that was decided but not enforced, a level that was crossed: for the record and the log. */
 struct policy_note {
 	struct str rule;               /* quota's name, "senders", "from", "size_max", ... */
+	struct str scope;              /* as in the verdict */
 	enum verdict_reason reason;    /* REASON_NONE: a warn level */
 	int percent;                   /* of the limit, for a warn level */
 	int64_t used, limit;

@@ -383,8 +383,8 @@ static void ask(const struct tenant *tenant, int64_t used, struct verdict *v)
 
 START_TEST(warnings_once_a_window)
 {
-	static const struct quota quota = { .name = STR_INIT("a"), .limit = 100, ROLLING, .warn_at = { 50, 80, 100 },
-					    .warn_count = 3 };
+	static const struct quota quota = { .name = STR_INIT("a"), .limit = 100, ROLLING, .key = KEY_AUTH,
+					    .warn_at = { 50, 80, 100 }, .warn_count = 3 };
 	const struct tenant tenant = { ACME, .quotas = &quota, .quota_count = 1 };
 	struct verdict v;
 
@@ -397,6 +397,7 @@ START_TEST(warnings_once_a_window)
 	ck_assert_int_eq(v.notes[0].reason, REASON_NONE);
 	ck_assert_int_eq(v.notes[0].used, 50);
 	ck_assert_str_is(v.notes[0].rule, STR("a"));
+	ck_assert_str_is(v.notes[0].scope, STR("bob"));
 	ask(&tenant, 50, &v);           /* over it already: not even asked */
 	ck_assert_uint_eq(v.note_count, 0);
 	ck_assert_int_eq(fake.counts, 1);

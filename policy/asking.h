@@ -1,0 +1,34 @@
+/*
+ * asking - one question to the policy, on its way through the steps that answer it.
+ *
+ * Begins with "accepted"; a step that objects decides otherwise. Private to policy/.
+ */
+#ifndef SEKISHO_POLICY_ASKING_H
+#define SEKISHO_POLICY_ASKING_H
+
+#include "policy/policy.h"
+
+struct asking {
+	const struct policy *policy;
+	const struct config *config;
+	const struct tenant *tenant;
+	const struct policy_facts *facts;
+	struct arena *arena;
+	struct verdict *out;
+};
+
+void asking_begin(const struct asking *a);
+
+/* A later answer replaces an earlier one (held, then refused) with all that explained it; its notes stay. */
+void asking_decide(const struct asking *a, enum verdict_action action, enum verdict_reason reason, struct str rule);
+/* Beyond POLICY_NOTES_MAX they are dropped: the first ones say enough. */
+void asking_note(const struct asking *a, struct policy_note note);
+
+/* By on_store_failure. `local` was tried by the store itself: a message whose limits nobody knows waits. */
+void asking_store_failed(const struct asking *a, const struct err *err);
+void asking_no_memory(const struct asking *a);
+
+bool asking_is_refused(const struct asking *a);
+enum verdict_action asking_action(enum excess_action action);
+
+#endif
