@@ -1,10 +1,18 @@
 /*
  * verify - is the relay log what was committed: nothing altered, none missing, in order?
  *
- * Needs the public key only. Walks the files of one class directory, recomputes every leaf and chain, checks seq without
- * gaps, checkpoints' signatures, and that each file continues the one before. Says what it proved and what it did not.
+ * Needs the public keys only. Walks the files of one class directory (several at once when asked to), recomputes every
+ * leaf and chain value, checks seq without gaps, checkpoints' signatures, and that each file continues the one before.
  *
- * Exit codes of RELAYLOG 2: VERIFY_OK 0, VERIFY_TAMPERED 1, VERIFY_RETENTION 2, VERIFY_UNKNOWN 3
+ * Proved by VERIFY_OK: the lines up to the last checkpoint are those that the holder of the key committed, in that order, none
+ * missing. Not proved: that lines after the last checkpoint were not taken off the end, that what a record says is true,
+ * that no mail went round the milter.
+ *
+ * Exit codes of RELAYLOG 2: VERIFY_OK 0, VERIFY_TAMPERED 1, VERIFY_RETENTION 2, VERIFY_UNKNOWN 3; the worst is the
+ * first of TAMPERED, RETENTION, UNKNOWN that was found
+ *
+ * Errors   a file that cannot be read is a finding (VERIFY_UNKNOWN), not a failure
+ * Bounds   VERIFY_FINDINGS_MAX findings are kept; memory two lines of RECORD_LINE_MAX a thread
  */
 #ifndef SEKISHO_RECORD_VERIFY_H
 #define SEKISHO_RECORD_VERIFY_H
@@ -14,12 +22,13 @@
 enum verify_result { VERIFY_OK = 0, VERIFY_TAMPERED = 1, VERIFY_RETENTION = 2, VERIFY_UNKNOWN = 3 };
 
 #define VERIFY_FINDINGS_MAX 100
+#define VERIFY_THREADS_MAX 64
 
 struct verify_finding {
-	enum verify_result result;
+	enum verify_result result;     /* VERIFY_OK: worth knowing, nothing wrong */
 	struct str file;
 	int64_t offset, seq;           /* -1: not about a place */
-	struct str text;               /* "line altered: its chain value does not follow from its text" */
+	struct str text;               /* "record 12 was altered: its chain value does not follow from its text" */
 };
 
 struct verify_report {
@@ -31,6 +40,7 @@ struct verify_report {
 	int64_t last_checkpoint_seq;   /* lines after it are chained but not yet signed */
 	int64_t unsigned_records;
 	int64_t erased, recovered;
+	bool is_from_start;            /* the first file begins the log: nothing was before it */
 	struct verify_finding findings[VERIFY_FINDINGS_MAX];
 	size_t finding_count;          /* beyond the maximum they are only counted */
 	struct arena arena;
@@ -38,13 +48,16 @@ struct verify_report {
 
 struct verify_options {
 	struct str dir;                /* LOGDIR/CLASS */
-	struct str public_key_file;    /* PEM */
+	struct str public_key_file;    /* PEM; several keys where they were rotated */
+	struct str node, class_name;   /* whose log this must be; empty: not looked at */
 	int64_t first_day, last_day;   /* INT64_MIN, INT64_MAX: all */
-	void (*progress)(void *arg, int64_t bytes_done, int64_t bytes_total);   /* may be NULL */
+	int threads;                   /* files at once; 0: one */
+	/* From any thread, one at a time. May be NULL. */
+	void (*progress)(void *arg, int64_t bytes_done, int64_t bytes_total);
 	void *progress_arg;
 };
 
-/* False only when nothing could be read at all (then VERIFY_UNKNOWN). */
+/* False only when nothing could be read at all (then VERIFY_UNKNOWN). `out` is cleared by verify_report_clear either way. */
 bool record_verify(const struct verify_options *options, struct verify_report *out, struct err *err);
 void verify_report_clear(struct verify_report *report);
 

@@ -1,0 +1,320 @@
+#include "milter/record/verify.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/base/num.h"
+#include "milter/record/verify_file.h"
+
+#define ARENA_MAX ((size_t)4 << 20)
+#define UNSIGNED_MAX_US (2 * 3600 * US_PER_S)       /* a writer with a key signs at least every hour */
+
+struct run {
+	const struct verify_options *options;
+	struct verify_report *report;
+	char dir[PATH_MAX];
+	struct sign_publics publics;
+	struct verify_context context;
+	struct record_file *names;     /* all of the class */
+	size_t name_count;
+	struct verify_file *files;     /* those of the days asked for */
+	size_t count;
+	pthread_mutex_t lock;          /* guards what follows */
+	size_t next;
+	int64_t done, total;           /* octets */
+};
+
+/* The worse of two: tampering, then retention, then not knowing. */
+static enum verify_result worse(enum verify_result a, enum verify_result b)
+{
+	if (a == VERIFY_OK || b == VERIFY_OK)
+		return a == VERIFY_OK ? b : a;
+	return a < b ? a : b;
+}
+
+static void add_finding(struct verify_report *report, const struct verify_finding *finding)
+{
+	report->result = worse(report->result, finding->result);
+	if (report->finding_count++ >= VERIFY_FINDINGS_MAX)
+		return;
+
+	struct verify_finding *copy = &report->findings[report->finding_count - 1];
+
+	*copy = *finding;
+	arena_copy(&report->arena, finding->file, &copy->file);
+	arena_copy(&report->arena, finding->text, &copy->text);
+}
+
+static void find_all(struct verify_report *report, enum verify_result result, const char *text)
+{
+	struct verify_finding finding = { result, STR_EMPTY, -1, -1, str_from_c(text) };
+
+	add_finding(report, &finding);
+}
+
+static void count_progress(void *arg, int64_t bytes)
+{
+	struct run *run = arg;
+
+	pthread_mutex_lock(&run->lock);
+	run->done += bytes;
+	run->options->progress(run->options->progress_arg, run->done, run->total);
+	pthread_mutex_unlock(&run->lock);
+}
+
+static bool take_files(struct run *run, struct err *err)
+{
+	const struct verify_options *options = run->options;
+
+	if (!record_files_list(run->dir, &run->names, &run->name_count, err))
+		return false;
+	run->files = calloc(run->name_count + 1, sizeof *run->files);
+	if (!run->files)
+		return err_memory(err);
+	for (size_t i = 0; i < run->name_count; i++) {
+		struct record_file name = run->names[i];
+
+		if (name.day >= options->first_day && name.day <= options->last_day)
+			run->files[run->count++] = (struct verify_file){ .file = name, .is_last = i + 1 == run->name_count };
+	}
+	return true;
+}
+
+static struct verify_file *find_file(struct run *run, struct record_file name)
+{
+	for (size_t i = 0; i < run->count; i++)
+		if (record_file_cmp(&run->files[i].file, &name) == 0)
+			return &run->files[i];
+	return NULL;
+}
+
+static bool is_there(const struct run *run, struct record_file name)
+{
+	for (size_t i = 0; i < run->name_count; i++)
+		if (record_file_cmp(&run->names[i], &name) == 0)
+			return true;
+	return false;
+}
+
+/* First lines, and from them how far each file before is valid. */
+static void look_at_files(struct run *run)
+{
+	for (size_t i = 0; i < run->count; i++) {
+		verify_file_look(&run->files[i], &run->context);
+		run->total += run->files[i].size;
+	}
+	for (size_t i = 0; i < run->count; i++) {
+		const struct verify_file *file = &run->files[i];
+		struct verify_file *before = file->has_begin && file->previous.part ? find_file(run, file->previous) : NULL;
+
+		/* Only a part says so: lines added to an old day are what they are. */
+		if (before && before->file.day == file->file.day && file->previous_end < before->size) {
+			before->limit = file->previous_end;
+			before->limit_seq = file->after;
+			memcpy(before->limit_chain, file->hash, CHAIN_LEN);
+		}
+	}
+}
+
+static void *check_some(void *arg)
+{
+	struct run *run = arg;
+
+	for (;;) {
+		pthread_mutex_lock(&run->lock);
+		size_t at = run->next < run->count ? run->next++ : SIZE_MAX;
+
+		pthread_mutex_unlock(&run->lock);
+		if (at == SIZE_MAX)
+			return NULL;
+		verify_file_check(&run->files[at], &run->context);
+	}
+}
+
+static void check_files(struct run *run)
+{
+	pthread_t threads[VERIFY_THREADS_MAX];
+	int wanted = run->options->threads < VERIFY_THREADS_MAX ? run->options->threads : VERIFY_THREADS_MAX, started = 0;
+
+	while (started < wanted - 1 && pthread_create(&threads[started], NULL, check_some, run) == 0)
+		started++;
+	check_some(run);
+	while (started > 0)
+		pthread_join(threads[--started], NULL);
+}
+
+static void say_missing(struct verify_file *file, const char *name, int64_t first, int64_t last)
+{
+	char gap[80] = "";
+
+	if (first <= last)
+		snprintf(gap, sizeof gap, " (records %" PRId64 " to %" PRId64 ")", first, last);
+	verify_file_find(file, VERIFY_TAMPERED, -1, -1,
+			 "%s is missing%s: this file continues it, and no signed record says that it was purged", name, gap);
+}
+
+/* The head of what is there: the log's own beginning, or the end of a file that somebody took away. */
+static void check_head(struct run *run, struct verify_file *file)
+{
+	char name[RECORD_NAME_MAX];
+	static const unsigned char zero[CHAIN_LEN];
+
+	if (!file->has_begin)
+		return;
+	if (file->previous.part == 0) {
+		run->report->is_from_start = file->after == 0 && memcmp(file->hash, zero, CHAIN_LEN) == 0;
+		if (!run->report->is_from_start)
+			verify_file_find(file, VERIFY_TAMPERED, 0, -1, "says that it begins the log, but its numbers continue another file");
+		return;
+	}
+	if (is_there(run, file->previous))
+		return;                             /* an earlier day, not asked for */
+	record_file_name(file->previous, name);
+	say_missing(file, name, 1, file->after);
+}
+
+/* `file` against the one before it that holds anything. */
+static void check_joint(struct verify_file *before, struct verify_file *file)
+{
+	char name[RECORD_NAME_MAX];
+
+	if (!file->has_begin)
+		return;
+	record_file_name(file->previous, name);
+	if (record_file_cmp(&file->previous, &before->file) != 0) {
+		if (file->previous.part == 0)
+			verify_file_find(file, VERIFY_TAMPERED, 0, -1, "says that it begins the log, but %s is there before it",
+					 before->name);
+		else
+			say_missing(file, name, before->last_seq + 1, file->after);
+		return;
+	}
+	if (file->after > before->last_seq)
+		verify_file_find(before, VERIFY_TAMPERED, before->size, -1, "records %" PRId64 " to %" PRId64
+				 " are missing at its end: %s continues after them", before->last_seq + 1, file->after, file->name);
+	else if (file->after < before->last_seq)
+		verify_file_find(before, VERIFY_TAMPERED, -1, -1, "goes on to record %" PRId64 ", but %s continues after %" PRId64
+				 ": records were put in", before->last_seq, file->name, file->after);
+	else if (memcmp(file->hash, before->chain, CHAIN_LEN) != 0)
+		verify_file_find(file, VERIFY_TAMPERED, 0, file->after + 1, "does not continue %s: one of the two was altered",
+				 before->name);
+}
+
+static void check_order(struct run *run)
+{
+	struct verify_file *before = NULL;
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct verify_file *file = &run->files[i];
+
+		if (file->records == 0 && !file->has_begin)
+			continue;                   /* empty: made, and never written to */
+		if (before)
+			check_joint(before, file);
+		else
+			check_head(run, file);
+		before = file;
+	}
+}
+
+static void add_file(struct verify_report *report, const struct verify_file *file)
+{
+	report->files++;
+	report->bytes += file->size;
+	for (size_t i = 0; i < file->finding_count && i < VERIFY_FINDINGS_MAX && file->findings; i++)
+		add_finding(report, &file->findings[i]);
+	if (file->finding_count > VERIFY_FINDINGS_MAX)
+		report->finding_count += file->finding_count - VERIFY_FINDINGS_MAX;
+	if (file->records == 0)
+		return;
+	if (report->records == 0) {
+		report->first_seq = file->first_seq;
+		report->first_time_us = file->first_time_us;
+	}
+	report->last_seq = file->last_seq;
+	if (file->last_time_us)
+		report->last_time_us = file->last_time_us;
+	report->records += file->records;
+	report->checkpoints += file->checkpoints;
+	if (file->last_checkpoint_seq)
+		report->last_checkpoint_seq = file->last_checkpoint_seq;
+	report->erased += file->erased;
+	report->recovered += file->recovered;
+}
+
+/* What the signatures cover. */
+static void judge_signatures(struct run *run)
+{
+	struct verify_report *report = run->report;
+	int64_t signed_us = 0;
+
+	for (size_t i = 0; i < run->count; i++)
+		if (run->files[i].last_checkpoint_us)
+			signed_us = run->files[i].last_checkpoint_us;
+	report->unsigned_records = report->checkpoints ? report->last_seq - report->last_checkpoint_seq : report->records;
+	if (report->records == 0)
+		find_all(report, VERIFY_UNKNOWN, "there are no records");
+	else if (report->checkpoints == 0)
+		find_all(report, VERIFY_UNKNOWN, "no checkpoint with a good signature: the records follow from each other, but whoever "
+						 "can write the files could have made them");
+	else if (report->last_time_us - signed_us > UNSIGNED_MAX_US)
+		find_all(report, VERIFY_UNKNOWN, "the last records span more than two hours without a checkpoint: they may have been "
+						 "put there by somebody without the key");
+}
+
+static void conclude(struct run *run)
+{
+	check_order(run);
+	for (size_t i = 0; i < run->count; i++) {
+		add_file(run->report, &run->files[i]);
+		verify_file_clear(&run->files[i]);
+	}
+	judge_signatures(run);
+}
+
+static bool load_keys(struct run *run, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (run->options->public_key_file.len >= sizeof path || run->options->dir.len >= sizeof run->dir)
+		return err_set(err, ERR_INPUT, "a path is too long");
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(run->options->public_key_file));
+	snprintf(run->dir, sizeof run->dir, STR_FMT, STR_ARG(run->options->dir));
+	return sign_publics_load(path, &run->publics, err);
+}
+
+bool record_verify(const struct verify_options *options, struct verify_report *out, struct err *err)
+{
+	struct run *run = calloc(1, sizeof *run);
+
+	*out = (struct verify_report){ .result = VERIFY_UNKNOWN };
+	arena_init(&out->arena, ARENA_MAX);
+	if (!run)
+		return err_memory(err);
+	run->options = options;
+	run->report = out;
+	pthread_mutex_init(&run->lock, NULL);
+
+	bool ok = load_keys(run, err) && take_files(run, err);
+
+	if (ok) {
+		run->context = (struct verify_context){ run->dir, options->node, options->class_name, &run->publics,
+							options->progress ? count_progress : NULL, run };
+		out->result = VERIFY_OK;
+		look_at_files(run);
+		check_files(run);
+		conclude(run);
+	}
+	pthread_mutex_destroy(&run->lock);
+	free(run->files);
+	free(run->names);
+	free(run);
+	return ok;
+}
+
+void verify_report_clear(struct verify_report *report)
+{
+	arena_clear(&report->arena);
+}

@@ -1,0 +1,351 @@
+#include "milter/record/verify_file.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "milter/record/entry.h"
+#include "milter/record/lines.h"
+#include "milter/record/scan.h"
+
+#define ARENA_MAX ((size_t)4 << 20)
+#define PROGRESS_STEP ((int64_t)4 << 20)
+
+void verify_file_find(struct verify_file *file, enum verify_result result, int64_t offset, int64_t seq, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list ap;
+
+	if (!file->findings)
+		file->findings = arena_array(&file->arena, VERIFY_FINDINGS_MAX, sizeof *file->findings);
+	if (file->finding_count++ >= VERIFY_FINDINGS_MAX || !file->findings)
+		return;
+
+	struct verify_finding *finding = &file->findings[file->finding_count - 1];
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	*finding = (struct verify_finding){ result, str_from_c(file->name), offset, seq, STR_EMPTY };
+	arena_copy(&file->arena, str_from_c(text), &finding->text);
+}
+
+static int open_file(struct verify_file *file, const struct verify_context *context)
+{
+	char path[PATH_MAX];
+	struct err err;
+
+	if (record_file_path(context->dir, file->file, path, &err)) {
+		int fd = io_open(path, O_RDONLY, 0, &err);
+
+		if (fd >= 0)
+			return fd;
+	}
+	verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "cannot be read: %s", err.text);
+	return -1;
+}
+
+static bool read_begin(struct str text, struct begin_entry *out)
+{
+	struct record_link link;
+	struct str detail;
+
+	return record_parse_link(text, NULL, &link) && str_eq(link.event, STR("begin")) &&
+	       scan_find(text, STR("detail"), &detail) && begin_entry_read(detail, out);
+}
+
+static void check_names(struct verify_file *file, const struct verify_context *context, const struct begin_entry *begin)
+{
+	if (!str_eq(begin->file, str_from_c(file->name)))
+		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "its first line says that it is " STR_FMT
+				 ": another file was given this name", STR_ARG(str_slice(begin->file, 0, 40)));
+	if (context->node.len && !str_eq(begin->node, context->node))
+		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "a file of another node: it was written by " STR_FMT ", not by "
+				 STR_FMT, STR_ARG(str_slice(begin->node, 0, ENTRY_NAME_MAX)), STR_ARG(context->node));
+	if (context->class_name.len && !str_eq(begin->class_name, context->class_name))
+		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "a file of another class: " STR_FMT ", not " STR_FMT,
+				 STR_ARG(str_slice(begin->class_name, 0, ENTRY_NAME_MAX)), STR_ARG(context->class_name));
+}
+
+static void take_begin(struct verify_file *file, const struct verify_context *context, struct str text)
+{
+	struct begin_entry begin;
+
+	if (!read_begin(text, &begin)) {
+		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "does not begin with a line that says what it continues");
+		return;
+	}
+	if (begin.previous.len && !record_file_parse(begin.previous, &file->previous)) {
+		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "its first line names no possible file before it");
+		return;
+	}
+	check_names(file, context, &begin);
+	file->has_begin = true;
+	file->previous_end = begin.end;
+	file->after = begin.after;
+	memcpy(file->hash, begin.hash, CHAIN_LEN);
+}
+
+static void look_inside(struct verify_file *file, const struct verify_context *context, int fd)
+{
+	struct lines lines;
+	struct line line;
+	struct err err;
+	bool found = false;
+
+	if (!lines_open(&lines, fd, file->name, 0, file->size, &err) || !lines_next(&lines, &line, &found, &err))
+		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+	else if (found && line.is_whole)
+		take_begin(file, context, line.text);
+	else if (found && !file->is_last)
+		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "holds no whole line");
+	lines_close(&lines);
+}
+
+void verify_file_look(struct verify_file *file, const struct verify_context *context)
+{
+	struct stat st;
+
+	arena_init(&file->arena, ARENA_MAX);
+	file->limit = INT64_MAX;
+	record_file_name(file->file, file->name);
+
+	int fd = open_file(file, context);
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0)
+		file->size = st.st_size;
+	look_inside(file, context, fd);
+	close(fd);
+}
+
+/* How far the check has come. */
+struct state {
+	struct verify_file *file;
+	const struct verify_context *context;
+	struct chain_hash *hash;
+	bool is_known;                 /* seq and chain of the line before are known */
+	int64_t seq;
+	unsigned char chain[CHAIN_LEN];
+	int64_t unreadable;            /* lines since then that are no records */
+	char time[JST_TIME_LEN + 1];
+	bool has_strange_key;
+};
+
+static void check_signature(struct state *state, const struct line *line, const struct record_link *link,
+			    const struct checkpoint_entry *checkpoint)
+{
+	struct verify_file *file = state->file;
+	const struct sign_public *public = sign_publics_find(state->context->publics, checkpoint->key);
+	struct buf text;
+
+	if (!public) {
+		if (!state->has_strange_key)
+			verify_file_find(file, VERIFY_UNKNOWN, line->offset, link->seq, "signed with key " STR_FMT
+					 ", which was not given: either the wrong public key was given, or somebody else signed",
+					 STR_ARG(str_slice(checkpoint->key, 0, 16)));
+		state->has_strange_key = true;
+		return;
+	}
+	buf_init(&text, RECORD_LINE_MAX);
+	checkpoint_entry_text(checkpoint, &text);
+	if (text.failed || !sign_check(public, buf_view(&text), checkpoint->sig)) {
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq,
+				 "the signature of this checkpoint is wrong: it or records before it were altered");
+	} else {
+		file->checkpoints++;
+		file->last_checkpoint_seq = link->seq;
+		jst_parse_time(link->time, &file->last_checkpoint_us);
+	}
+	buf_clear(&text);
+}
+
+static void check_checkpoint(struct state *state, const struct line *line, const struct record_link *link)
+{
+	struct verify_file *file = state->file;
+	struct checkpoint_entry checkpoint;
+	struct str detail;
+
+	if (!scan_find(line->text, STR("detail"), &detail) || !checkpoint_entry_read(detail, link->time, &checkpoint)) {
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "a checkpoint that cannot be read");
+		return;
+	}
+	if (state->context->node.len && !str_eq(checkpoint.node, state->context->node))
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "signed by another node: " STR_FMT,
+				 STR_ARG(checkpoint.node));
+	if (state->context->class_name.len && !str_eq(checkpoint.class_name, state->context->class_name))
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "signed for another class: " STR_FMT,
+				 STR_ARG(checkpoint.class_name));
+	if (state->is_known && state->unreadable == 0 &&
+	    (checkpoint.head != state->seq || memcmp(checkpoint.hash, state->chain, CHAIN_LEN) != 0)) {
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq,
+				 "this checkpoint signs other records than those before it: they were altered");
+		return;
+	}
+	check_signature(state, line, link, &checkpoint);
+}
+
+/* Does the line follow from the one before? */
+static void check_link(struct state *state, const struct line *line, const struct record_link *link)
+{
+	struct verify_file *file = state->file;
+	unsigned char chain[CHAIN_LEN];
+
+	if (!state->is_known)
+		return;
+	if (link->seq == state->seq + 1)            /* what could not be read was put in */
+		state->unreadable = 0;
+
+	int64_t want = state->seq + 1 + state->unreadable;
+
+	if (link->seq > want) {
+		if (link->seq == want + 1)
+			verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "record %" PRId64
+					 " is missing before this one", want);
+		else
+			verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "records %" PRId64 " to %" PRId64
+					 " are missing before this one", want, link->seq - 1);
+		return;
+	}
+	if (link->seq < want) {
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "record %" PRId64 " stands where %" PRId64
+				 " was to come: records were put in, repeated or put in another order", link->seq, want);
+		return;
+	}
+	if (state->unreadable)
+		return;
+	memcpy(chain, state->chain, CHAIN_LEN);
+	chain_advance(state->hash, chain, link->leaf);
+	if (memcmp(chain, link->chain, CHAIN_LEN) != 0)
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "record %" PRId64
+				 " was altered: its chain value does not follow from its text and the record before it", link->seq);
+}
+
+static void check_bad_line(struct state *state, const struct line *line)
+{
+	struct verify_file *file = state->file;
+
+	if (!line->is_whole && line->end == file->size && file->is_last)
+		verify_file_find(file, VERIFY_UNKNOWN, line->offset, -1, "ends in the middle of a line, after record %" PRId64
+				 ": by a crash (the next start of the writer cuts the %" PRId64
+				 " octets off) or because its end was cut away", state->seq, line->end - line->offset);
+	else
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, -1, "a line that is no record, after record %" PRId64,
+				 state->seq);
+	state->unreadable++;
+}
+
+static void take_line(struct state *state, const struct record_link *link)
+{
+	struct verify_file *file = state->file;
+
+	if (file->records++ == 0)
+		file->first_seq = link->seq;
+	if (link->leaf_text.len == 0)
+		file->erased++;
+	if (link->time.len == JST_TIME_LEN) {
+		memcpy(state->time, link->time.ptr, JST_TIME_LEN);
+		if (file->first_time_us == 0)
+			jst_parse_time(link->time, &file->first_time_us);
+	}
+	state->is_known = true;
+	state->unreadable = 0;
+	state->seq = link->seq;
+	memcpy(state->chain, link->chain, CHAIN_LEN);
+}
+
+static void check_line(struct state *state, const struct line *line)
+{
+	struct record_link link;
+
+	if (!line->is_whole || !record_parse_link(line->text, state->hash, &link)) {
+		check_bad_line(state, line);
+		return;
+	}
+	check_link(state, line, &link);
+	if (str_eq(link.event, STR("checkpoint")))
+		check_checkpoint(state, line, &link);
+	else if (str_eq(link.event, STR("recovered")))
+		state->file->recovered++;
+	else if (str_eq(link.event, STR("begin")) && line->offset > 0)
+		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a first line in the middle of a file");
+	take_line(state, &link);
+}
+
+/* The end that the next file states: what stands behind it was written by a commit that failed. */
+static bool is_at_limit(const struct state *state, int64_t offset)
+{
+	const struct verify_file *file = state->file;
+
+	return offset == file->limit && state->seq == file->limit_seq && memcmp(state->chain, file->limit_chain, CHAIN_LEN) == 0;
+}
+
+static void check_lines(struct state *state, struct lines *lines)
+{
+	const struct verify_context *context = state->context;
+	struct line line;
+	struct err err;
+	bool found = false, ok;
+	int64_t told = 0;
+
+	while ((ok = lines_next(lines, &line, &found, &err)) && found && !is_at_limit(state, line.offset)) {
+		check_line(state, &line);
+		if (context->progress && line.end - told >= PROGRESS_STEP) {
+			context->progress(context->progress_arg, line.end - told);
+			told = line.end;
+		}
+	}
+	if (!ok)
+		verify_file_find(state->file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+	else if (found)
+		verify_file_find(state->file, VERIFY_OK, line.offset, -1, "%" PRId64
+				 " octets at its end are no part of the log: the commit that wrote them failed and was done again in the "
+				 "next file", state->file->size - line.offset);
+	if (context->progress)
+		context->progress(context->progress_arg, state->file->size - told);
+}
+
+static void check_open(struct verify_file *file, const struct verify_context *context, int fd)
+{
+	struct state state = { .file = file, .context = context, .is_known = file->has_begin, .seq = file->after };
+	struct lines lines;
+	struct err err;
+
+	memcpy(state.chain, file->hash, CHAIN_LEN);
+	if (!chain_hash_new(&state.hash, &err)) {
+		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+		return;
+	}
+	if (lines_open(&lines, fd, file->name, 0, file->size, &err)) {
+		check_lines(&state, &lines);
+		lines_close(&lines);
+	} else {
+		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+	}
+	chain_hash_free(state.hash);
+	if (state.time[0])
+		jst_parse_time(str_of(state.time, JST_TIME_LEN), &file->last_time_us);
+	file->last_seq = state.seq;
+	memcpy(file->chain, state.chain, CHAIN_LEN);
+}
+
+void verify_file_check(struct verify_file *file, const struct verify_context *context)
+{
+	int fd = file->size > 0 ? open_file(file, context) : -1;
+
+	if (fd < 0)
+		return;
+	check_open(file, context, fd);
+	close(fd);
+}
+
+void verify_file_clear(struct verify_file *file)
+{
+	arena_clear(&file->arena);
+}

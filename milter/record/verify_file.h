@@ -1,0 +1,56 @@
+/*
+ * verify_file - one file of the relay log, checked by itself.
+ *
+ * A file's first line says what it continues, so each can be checked without the others; verify.c then puts them side by
+ * side. After something wrong the check goes on from what the wrong line states, so that one altered line is one finding.
+ *
+ * Threads  a struct of its own for each
+ */
+#ifndef SEKISHO_RECORD_VERIFY_FILE_H
+#define SEKISHO_RECORD_VERIFY_FILE_H
+
+#include "milter/record/files.h"
+#include "milter/record/sign.h"
+#include "milter/record/verify.h"
+
+struct verify_file {
+	struct record_file file;
+	char name[RECORD_NAME_MAX];
+	bool is_last;                  /* of the class: only here may a line be torn */
+	int64_t size;
+	int64_t limit, limit_seq;      /* where the next file says that the valid text ends, after which record; */
+	unsigned char limit_chain[CHAIN_LEN];             /* believed when the check finds that record there */
+
+	bool has_begin;                /* what its first line says: */
+	struct record_file previous;   /* part 0: the log begins here */
+	int64_t previous_end, after;
+	unsigned char hash[CHAIN_LEN];
+
+	int64_t records, first_seq, last_seq;             /* the rest is found by the check */
+	unsigned char chain[CHAIN_LEN];
+	int64_t first_time_us, last_time_us;
+	int64_t checkpoints, last_checkpoint_seq, last_checkpoint_us;
+	int64_t erased, recovered;
+
+	struct arena arena;
+	struct verify_finding *findings;                  /* VERIFY_FINDINGS_MAX of them */
+	size_t finding_count;
+};
+
+struct verify_context {
+	const char *dir;
+	struct str node, class_name;   /* empty: any */
+	const struct sign_publics *publics;
+	void (*progress)(void *arg, int64_t bytes);
+	void *progress_arg;
+};
+
+/* Size and first line. An unreadable file is a finding. */
+void verify_file_look(struct verify_file *file, const struct verify_context *context);
+void verify_file_check(struct verify_file *file, const struct verify_context *context);
+void verify_file_clear(struct verify_file *file);
+
+void verify_file_find(struct verify_file *file, enum verify_result result, int64_t offset, int64_t seq, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+#endif

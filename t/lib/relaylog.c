@@ -1,0 +1,146 @@
+#include "t/lib/relaylog.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/base/io.h"
+#include "config/base/log.h"
+#include "milter/record/reader.h"
+#include "milter/record/sign.h"
+#include "milter/record/timesync.h"
+
+void relaylog_setup(struct relaylog *log)
+{
+	static int number;
+	char id[SIGN_ID_LEN + 1];
+
+	number++;
+	log_open("unit", LOG_TO_STDERR, LOG_LEVEL_ERROR);
+	snprintf(log->dir, sizeof log->dir, "%s/log%d-%d/relay", unit_dir(), (int)getpid(), number);
+	snprintf(log->key, sizeof log->key, "%s/log%d-%d.key", unit_dir(), (int)getpid(), number);
+	snprintf(log->pub, sizeof log->pub, "%s/log%d-%d.key.pub", unit_dir(), (int)getpid(), number);
+	ck_assert(sign_key_new(log->key, id, NULL));
+	timesync_set(0);
+	clock_set(NOON);
+}
+
+struct record_writer_config relaylog_config(const struct relaylog *log)
+{
+	return (struct record_writer_config){
+		.dir = str_from_c(log->dir), .node = STR("mx1"), .key_file = str_from_c(log->key),
+		.checkpoint_busy_us = 3600 * US_PER_S, .checkpoint_idle_us = 86400 * US_PER_S, .preallocate = 1 << 16,
+	};
+}
+
+struct record_writer *relaylog_open(const struct relaylog *log)
+{
+	struct record_writer_config config = relaylog_config(log);
+	struct record_writer *writer = NULL;
+	struct err err = { .kind = ERR_NONE };
+
+	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+	return writer;
+}
+
+bool relaylog_try_append(struct record_writer *writer, const char *event, const char *tenant, struct err *err)
+{
+	struct record_event record = { .event = str_from_c(event), .tenant = str_from_c(tenant), .verdict = STR("accept") };
+
+	return record_append(writer, &record, RECORD_DURABLE, NULL, err);
+}
+
+void relaylog_append(struct record_writer *writer, const char *event, const char *tenant)
+{
+	struct err err = { .kind = ERR_NONE };
+
+	ck_assert_msg(relaylog_try_append(writer, event, tenant, &err), "%s", err.text);
+}
+
+static void add_story(struct buf *out, struct str line, struct arena *arena)
+{
+	struct record_line got;
+	struct err err;
+
+	ck_assert_msg(record_parse(line, arena, &got, &err), "%s", err.text);
+	if (out->len)
+		buf_add_byte(out, ' ');
+	if (got.is_erased)
+		buf_add_c(out, "-");
+	buf_add(out, got.event.event);
+	if (got.stamp.tseq)
+		buf_printf(out, ":" STR_FMT ":%" PRId64, STR_ARG(got.event.tenant), got.stamp.tseq);
+	if (got.stamp.clock.len)
+		buf_printf(out, "(" STR_FMT ")", STR_ARG(got.stamp.clock));
+}
+
+const char *relaylog_story(const struct relaylog *log, bool with_files)
+{
+	static struct buf out = { .max = 16 << 20 };
+	struct record_reader *reader;
+	struct arena arena;
+	struct str line;
+	bool is_torn, found;
+	char file[64] = "";
+
+	buf_reset(&out);
+	arena_init(&arena, 64 << 20);
+	ck_assert(record_reader_open(str_from_c(log->dir), INT64_MIN, INT64_MAX, false, &reader, NULL));
+	while (record_reader_next(reader, &line, &is_torn, &found, NULL) && found) {
+		if (with_files && strcmp(file, record_reader_file(reader)) != 0) {
+			snprintf(file, sizeof file, "%s", record_reader_file(reader));
+			buf_printf(&out, "%s%s:", out.len ? " " : "", file);
+		}
+		ck_assert(!is_torn);
+		add_story(&out, line, &arena);
+	}
+	record_reader_close(reader);
+	arena_clear(&arena);
+	buf_add_byte(&out, '\0');
+	return out.ptr;
+}
+
+void relaylog_path(const struct relaylog *log, const char *file, char out[PATH_MAX])
+{
+	ck_assert_int_lt(snprintf(out, PATH_MAX, "%s/%s", log->dir, file), PATH_MAX);
+}
+
+void relaylog_read(const struct relaylog *log, const char *file, struct buf *out)
+{
+	char path[PATH_MAX];
+	struct err err;
+
+	relaylog_path(log, file, path);
+	buf_init(out, 256 << 20);
+	ck_assert_msg(io_read_file(path, out, &err), "%s", err.text);
+}
+
+void relaylog_write(const struct relaylog *log, const char *file, struct str text)
+{
+	char path[PATH_MAX];
+	struct err err;
+
+	relaylog_path(log, file, path);
+	ck_assert_msg(io_replace_file(path, text, 0640, &err), "%s", err.text);
+}
+
+size_t relaylog_line(struct str text, size_t number)
+{
+	size_t at = 0;
+
+	while (number-- > 0) {
+		at += str_find_byte(str_from(text, at), '\n') + 1;
+		ck_assert_uint_le(at, text.len);
+	}
+	return at;
+}
+
+void relaylog_verify(const struct relaylog *log, struct verify_report *out)
+{
+	struct verify_options options = { .dir = str_from_c(log->dir), .public_key_file = str_from_c(log->pub),
+					  .node = STR("mx1"), .class_name = STR("relay"), .first_day = INT64_MIN,
+					  .last_day = INT64_MAX };
+	struct err err;
+
+	ck_assert_msg(record_verify(&options, out, &err), "%s", err.text);
+}

@@ -1,0 +1,44 @@
+/*
+ * relaylog - a class directory with a key of its own for each test, and what tests do with it.
+ *
+ * The clock stands at NOON (2026-11-21T12:00:00+09:00) and is synchronised until a test says otherwise.
+ */
+#ifndef SEKISHO_T_RELAYLOG_H
+#define SEKISHO_T_RELAYLOG_H
+
+#include <limits.h>
+
+#include "config/base/clock.h"
+#include "config/base/num.h"
+#include "milter/record/verify.h"
+#include "milter/record/writer.h"
+#include "t/lib/unit.h"
+
+#define NOON INT64_C(1795230000000000)
+
+struct relaylog {
+	char dir[PATH_MAX], key[PATH_MAX], pub[PATH_MAX];
+};
+
+/* A fresh one below unit_dir(); nothing is written yet but the key. */
+void relaylog_setup(struct relaylog *log);
+/* Checkpoints only at the beginning and the end. `key_file` "": none. */
+struct record_writer_config relaylog_config(const struct relaylog *log);
+struct record_writer *relaylog_open(const struct relaylog *log);
+bool relaylog_try_append(struct record_writer *writer, const char *event, const char *tenant, struct err *err);
+void relaylog_append(struct record_writer *writer, const char *event, const char *tenant);
+
+/* "begin checkpoint accepted:acme:1 ..."; with_files: each file's name and a colon before its lines. Static. */
+const char *relaylog_story(const struct relaylog *log, bool with_files);
+
+void relaylog_path(const struct relaylog *log, const char *file, char out[PATH_MAX]);
+/* The caller clears the buf. */
+void relaylog_read(const struct relaylog *log, const char *file, struct buf *out);
+void relaylog_write(const struct relaylog *log, const char *file, struct str text);
+/* Octet where line `number` (from 0) begins. */
+size_t relaylog_line(struct str text, size_t number);
+
+/* Verifies; the caller clears the report. */
+void relaylog_verify(const struct relaylog *log, struct verify_report *out);
+
+#endif
