@@ -86,8 +86,9 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 {
 	const struct tenant *tenant = &draft->tenant;
 	char where[SCOPE_TEXT_MAX];
-	bool ok = check_class(r, scope, node, config, tenant) & check_quotas(r, scope, draft);
+	bool ok = check_class(r, scope, node, config, tenant);
 
+	ok &= check_quotas(r, scope, draft);
 	if (tenant->from == FROM_SENDERS && tenant->senders.count == 0)
 		ok = config_refuse(r, key_place(node, "from"), "from%s: the rule senders needs a list of senders",
 				   scope_text(scope, where));

@@ -219,8 +219,11 @@ static bool set_path(struct loader *l, struct str *path, const char *below_state
 /* Defaults that depend on the host or on other settings. */
 static bool set_computed(struct loader *l)
 {
-	return set_node_name(l) & set_path(l, &l->draft.config.pid_file, "sekisho-milter.pid") &
-	       set_path(l, &l->draft.config.store_path, "store");
+	bool ok = set_node_name(l);
+
+	ok &= set_path(l, &l->draft.config.pid_file, "sekisho-milter.pid");
+	ok &= set_path(l, &l->draft.config.store_path, "store");
+	return ok;
 }
 
 static bool needs_body(const struct config *config)

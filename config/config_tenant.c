@@ -95,8 +95,9 @@ static bool read_settings(struct tenants *t, const struct scope *scope, const st
 	*out = *begin;
 	out->match = out->pool = out->per_login = out->quotas = NULL;
 
-	bool ok = config_read_map(t->r, scope, node, TABLE_TENANT, false, out) & read_quota_settings(t->r, scope, out);
+	bool ok = config_read_map(t->r, scope, node, TABLE_TENANT, false, out);
 
+	ok &= read_quota_settings(t->r, scope, out);
 	return ok && config_check_tenant(t->r, scope, node, t->config, out);
 }
 
