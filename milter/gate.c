@@ -34,14 +34,9 @@ static bool writer_open(const struct config *config, struct str class_name, stru
 
 bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 {
-	char state_dir[4096];
-
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
 	gate->inside.next = gate->inside.prev = &gate->inside;
 	snprintf(gate->node, sizeof gate->node, STR_FMT, STR_ARG(config->node));
-	snprintf(state_dir, sizeof state_dir, STR_FMT, STR_ARG(config->state_dir));
-	if (!io_make_dirs(state_dir, 0750, err))
-		return err_wrap(err, "state_dir");
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");
 	gate->policy.node = str_from_c(gate->node);

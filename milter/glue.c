@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <libmilter/mfapi.h>
 #include <libmilter/mfdef.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "config/base/clock.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
+#include "config/base/num.h"
 #include "milter/session.h"
 
 /* Descriptors that are not sessions: log files, store, metrics, standard ones. */
@@ -31,6 +33,8 @@ struct front {
 static struct gate *gate;
 static int64_t sessions_max;
 static char listen_spec[512];
+static struct sockaddr_storage listener;
+static socklen_t listener_len;         /* 0: not found */
 static _Atomic int busy;               /* callbacks at work */
 static _Atomic bool is_closing;
 
@@ -357,6 +361,45 @@ static bool set_socket_access(const struct config *config, struct err *err)
 	return true;
 }
 
+/* Does this socket listen where our address says? libmilter keeps its own to itself. */
+static bool is_ours(int fd, struct sockaddr_storage *out, socklen_t *out_len)
+{
+	const struct sockaddr_un *local = (const void *)out;
+	const struct sockaddr_in *v4 = (const void *)out;    /* the port of IPv6 is at the same place */
+	struct str port = STR_EMPTY, host;
+	uint64_t number = 0;
+	int listens = 0;
+	socklen_t len = sizeof listens;
+
+	*out_len = sizeof *out;
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || !listens ||
+	    getsockname(fd, (struct sockaddr *)out, out_len) != 0)
+		return false;
+	if (out->ss_family == AF_UNIX)
+		return unix_path() && strcmp(local->sun_path, unix_path()) == 0;
+	str_cut(str_from_c(listen_spec), ':', &host, &port);
+	str_cut(port, '@', &port, &host);
+	return num_parse_u64(port, &number) && ntohs(v4->sin_port) == number;
+}
+
+/*
+ * libmilter answers end of message in two writes; over TCP the second would wait for the MTA's delayed ACK, 40 ms.
+ * Connections inherit TCP_NODELAY from the socket that listens.
+ */
+static void find_listener(void)
+{
+	const int on = 1;
+
+	for (int fd = 0; fd < FILES_RESERVED; fd++) {
+		if (!is_ours(fd, &listener, &listener_len))
+			continue;
+		if (listener.ss_family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
+			log_warn("%s: answers will be slow (TCP_NODELAY: %s)", listen_spec, strerrordesc_np(errno));
+		return;
+	}
+	listener_len = 0;
+}
+
 bool glue_open(struct gate *shared, const struct config *config, struct err *err)
 {
 	gate = shared;
@@ -372,39 +415,58 @@ bool glue_open(struct gate *shared, const struct config *config, struct err *err
 	umask(old);
 	if (!ok)
 		return err_errno(err, ERR_CONFIG, "milter.listen: %s", listen_spec);
+	find_listener();
 	return set_socket_access(config, err);
 }
 
+static _Atomic bool has_ended;
+
 bool glue_run(struct err *err)
 {
-	if (smfi_main() != MI_SUCCESS)
+	int result = smfi_main();
+
+	atomic_store(&has_ended, true);
+	if (result != MI_SUCCESS)
 		return err_set(err, ERR_BUSY, "libmilter ended; its reason is in the system log");
 	return true;
 }
 
-/* libmilter looks whether it should stop when somebody connects, and else every few seconds. */
 static void knock(void)
 {
-	const char *path = unix_path();
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	if (!path || strlen(path) >= sizeof address.sun_path)
-		return;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = listener_len ? socket(listener.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
 
 	if (fd < 0)
 		return;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)
-		log_debug("%s: nobody answers any more", path);
+	if (connect(fd, (const struct sockaddr *)&listener, listener_len) != 0 && errno != EINPROGRESS)
+		log_debug("%s: nobody answers any more", listen_spec);
 	close(fd);
 }
 
+static void *stop_main(void *arg)
+{
+	(void)arg;
+	smfi_stop();
+	return NULL;
+}
+
+#define KNOCKS_MAX 100
+
+/* smfi_stop itself waits for a lock that libmilter holds while it waits for connections, five seconds at a time. A
+ * connection makes it look up: so one thread asks, and this one knocks until it was heard. */
 void glue_stop(void)
 {
-	smfi_stop();
-	knock();
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, stop_main, NULL) != 0) {
+		smfi_stop();
+		return;
+	}
+	pthread_detach(thread);
+	for (int i = 0; i < KNOCKS_MAX && !atomic_load(&has_ended); i++) {
+		nanosleep(&pause, NULL);
+		knock();
+	}
 }
 
 void glue_drain(int64_t wait_us)

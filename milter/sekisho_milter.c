@@ -197,9 +197,12 @@ static bool start_signals(struct err *err)
 /* The pid file's lock says that we are the only one; libmilter would take a living instance's socket away. */
 static bool lock_pid_file(const struct config *config, int *out_fd, struct err *err)
 {
-	char path[4096];
+	char path[4096], state_dir[4096];
 
 	snprintf(path, sizeof path, STR_FMT, STR_ARG(config->pid_file));
+	snprintf(state_dir, sizeof state_dir, STR_FMT, STR_ARG(config->state_dir));
+	if (!io_make_dirs(state_dir, 0750, err))
+		return err_wrap(err, "state_dir");
 
 	int fd = io_open(path, O_RDWR | O_CREAT, 0644, err);
 
