@@ -182,6 +182,8 @@ static enum session_answer settle(struct session *s, struct verdict *verdict, st
 		return SESSION_CONTINUE;
 	if (verdict->action != VERDICT_HOLD && !s->is_local)
 		return refuse(s, verdict, reply);
+	if (verdict->action == VERDICT_HOLD)
+		p->facts.is_held = true;
 	if (p->pending.action == 0 || p->pending.action == VERDICT_HOLD)
 		p->pending = *verdict;
 	return SESSION_CONTINUE;
@@ -375,7 +377,8 @@ static enum session_answer pass(struct session *s, const struct verdict *verdict
 {
 	struct passage *p = &s->passage;
 
-	p->is_charged = false;                  /* spent: nothing gives it back from here on */
+	if (verdict->action == VERDICT_ACCEPT)
+		p->is_charged = false;          /* spent: nothing gives it back from here on; what is held goes back */
 	metrics_add(verdict_metrics[verdict->action], 1);
 	metrics_add(METRIC_RECIPIENTS_ACCEPTED, (int64_t)p->facts.recipient_count);
 	memcpy(s->record_id, id.ptr, RECORD_ID_LEN);

@@ -2,9 +2,7 @@
 
 #include <stdio.h>
 
-#include "config/base/clock.h"
 #include "config/base/log.h"
-#include "config/base/metrics.h"
 #include "config/base/num.h"
 
 void charge_tell_quota(const struct asking *a, const struct quota_share *share)
@@ -175,16 +173,11 @@ static bool ask_store(const struct asking *a, const struct quota_plan *plan, str
 	struct store *st = a->policy->store;
 	struct store_charge charge = { .tenant = a->tenant->name, .id = id, .takes = plan->takes, .count = plan->count,
 				       .is_peek = is_peek };
-	int64_t begin_us = clock_mono_us();
 
 	*out = (struct store_charged){ .taken = arena_array(a->arena, plan->count, sizeof *out->taken) };
 	if (!out->taken)
 		return err_memory(err);
-
-	bool ok = st->ops->charge(st, &charge, out, err);
-
-	metrics_observe(METRIC_CHARGE_TIME, clock_mono_us() - begin_us);
-	return ok || err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
+	return st->ops->charge(st, &charge, out, err) || err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
 }
 
 /* At RCPT each was held to this bound; a local submission, which nobody may refuse there, was not. */

@@ -9,6 +9,7 @@
 #include "config/base/metrics.h"
 #include "milter/record/sign.h"
 #include "milter/session.h"
+#include "policy/tenant.h"
 
 static const char yaml[] =
 	"node: gate.test\n"
@@ -29,7 +30,10 @@ static const char yaml[] =
 	"    suspended: true\n"
 	"  held:\n"
 	"    match: [ { auth: held } ]\n"
-	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n";
+	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n"
+	"  heavy:\n"
+	"    match: [ { auth: heavy } ]\n"
+	"    quotas: [ { name: two, limit: 2, per: hour }, { name: octets, counts: bytes, limit: 10, per: hour, on_excess: hold } ]\n";
 
 static struct gate gate;
 static const char *home;
@@ -290,6 +294,32 @@ START_TEST(holds)
 }
 END_TEST
 
+/* Held for its octets after its recipients were taken, or held from MAIL on: neither uses up the quota. */
+START_TEST(what_is_held_takes_nothing)
+{
+	const struct suspension suspension = { .action = EXCESS_HOLD, .reason = STR("looked at") };
+	struct reply reply;
+	struct err err;
+	bool was;
+
+	open_gate("held");
+	struct session *s = visitor();
+
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(send_as(s, "heavy", 2, &reply), SESSION_HOLD);
+	ck_assert_ptr_nonnull(strstr(reply.text, "SKQ-NEVER"));
+	ck_assert(tenant_suspend(gate.policy.store, STR("acme"), &suspension, &err));
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_HOLD);
+	ck_assert_ptr_nonnull(strstr(reply.text, "SKQ-SUSP"));
+	ck_assert(tenant_resume(gate.policy.store, STR("acme"), &was, &err));
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
+	session_free(s);
+	relay_log();
+}
+END_TEST
+
 /* Mail made on the host: nothing is refused before end of message, and a bounce passes though nobody owns it. */
 START_TEST(local_mail_is_judged_at_the_end)
 {
@@ -402,6 +432,7 @@ int main(void)
 	tcase_add_test(tc, refused_recipients_cost_nothing);
 	tcase_add_test(tc, content_is_judged);
 	tcase_add_test(tc, holds);
+	tcase_add_test(tc, what_is_held_takes_nothing);
 	tcase_add_test(tc, local_mail_is_judged_at_the_end);
 	tcase_add_test(tc, memory_is_bounded);
 	tcase_add_test(tc, any_order);
