@@ -48,11 +48,11 @@ apt_quietly() {
 
 apt_failed() {
 	allow_services
-	tail -n 15 "$work/apt.log" >&2
 	if grep -q 'remove is disabled' "$work/apt.log"; then
 		die 'the private Postfix needs the package postfix, which cannot stand beside the mail server that is installed
 here. Nothing was removed; please use a machine (or a debootstrap root) without another mail server.'
 	fi
+	tail -n 15 "$work/apt.log" >&2
 	die 'apt-get failed, see above'
 }
 

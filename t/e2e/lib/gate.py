@@ -5,10 +5,12 @@ import os
 import re
 import signal
 
-from .harness import check, check_eq, end_process, process_alive, process_rss, wait_for
+from .harness import check, check_eq, end_process, free_port, process_alive, process_rss, wait_for
 from .milter import wait_milter
 
 MAIL_EVENTS = ("accepted", "rejected", "deferred", "held")
+
+ZONE = "America/New_York"              # the daemon lives where it is not JST, and must not care
 
 PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./:@+-]*[A-Za-z0-9_/]|[A-Za-z0-9]")
 
@@ -38,21 +40,22 @@ def yaml_scalar(value):
 
 
 class Gate:
-    def __init__(self, world, tenants, settings=None, start=True):
+    def __init__(self, world, tenants, settings=None, start=True, log_dir=None):
         """`tenants`: name -> settings; `settings`: more of the top level, section by section."""
         self.world, self.dir = world, world.new_dir("gate")
         self.config_path = f"{self.dir}/sekisho.yaml"
-        self.log_dir = f"{self.dir}/log"
+        self.log_dir = log_dir or f"{self.dir}/log"
         self.socket = f"unix:{self.dir}/milter.sock"
         self.process = None
-        for name in ("state", "log"):
-            os.mkdir(f"{self.dir}/{name}")
+        os.mkdir(f"{self.dir}/state")
+        os.makedirs(self.log_dir, exist_ok=True)
+        self.metrics_port = free_port()
         self.config = {
             "node": "gate1",
             "state_dir": f"{self.dir}/state",
             "milter": {"listen": self.socket, "socket_mode": "0660", "socket_group": "postfix"},
             "relay_log": {"dir": self.log_dir, "key_file": f"{self.dir}/relay-log.key"},
-            "metrics": {"listen": "none"},
+            "metrics": {"listen": f"127.0.0.1:{self.metrics_port}"},
             "log": {"to": "stderr", "level": "info"},
             "tenants": tenants,
         }
@@ -77,7 +80,7 @@ class Gate:
     def start(self):
         self.output = open(f"{self.dir}/daemon.log", "a")
         self.process = self.world.spawn([self.world.program("sekisho-milter"), "-c", self.config_path, "-f"],
-                                        stdout=self.output, stderr=self.output)
+                                        stdout=self.output, stderr=self.output, env={**os.environ, "TZ": ZONE})
         try:
             wait_milter(self.socket)
         except Exception:

@@ -92,9 +92,11 @@ class MilterPeer:
         return self.step("C", host.encode() + b"\0" + b"4" + struct.pack(">H", port) + address.encode() + b"\0")
 
     def envelope(self, auth, sender, recipients):
-        """MAIL and RCPTs of somebody who logged in; the answers."""
+        """MAIL, RCPTs and DATA of somebody who logged in; the answers, that of MAIL alone when it is a refusal."""
         self.macros("M", auth_authen=auth, auth_type="PLAIN", client_addr="192.0.2.1")
         answers = [self.step("M", f"<{sender}>".encode() + b"\0")]
+        if answers[0] and answers[0][0] != "c":
+            return answers
         for recipient in recipients:
             answers.append(self.step("R", f"<{recipient}>".encode() + b"\0"))
         self.macros("T", i="4AbCdEf")

@@ -10,10 +10,10 @@ PASSWORD = "secret"
 
 
 class Relay:
-    def __init__(self, world, tenants, logins=(), with_tls=False, settings=None, postfix=()):
+    def __init__(self, world, tenants, logins=(), with_tls=False, settings=None, postfix=(), log_dir=None):
         self.world = world
         self.sink = Sink(world)
-        self.gate = Gate(world, tenants, settings)
+        self.gate = Gate(world, tenants, settings, log_dir=log_dir)
         self.certificates = Certificates(world) if with_tls else None
         self.mta = Postfix(world, self.sink.port, self.gate.socket, {login: PASSWORD for login in logins},
                            self.certificates, postfix)

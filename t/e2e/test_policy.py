@@ -1,0 +1,122 @@
+"""What a tenant may do: senders, From, size, recipients; suspension with the operators' tool."""
+from lib.harness import check, check_eq, wait_for
+from lib.relay import Relay, accepted, refused
+from lib.smtp import message
+
+TO = "someone@example.test"
+TENANTS = {
+    "owner": {"match": [{"auth": "*@owner.test"}], "senders": ["@owner.test", "@*.sub.test", "boss@other.test"],
+              "from": "senders"},
+    "watched": {"match": [{"auth": "*@watched.test"}], "senders": ["@watched.test"],
+                "from": {"rule": "senders", "monitor": True}},
+    "limits": {"match": [{"auth": "*@limits.test"}], "size_max": "20KiB", "recipients_max": 3},
+    "strict": {"match": [{"auth": "*@strict.test"}], "recipients_max": {"limit": 2, "on_excess": "reject"}},
+    "closed": {"match": [{"auth": "*@closed.test"}], "suspended": True},
+    "acme": {"match": [{"auth": "*@acme.test"}]},
+}
+
+
+def setup(world):
+    world.relay = Relay(world, TENANTS)
+
+
+def client(world, tenant):
+    return world.relay.client(LOGIN=f"user@{tenant}.test")
+
+
+def test_senders(world):
+    """only its own envelope senders, whatever their case, and the null sender"""
+    with client(world, "owner") as c:
+        for sender in ("a@owner.test", "A@OWNER.TEST", "a@x.sub.test", "a@y.x.sub.test", "Boss@Other.Test", ""):
+            check_eq(c.mail(sender).code, 250, f"MAIL FROM:<{sender}>")
+            c.command("RSET")
+        for sender in ("a@sub.test", "a@notowner.test", "a@owner.test.evil.test", "other@other.test", "owner.test",
+                       '"a@owner.test"@evil.test'):
+            refused(c.mail(sender), 550, "5.7.1", "SKQ-SENDER")
+
+
+def from_reply(world, tenant, head, sender=None):
+    with client(world, tenant) as c:
+        return c.send(sender or f"a@{tenant}.test", [TO], f"{head}To: {TO}\r\nSubject: from\r\n\r\nhi\r\n".encode())
+
+
+def test_from(world):
+    """From and Sender only of its own, each of several addresses"""
+    for head in ("From: A <a@owner.test>\r\n", "From: a@owner.test, b@x.sub.test\r\n",
+                 'From: "evil@evil.test" <a@owner.test>\r\n', "From: =?utf-8?q?A?=\r\n <a@OWNER.test>\r\n",
+                 "From: a@owner.test (evil@evil.test)\r\n"):
+        accepted(from_reply(world, "owner", head))
+    for head in ("From: A <a@evil.test>\r\n", "From: a@owner.test, b@evil.test\r\n",
+                 '"From: a@owner.test\r\nFrom: <a@evil.test>\r\n'.lstrip('"'),
+                 "From: a@owner.test\r\nSender: b@evil.test\r\n", "From: <a@owner.test>, \r\n <x@evil.test>\r\n",
+                 "From: group: a@owner.test, b@evil.test;\r\n"):
+        refused(from_reply(world, "owner", head), 550, "5.7.1", "SKQ-FROM")
+
+
+def test_from_monitor(world):
+    """a From that is only watched passes, and the record says so"""
+    accepted(from_reply(world, "watched", "From: x@evil.test\r\n"))
+    record = world.relay.gate.mail_records(tenant="watched")[-1]
+    check("from" in str(record.get("actions")), "actions: {}", record.get("actions"))
+
+
+def test_size(world):
+    """a declared size is refused at MAIL, a real one at the end"""
+    big = message("a@limits.test", TO, "big", "z" * 70 + "\r\n" + ("y" * 76 + "\r\n") * 300)
+    with client(world, "limits") as c:
+        refused(c.mail("a@limits.test", f"SIZE={30 << 10}"), 552, "5.3.4", "SKQ-SIZE")
+        refused(c.send("a@limits.test", [TO], big), 552, "5.3.4", "SKQ-SIZE")
+        refused(c.send("a@limits.test", [TO], big, "SIZE=100"), 552, "5.3.4", "SKQ-SIZE")
+        accepted(c.send("a@limits.test", [TO], message("a@limits.test", TO, "small")))
+
+
+def test_recipients(world):
+    """too many recipients: the rest later, or none at all"""
+    with client(world, "limits") as c:
+        c.mail("a@limits.test")
+        replies = [c.rcpt(f"r{n}@example.test") for n in range(5)]
+        check_eq([r.code for r in replies], [250, 250, 250, 452, 452], "RCPT")
+        check(replies[3].text.startswith("4.5.3 "), "reply: {}", replies[3])
+        accepted(c.data(message("a@limits.test", TO)))
+    record = world.relay.gate.mail_records(tenant="limits", event="accepted")[-1]
+    check_eq(record["nrcpt"], 3, "recipients on the record")
+    with client(world, "strict") as c:
+        c.mail("a@strict.test")
+        replies = [c.rcpt(f"r{n}@example.test") for n in range(3)]
+        check_eq([r.code for r in replies], [250, 250, 550], "RCPT")
+        check(replies[2].text.startswith("5.5.3 "), "reply: {}", replies[2])
+
+
+def test_suspended_by_configuration(world):
+    """a tenant that the configuration suspends"""
+    with client(world, "closed") as c:
+        refused(c.mail("a@closed.test"), 550, "5.7.13", "SKQ-SUSP")
+
+
+def test_suspend_and_resume(world):
+    """suspended and resumed with the tool, in the middle of a session"""
+    gate = world.relay.gate
+
+    def mail_code():
+        code = c.mail("a@acme.test").code
+        c.command("RSET")
+        return code
+
+    with client(world, "acme") as c:
+        accepted(c.send("a@acme.test", [TO], message("a@acme.test", TO)))
+        gate.tool_ok("tenant", "suspend", "acme")
+        wait_for(lambda: mail_code() == 550, "the suspension", 10, 0.2)
+        refused(c.mail("a@acme.test"), 550, "5.7.13", "SKQ-SUSP")
+        gate.tool_ok("tenant", "resume", "acme")
+        wait_for(lambda: mail_code() == 250, "the resumption", 10, 0.2)
+        accepted(c.send("a@acme.test", [TO], message("a@acme.test", TO)))
+
+
+def test_log_show(world):
+    """the reference of a refusal finds its record with the tool"""
+    with client(world, "owner") as c:
+        ref = refused(c.mail("x@evil.test"), 550, "5.7.1", "SKQ-SENDER")
+    shown = world.relay.gate.tool_ok("log", "show", ref)
+    check(ref in shown and "x@evil.test" in shown, "log show printed: {}", shown)
+    unknown = world.relay.gate.tool("log", "show", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    check_eq(unknown.returncode, 1, "exit status for no record")
