@@ -1,0 +1,199 @@
+#include "milter/link/href.h"
+
+/* Ways to say "do not track this link": the attribute, and the value it must have (NULL: any). */
+static const struct { struct str name; const char *value; } opt_outs[] = {
+	{ STR_INIT("data-sekisho"), "off" },
+	{ STR_INIT("ses:no-track"), NULL },            /* Amazon SES */
+	{ STR_INIT("clicktracking"), "off" },          /* SendGrid */
+	{ STR_INIT("data-msys-clicktrack"), "0" },     /* SparkPost */
+	{ STR_INIT("data-pm-no-track"), NULL },        /* Postmark */
+	{ STR_INIT("disable-tracking"), "true" },      /* Mailgun */
+};
+
+static bool is_opt_out(const struct html_attr *attr)
+{
+	for (size_t i = 0; i < sizeof opt_outs / sizeof *opt_outs; i++)
+		if (str_eq_nocase(attr->name, opt_outs[i].name))
+			return !opt_outs[i].value || str_eq_nocase(str_trim(attr->value), str_from_c(opt_outs[i].value));
+	return false;
+}
+
+void href_init(struct href_scan *scan, struct str page)
+{
+	*scan = (struct href_scan){ .body_end = page.len + 1, .html_end = page.len + 1 };
+	html_init(&scan->page, page);
+}
+
+static bool is_link_element(const struct html_token *token, bool in_comment)
+{
+	if (token->kind != HTML_START)
+		return false;
+	if (token->name == HTML_A || token->name == HTML_AREA)
+		return true;
+	return in_comment && token->tag.len > 2 && str_starts_nocase(token->tag, STR("v:"));
+}
+
+/* The value that `token` leads to: its first href, or an SVG anchor's first xlink:href when it has no href. */
+static bool link_value(const struct html *html, const struct html_token *token, struct str *out)
+{
+	struct html_attr attr, href = { .has_value = false }, xlink = { .has_value = false };
+	bool has_href = false, has_xlink = false;
+	size_t cursor = token->attrs;
+
+	while (html_attr_next(html, token, &cursor, &attr)) {
+		if (!has_href && str_eq_nocase(attr.name, STR("href"))) {
+			href = attr;
+			has_href = true;
+		} else if (!has_xlink && token->is_svg && str_eq_nocase(attr.name, STR("xlink:href"))) {
+			xlink = attr;
+			has_xlink = true;
+		} else if (is_opt_out(&attr)) {
+			return false;
+		}
+	}
+	*out = has_href ? href.value : xlink.value;
+	return has_href ? href.has_value : xlink.has_value;
+}
+
+static bool is_in_plain_html(const struct html *html)
+{
+	return !html->level_count && !html->is_unsure && !html->is_in_select && !html->is_in_frameset && !html->templates;
+}
+
+/* "[if ...]> ... <![endif]": what stands between, for readers that are Outlook. */
+static bool comment_page(struct str text, struct str *out)
+{
+	struct str opener, inside;
+
+	if (!str_starts(text, STR("[")) || !str_cut(text, '>', &opener, &inside) || !str_ends(opener, STR("]")))
+		return false;
+	if (!str_starts_nocase(str_trim(str_from(opener, 1)), STR("if")))
+		return false;
+	inside = str_trim(inside);
+	if (!str_ends_nocase(inside, STR("<![endif]")))
+		return false;
+	inside.len -= strlen("<![endif]");
+	*out = inside;
+	return true;
+}
+
+static bool comment_next(struct href_scan *scan, struct href *out)
+{
+	struct html_token token;
+	struct str value;
+
+	while (html_next(&scan->comment, &token))
+		if (is_link_element(&token, true) && link_value(&scan->comment, &token, &value)) {
+			*out = (struct href){ .kind = HREF_LINK, .at = (size_t)(value.ptr - scan->page.page.ptr), .len = value.len };
+			return true;
+		}
+	scan->is_in_comment = false;
+	return false;
+}
+
+static void note_place(struct href_scan *scan, const struct html_token *token)
+{
+	if (token->kind != HTML_END || (token->name != HTML_BODY && token->name != HTML_HTML))
+		return;
+	if (!is_in_plain_html(&scan->page))
+		return;
+	if (token->name == HTML_BODY)
+		scan->body_end = token->at;
+	else
+		scan->html_end = token->at;
+}
+
+bool href_next(struct href_scan *scan, struct href *out)
+{
+	struct html_token token;
+	struct str value;
+	struct html_attr src;
+
+	if (scan->is_in_comment && comment_next(scan, out))
+		return true;
+	while (html_next(&scan->page, &token)) {
+		note_place(scan, &token);
+		if (token.kind == HTML_COMMENT && comment_page(token.tag, &value)) {
+			html_init(&scan->comment, value);
+			scan->is_in_comment = true;
+			if (comment_next(scan, out))
+				return true;
+		} else if (is_link_element(&token, false) && link_value(&scan->page, &token, &value)) {
+			*out = (struct href){ .kind = HREF_LINK, .at = (size_t)(value.ptr - scan->page.page.ptr), .len = value.len };
+			return true;
+		} else if (token.kind == HTML_START && token.name == HTML_IMG &&
+			   html_attr_find(&scan->page, &token, STR("src"), &src)) {
+			*out = (struct href){ .kind = HREF_IMAGE, .at = (size_t)(src.value.ptr - scan->page.page.ptr), .len = src.value.len };
+			return true;
+		}
+	}
+	return false;
+}
+
+bool href_pixel_place(const struct href_scan *scan, size_t *out_at)
+{
+	struct str page = scan->page.page;
+	bool has_end = scan->page.ending == HTML_IN_DATA && is_in_plain_html(&scan->page);
+
+	if (scan->page.is_in_frameset || str_trim(page).len == 0)
+		return false;
+	if (scan->body_end <= page.len || scan->html_end <= page.len) {
+		*out_at = scan->body_end <= page.len ? scan->body_end : scan->html_end;
+		return true;
+	}
+	/* The text goes on ending as it did: with its line end. */
+	if (str_ends(page, STR("\n")))
+		page.len--;
+	if (page.len < scan->page.page.len && str_ends(page, STR("\r")))
+		page.len--;
+	*out_at = page.len;
+	return has_end;
+}
+
+const char *href_doubt(const struct href_scan *scan)
+{
+	return scan->page.doubt;
+}
+
+/* "text/html; charset=x": what browsers take from a meta element's content (HTML 12.2.3.2). */
+static struct str charset_in_content(struct str content)
+{
+	static const struct str key = STR_INIT("charset");
+
+	for (size_t at = 0; at + key.len <= content.len; at++) {
+		struct str rest = str_from(content, at);
+		size_t end = 0;
+
+		if (!str_starts_nocase(rest, key))
+			continue;
+		rest = str_trim(str_from(rest, key.len));
+		if (!rest.len || rest.ptr[0] != '=')
+			continue;
+		rest = str_trim(str_from(rest, 1));
+		if (rest.len && (rest.ptr[0] == '"' || rest.ptr[0] == '\''))
+			return str_slice(rest, 1, str_find_byte(str_from(rest, 1), rest.ptr[0]));
+		while (end < rest.len && rest.ptr[end] > ' ' && rest.ptr[end] != ';')
+			end++;
+		return str_slice(rest, 0, end);
+	}
+	return STR_EMPTY;
+}
+
+struct str href_declared_charset(struct str page)
+{
+	struct html_token token;
+	struct html_attr attr;
+	struct html html;
+
+	html_init(&html, str_slice(page, 0, 1024));
+	while (html_next(&html, &token)) {
+		if (token.kind != HTML_START || token.name != HTML_META)
+			continue;
+		if (html_attr_find(&html, &token, STR("charset"), &attr))
+			return str_trim(attr.value);
+		if (html_attr_find(&html, &token, STR("http-equiv"), &attr) && str_eq_nocase(attr.value, STR("content-type")) &&
+		    html_attr_find(&html, &token, STR("content"), &attr) && charset_in_content(attr.value).len)
+			return charset_in_content(attr.value);
+	}
+	return STR_EMPTY;
+}

@@ -1,0 +1,42 @@
+/*
+ * href - the links of a page, and the place where a pixel may stand.
+ *
+ * Links are `a[href]` and `area[href]`, `a` of SVG with `xlink:href` where it has no `href`, and inside Outlook's
+ * conditional comments (<!--[if mso]> ... <![endif]-->), which are pages within the page, the same and `href` of VML
+ * (`v:roundrect` and so on). A link whose sender opted out, in our words or another service's, is not reported.
+ * Values are reported as written; whoever asks judges where they lead.
+ *
+ * Bounds   linear, no memory of its own
+ */
+#ifndef SEKISHO_LINK_HREF_H
+#define SEKISHO_LINK_HREF_H
+
+#include "milter/link/html.h"
+
+enum href_kind { HREF_LINK = 1, HREF_IMAGE };     /* HREF_IMAGE: the src of an img, outside of comments */
+
+struct href {
+	enum href_kind kind;
+	size_t at, len;                /* the value in the page, without quotes */
+};
+
+struct href_scan {
+	struct html page, comment;
+	size_t comment_at;             /* where the comment's page begins */
+	bool is_in_comment;
+	size_t body_end, html_end;     /* the last </body> and </html> where a pixel may stand; page.len + 1: none */
+};
+
+void href_init(struct href_scan *scan, struct str page);
+/* The next one, in rising order. False at the end of the page. */
+bool href_next(struct href_scan *scan, struct href *out);
+
+/* After the end: where a pixel may be inserted, if there is such a place. */
+bool href_pixel_place(const struct href_scan *scan, size_t *out_at);
+/* After the end: why the page cannot be judged surely; NULL: it can. */
+const char *href_doubt(const struct href_scan *scan);
+
+/* The charset that a page declares for itself in its first 1 024 octets; empty: none. */
+struct str href_declared_charset(struct str page);
+
+#endif

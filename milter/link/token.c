@@ -1,0 +1,315 @@
+#include "milter/link/token.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "config/base/num.h"
+#include "milter/link/token_text.h"
+
+enum { FORMAT_1 = 1, IV_LEN = 16, HEAD_LEN = 2, FACTS_MIN = 8 };
+
+/* The flags of the facts; the URL is written without what they say. */
+enum { FLAG_HTTPS = 1, FLAG_WWW = 2, FLAG_URL = 4, FLAG_ALL = 7 };
+
+struct token_keys {
+	EVP_CIPHER *cipher;
+	unsigned char keys[TOKEN_KEYS_MAX + 1][TOKEN_KEY_LEN];    /* by id */
+	bool has_key[TOKEN_KEYS_MAX + 1];
+	unsigned current;
+};
+
+struct token_sealer {
+	const struct token_keys *keys;
+	EVP_CIPHER_CTX *ctx;
+	struct buf facts, sealed;
+};
+
+static bool key_read(struct token_keys *keys, struct str line, size_t line_no, struct err *err)
+{
+	struct str id_text, key_text;
+	uint64_t id;
+
+	if (!str_cut(line, ' ', &id_text, &key_text) || !num_parse_u64(id_text, &id) || id < 1 || id > TOKEN_KEYS_MAX)
+		return err_set(err, ERR_CONFIG, "line %zu: expected \"ID KEY\", ID from 1 to %d", line_no, TOKEN_KEYS_MAX);
+	if (keys->has_key[id])
+		return err_set(err, ERR_CONFIG, "line %zu: key %u is there twice", line_no, (unsigned)id);
+	key_text = str_trim(key_text);
+	if (key_text.len != 2 * TOKEN_KEY_LEN)
+		return err_set(err, ERR_CONFIG, "line %zu: a key has %d hex digits", line_no, 2 * TOKEN_KEY_LEN);
+	for (size_t i = 0; i < TOKEN_KEY_LEN; i++) {
+		int high = ascii_hex(key_text.ptr[2 * i]), low = ascii_hex(key_text.ptr[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return err_set(err, ERR_CONFIG, "line %zu: a key has %d hex digits", line_no, 2 * TOKEN_KEY_LEN);
+		keys->keys[id][i] = (unsigned char)(high * 16 + low);
+	}
+	keys->has_key[id] = true;
+	keys->current = (unsigned)id;
+	return true;
+}
+
+bool token_keys_read(struct str text, struct token_keys **out, struct err *err)
+{
+	struct token_keys *keys = calloc(1, sizeof *keys);
+	struct str line;
+	size_t line_no = 0;
+
+	if (!keys)
+		return err_memory(err);
+	while (str_next(&text, '\n', &line)) {
+		line_no++;
+		line = str_trim(line);
+		if (line.len && line.ptr[0] != '#' && !key_read(keys, line, line_no, err))
+			goto failed;
+	}
+	if (!keys->current) {
+		err_set(err, ERR_CONFIG, "no key in it");
+		goto failed;
+	}
+	keys->cipher = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
+	if (!keys->cipher) {
+		err_set(err, ERR_CONFIG, "OpenSSL has no AES-256-SIV here");
+		goto failed;
+	}
+	*out = keys;
+	return true;
+failed:
+	token_keys_free(keys);
+	return false;
+}
+
+void token_keys_free(struct token_keys *keys)
+{
+	if (!keys)
+		return;
+	EVP_CIPHER_free(keys->cipher);
+	OPENSSL_cleanse(keys, sizeof *keys);
+	free(keys);
+}
+
+unsigned token_keys_current(const struct token_keys *keys)
+{
+	return keys->current;
+}
+
+bool token_sealer_new(const struct token_keys *keys, struct token_sealer **out, struct err *err)
+{
+	struct token_sealer *sealer = calloc(1, sizeof *sealer);
+
+	if (!sealer)
+		return err_memory(err);
+	sealer->keys = keys;
+	sealer->ctx = EVP_CIPHER_CTX_new();
+	if (!sealer->ctx) {
+		free(sealer);
+		return err_memory(err);
+	}
+	buf_init(&sealer->facts, TOKEN_MAX);
+	buf_init(&sealer->sealed, TOKEN_MAX);
+	*out = sealer;
+	return true;
+}
+
+void token_sealer_free(struct token_sealer *sealer)
+{
+	if (!sealer)
+		return;
+	EVP_CIPHER_CTX_free(sealer->ctx);
+	buf_clear(&sealer->facts);
+	buf_clear(&sealer->sealed);
+	free(sealer);
+}
+
+/* The octets that are not sealed but that the seal depends on. */
+struct bound {
+	char octets[8 + HEAD_LEN + 1 + 255];
+	size_t len;
+};
+
+static bool bound_make(struct bound *bound, const char head[HEAD_LEN], enum token_purpose purpose, struct str host)
+{
+	if (host.len > 255)
+		return false;
+	memcpy(bound->octets, "sekisho", 8);
+	memcpy(bound->octets + 8, head, HEAD_LEN);
+	bound->octets[8 + HEAD_LEN] = (char)purpose;
+	for (size_t i = 0; i < host.len; i++)
+		bound->octets[8 + HEAD_LEN + 1 + i] = ascii_lower(host.ptr[i]);
+	bound->len = 8 + HEAD_LEN + 1 + host.len;
+	return true;
+}
+
+static void add_text(struct buf *out, struct str s)
+{
+	buf_add_byte(out, (char)s.len);
+	buf_add(out, s);
+}
+
+static void add_u16(struct buf *out, uint16_t value)
+{
+	buf_add_byte(out, (char)(value >> 8));
+	buf_add_byte(out, (char)value);
+}
+
+static void facts_write(const struct token *token, struct buf *out)
+{
+	struct str url = token->url;
+	int flags = 0;
+
+	if (str_starts(url, STR("https://"))) {
+		flags = FLAG_URL | FLAG_HTTPS;
+		url = str_from(url, 8);
+	} else if (str_starts(url, STR("http://"))) {
+		flags = FLAG_URL;
+		url = str_from(url, 7);
+	}
+	if (flags && str_starts(url, STR("www."))) {
+		flags |= FLAG_WWW;
+		url = str_from(url, 4);
+	}
+	buf_add_byte(out, (char)flags);
+	add_u16(out, token->day);
+	add_text(out, token->tenant);
+	add_text(out, token->message);
+	add_text(out, token->recipient);
+	add_u16(out, token->link);
+	if (flags)
+		buf_add(out, url);
+}
+
+static const unsigned char *octets_of(const char *p)
+{
+	return (const unsigned char *)p;
+}
+
+/* facts -> IV and ciphertext, behind the head that stands in sealer->sealed. */
+static bool encrypt(struct token_sealer *sealer, const struct bound *bound)
+{
+	const struct token_keys *keys = sealer->keys;
+	struct str facts = buf_view(&sealer->facts);
+	struct buf *out = &sealer->sealed;
+	EVP_CIPHER_CTX *ctx = sealer->ctx;
+	int n = 0;
+
+	if (!buf_reserve(out, IV_LEN + facts.len + IV_LEN))
+		return false;
+
+	unsigned char *iv = (unsigned char *)out->ptr + out->len, *text = iv + IV_LEN;
+
+	if (EVP_EncryptInit_ex2(ctx, keys->cipher, keys->keys[keys->current], NULL, NULL) != 1 ||
+	    EVP_EncryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) != 1 ||
+	    EVP_EncryptUpdate(ctx, text, &n, octets_of(facts.ptr), (int)facts.len) != 1 || (size_t)n != facts.len ||
+	    EVP_EncryptFinal_ex(ctx, text + n, &n) != 1 || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, IV_LEN, iv) != 1)
+		return false;
+	out->len += IV_LEN + facts.len;
+	return true;
+}
+
+bool token_seal(struct token_sealer *sealer, const struct token *token, struct str host, struct buf *out, struct err *err)
+{
+	char head[HEAD_LEN] = { FORMAT_1, (char)sealer->keys->current };
+	struct bound bound;
+
+	if (token->tenant.len > 255 || token->message.len > 255 || token->recipient.len > 255 ||
+	    !bound_make(&bound, head, token->purpose, host))
+		return err_set(err, ERR_INPUT, "a name is too long for a token");
+	buf_reset(&sealer->facts);
+	buf_reset(&sealer->sealed);
+	facts_write(token, &sealer->facts);
+	buf_add(&sealer->sealed, str_of(head, HEAD_LEN));
+	if (sealer->facts.failed)
+		return err_set(err, ERR_INPUT, "too long for a token");
+	if (!encrypt(sealer, &bound))
+		return err_set(err, ERR_BUSY, "OpenSSL could not seal a token");
+	token_text_write(buf_view(&sealer->sealed), out);
+	return out->failed ? err_memory(err) : true;
+}
+
+static bool decrypt(const struct token_keys *keys, const struct bound *bound, unsigned key, unsigned char *sealed,
+		    size_t len, unsigned char *out)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n = 0;
+	bool ok = ctx && EVP_DecryptInit_ex2(ctx, keys->cipher, keys->keys[key], NULL, NULL) == 1 &&
+		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IV_LEN, sealed) == 1 &&
+		  EVP_DecryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) == 1 &&
+		  EVP_DecryptUpdate(ctx, out, &n, sealed + IV_LEN, (int)(len - IV_LEN)) == 1 && (size_t)n == len - IV_LEN;
+
+	EVP_CIPHER_CTX_free(ctx);
+	return ok;
+}
+
+static bool take_u16(struct str *rest, uint16_t *out)
+{
+	if (rest->len < 2)
+		return false;
+	*out = (uint16_t)((unsigned char)rest->ptr[0] << 8 | (unsigned char)rest->ptr[1]);
+	*rest = str_from(*rest, 2);
+	return true;
+}
+
+static bool take_text(struct str *rest, struct str *out)
+{
+	size_t len = rest->len ? (unsigned char)rest->ptr[0] : SIZE_MAX;
+
+	if (len >= rest->len)
+		return false;
+	*out = str_slice(*rest, 1, len);
+	*rest = str_from(*rest, 1 + len);
+	return true;
+}
+
+static bool facts_read(struct str facts, struct arena *arena, struct token *out)
+{
+	unsigned flags = facts.len ? (unsigned char)facts.ptr[0] : FLAG_ALL + 1;
+
+	facts = str_from(facts, 1);
+	if (flags > FLAG_ALL || !take_u16(&facts, &out->day) || !take_text(&facts, &out->tenant) ||
+	    !take_text(&facts, &out->message) || !take_text(&facts, &out->recipient) || !take_u16(&facts, &out->link))
+		return false;
+	if (!(flags & FLAG_URL)) {
+		out->url = STR_EMPTY;
+		return facts.len == 0;
+	}
+	return arena_printf(arena, &out->url, "%s://%s%.*s", flags & FLAG_HTTPS ? "https" : "http", flags & FLAG_WWW ? "www." : "",
+			    (int)facts.len, facts.ptr);
+}
+
+bool token_open(const struct token_keys *keys, enum token_purpose purpose, struct str host, struct str text,
+		struct arena *arena, struct token *out)
+{
+	struct token token = { .purpose = purpose };
+	struct bound bound;
+	size_t len;
+
+	if (text.len > TOKEN_MAX)
+		return false;
+	unsigned char *sealed = arena_alloc(arena, text.len + 1), *facts = arena_alloc(arena, text.len + 1);
+
+	if (!sealed || !facts || !token_text_read(text, sealed, &len) || len < HEAD_LEN + IV_LEN + FACTS_MIN)
+		return false;
+	if (sealed[0] != FORMAT_1 || !keys->has_key[sealed[1]] || !bound_make(&bound, (char *)sealed, purpose, host))
+		return false;
+	if (!decrypt(keys, &bound, sealed[1], sealed + HEAD_LEN, len - HEAD_LEN, facts))
+		return false;
+	if (!facts_read(str_of((char *)facts, len - HEAD_LEN - IV_LEN), arena, &token))
+		return false;
+	/* What leads somewhere is a click, and a click leads somewhere. */
+	if ((purpose == TOKEN_CLICK) != (token.url.len > 0))
+		return false;
+	*out = token;
+	return true;
+}
+
+void token_short(struct str tenant, struct str name, char out[8])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+
+	if (ctx && EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(ctx, tenant.ptr, tenant.len) == 1 &&
+	    EVP_DigestUpdate(ctx, "", 1) == 1 && EVP_DigestUpdate(ctx, name.ptr, name.len) == 1)
+		EVP_DigestFinal_ex(ctx, digest, NULL);
+	EVP_MD_CTX_free(ctx);
+	memcpy(out, digest, 8);
+}
