@@ -26,6 +26,18 @@ static int key_order(const void *a, const void *b)
 	return order ? order : (x->key_line > y->key_line) - (x->key_line < y->key_line);
 }
 
+/* "none" is what says that there is no plan, or no default tenant. */
+static bool check_name(struct reader *r, const char *what, const struct node *node)
+{
+	char quoted[CONFIG_QUOTE_SIZE];
+
+	if (str_eq(node->key, STR("none")))
+		return config_refuse(r, node_key_place(node), "%s none: none means that there is no %s; choose another name", what, what);
+	return config_is_name(node->key) ||
+	       config_refuse(r, node_key_place(node), "%s %s: a name is made of a-z, 0-9, \".\", \"_\" and \"-\", at most 64 long",
+			     what, config_quote(node->key, quoted));
+}
+
 /* The values of all maps of the chain, sorted by name; a name given twice in different files is an error. */
 static bool sort_nodes(struct reader *r, const struct node_chain *chain, const char *what, const struct node ***out)
 {
@@ -38,12 +50,7 @@ static bool sort_nodes(struct reader *r, const struct node_chain *chain, const c
 	for (const struct node_link *link = chain->first; link; link = link->next)
 		for node_each(node, link->node) {
 			nodes[at++] = node;
-			if (!config_is_name(node->key)) {
-				char quoted[CONFIG_QUOTE_SIZE];
-
-				ok = config_refuse(r, node_key_place(node), "%s %s: a name is made of a-z, 0-9, \".\", \"_\" and "
-						   "\"-\", at most 64 long", what, config_quote(node->key, quoted));
-			}
+			ok &= check_name(r, what, node);
 		}
 	qsort(nodes, at, sizeof *nodes, key_order);
 	for (size_t i = 1; i < at; i++)
@@ -161,7 +168,7 @@ static const struct plan *find_plan(struct tenants *t, const struct scope *scope
 	struct config_nearest nearest;
 	const struct plan *found;
 
-	if (!plan || plan->kind != NODE_TEXT || (str_eq(plan->text, STR("none")) && !plan->is_quoted))
+	if (!plan || plan->kind != NODE_TEXT || str_eq(plan->text, STR("none")))
 		return &t->defaults;
 	found = t->plan_count ? bsearch(&plan->text, t->plans, t->plan_count, sizeof *t->plans, plan_order) : NULL;
 	if (found)
@@ -237,7 +244,7 @@ bool config_read_tenants(struct reader *r, struct config_draft *draft)
 		ok &= read_tenant(&t, nodes[i], str_eq(nodes[i]->key, default_name), &tenants[i]);
 	draft->config.tenants = tenants;
 	draft->config.tenant_count = count;
-	if (ok && default_node)
+	if (ok && default_node && !str_eq(default_name, STR("none")))
 		ok = set_default_tenant(&t, default_node);
 	return ok && config_match_build(r, &draft->config);
 }
