@@ -90,11 +90,17 @@ static void text_add_number(struct text *text, int64_t value)
 	text_add_c(text, value == LIMIT_NONE ? "unlimited" : digits);
 }
 
+/* Zero is "unknown or never"; what does not fit into four digits of a year is no better. */
+static bool has_time(const struct verdict *v)
+{
+	return v->retry_at_us > 0 && v->retry_at_us < jst_day_start_us(jst_day_from_civil(9999, 12, 31));
+}
+
 /* "15:04 JST", with its date when that is not today. Never earlier than asked: the minute is rounded up. */
 static void text_add_time(struct text *text, int64_t t_us)
 {
 	const int64_t minute_us = 60 * US_PER_S;
-	int64_t up = t_us > INT64_MAX - minute_us ? t_us : (t_us + minute_us - 1) / minute_us * minute_us;
+	int64_t up = (t_us + minute_us - 1) / minute_us * minute_us;
 	char stamp[JST_TIME_LEN + 1];
 
 	jst_format_time(up, stamp);
@@ -160,7 +166,7 @@ static void add_period(struct text *text, const struct verdict *v)
 
 static void add_time(struct text *text, const struct verdict *v)
 {
-	if (v->retry_at_us)
+	if (has_time(v))
 		text_add_time(text, v->retry_at_us);
 	else
 		text_add_c(text, "an unknown time");
@@ -168,14 +174,14 @@ static void add_time(struct text *text, const struct verdict *v)
 
 static void add_seconds(struct text *text, const struct verdict *v)
 {
-	int64_t wait_us = v->retry_at_us - clock_now_us();
+	int64_t wait_us = has_time(v) ? v->retry_at_us - clock_now_us() : 0;
 
 	text_add_number(text, wait_us <= 0 ? 0 : (wait_us - 1) / US_PER_S + 1);
 }
 
 static void add_again(struct text *text, const struct verdict *v)
 {
-	if (!v->retry_at_us)
+	if (!has_time(v))
 		return;
 	text_add_c(text, "; room again at ");
 	text_add_time(text, v->retry_at_us);
@@ -183,7 +189,7 @@ static void add_again(struct text *text, const struct verdict *v)
 
 static void add_until(struct text *text, const struct verdict *v)
 {
-	if (!v->retry_at_us)
+	if (!has_time(v))
 		return;
 	text_add_c(text, " until ");
 	text_add_time(text, v->retry_at_us);

@@ -182,7 +182,7 @@ static int override_cmp(const void *key, const void *row)
 	return str_cmp(*(const struct str *)key, ((const struct quota_override *)row)->key);
 }
 
-static int64_t limit_of(const struct quota *quota, struct str scope)
+int64_t quota_limit(const struct quota *quota, struct str scope)
 {
 	const struct quota_override *found = NULL;
 
@@ -206,7 +206,7 @@ static bool plan_add(struct quota_plan *plan, const struct message *m, const str
 	struct quota_share *share = &plan->shares[plan->count];
 	struct store_take *take = &plan->takes[plan->count];
 
-	*share = (struct quota_share){ .quota = quota, .scope = scope, .limit = limit_of(quota, scope) };
+	*share = (struct quota_share){ .quota = quota, .scope = scope, .limit = quota_limit(quota, scope) };
 	*take = (struct store_take){
 		.window = quota->window,
 		.calendar = quota->calendar,
@@ -299,7 +299,7 @@ bool quota_find_closed(const struct tenant *tenant, const struct policy_facts *f
 			continue;
 		if (quota->limit != 0 && quota->override_count == 0)
 			continue;
-		if (!scope_of(quota, facts, arena, &scope) || limit_of(quota, scope) != 0)
+		if (!scope_of(quota, facts, arena, &scope) || quota_limit(quota, scope) != 0)
 			continue;
 		*out = (struct quota_share){ .quota = quota, .scope = scope, .limit = 0 };
 		return true;

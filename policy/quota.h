@@ -50,6 +50,9 @@ bool quota_plan(const struct config *config, const struct tenant *tenant, const 
 bool quota_find_closed(const struct tenant *tenant, const struct policy_facts *facts, struct arena *arena,
 		       struct quota_share *out);
 
+/* The quota's limit for this scope, overrides considered. */
+int64_t quota_limit(const struct quota *quota, struct str scope);
+
 /* Does any quota of the tenant count (only) at this stage? */
 bool quota_has_stage(const struct tenant *tenant, enum quota_stage stage);
 /* How many recipient domains one message of this tenant may have; SIZE_MAX: no quota is kept by domain. */
