@@ -29,7 +29,7 @@ void chain_advance(struct chain_hash *hash, unsigned char chain[CHAIN_LEN], cons
 
 /* Lower case; `out` holds 2 * n octets and gets no NUL. */
 void hex_write(const unsigned char *octets, size_t n, char *out);
-/* Lower case only, as hex_write has it: one spelling for each value. */
+/* Lower case only, as hex_write has it: one spelling for each value. `out` is written either way. */
 bool hex_read(struct str hex, unsigned char *out, size_t n);
 
 #endif
