@@ -129,6 +129,13 @@ void tail_unlock(struct tail *tail)
 	flock(tail->lock_fd, LOCK_UN);
 }
 
+static void go_past(const struct record_file *file, int64_t day, int64_t *part)
+{
+	if (file->day == day && file->part >= *part)
+		*part = file->part + 1;
+}
+
+/* Past the parts that are there, and past the one that the new file continues, should somebody have removed that. */
 static bool next_part(const struct tail *tail, int64_t day, int64_t *out_part, struct err *err)
 {
 	struct record_file *files = NULL;
@@ -138,9 +145,9 @@ static bool next_part(const struct tail *tail, int64_t day, int64_t *out_part, s
 	if (!record_files_list(tail->dir, &files, &count, err))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (files[i].day == day && files[i].part >= part)
-			part = files[i].part + 1;
+		go_past(&files[i], day, &part);
 	free(files);
+	go_past(tail->size > 0 ? &tail->file : &tail->before, day, &part);
 	*out_part = part;
 	return part <= RECORD_PART_MAX || err_set(err, ERR_BUSY, "%s: too many parts in one day", tail->dir);
 }

@@ -169,7 +169,7 @@ static void check_head(struct run *run, struct verify_file *file)
 			verify_file_find(file, VERIFY_TAMPERED, 0, -1, "says that it begins the log, but its numbers continue another file");
 		return;
 	}
-	if (is_there(run, file->previous))
+	if (record_file_cmp(&file->previous, &file->file) < 0 && is_there(run, file->previous))
 		return;                             /* an earlier day, not asked for */
 	record_file_name(file->previous, name);
 	say_missing(file, name, 1, file->after);

@@ -1,8 +1,13 @@
 /* milter/record/writer, tail, commit, reader: records made durable, days, parts, crashes, several writers. */
 #include "t/lib/relaylog.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "milter/record/reader.h"
 #include "milter/record/timesync.h"
@@ -71,16 +76,430 @@ START_TEST(reader_goes_back)
 }
 END_TEST
 
+START_TEST(days_change)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+
+	relaylog_append(writer, "accepted", "acme");
+	clock_set(NOON + DAY_US / 2 - 1);
+	relaylog_append(writer, "accepted", "acme");
+	clock_set(NOON + DAY_US / 2);
+	relaylog_append(writer, "accepted", "ginza");
+	clock_set(NOON + 5 * DAY_US);
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	ck_assert_str_eq(relaylog_story(&relay, true),
+			 "2026-11-21.jsonl: begin checkpoint accepted:acme:1 accepted:acme:2 checkpoint "
+			 "2026-11-22.jsonl: begin tenants accepted:ginza:1 checkpoint "
+			 "2026-11-26.jsonl: begin tenants accepted:acme:3 checkpoint");
+}
+END_TEST
+
+/* Back over midnight: the newer file stays, its lines say so, and nobody takes the order from the time. */
+START_TEST(clock_goes_back)
+{
+	struct record_writer *writer;
+
+	clock_set(NOON + DAY_US);
+	writer = relaylog_open(&relay);
+	relaylog_append(writer, "accepted", "acme");
+	clock_set(NOON);
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	writer = relaylog_open(&relay);
+	relaylog_append(writer, "accepted", "acme");
+	clock_set(NOON + DAY_US);
+	relaylog_append(writer, "accepted", "acme");
+	clock_set(NOON + DAY_US - 2 * US_PER_S);
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	ck_assert_str_eq(relaylog_story(&relay, true),
+			 "2026-11-22.jsonl: begin checkpoint accepted:acme:1 clock(behind) accepted:acme:2(behind) "
+			 "checkpoint(behind) accepted:acme:3(behind) accepted:acme:4 clock accepted:acme:5 checkpoint");
+}
+END_TEST
+
+START_TEST(clock_degrades)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+	struct record_writer_state state;
+
+	timesync_set(TIMESYNC_DEGRADED_US + 1);
+	relaylog_append(writer, "accepted", "acme");
+	relaylog_append(writer, "accepted", "acme");
+	timesync_set(TIMESYNC_NONE_US);
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_state(writer, &state);
+	ck_assert_str_eq(state.clock, "unsynchronised");
+	ck_assert_int_eq(state.clock_error_us, TIMESYNC_NONE_US);
+	timesync_set(5000);
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	ck_assert_str_eq(relaylog_story(&relay, false),
+			 "begin checkpoint clock(degraded) accepted:acme:1(degraded) accepted:acme:2(degraded) "
+			 "clock(unsynchronised) accepted:acme:3(unsynchronised) clock accepted:acme:4 checkpoint");
+}
+END_TEST
+
+static void must_verify(enum verify_result want)
+{
+	struct verify_report report;
+
+	relaylog_verify(&relay, &report);
+	ck_assert_msg(report.result == want, "%d: " STR_FMT, report.result, STR_ARG(report.findings[0].text));
+	verify_report_clear(&report);
+}
+
+/* Two on one directory, as the daemon and the tool are: turn by turn, over midnight. */
+START_TEST(two_writers)
+{
+	struct record_writer *a = relaylog_open(&relay), *b = relaylog_open(&relay);
+
+	relaylog_append(a, "accepted", "acme");
+	relaylog_append(b, "access", "acme");
+	relaylog_append(b, "access", "ginza");
+	relaylog_append(a, "accepted", "acme");
+	clock_set(NOON + DAY_US);
+	relaylog_append(b, "access", "acme");
+	relaylog_append(a, "accepted", "acme");
+	record_writer_close(b);
+	relaylog_append(a, "accepted", "ginza");
+	record_writer_close(a);
+	ck_assert_str_eq(relaylog_story(&relay, true),
+			 "2026-11-21.jsonl: begin checkpoint accepted:acme:1 access:acme:2 access:ginza:1 accepted:acme:3 checkpoint "
+			 "2026-11-22.jsonl: begin tenants access:acme:4 accepted:acme:5 checkpoint accepted:ginza:2 checkpoint");
+	must_verify(VERIFY_OK);
+}
+END_TEST
+
+/* Tenants' numbers go on over days and restarts without older files, be they many. */
+START_TEST(many_tenants)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+	char name[32], want[64];
+
+	for (int i = 0; i < 500; i++) {
+		snprintf(name, sizeof name, "tenant-%d", i);
+		relaylog_append(writer, "accepted", name);
+	}
+	clock_set(NOON + DAY_US);
+	relaylog_append(writer, "accepted", "tenant-499");
+	record_writer_close(writer);
+	relaylog_path(&relay, "2026-11-21.jsonl", relay.key);
+	ck_assert_int_eq(unlink(relay.key), 0);
+	snprintf(relay.key, sizeof relay.key, "%.*s", (int)strlen(relay.pub) - 4, relay.pub);
+	writer = relaylog_open(&relay);
+	relaylog_append(writer, "accepted", "tenant-0");
+	relaylog_append(writer, "accepted", "tenant-499");
+	record_writer_close(writer);
+	snprintf(want, sizeof want, "begin tenants tenants tenants tenants accepted:tenant-499:2");
+	ck_assert_int_eq(strncmp(relaylog_story(&relay, false), want, strlen(want)), 0);
+	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "accepted:tenant-0:2 accepted:tenant-499:3"));
+}
+END_TEST
+
+static void add_zeros(struct buf *text)
+{
+	static const char zeros[10000];
+
+	buf_add(text, str_of(zeros, sizeof zeros));
+}
+static void add_garbage(struct buf *text) { buf_add(text, STR("\xff\x00 garbage\n\n{\"seq\":3\n")); }
+static void cut_line(struct buf *text) { text->len -= 3; }
+static void damage(struct buf *text) { memset(text->ptr + relaylog_line(buf_view(text), 2) + 5, 0, 40); }
+static void damage_last(struct buf *text) { memset(text->ptr + relaylog_line(buf_view(text), 4) + 150, 0, 40); }
+
+static const struct {
+	const char *name;
+	void (*harm)(struct buf *text);
+	const char *want;
+	enum verify_result result;
+} harm_rows[] = {
+	{ "zeros after power loss", add_zeros,
+	  "2026-11-21.jsonl: begin checkpoint accepted:acme:1 accepted:acme:2 checkpoint recovered checkpoint accepted:acme:3 checkpoint",
+	  VERIFY_OK },
+	{ "garbage after power loss", add_garbage,
+	  "2026-11-21.jsonl: begin checkpoint accepted:acme:1 accepted:acme:2 checkpoint recovered checkpoint accepted:acme:3 checkpoint",
+	  VERIFY_OK },
+	{ "a torn line", cut_line,
+	  "2026-11-21.jsonl: begin checkpoint accepted:acme:1 accepted:acme:2 recovered checkpoint accepted:acme:3 checkpoint",
+	  VERIFY_OK },
+};
+START_TEST(torn_tails)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+	struct buf text;
+
+	relaylog_append(writer, "accepted", "acme");
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	relaylog_read(&relay, "2026-11-21.jsonl", &text);
+	harm_rows[_i].harm(&text);
+	relaylog_write(&relay, "2026-11-21.jsonl", buf_view(&text));
+	buf_clear(&text);
+	writer = relaylog_open(&relay);
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	ck_assert_str_eq(relaylog_story(&relay, true), harm_rows[_i].want);
+	must_verify(harm_rows[_i].result);
+}
+END_TEST
+
+/* Damage that is no torn tail is evidence: the file keeps every octet, the log goes on in a part. */
+START_TEST(damaged_file)
+{
+	void (*const harms[])(struct buf *) = { damage, damage_last };
+	struct record_writer *writer = relaylog_open(&relay);
+	struct verify_report report;
+	struct buf before, after;
+
+	relaylog_append(writer, "accepted", "acme");
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	relaylog_read(&relay, "2026-11-21.jsonl", &before);
+	harms[_i](&before);
+	relaylog_write(&relay, "2026-11-21.jsonl", buf_view(&before));
+	for (int i = 0; i < 2; i++) {
+		writer = relaylog_open(&relay);
+		relaylog_append(writer, "accepted", "acme");
+		record_writer_close(writer);
+	}
+	relaylog_read(&relay, "2026-11-21.jsonl", &after);
+	ck_assert(str_eq(buf_view(&after), buf_view(&before)));
+	buf_clear(&after);
+	relaylog_read(&relay, "2026-11-21.2.jsonl", &after);
+	ck_assert_uint_gt(after.len, 0);
+	relaylog_verify(&relay, &report);
+	ck_assert_int_eq(report.result, VERIFY_TAMPERED);
+	ck_assert_uint_eq(report.finding_count, 1 + (size_t)_i);    /* a damaged checkpoint cannot be read either */
+	ck_assert_int_eq(report.recovered, 1);
+	verify_report_clear(&report);
+	buf_clear(&before);
+	buf_clear(&after);
+}
+END_TEST
+
+/* Somebody shortens or removes the file under a running writer: what is gone stays visible as gone. */
+START_TEST(shortened_while_open)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+	struct verify_report report;
+	struct buf text;
+	char path[PATH_MAX];
+
+	relaylog_append(writer, "accepted", "acme");
+	relaylog_append(writer, "accepted", "acme");
+	relaylog_path(&relay, "2026-11-21.jsonl", path);
+	if (_i == 0) {
+		relaylog_read(&relay, "2026-11-21.jsonl", &text);
+		ck_assert_int_eq(truncate(path, (off_t)relaylog_line(buf_view(&text), 3)), 0);
+		buf_clear(&text);
+	} else {
+		ck_assert_int_eq(unlink(path), 0);
+	}
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "begin tenants recovered accepted:acme:3 checkpoint"));
+	relaylog_verify(&relay, &report);
+	ck_assert_int_eq(report.result, VERIFY_TAMPERED);
+	verify_report_clear(&report);
+}
+END_TEST
+
+START_TEST(queue_is_bounded)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_event event = { .event = STR("accepted"), .helo = STR("a name that takes some room in the queue") };
+	struct record_writer *writer;
+	struct err err = { .kind = ERR_NONE };
+
+	config.queue_max = 50;
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	ck_assert(!record_append(writer, &event, RECORD_DURABLE, NULL, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	ck_assert(!record_append(writer, &event, RECORD_QUEUED, NULL, &err));
+	record_writer_close(writer);
+}
+END_TEST
+
+START_TEST(queued_records)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+	struct record_event event = { .event = STR("rejected"), .tenant = STR("acme") };
+	struct record_writer_state state;
+
+	for (int i = 0; i < 1000; i++)
+		ck_assert(record_append(writer, &event, RECORD_QUEUED, NULL, NULL));
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_state(writer, &state);
+	ck_assert_int_eq(state.records, 1001);
+	ck_assert_int_eq(state.seq, 1003);
+	ck_assert_int_lt(state.groups, 1001);
+	record_writer_close(writer);
+	must_verify(VERIFY_OK);
+}
+END_TEST
+
+/* The thread signs by itself when it is time. */
+START_TEST(timed_checkpoints)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct record_writer_state state = { 0 };
+
+	config.checkpoint_busy_us = 1000;
+	config.checkpoint_idle_us = 5000;
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	relaylog_append(writer, "accepted", "acme");
+	while (state.seq < 6) {
+		usleep(1000);
+		record_writer_state(writer, &state);
+	}
+	record_writer_close(writer);
+	ck_assert_int_eq(strncmp(relaylog_story(&relay, false), "begin checkpoint ", 17), 0);
+	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "checkpoint checkpoint checkpoint"));
+	must_verify(VERIFY_OK);
+}
+END_TEST
+
+START_TEST(bad_settings)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct err err = { .kind = ERR_NONE };
+
+	config.node = STR("a b");
+	ck_assert(!record_writer_open(&config, &writer, &err));
+	ck_assert_int_eq(err.kind, ERR_CONFIG);
+	config.node = STR("mx1");
+	config.key_file = STR("/nonexistent/key");
+	ck_assert(!record_writer_open(&config, &writer, &err));
+	config.key_file = STR_EMPTY;
+	config.dir = STR("/proc/nothing/relay");
+	ck_assert(!record_writer_open(&config, &writer, &err));
+	record_writer_close(NULL);
+}
+END_TEST
+
+/* --- kill -9 under eight threads: whatever was acknowledged is there */
+
+#define THREADS 8
+
+struct child {
+	struct record_writer *writer;
+	int out;
+};
+
+static void *append_and_tell(void *arg)
+{
+	const struct child *child = arg;
+	struct record_event event = { .event = STR("accepted"), .tenant = STR("acme"), .verdict = STR("accept") };
+	char id[RECORD_ID_LEN + 2];
+
+	while (record_append(child->writer, &event, RECORD_DURABLE, id, NULL)) {
+		id[RECORD_ID_LEN] = '\n';
+		if (write(child->out, id, RECORD_ID_LEN + 1) != RECORD_ID_LEN + 1)
+			break;
+	}
+	return NULL;
+}
+
+static void run_child(int out)
+{
+	struct child child = { relaylog_open(&relay), out };
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_create(&threads[i], NULL, append_and_tell, &child) != 0)
+			_exit(1);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	_exit(0);
+}
+
+/* Reads what the child said until its end of the pipe closes; it is killed once it has said enough. */
+static void read_until_killed(pid_t pid, int in, size_t enough, struct buf *ids)
+{
+	size_t begin = ids->len;
+
+	for (;;) {
+		ck_assert(buf_reserve(ids, 4096));
+		ssize_t n = read(in, ids->ptr + ids->len, 4096);
+
+		if (n <= 0)
+			break;
+		ids->len += (size_t)n;
+		if (ids->len - begin > enough)
+			kill(pid, SIGKILL);
+	}
+}
+
+START_TEST(killed)
+{
+	struct buf ids, text;
+	unsigned seed = 7;
+
+	buf_init(&ids, 64 << 20);
+	for (int round = 0; round < 30; round++) {
+		int ends[2];
+
+		ck_assert_int_eq(pipe(ends), 0);
+		pid_t pid = fork();
+
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0) {
+			close(ends[0]);
+			run_child(ends[1]);
+		}
+		close(ends[1]);
+		read_until_killed(pid, ends[0], (size_t)rand_r(&seed) % 8000, &ids);
+		close(ends[0]);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	}
+	record_writer_close(relaylog_open(&relay));
+	must_verify(VERIFY_OK);
+	relaylog_read(&relay, "2026-11-21.jsonl", &text);
+
+	struct str rest = buf_view(&ids), id;
+	size_t count = 0, at = 0;
+
+	/* Eight threads tell their ids almost in the order of the file: look on from a little before the last one. */
+	for (; str_next(&rest, '\n', &id) && id.len == RECORD_ID_LEN; count++) {
+		size_t from = at > 100000 ? at - 100000 : 0;
+		size_t hit = from + str_find(str_from(buf_view(&text), from), id);
+
+		ck_assert_msg(hit < text.len, "acknowledged, and gone: " STR_FMT, STR_ARG(id));
+		at = hit;
+	}
+	ck_assert_uint_gt(count, 100);
+	buf_clear(&ids);
+	buf_clear(&text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("record writer");
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, first_records);
 	tcase_add_test(tcase, goes_on_after_restart);
 	tcase_add_test(tcase, reader_goes_back);
+	tcase_add_test(tcase, days_change);
+	tcase_add_test(tcase, clock_goes_back);
+	tcase_add_test(tcase, clock_degrades);
+	tcase_add_test(tcase, two_writers);
+	tcase_add_test(tcase, many_tenants);
+	unit_add_rows(tcase, torn_tails, harm_rows);
+	tcase_add_loop_test(tcase, damaged_file, 0, 2);
+	tcase_add_loop_test(tcase, shortened_while_open, 0, 2);
+	tcase_add_test(tcase, queue_is_bounded);
+	tcase_add_test(tcase, queued_records);
+	tcase_add_test(tcase, timed_checkpoints);
+	tcase_add_test(tcase, bad_settings);
+	tcase_add_test(tcase, killed);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

@@ -1,0 +1,171 @@
+/*
+ * The relay log when the disk fails: the n-th write, sync, open or preallocation fails, for n = 1, 2, 3 ... until the
+ * run succeeds. Whatever was acknowledged is in the log once, whatever was refused is not, and the log verifies.
+ */
+#include "t/lib/relaylog.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "config/base/io.h"
+#include "milter/record/reader.h"
+
+static struct io_calls real;
+
+/* The call that is to fail, and how. */
+static struct {
+	enum { FAIL_WRITE, FAIL_SHORT, FAIL_SYNC, FAIL_OPEN, FAIL_ALLOCATE } call;
+	int error;
+	long countdown;                /* to the first failure */
+	long times;                    /* how many calls fail in a row */
+	bool has_failed;
+} fault;
+
+static bool is_due(int call)
+{
+	if ((int)fault.call != call || fault.times == 0 || --fault.countdown > 0)
+		return false;
+	fault.times--;
+	fault.has_failed = true;
+	errno = fault.error;
+	return true;
+}
+
+static ssize_t fail_write(int fd, const void *data, size_t n)
+{
+	if (is_due(FAIL_WRITE))
+		return -1;
+	if (n > 1 && is_due(FAIL_SHORT)) {          /* half of it, then no room */
+		fault.call = FAIL_WRITE;
+		fault.times = 1;
+		fault.countdown = 1;
+		return real.write(fd, data, n / 2);
+	}
+	return real.write(fd, data, n);
+}
+
+static int fail_sync(int fd) { return is_due(FAIL_SYNC) ? -1 : real.sync(fd); }
+static int fail_open(const char *path, int flags, mode_t mode) { return is_due(FAIL_OPEN) ? -1 : real.open(path, flags, mode); }
+static int fail_allocate(int fd, off_t at, off_t n) { return is_due(FAIL_ALLOCATE) ? -1 : real.allocate(fd, at, n); }
+
+static struct relaylog relay;
+
+static void setup(void)
+{
+	real = io_calls;
+	relaylog_setup(&relay);
+}
+
+static void teardown(void)
+{
+	io_calls = real;
+}
+
+#define RECORDS 8
+
+/* Eight records over two days; which of them were acknowledged. */
+static void life(bool acknowledged[RECORDS], struct err *last)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+
+	config.checkpoint_busy_us = 1;
+	clock_set(NOON);
+	if (!record_writer_open(&config, &writer, last))
+		return;
+	for (int i = 0; i < RECORDS; i++) {
+		char event[16];
+
+		if (i == RECORDS / 2)
+			clock_set(NOON + DAY_US);
+		snprintf(event, sizeof event, "test%d", i);
+		acknowledged[i] = relaylog_try_append(writer, event, "acme", last);
+	}
+	record_writer_close(writer);
+}
+
+static void check(const bool acknowledged[RECORDS], const char *what, long n)
+{
+	const char *story = relaylog_story(&relay, false);
+	struct verify_report report;
+
+	for (int i = 0; i < RECORDS; i++) {
+		char event[16];
+
+		snprintf(event, sizeof event, " test%d:", i);
+		const char *hit = strstr(story, event);
+
+		ck_assert_msg((hit != NULL) == acknowledged[i], "%s %ld: record %d: %s", what, n, i, story);
+		ck_assert_msg(!hit || !strstr(hit + 1, event), "%s %ld: record %d twice: %s", what, n, i, story);
+	}
+	relaylog_verify(&relay, &report);
+	ck_assert_msg(report.result == VERIFY_OK, "%s %ld: %d " STR_FMT ": %s", what, n, report.result,
+		      STR_ARG(report.findings[0].text), story);
+	verify_report_clear(&report);
+}
+
+static const struct {
+	const char *name;
+	int call, error;
+	long times;
+	enum err_kind want;            /* of the last refused record; ERR_NONE: none may be refused */
+} rows[] = {
+	{ "write: no space", FAIL_WRITE, ENOSPC, 1, ERR_FULL },
+	{ "write: no space for long", FAIL_WRITE, ENOSPC, 6, ERR_FULL },
+	{ "half a write, then no space", FAIL_SHORT, ENOSPC, 1, ERR_FULL },
+	{ "write: error", FAIL_WRITE, EIO, 1, ERR_BUSY },
+	{ "sync: error", FAIL_SYNC, EIO, 1, ERR_BUSY },
+	{ "sync: two errors", FAIL_SYNC, EIO, 2, ERR_BUSY },
+	{ "sync: errors for long", FAIL_SYNC, EIO, 9, ERR_BUSY },
+	{ "sync: no space", FAIL_SYNC, ENOSPC, 2, ERR_FULL },
+	{ "open: too many files", FAIL_OPEN, EMFILE, 1, ERR_BUSY },
+	{ "preallocation: no space", FAIL_ALLOCATE, ENOSPC, 1, ERR_NONE },
+	{ "preallocation: not here", FAIL_ALLOCATE, EOPNOTSUPP, 1, ERR_NONE },
+};
+START_TEST(nth_call_fails)
+{
+	for (long n = 1;; n++) {
+		bool acknowledged[RECORDS] = { false };
+		struct err last = { .kind = ERR_NONE };
+
+		relaylog_setup(&relay);
+		fault.call = rows[_i].call;
+		fault.error = rows[_i].error;
+		fault.countdown = n;
+		fault.times = rows[_i].times;
+		fault.has_failed = false;
+		io_calls.write = fail_write;
+		io_calls.sync = fail_sync;
+		io_calls.open = fail_open;
+		io_calls.allocate = fail_allocate;
+		life(acknowledged, &last);
+		io_calls = real;
+		ck_assert_msg(last.kind == ERR_NONE || last.kind == rows[_i].want, "%s %ld: kind %d: %s", rows[_i].name, n,
+			      last.kind, last.text);
+
+		/* The next start mends what is left, and nothing acknowledged is lost by it. */
+		struct record_writer *writer = relaylog_open(&relay);
+
+		relaylog_append(writer, "after", "acme");
+		record_writer_close(writer);
+		check(acknowledged, rows[_i].name, n);
+		if (!fault.has_failed) {
+			ck_assert_msg(acknowledged[0] && acknowledged[RECORDS - 1], "%s: %s", rows[_i].name, last.text);
+			ck_assert_int_gt(n, 1);
+			break;
+		}
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("record faults");
+	TCase *tcase = tcase_create("all");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 120);
+	unit_add_rows(tcase, nth_call_fails, rows);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
