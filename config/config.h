@@ -8,7 +8,7 @@
  * Units    durations in microseconds, sizes in octets; LIMIT_NONE says "none" (unlimited), 0 says "nothing at all"
  * Memory   all inside the snapshot's own arena; freed with its last release
  * Errors   ERR_CONFIG; `struct config_report` collects up to CONFIG_ERRORS_MAX of them with file:line:column
- * Bounds   CONFIG_FILE_MAX octets in all files, CONFIG_FILES_MAX files, CONFIG_DEPTH_MAX levels; YAML aliases are refused
+ * Bounds   CONFIG_FILE_MAX octets in all files, CONFIG_FILES_MAX files, CONFIG_DEPTH_MAX levels; no YAML aliases
  */
 #ifndef SEKISHO_CONFIG_H
 #define SEKISHO_CONFIG_H
@@ -116,7 +116,7 @@ struct config {
 	struct str state_dir;
 	struct str pid_file;
 
-	struct str listen;             /* as libmilter wants it, checked: "unix:/path", "inet:port@host", "inet6:port@host" */
+	struct str listen;             /* for libmilter, checked: "unix:/path", "inet:port@host", "inet6:port@host" */
 	int64_t socket_mode;
 	struct str socket_group;       /* empty: left alone */
 	int64_t transaction_memory_max;
@@ -198,7 +198,8 @@ struct match_facts {
 	const struct net_addr *client; /* NULL: not known */
 };
 /* NULL: nobody claims it (the default tenant is the caller's business). *out_by says what decided. */
-const struct tenant *config_match(const struct config *config, const struct match_facts *facts, enum match_kind *out_by);
+const struct tenant *config_match(const struct config *config, const struct match_facts *facts,
+				  enum match_kind *out_by);
 const char *match_kind_name(enum match_kind kind);
 
 /* Is `address` covered by a list of "@domain", "@*.domain", "user@domain"? Domains fold case; local parts too. */

@@ -5,15 +5,16 @@
 
 /* --- one tenant */
 
-static bool check_names(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *tenant)
+static bool check_names(struct reader *r, const struct scope *scope, const struct node *node,
+			const struct tenant *tenant)
 {
 	char where[SCOPE_TEXT_MAX];
 
 	for (size_t i = 0; i < tenant->quota_count; i++)
 		for (size_t j = 0; j < i; j++)
 			if (str_eq(tenant->quotas[i].name, tenant->quotas[j].name))
-				return config_refuse(r, node_place(node), "two quotas%s are named " STR_FMT, scope_text(scope, where),
-						     STR_ARG(tenant->quotas[i].name));
+				return config_refuse(r, node_place(node), "two quotas%s are named " STR_FMT,
+						     scope_text(scope, where), STR_ARG(tenant->quotas[i].name));
 	return true;
 }
 
@@ -23,7 +24,8 @@ static bool is_same_measure(const struct quota *a, const struct quota *b)
 }
 
 /* Legal, the pool still caps it: but hardly meant. */
-static void warn_loose_children(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *tenant)
+static void warn_loose_children(struct reader *r, const struct scope *scope, const struct node *node,
+				const struct tenant *tenant)
 {
 	char where[SCOPE_TEXT_MAX];
 
@@ -34,7 +36,8 @@ static void warn_loose_children(struct reader *r, const struct scope *scope, con
 			if (child->key == KEY_TENANT || parent->key != KEY_TENANT || !is_same_measure(child, parent) ||
 			    child->limit == LIMIT_NONE || child->limit <= parent->limit)
 				continue;
-			config_report_warning(r->report, node_place(node), "quota " STR_FMT "%s allows more than " STR_FMT
+			config_report_warning(r->report, node_place(node),
+					      "quota " STR_FMT "%s allows more than " STR_FMT
 					      ", which holds for the whole tenant", STR_ARG(child->name),
 					      scope_text(scope, where), STR_ARG(parent->name));
 		}
@@ -64,8 +67,8 @@ static struct config_place key_place(const struct node *map, const char *key)
 	return node ? node_place(node) : node_place(map);
 }
 
-static bool check_class(struct reader *r, const struct scope *scope, const struct node *node, const struct config *config,
-			const struct tenant *tenant)
+static bool check_class(struct reader *r, const struct scope *scope, const struct node *node,
+			const struct config *config, const struct tenant *tenant)
 {
 	struct config_nearest nearest = { .name = tenant->record_class };
 	char where[SCOPE_TEXT_MAX], hint[CONFIG_QUOTE_SIZE];
@@ -77,19 +80,21 @@ static bool check_class(struct reader *r, const struct scope *scope, const struc
 		return true;
 	for (size_t i = 0; i < config->class_count; i++)
 		config_nearest_offer(&nearest, config->classes[i].name.ptr);
-	return config_refuse(r, key_place(node, "record_class"), "record_class%s: relay_log.classes has no class " STR_FMT "%s",
-			     scope_text(scope, where), STR_ARG(tenant->record_class), config_nearest_hint(&nearest, hint));
+	return config_refuse(r, key_place(node, "record_class"),
+			     "record_class%s: relay_log.classes has no class " STR_FMT "%s", scope_text(scope, where),
+			     STR_ARG(tenant->record_class), config_nearest_hint(&nearest, hint));
 }
 
-bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node, const struct config *config,
-			 const struct tenant_draft *draft)
+bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,
+			 const struct config *config, const struct tenant_draft *draft, bool is_tenant)
 {
 	const struct tenant *tenant = &draft->tenant;
 	char where[SCOPE_TEXT_MAX];
 	bool ok = check_class(r, scope, node, config, tenant);
 
 	ok &= check_quotas(r, scope, draft);
-	if (tenant->from == FROM_SENDERS && tenant->senders.count == 0)
+	/* A plan may leave the list to its tenants. */
+	if (is_tenant && tenant->from == FROM_SENDERS && tenant->senders.count == 0)
 		ok = config_refuse(r, key_place(node, "from"), "from%s: the rule senders needs a list of senders",
 				   scope_text(scope, where));
 	return ok;
@@ -97,7 +102,10 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 
 /* --- the whole */
 
-/* A secret that others can read is none. One that is not there yet, or not for this user to see, is its reader's matter. */
+/*
+ * A secret that others can read is none. One that is not there yet, or not for this user to see, is its reader's
+ * matter.
+ */
 static bool check_secret(struct reader *r, const struct config *config)
 {
 	struct config_place at = config_setting_place(r, TABLE_RELAY_LOG, "key_file", config->path);
@@ -109,8 +117,9 @@ static bool check_secret(struct reader *r, const struct config *config)
 	if (!S_ISREG(st.st_mode))
 		return config_refuse(r, at, "key_file in relay_log: " STR_FMT " is no regular file", STR_ARG(path));
 	if (st.st_mode & 077)
-		return config_refuse(r, at, "key_file in relay_log: mode %04o of " STR_FMT " lets others use this secret; run: chmod 600 "
-				     STR_FMT, (unsigned)(st.st_mode & 07777), STR_ARG(path), STR_ARG(path));
+		return config_refuse(r, at, "key_file in relay_log: mode %04o of " STR_FMT " lets others use this "
+				     "secret; run: chmod 600 " STR_FMT, (unsigned)(st.st_mode & 07777), STR_ARG(path),
+				     STR_ARG(path));
 	return true;
 }
 

@@ -8,7 +8,8 @@
 #define REPLY_LEN_MAX 400
 
 /* Room for a list's items in the snapshot; *out_items is NULL when there are none. */
-static bool list_begin(const struct value *v, size_t size, const struct node **out_first, size_t *out_count, void **out_items)
+static bool list_begin(const struct value *v, size_t size, const struct node **out_first, size_t *out_count,
+		       void **out_items)
 {
 	if (!config_read_items(v->r, v->scope, v->row->name, v->node, out_first, out_count))
 		return false;
@@ -175,7 +176,8 @@ static bool read_keep(const struct value *v, const struct node *item, struct rec
 
 	if (item->kind != NODE_TEXT || !num_parse_duration(item->text, &us) || us < DAY_US || us % DAY_US != 0 ||
 	    us > KEEP_DAYS_MAX * DAY_US)
-		return config_refuse(v->r, node_place(item), "classes: expected whole days or years such as 60d or 1y for class " STR_FMT,
+		return config_refuse(v->r, node_place(item),
+				     "classes: expected whole days or years such as 60d or 1y for class " STR_FMT,
 				     STR_ARG(item->key));
 	class->keep_days = us / DAY_US;
 	class->keep_is_year = str_ends(item->text, STR("y"));
@@ -201,7 +203,8 @@ bool value_read_classes(const struct value *v)
 		struct record_class *class = find_class(classes, count, item->key);
 
 		if (!config_is_name(item->key)) {
-			ok = config_refuse(v->r, node_key_place(item), "classes: a class is named by a-z, 0-9, \".\", \"_\" and \"-\"");
+			ok = config_refuse(v->r, node_key_place(item),
+					   "classes: a class is named by a-z, 0-9, \".\", \"_\" and \"-\"");
 			continue;
 		}
 		if (!class) {
@@ -250,10 +253,12 @@ bool value_read_replies(const struct value *v)
 		char quoted[CONFIG_QUOTE_SIZE];
 
 		if (!is_reply_tag(item->key))
-			ok = config_refuse(v->r, node_key_place(item), "replies: expected a tag such as SKQ-RATE, found %s",
+			ok = config_refuse(v->r, node_key_place(item),
+					   "replies: expected a tag such as SKQ-RATE, found %s",
 					   config_quote(item->key, quoted));
 		else if (item->kind != NODE_TEXT || !is_reply_text(item->text))
-			ok = config_refuse(v->r, node_place(item), "replies: expected one line of at most %d ASCII characters for "
+			ok = config_refuse(v->r, node_place(item),
+					   "replies: expected one line of at most %d ASCII characters for "
 					   STR_FMT, REPLY_LEN_MAX, STR_ARG(item->key));
 		else if (!arena_copy(v->r->arena, item->key, &texts[at].tag) ||
 			 !arena_copy(v->r->arena, item->text, &texts[at++].text))

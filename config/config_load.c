@@ -1,7 +1,8 @@
 /*
- * Loading, in this order: every default; the main file and what it includes, each setting as it comes; then the tenants,
- * which need all of that; then what only shows when settings are held against one another. An error does not stop the reading, so
- * that one run shows them all; but where a whole file is missing, what refers to it is not complained about as well.
+ * Loading, in this order: every default; the main file and what it includes, each setting as it comes; then the
+ * tenants, which need all of that; then what only shows when settings are held against one another. An error does not
+ * stop the reading, so that one run shows them all; but where a whole file is missing, what refers to it is not
+ * complained about as well.
  */
 #include <glob.h>
 #include <limits.h>
@@ -67,7 +68,8 @@ static struct file *note_file(struct loader *l, const char *path, const struct n
 		return NULL;
 	}
 	if (is_read_already(l, &st)) {
-		config_refuse(r, cause(include), "include: %s is read already; a file is included once, and never by itself", path);
+		config_refuse(r, cause(include), "include: %s is read already; a file is included once, and never by "
+						 "itself", path);
 		return NULL;
 	}
 	if (l->file_count++ == CONFIG_FILES_MAX) {
@@ -138,7 +140,8 @@ static bool make_pattern(struct loader *l, const struct node *include, struct st
 	struct str dir = STR("."), name, pattern = include->text;
 
 	if (pattern.len == 0 || pattern.len > PATH_MAX || memchr(pattern.ptr, '\0', pattern.len))
-		return config_expected(&l->reader, NULL, "include", include, "a path or a pattern such as tenants.d/*.yaml");
+		return config_expected(&l->reader, NULL, "include", include,
+				       "a path or a pattern such as tenants.d/*.yaml");
 	if (pattern.ptr[0] == '/') {
 		*out = pattern;
 		return true;
@@ -158,16 +161,20 @@ static bool read_pattern(struct loader *l, const struct node *include)
 	int why;
 
 	if (include->kind != NODE_TEXT)
-		return config_expected(&l->reader, NULL, "include", include, "a path or a pattern such as tenants.d/*.yaml");
+		return config_expected(&l->reader, NULL, "include", include,
+				       "a path or a pattern such as tenants.d/*.yaml");
 	if (!make_pattern(l, include, &pattern))
 		return false;
 	why = glob(pattern.ptr, 0, NULL, &found);
 	if (why == GLOB_NOMATCH && strpbrk(pattern.ptr, "*?["))
-		config_report_warning(l->reader.report, node_place(include), "include: no file matches %s", config_quote(pattern, quoted));
+		config_report_warning(l->reader.report, node_place(include), "include: no file matches %s",
+				      config_quote(pattern, quoted));
 	else if (why == GLOB_NOMATCH)
-		ok = config_refuse(&l->reader, node_place(include), "include: there is no file %s", config_quote(pattern, quoted));
+		ok = config_refuse(&l->reader, node_place(include), "include: there is no file %s",
+				   config_quote(pattern, quoted));
 	else if (why != 0)
-		ok = config_refuse(&l->reader, node_place(include), "include: cannot look for %s", config_quote(pattern, quoted));
+		ok = config_refuse(&l->reader, node_place(include), "include: cannot look for %s",
+				   config_quote(pattern, quoted));
 	for (size_t i = 0; why == 0 && i < found.gl_pathc && l->reader.report->count < CONFIG_ERRORS_MAX; i++)
 		ok &= read_file(l, found.gl_pathv[i], include);
 	globfree(&found);
@@ -212,7 +219,8 @@ static bool set_node_name(struct loader *l)
 static bool set_path(struct loader *l, struct str *path, const char *below_state_dir)
 {
 	return path->len ||
-	       arena_printf(l->reader.arena, path, STR_FMT "/%s", STR_ARG(l->draft.config.state_dir), below_state_dir) ||
+	       arena_printf(l->reader.arena, path, STR_FMT "/%s", STR_ARG(l->draft.config.state_dir),
+			    below_state_dir) ||
 	       config_no_memory(&l->reader);
 }
 

@@ -107,7 +107,8 @@ static bool make_auth_rule(struct reader *r, const struct node *node, struct str
 		return false;
 	split_pattern(out->pattern, &out->text, &out->more);
 	if (out->pattern.len - out->text.len - out->more.len > 1 && ++r->match_middles > MATCH_MIDDLES_MAX)
-		return config_refuse(r, node_place(node), "match: more than %d auth patterns with text between wildcards",
+		return config_refuse(r, node_place(node),
+				     "match: more than %d auth patterns with text between wildcards",
 				     MATCH_MIDDLES_MAX);
 	return true;
 }
@@ -124,12 +125,13 @@ static bool make_client_rule(struct reader *r, const struct net_prefix *prefix, 
 
 static void make_sender_rule(struct str sender, struct match_rule *out)
 {
-	out->form = sender.ptr[0] != '@' ? FORM_ADDRESS : str_starts(sender, STR("@*.")) ? FORM_SUBDOMAINS : FORM_DOMAIN;
+	out->form = sender.ptr[0] != '@' ? FORM_ADDRESS :
+		    str_starts(sender, STR("@*.")) ? FORM_SUBDOMAINS : FORM_DOMAIN;
 	out->text = str_from(sender, out->form == FORM_ADDRESS ? 0 : out->form == FORM_DOMAIN ? 1 : 3);
 }
 
-static bool make_rule(struct reader *r, const struct scope *scope, const struct node *node, const struct match_draft *draft,
-		      struct match_rule *out)
+static bool make_rule(struct reader *r, const struct scope *scope, const struct node *node,
+		      const struct match_draft *draft, struct match_rule *out)
 {
 	struct str word = node->first->key;
 	char where[SCOPE_TEXT_MAX];
@@ -163,7 +165,8 @@ bool config_match_add(struct reader *r, const struct scope *scope, const struct 
 	if (!config_read_map(r, scope, node, TABLE_MATCH, false, &draft))
 		return false;
 	if (node->count != 1)
-		return config_refuse(r, node_place(node), "a rule%s has one condition; write a rule for each", scope_text(scope, where));
+		return config_refuse(r, node_place(node), "a rule%s has one condition; write a rule for each",
+				     scope_text(scope, where));
 	link = arena_new(r->scratch, struct match_link);
 	if (!link)
 		return config_no_memory(r);
@@ -186,7 +189,8 @@ static uint64_t key_hash(const struct match_index *index, enum match_form form, 
 	return more.len ? hash_nocase(hash, more) : hash;
 }
 
-static bool has_key(const struct match_rule *rule, uint64_t hash, enum match_form form, struct str text, struct str more)
+static bool has_key(const struct match_rule *rule, uint64_t hash, enum match_form form, struct str text,
+		    struct str more)
 {
 	if (rule->hash != hash || rule->form != form)
 		return false;
@@ -195,7 +199,8 @@ static bool has_key(const struct match_rule *rule, uint64_t hash, enum match_for
 }
 
 /* The slot that holds this key, or the free one where it would go. */
-static size_t find_slot(const struct match_index *index, uint64_t hash, enum match_form form, struct str text, struct str more)
+static size_t find_slot(const struct match_index *index, uint64_t hash, enum match_form form, struct str text,
+			struct str more)
 {
 	size_t slot = hash & index->slot_mask;
 
@@ -204,7 +209,8 @@ static size_t find_slot(const struct match_index *index, uint64_t hash, enum mat
 	return slot;
 }
 
-static const struct match_rule *find_rule(const struct match_index *index, enum match_form form, struct str text, struct str more)
+static const struct match_rule *find_rule(const struct match_index *index, enum match_form form, struct str text,
+					  struct str more)
 {
 	uint32_t at = index->slots[find_slot(index, key_hash(index, form, text, more), form, text, more)];
 
@@ -219,13 +225,14 @@ static bool refuse_claim(struct reader *r, const struct match_rule *rule, const 
 	if (rule->tenant == other->tenant)
 		return config_refuse(r, node_place(node), "match: tenant " STR_FMT " has this rule already, in line %u",
 				     STR_ARG(rule->tenant->name), other_node->line);
-	return config_refuse(r, node_place(node), "match: tenant " STR_FMT " claims what tenant " STR_FMT " claims in " STR_FMT
-			     ":%u:%u", STR_ARG(rule->tenant->name), STR_ARG(other->tenant->name), STR_ARG(*other_node->file),
-			     other_node->line, other_node->column);
+	return config_refuse(r, node_place(node), "match: tenant " STR_FMT " claims what tenant " STR_FMT " claims in "
+			     STR_FMT ":%u:%u", STR_ARG(rule->tenant->name), STR_ARG(other->tenant->name),
+			     STR_ARG(*other_node->file), other_node->line, other_node->column);
 }
 
 /* Patterns with the same outer texts: more letters in all come first, being narrower. */
-static bool insert_pattern(struct reader *r, struct match_rule *rules, const struct node **nodes, uint32_t at, uint32_t *head)
+static bool insert_pattern(struct reader *r, struct match_rule *rules, const struct node **nodes, uint32_t at,
+			   uint32_t *head)
 {
 	struct match_rule *rule = &rules[at];
 
@@ -243,7 +250,8 @@ static bool insert_pattern(struct reader *r, struct match_rule *rules, const str
 	return true;
 }
 
-static bool insert_rules(struct reader *r, struct match_index *index, struct match_rule *rules, const struct node **nodes)
+static bool insert_rules(struct reader *r, struct match_index *index, struct match_rule *rules,
+			 const struct node **nodes)
 {
 	bool ok = true;
 
@@ -281,7 +289,10 @@ static bool collect_shapes(struct reader *r, struct match_index *index)
 		return config_no_memory(r);
 	for (size_t i = 0; i < r->match_count; i++)
 		if (index->rules[i].form == FORM_AUTH_PATTERN)
-			shapes[count++] = (struct shape){ (uint32_t)index->rules[i].text.len, (uint32_t)index->rules[i].more.len };
+			shapes[count++] = (struct shape){
+				.before = (uint32_t)index->rules[i].text.len,
+				.after = (uint32_t)index->rules[i].more.len,
+			};
 	if (count)
 		qsort(shapes, count, sizeof *shapes, shape_order);
 	for (size_t i = 0; i < count; i++)
@@ -312,7 +323,8 @@ static bool check_reachable(struct reader *r, const struct config *config, const
 	for (size_t i = 0; i < config->identify_count; i++)
 		if (config->identify[i] == kind)
 			return true;
-	return config_refuse(r, node_place(link->node), "match: tenant " STR_FMT " has a rule on %s, which identify does not list",
+	return config_refuse(r, node_place(link->node),
+			     "match: tenant " STR_FMT " has a rule on %s, which identify does not list",
 			     STR_ARG(link->rule.tenant->name), match_kind_name(kind));
 }
 
@@ -355,7 +367,9 @@ static const struct match_rule *match_auth(const struct match_index *index, stru
 
 		if (auth.len < (size_t)shape.before + shape.after)
 			continue;
-		rule = find_rule(index, FORM_AUTH_PATTERN, str_slice(auth, 0, shape.before), str_from(auth, auth.len - shape.after));
+		struct str before = str_slice(auth, 0, shape.before), after = str_from(auth, auth.len - shape.after);
+
+		rule = find_rule(index, FORM_AUTH_PATTERN, before, after);
 		while (rule && !str_glob(rule->pattern, auth))
 			rule = rule->next ? &index->rules[rule->next - 1] : NULL;
 	}
@@ -405,7 +419,8 @@ static bool is_sender_believed(const struct config *config, const struct net_add
 	return !client;
 }
 
-static const struct match_rule *match_kind(const struct config *config, enum match_kind kind, const struct match_facts *facts)
+static const struct match_rule *match_kind(const struct config *config, enum match_kind kind,
+					   const struct match_facts *facts)
 {
 	const struct match_index *index = config->match;
 

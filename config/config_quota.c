@@ -52,7 +52,8 @@ static bool refuse_period(const struct making *m, const char *name, const struct
 	for (size_t i = 0; i < PERIOD_COUNT; i++)
 		config_nearest_offer(&nearest, periods[i].word.ptr);
 	return config_refuse(m->r, node_place(node), "%s%s: expected " PERIOD_WORDS ", found %s%s", name,
-			     scope_text(m->scope, where), config_quote(found, quoted), config_nearest_hint(&nearest, hint));
+			     scope_text(m->scope, where), config_quote(found, quoted),
+			     config_nearest_hint(&nearest, hint));
 }
 
 /* "none", a whole number, or octets where bytes are counted; 0 means nothing at all. */
@@ -125,12 +126,14 @@ static bool set_limit(struct making *m, const struct node *node)
 	if (!read_limit(m, "limit", limit, &period, &has_period))
 		return false;
 	if (!per && !has_period)
-		return config_refuse(m->r, node_place(limit), "limit%s has no period; write limit: 1000/hour, or per: hour",
+		return config_refuse(m->r, node_place(limit),
+				     "limit%s has no period; write limit: 1000/hour, or per: hour",
 				     scope_text(m->scope, where));
 	if (per && !parse_period(per->text, &also))
 		return refuse_period(m, "per", per, per->text);
 	if (per && has_period && (period.us != also.us || period.calendar != also.calendar))
-		return config_refuse(m->r, node_place(per), "per%s says another period than limit does", scope_text(m->scope, where));
+		return config_refuse(m->r, node_place(per), "per%s says another period than limit does",
+				     scope_text(m->scope, where));
 	return set_window(m, per ? per : limit, per ? &also : &period);
 }
 
@@ -144,11 +147,13 @@ static bool read_override_key(struct making *m, const struct node *item, struct 
 	switch (m->draft.quota.key) {
 	case KEY_SENDER:
 		if (!config_is_address_pattern(key) || (str_cut_last(key, '@', &local, &domain) && local.len == 0))
-			return config_expected(m->r, m->scope, "overrides", item, "addresses such as user@domain for keys");
+			return config_expected(m->r, m->scope, "overrides", item,
+					       "addresses such as user@domain for keys");
 		break;
 	case KEY_RECIPIENT_DOMAIN:
 		if (!config_is_domain(key))
-			return config_expected(m->r, m->scope, "overrides", item, "domains such as example.com for keys");
+			return config_expected(m->r, m->scope, "overrides", item,
+					       "domains such as example.com for keys");
 		break;
 	case KEY_CLIENT:
 		if (!net_parse_addr(key, &addr))
@@ -180,7 +185,8 @@ static bool set_overrides(struct making *m)
 	if (node->kind != NODE_MAP)
 		return config_expected(m->r, m->scope, "overrides", node, "a map (value: limit)");
 	if (m->draft.quota.key == KEY_TENANT)
-		return config_refuse(m->r, node_place(node), "overrides%s need key: sender, auth, client or recipient_domain",
+		return config_refuse(m->r, node_place(node),
+				     "overrides%s need key: sender, auth, client or recipient_domain",
 				     scope_text(m->scope, where));
 	overrides = arena_array(m->r->arena, node->count, sizeof *overrides);
 	if (!overrides)
@@ -196,15 +202,15 @@ static bool set_overrides(struct making *m)
 	qsort(overrides, at, sizeof *overrides, override_order);
 	for (size_t i = 1; i < at; i++)
 		if (str_eq(overrides[i - 1].key, overrides[i].key))
-			ok = config_refuse(m->r, node_place(node), "overrides%s: %s is given twice", scope_text(m->scope, where),
-					   config_quote(overrides[i].key, quoted));
+			ok = config_refuse(m->r, node_place(node), "overrides%s: %s is given twice",
+					   scope_text(m->scope, where), config_quote(overrides[i].key, quoted));
 	m->draft.quota.overrides = overrides;
 	m->draft.quota.override_count = at;
 	return ok;
 }
 
-static bool read_quota(struct reader *r, const struct scope *scope, const struct node *node, const struct quota_draft *initial,
-		       struct quota *out)
+static bool read_quota(struct reader *r, const struct scope *scope, const struct node *node,
+		       const struct quota_draft *initial, struct quota *out)
 {
 	struct making m = { .r = r, .scope = scope, .draft = *initial };
 	char where[SCOPE_TEXT_MAX];

@@ -16,9 +16,11 @@ const char *scope_text(const struct scope *scope, char out[SCOPE_TEXT_MAX])
 		if (scope->index >= 0)
 			n = snprintf(out + at, SCOPE_TEXT_MAX - at, "%s%s[%td]", join, scope->what, scope->index);
 		else if (scope->name.len && config_is_name(scope->name))
-			n = snprintf(out + at, SCOPE_TEXT_MAX - at, "%s%s " STR_FMT, join, scope->what, STR_ARG(scope->name));
+			n = snprintf(out + at, SCOPE_TEXT_MAX - at, "%s%s " STR_FMT, join, scope->what,
+				     STR_ARG(scope->name));
 		else if (scope->name.len)
-			n = snprintf(out + at, SCOPE_TEXT_MAX - at, "%s%s %s", join, scope->what, config_quote(scope->name, quoted));
+			n = snprintf(out + at, SCOPE_TEXT_MAX - at, "%s%s %s", join, scope->what,
+				     config_quote(scope->name, quoted));
 		else
 			n = snprintf(out + at, SCOPE_TEXT_MAX - at, "%s%s", join, scope->what);
 		at += n > 0 ? (size_t)n : 0;
@@ -49,8 +51,8 @@ bool config_expected(struct reader *r, const struct scope *scope, const char *na
 	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE];
 	bool is_text = node->kind == NODE_TEXT && (node->text.len || node->is_quoted);
 
-	return config_refuse(r, node_place(node), "%s%s: expected %s, found %s", name, scope_text(scope, where), expected,
-			     is_text ? config_quote(node->text, quoted) : node_kind_words(node));
+	return config_refuse(r, node_place(node), "%s%s: expected %s, found %s", name, scope_text(scope, where),
+			     expected, is_text ? config_quote(node->text, quoted) : node_kind_words(node));
 }
 
 bool config_read_items(struct reader *r, const struct scope *scope, const char *name, const struct node *node,
@@ -81,7 +83,8 @@ static const struct setting *find_row(const struct setting_table *table, struct 
 	return NULL;
 }
 
-static bool refuse_key(struct reader *r, const struct scope *scope, const struct setting_table *table, const struct node *node)
+static bool refuse_key(struct reader *r, const struct scope *scope, const struct setting_table *table,
+		       const struct node *node)
 {
 	struct config_nearest nearest = { .name = node->key };
 	char quoted[CONFIG_QUOTE_SIZE], where[SCOPE_TEXT_MAX], hint[CONFIG_QUOTE_SIZE];
@@ -110,8 +113,8 @@ static bool note_seen(struct reader *r, const struct scope *scope, const struct 
 	return true;
 }
 
-static bool read_section(struct reader *r, const struct scope *scope, const struct setting *row, const struct node *node,
-			 bool is_once, void *base)
+static bool read_section(struct reader *r, const struct scope *scope, const struct setting *row,
+			 const struct node *node, bool is_once, void *base)
 {
 	struct scope inner = { .up = scope, .what = row->name, .index = -1 };
 
@@ -132,8 +135,8 @@ bool config_read_map(struct reader *r, const struct scope *scope, const struct n
 	if (map->kind != NODE_MAP) {
 		char where[SCOPE_TEXT_MAX];
 
-		return config_refuse(r, node_place(map), "expected settings (key: value)%s, found %s", scope_text(scope, where),
-				     node_kind_words(map));
+		return config_refuse(r, node_place(map), "expected settings (key: value)%s, found %s",
+				     scope_text(scope, where), node_kind_words(map));
 	}
 	for node_each(node, map) {
 		const struct setting *row = find_row(table, node->key);

@@ -94,7 +94,8 @@ bool config_read_value(struct reader *r, const struct scope *scope, const struct
 /* `limit in quotas[0] of tenant acme: expected a number, found "x"`. Always false, like the next two. */
 bool config_expected(struct reader *r, const struct scope *scope, const char *name, const struct node *node,
 		     const char *expected);
-bool config_refuse(struct reader *r, struct config_place at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool config_refuse(struct reader *r, struct config_place at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 bool config_no_memory(struct reader *r);
 
 /* A list's items, or a single value as a list of one. Anything else: an error, and false. */
@@ -111,9 +112,9 @@ bool config_read_rates(struct reader *r, const struct scope *scope, const char *
 /* config_tenant.c: defaults, plans and tenants; fills draft->config's tenants and their match rules. */
 bool config_read_tenants(struct reader *r, struct config_draft *draft);
 
-/* config_check.c: what only shows when settings are held against one another. */
-bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node, const struct config *config,
-			 const struct tenant_draft *draft);
+/* config_check.c: what only shows when settings are held against one another. `is_tenant`: not a plan or the defaults. */
+bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,
+			 const struct config *config, const struct tenant_draft *draft, bool is_tenant);
 bool config_check(struct reader *r, struct config_draft *draft);
 
 bool config_is_name(struct str s);

@@ -20,12 +20,14 @@ void config_report_clear(struct config_report *report)
 	*report = (struct config_report){ 0 };
 }
 
-static void fill(struct config_report *report, struct config_error *out, struct config_place at, const char *fmt, va_list ap)
+static void fill(struct config_report *report, struct config_error *out, struct config_place at, const char *fmt,
+		 va_list ap)
 {
 	char text[ERR_TEXT_MAX];
 
 	vsnprintf(text, sizeof text, fmt, ap);
-	*out = (struct config_error){ .line = at.line, .column = at.column, .file = STR_EMPTY, .text = STR("out of memory") };
+	*out = (struct config_error){ .line = at.line, .column = at.column, .file = STR_EMPTY };
+	out->text = STR("out of memory");
 	if (arena_copy(&report->arena, at.file, &out->file))
 		arena_copy(&report->arena, str_from_c(text), &out->text);
 }
@@ -114,7 +116,7 @@ static size_t min3(size_t a, size_t b, size_t c)
 	return least < c ? least : c;
 }
 
-/* Damerau-Levenshtein, adjacent letters exchanged once: three rows are enough. Both are at most NEAREST_LEN_MAX long. */
+/* Damerau-Levenshtein, adjacent letters exchanged once: three rows do. Both are at most NEAREST_LEN_MAX long. */
 static size_t edit_distance(struct str a, struct str b)
 {
 	size_t rows[3][NEAREST_LEN_MAX + 1];

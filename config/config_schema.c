@@ -23,7 +23,8 @@ static const struct setting_word failure_words[] = {
 static const struct setting_word backend_words[] = { { "embedded", STORE_EMBEDDED }, { 0 } };
 static const struct setting_word log_words[] = { { "syslog", true }, { "stderr", false }, { 0 } };
 static const struct setting_word level_words[] = {
-	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO }, { "debug", LOG_LEVEL_DEBUG }, { 0 },
+	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
+	{ "debug", LOG_LEVEL_DEBUG }, { 0 },
 };
 static const struct setting_word identify_words[] = {
 	{ "auth", MATCH_AUTH }, { "cert", MATCH_CERT }, { "daemon", MATCH_DAEMON }, { "client", MATCH_CLIENT },
@@ -47,7 +48,8 @@ static const struct setting_word key_words[] = {
 };
 
 static const struct setting_word exclude_words[] = {
-	{ "null_sender", EXCLUDE_NULL_SENDER }, { "local_domains", EXCLUDE_LOCAL_DOMAINS }, { "same_tenant", EXCLUDE_SAME_TENANT },
+	{ "null_sender", EXCLUDE_NULL_SENDER }, { "local_domains", EXCLUDE_LOCAL_DOMAINS },
+	{ "same_tenant", EXCLUDE_SAME_TENANT },
 	{ 0 },
 };
 
@@ -65,20 +67,26 @@ static const struct setting top_rows[] = {
 	{ "log", SETTING_SECTION, .section = TABLE_LOG, .meaning = "What the operator reads." },
 	{ "replies", SETTING_REPLIES, CONFIG(reply_texts), .fallback = "{}",
 	  .meaning = "Own texts of SMTP replies, by tag; {fields} in braces are filled in." },
-	{ "sender_match_networks", SETTING_NETWORKS, CONFIG(sender_match_networks), .fallback = "[127.0.0.0/8, \"::1\"]",
-	  .meaning = "Clients whose envelope sender is believed by match rules on sender; mail handed in on the host itself always is." },
+	{ "sender_match_networks", SETTING_NETWORKS, CONFIG(sender_match_networks),
+	  .fallback = "[127.0.0.0/8, \"::1\"]",
+	  .meaning = "Clients whose envelope sender is believed by match rules on sender; mail handed in on the host "
+		     "itself always is." },
 	{ "local_domains", SETTING_DOMAINS, CONFIG(local_domains), .fallback = "[]",
 	  .meaning = "Recipient domains that quotas may leave out with exclude: [local_domains]." },
-	{ "identify", SETTING_IDENTIFY, CONFIG(identify), .words = identify_words, .fallback = "[auth, cert, daemon, client, sender]",
+	{ "identify", SETTING_IDENTIFY, CONFIG(identify), .words = identify_words,
+	  .fallback = "[auth, cert, daemon, client, sender]",
 	  .meaning = "What a tenant is recognised by, first come first; what is not listed is not looked at." },
-	{ "default_tenant", SETTING_TENANT_NAME, FIELD(struct config_draft, default_tenant), .computed = "none: such mail is refused with 550 5.7.1",
+	{ "default_tenant", SETTING_TENANT_NAME, FIELD(struct config_draft, default_tenant),
+	  .computed = "none: such mail is refused with 550 5.7.1",
 	  .meaning = "Tenant that mail belongs to which no match rule claims." },
 	{ "include", SETTING_INCLUDE, FIELD(struct config_draft, includes),
-	  .meaning = "More files, as a pattern or a list of patterns, relative to the file that says so; they may hold any of these settings, each once." },
+	  .meaning = "More files, as a pattern or a list of patterns, relative to the file that says so; they may hold "
+		     "any of these settings, each once." },
 	{ "defaults", SETTING_TENANT, FIELD(struct config_draft, defaults),
 	  .meaning = "Settings every tenant begins with: any of tenants.NAME but plan and match." },
 	{ "plans", SETTING_TENANTS, FIELD(struct config_draft, plans),
-	  .meaning = "Named sets of settings over the defaults, for tenants to begin with: any of tenants.NAME but plan and match." },
+	  .meaning = "Named sets of settings over the defaults, for tenants to begin with: any of tenants.NAME but "
+		     "plan and match." },
 	{ "tenants", SETTING_TENANTS, FIELD(struct config_draft, tenants),
 	  .meaning = "The customers, by name. A list given here replaces the one inherited from plan or defaults." },
 };
@@ -90,20 +98,23 @@ static const struct setting milter_rows[] = {
 	  .meaning = "Permissions of a Unix socket." },
 	{ "socket_group", SETTING_TEXT, CONFIG(socket_group), .accepts_none = true, .fallback = "none",
 	  .meaning = "Group of a Unix socket, the MTA's; none leaves it alone." },
-	{ "transaction_memory_max", SETTING_SIZE, CONFIG(transaction_memory_max), .min = 64 * KIB, .max = GIB, .fallback = "4MiB",
+	{ "transaction_memory_max", SETTING_SIZE, CONFIG(transaction_memory_max), .min = 64 * KIB, .max = GIB,
+	  .fallback = "4MiB",
 	  .meaning = "Memory for one message's envelope and headers; one that needs more is deferred." },
 	{ "recipients_max", SETTING_INTEGER, CONFIG(recipients_max), .min = 1, .max = 1000000, .fallback = "10000",
 	  .meaning = "Recipients of one message, whatever a tenant may." },
 	{ "sessions_max", SETTING_INTEGER, CONFIG(sessions_max), .min = 1, .max = 1000000, .fallback = "4096",
 	  .meaning = "Connections at once; more are told to come again." },
-	{ "shutdown_wait", SETTING_DURATION, CONFIG(shutdown_wait_us), .min = SECONDS(0), .max = SECONDS(600), .fallback = "30s",
+	{ "shutdown_wait", SETTING_DURATION, CONFIG(shutdown_wait_us), .min = SECONDS(0), .max = SECONDS(600),
+	  .fallback = "30s",
 	  .meaning = "How long a stop waits for messages under way." },
 };
 
 static const struct setting store_rows[] = {
 	{ "backend", SETTING_WORD, CONFIG(store_backend), .words = backend_words, .fallback = "embedded",
 	  .meaning = "embedded: a database in the state directory, nothing else to run." },
-	{ "path", SETTING_PATH, CONFIG(store_path), .computed = "store in state_dir", .meaning = "Directory of the embedded store." },
+	{ "path", SETTING_PATH, CONFIG(store_path), .computed = "store in state_dir",
+	  .meaning = "Directory of the embedded store." },
 	{ "size_max", SETTING_SIZE, CONFIG(store_size_max), .min = MIB, .max = 1024 * GIB, .fallback = "4GiB",
 	  .meaning = "Size up to which the embedded store may grow." },
 	{ "on_store_failure", SETTING_WORD, CONFIG(on_store_failure), .words = failure_words, .fallback = "defer",
@@ -113,19 +124,25 @@ static const struct setting store_rows[] = {
 };
 
 static const struct setting relay_log_rows[] = {
-	{ "dir", SETTING_PATH, CONFIG(log_dir), .fallback = "/var/log/sekisho", .meaning = "Directory of the relay log; one below it for each class." },
-	{ "key_file", SETTING_PATH, CONFIG(log_key_file), .accepts_none = true, .fallback = "/etc/sekisho/relay-log.key",
+	{ "dir", SETTING_PATH, CONFIG(log_dir), .fallback = "/var/log/sekisho",
+	  .meaning = "Directory of the relay log; one below it for each class." },
+	{ "key_file", SETTING_PATH, CONFIG(log_key_file), .accepts_none = true,
+	  .fallback = "/etc/sekisho/relay-log.key",
 	  .meaning = "Ed25519 private key that signs checkpoints; none writes the log without them." },
-	{ "checkpoint_every", SETTING_DURATION, CONFIG(checkpoint_busy_us), .min = SECONDS(1), .max = SECONDS(3600), .fallback = "60s",
+	{ "checkpoint_every", SETTING_DURATION, CONFIG(checkpoint_busy_us), .min = SECONDS(1), .max = SECONDS(3600),
+	  .fallback = "60s",
 	  .meaning = "Time between signed checkpoints while mail passes." },
-	{ "checkpoint_idle", SETTING_DURATION, CONFIG(checkpoint_idle_us), .min = SECONDS(1), .max = SECONDS(86400), .fallback = "1h",
+	{ "checkpoint_idle", SETTING_DURATION, CONFIG(checkpoint_idle_us), .min = SECONDS(1), .max = SECONDS(86400),
+	  .fallback = "1h",
 	  .meaning = "Time between signed checkpoints while none does." },
 	{ "disk_warn", SETTING_INTEGER, CONFIG(disk_warn_percent), .min = 0, .max = 99, .fallback = "10",
 	  .meaning = "Per cent of free space below which there is a warning." },
 	{ "preallocate", SETTING_SIZE, CONFIG(preallocate), .min = 0, .max = GIB, .fallback = "16MiB",
 	  .meaning = "Disk space taken in advance, a step at a time." },
-	{ "classes", SETTING_CLASSES, CONFIG(classes), .fallback = "{relay: 60d, history: 14d, action: 1y, bounce-api: 20d, ops: 2y}",
-	  .meaning = "How long each class of records is kept, in JST days; those not given stay as they are by default." },
+	{ "classes", SETTING_CLASSES, CONFIG(classes),
+	  .fallback = "{relay: 60d, history: 14d, action: 1y, bounce-api: 20d, ops: 2y}",
+	  .meaning = "How long each class of records is kept, in JST days; those not given stay as they are by "
+		     "default." },
 };
 
 static const struct setting metrics_rows[] = {
@@ -134,79 +151,109 @@ static const struct setting metrics_rows[] = {
 };
 
 static const struct setting log_rows[] = {
-	{ "to", SETTING_WORD, CONFIG(log_to_syslog), .words = log_words, .fallback = "syslog", .meaning = "Where messages to the operator go." },
-	{ "level", SETTING_WORD, CONFIG(log_level), .words = level_words, .fallback = "info", .meaning = "How much is told." },
+	{ "to", SETTING_WORD, CONFIG(log_to_syslog), .words = log_words, .fallback = "syslog",
+	  .meaning = "Where messages to the operator go." },
+	{ "level", SETTING_WORD, CONFIG(log_level), .words = level_words, .fallback = "info",
+	  .meaning = "How much is told." },
 };
 
 static const struct setting tenant_rows[] = {
-	{ "plan", SETTING_NAME, TENANT(plan), .accepts_none = true, .fallback = "none", .meaning = "Plan whose settings this tenant begins with." },
+	{ "plan", SETTING_NAME, TENANT(plan), .accepts_none = true, .fallback = "none",
+	  .meaning = "Plan whose settings this tenant begins with." },
 	{ "match", SETTING_MATCH, FIELD(struct tenant_draft, match),
 	  .meaning = "List of rules, any of which makes a message this tenant's." },
-	{ "suspended", SETTING_BOOL, TENANT(is_suspended), .fallback = "false", .meaning = "May send nothing, until this is false again." },
-	{ "record_class", SETTING_NAME, TENANT(record_class), .fallback = "relay", .meaning = "Class of relay_log.classes for this tenant's records." },
+	{ "suspended", SETTING_BOOL, TENANT(is_suspended), .fallback = "false",
+	  .meaning = "May send nothing, until this is false again." },
+	{ "record_class", SETTING_NAME, TENANT(record_class), .fallback = "relay",
+	  .meaning = "Class of relay_log.classes for this tenant's records." },
 	{ "senders", SETTING_ADDRESSES, TENANT(senders), .fallback = "[]",
 	  .meaning = "Envelope senders it may use: user@domain, @domain, @*.domain; an empty list allows any." },
-	{ "from", SETTING_SECTION, .section = TABLE_FROM, .is_short = true, .meaning = "What the header From may say." },
-	{ "require", SETTING_REQUIRE, TENANT(require_tls), .words = require_words, .fallback = "[]", .meaning = "What a session must have before mail is taken." },
-	{ "recipients_max", SETTING_SECTION, .section = TABLE_RECIPIENTS_MAX, .is_short = true, .meaning = "Recipients of one message." },
+	{ "from", SETTING_SECTION, .section = TABLE_FROM, .is_short = true,
+	  .meaning = "What the header From may say." },
+	{ "require", SETTING_REQUIRE, TENANT(require_tls), .words = require_words, .fallback = "[]",
+	  .meaning = "What a session must have before mail is taken." },
+	{ "recipients_max", SETTING_SECTION, .section = TABLE_RECIPIENTS_MAX, .is_short = true,
+	  .meaning = "Recipients of one message." },
 	{ "size_max", SETTING_SECTION, .section = TABLE_SIZE_MAX, .is_short = true, .meaning = "Size of one message." },
 	{ "pool", SETTING_RATES, FIELD(struct tenant_draft, pool), .computed = "none",
-	  .meaning = "Recipients for the whole tenant, as 10000/day or a list of such: quotas with key: tenant, in short." },
+	  .meaning = "Recipients for the whole tenant, as 10000/day or a list of such: quotas with key: tenant, in "
+		     "short." },
 	{ "default_per_login", SETTING_RATES, FIELD(struct tenant_draft, per_login), .computed = "none",
 	  .meaning = "Recipients for each login, as 500/hour or a list of such: quotas with key: auth, in short." },
-	{ "quotas", SETTING_QUOTAS, FIELD(struct tenant_draft, quotas), .computed = "none", .meaning = "List of limits, all of which hold at once." },
+	{ "quotas", SETTING_QUOTAS, FIELD(struct tenant_draft, quotas), .computed = "none",
+	  .meaning = "List of limits, all of which hold at once." },
 };
 
 static const struct setting from_rows[] = {
 	{ "rule", SETTING_WORD, TENANT(from), .words = from_words, .fallback = "any",
 	  .meaning = "any: whatever it likes; senders: From and Sender only from the list of senders." },
-	{ "monitor", SETTING_BOOL, TENANT(from_is_monitor), .fallback = "false", .meaning = "Decide and record, but do not refuse." },
+	{ "monitor", SETTING_BOOL, TENANT(from_is_monitor), .fallback = "false",
+	  .meaning = "Decide and record, but do not refuse." },
 };
 
 static const struct setting recipients_max_rows[] = {
-	{ "limit", SETTING_LIMIT, TENANT(recipients_max), .max = 1000000, .fallback = "none", .meaning = "At most so many in one message; 0 allows none." },
+	{ "limit", SETTING_LIMIT, TENANT(recipients_max), .max = 1000000, .fallback = "none",
+	  .meaning = "At most so many in one message; 0 allows none." },
 	{ "on_excess", SETTING_WORD, TENANT(recipients_on_excess), .words = refuse_words, .fallback = "defer",
 	  .meaning = "defer: 452 4.5.3, and the sender's MTA splits the message; reject: 550 5.5.3." },
-	{ "monitor", SETTING_BOOL, TENANT(recipients_is_monitor), .fallback = "false", .meaning = "Decide and record, but do not refuse." },
+	{ "monitor", SETTING_BOOL, TENANT(recipients_is_monitor), .fallback = "false",
+	  .meaning = "Decide and record, but do not refuse." },
 };
 
 static const struct setting size_max_rows[] = {
-	{ "limit", SETTING_SIZE_LIMIT, TENANT(size_max), .max = 1024 * GIB, .fallback = "none", .meaning = "At most this large, header and body." },
-	{ "monitor", SETTING_BOOL, TENANT(size_is_monitor), .fallback = "false", .meaning = "Decide and record, but do not refuse." },
+	{ "limit", SETTING_SIZE_LIMIT, TENANT(size_max), .max = 1024 * GIB, .fallback = "none",
+	  .meaning = "At most this large, header and body." },
+	{ "monitor", SETTING_BOOL, TENANT(size_is_monitor), .fallback = "false",
+	  .meaning = "Decide and record, but do not refuse." },
 };
 
 static const struct setting quota_rows[] = {
-	{ "name", SETTING_NAME, QUOTA(name), .computed = "required", .meaning = "Its name in replies, records and the store; a new name begins a new count." },
+	{ "name", SETTING_NAME, QUOTA(name), .computed = "required",
+	  .meaning = "Its name in replies, records and the store; a new name begins a new count." },
 	{ "limit", SETTING_RATE, FIELD(struct quota_draft, limit), .computed = "required",
-	  .meaning = "How much: 1000, 10GiB (of bytes), none, or with the period as 1000/hour; 0 allows nothing, none only counts." },
+	  .meaning = "How much: 1000, 10GiB (of bytes), none, or with the period as 1000/hour; 0 allows nothing, none "
+		     "only counts." },
 	{ "per", SETTING_RATE, FIELD(struct quota_draft, per), .computed = "required, here or in limit",
 	  .meaning = "Period: second, minute, hour, day, week, month, or a duration such as 10m." },
 	{ "window", SETTING_WORD, FIELD(struct quota_draft, window), .words = window_words,
 	  .computed = "calendar for day, week and month, rolling for others",
-	  .meaning = "rolling: in any period that long; burst: refilled evenly, the whole limit at once at most; calendar: a JST day, week (from Monday) or month." },
-	{ "counts", SETTING_WORD, QUOTA(counts), .words = counts_words, .fallback = "recipients", .meaning = "What is counted." },
-	{ "key", SETTING_WORD, QUOTA(key), .words = key_words, .fallback = "tenant", .meaning = "Whose count it is: one for the tenant, or one for each value." },
+	  .meaning = "rolling: in any period that long; burst: refilled evenly, the whole limit at once at most; "
+		     "calendar: a JST day, week (from Monday) or month." },
+	{ "counts", SETTING_WORD, QUOTA(counts), .words = counts_words, .fallback = "recipients",
+	  .meaning = "What is counted." },
+	{ "key", SETTING_WORD, QUOTA(key), .words = key_words, .fallback = "tenant",
+	  .meaning = "Whose count it is: one for the tenant, or one for each value." },
 	{ "on_excess", SETTING_WORD, QUOTA(on_excess), .words = excess_words, .fallback = "defer",
-	  .meaning = "What happens to mail over the limit: it waits at the sender, is refused, or is held in the MTA's queue." },
-	{ "monitor", SETTING_BOOL, QUOTA(is_monitor), .fallback = "false", .meaning = "Decide and record, but do not enforce." },
-	{ "warn_at", SETTING_PERCENTS, QUOTA(warn_at), .min = 1, .max = 100, .fallback = "[]", .meaning = "Per cent of the limit at which a warning is recorded, ascending." },
+	  .meaning = "What happens to mail over the limit: it waits at the sender, is refused, or is held in the MTA's "
+		     "queue." },
+	{ "monitor", SETTING_BOOL, QUOTA(is_monitor), .fallback = "false",
+	  .meaning = "Decide and record, but do not enforce." },
+	{ "warn_at", SETTING_PERCENTS, QUOTA(warn_at), .min = 1, .max = 100, .fallback = "[]",
+	  .meaning = "Per cent of the limit at which a warning is recorded, ascending." },
 	{ "exclude", SETTING_EXCLUDE, QUOTA(exclude_recipients), .words = exclude_words, .fallback = "[]",
-	  .meaning = "What costs nothing: null_sender, local_domains, same_tenant, recipients as user@domain or @domain." },
-	{ "overrides", SETTING_OVERRIDES, FIELD(struct quota_draft, overrides), .computed = "none", .meaning = "Other limits for single values of the key: a map of value to limit." },
+	  .meaning = "What costs nothing: null_sender, local_domains, same_tenant, recipients as user@domain or "
+		     "@domain." },
+	{ "overrides", SETTING_OVERRIDES, FIELD(struct quota_draft, overrides), .computed = "none",
+	  .meaning = "Other limits for single values of the key: a map of value to limit." },
 };
 
 static const struct setting match_rows[] = {
-	{ "auth", SETTING_TEXT, FIELD(struct match_draft, auth), .meaning = "SASL login; * and ? are wildcards, the longest text before the first decides." },
-	{ "client", SETTING_NETWORK, FIELD(struct match_draft, client), .meaning = "Client address or network; the smallest network decides." },
+	{ "auth", SETTING_TEXT, FIELD(struct match_draft, auth),
+	  .meaning = "SASL login; * and ? are wildcards, the longest text before the first decides." },
+	{ "client", SETTING_NETWORK, FIELD(struct match_draft, client),
+	  .meaning = "Client address or network; the smallest network decides." },
 	{ "cert", SETTING_SECTION, .section = TABLE_CERT, .meaning = "Verified client certificate." },
 	{ "sender", SETTING_ADDRESS, FIELD(struct match_draft, sender),
 	  .meaning = "Envelope sender as user@domain, @domain or @*.domain, of clients in sender_match_networks." },
-	{ "daemon", SETTING_TEXT, FIELD(struct match_draft, daemon), .meaning = "The MTA's {daemon_name}: a listener of its own." },
+	{ "daemon", SETTING_TEXT, FIELD(struct match_draft, daemon),
+	  .meaning = "The MTA's {daemon_name}: a listener of its own." },
 };
 
 static const struct setting cert_rows[] = {
-	{ "issuer", SETTING_TEXT, FIELD(struct match_draft, issuer), .meaning = "Its issuer, as the MTA gives it in {cert_issuer}." },
-	{ "subject", SETTING_TEXT, FIELD(struct match_draft, subject), .meaning = "Its subject, as the MTA gives it in {cert_subject}." },
+	{ "issuer", SETTING_TEXT, FIELD(struct match_draft, issuer),
+	  .meaning = "Its issuer, as the MTA gives it in {cert_issuer}." },
+	{ "subject", SETTING_TEXT, FIELD(struct match_draft, subject),
+	  .meaning = "Its subject, as the MTA gives it in {cert_subject}." },
 };
 
 const struct setting_table setting_tables[TABLE_COUNT] = {
@@ -323,7 +370,8 @@ bool config_schema_row(size_t at, struct config_row *out)
 				continue;
 			if (at-- > 0)
 				continue;
-			*out = (struct config_row){ .type = type_texts[row->type].name, .table = row_order[i].table, .setting = row };
+			*out = (struct config_row){ .setting = row, .table = row_order[i].table };
+			out->type = type_texts[row->type].name;
 			snprintf(out->path, sizeof out->path, "%s%s", row_order[i].prefix, row->name);
 			return true;
 		}

@@ -32,10 +32,12 @@ static bool check_name(struct reader *r, const char *what, const struct node *no
 	char quoted[CONFIG_QUOTE_SIZE];
 
 	if (str_eq(node->key, STR("none")))
-		return config_refuse(r, node_key_place(node), "%s none: none means that there is no %s; choose another name", what, what);
+		return config_refuse(r, node_key_place(node),
+				     "%s none: none means that there is no %s; choose another name", what, what);
 	return config_is_name(node->key) ||
-	       config_refuse(r, node_key_place(node), "%s %s: a name is made of a-z, 0-9, \".\", \"_\" and \"-\", at most 64 long",
-			     what, config_quote(node->key, quoted));
+	       config_refuse(r, node_key_place(node),
+			     "%s %s: a name is made of a-z, 0-9, \".\", \"_\" and \"-\", at most 64 long", what,
+			     config_quote(node->key, quoted));
 }
 
 /* The values of all maps of the chain, sorted by name; a name given twice in different files is an error. */
@@ -55,8 +57,10 @@ static bool sort_nodes(struct reader *r, const struct node_chain *chain, const c
 	qsort(nodes, at, sizeof *nodes, key_order);
 	for (size_t i = 1; i < at; i++)
 		if (str_eq(nodes[i - 1]->key, nodes[i]->key))
-			ok = config_refuse(r, node_key_place(nodes[i]), "%s " STR_FMT " is there already, in " STR_FMT " line %u", what,
-					   STR_ARG(nodes[i]->key), STR_ARG(*nodes[i - 1]->file), nodes[i - 1]->key_line);
+			ok = config_refuse(r, node_key_place(nodes[i]),
+					   "%s " STR_FMT " is there already, in " STR_FMT " line %u", what,
+					   STR_ARG(nodes[i]->key), STR_ARG(*nodes[i - 1]->file),
+							   nodes[i - 1]->key_line);
 	*out = nodes;
 	return ok;
 }
@@ -92,12 +96,13 @@ static bool read_quota_settings(struct reader *r, const struct scope *scope, str
 	if (draft->pool)
 		ok &= config_read_rates(r, scope, "pool", draft->pool, KEY_TENANT, "pool", &draft->pool_list);
 	if (draft->per_login)
-		ok &= config_read_rates(r, scope, "default_per_login", draft->per_login, KEY_AUTH, "per-login", &draft->per_login_list);
+		ok &= config_read_rates(r, scope, "default_per_login", draft->per_login, KEY_AUTH, "per-login",
+					&draft->per_login_list);
 	return ok && join_quotas(r, draft);
 }
 
 static bool read_settings(struct tenants *t, const struct scope *scope, const struct node *node,
-			  const struct tenant_draft *begin, struct tenant_draft *out)
+			  const struct tenant_draft *begin, bool is_tenant, struct tenant_draft *out)
 {
 	*out = *begin;
 	out->match = out->pool = out->per_login = out->quotas = NULL;
@@ -105,7 +110,7 @@ static bool read_settings(struct tenants *t, const struct scope *scope, const st
 	bool ok = config_read_map(t->r, scope, node, TABLE_TENANT, false, out);
 
 	ok &= read_quota_settings(t->r, scope, out);
-	return ok && config_check_tenant(t->r, scope, node, t->config, out);
+	return ok && config_check_tenant(t->r, scope, node, t->config, out, is_tenant);
 }
 
 /* Defaults and plans are for many tenants: neither a plan nor match rules can be theirs. */
@@ -119,17 +124,17 @@ static bool refuse_own_settings(struct tenants *t, const struct scope *scope, co
 		const struct node *value = node_find(node, own[i]);
 
 		if (value)
-			ok = config_refuse(t->r, node_key_place(value), STR_FMT "%s: only a tenant can have this", STR_ARG(own[i]),
-					   scope_text(scope, where));
+			ok = config_refuse(t->r, node_key_place(value), STR_FMT "%s: only a tenant can have this",
+					   STR_ARG(own[i]), scope_text(scope, where));
 	}
 	return ok;
 }
 
-static bool read_plan(struct tenants *t, const struct scope *scope, const struct node *node, const struct tenant_draft *begin,
-		      struct plan *out)
+static bool read_plan(struct tenants *t, const struct scope *scope, const struct node *node,
+		      const struct tenant_draft *begin, struct plan *out)
 {
 	out->name = node->key;
-	return refuse_own_settings(t, scope, node) && read_settings(t, scope, node, begin, &out->draft);
+	return refuse_own_settings(t, scope, node) && read_settings(t, scope, node, begin, false, &out->draft);
 }
 
 static bool read_plans(struct tenants *t, const struct config_draft *draft)
@@ -182,7 +187,8 @@ static const struct plan *find_plan(struct tenants *t, const struct scope *scope
 	return NULL;
 }
 
-static bool read_match(struct tenants *t, const struct scope *scope, const struct tenant *tenant, const struct node *match)
+static bool read_match(struct tenants *t, const struct scope *scope, const struct tenant *tenant,
+		       const struct node *match)
 {
 	struct scope inner = { .up = scope, .what = "match", .index = 0 };
 	bool ok = true;
@@ -200,14 +206,15 @@ static bool read_tenant(struct tenants *t, const struct node *node, bool is_defa
 	const struct plan *plan = find_plan(t, &scope, node);
 	struct tenant_draft draft;
 
-	if (!plan || !read_settings(t, &scope, node, &plan->draft, &draft))
+	if (!plan || !read_settings(t, &scope, node, &plan->draft, true, &draft))
 		return false;
 	*out = draft.tenant;
 	if (!arena_copy(t->r->arena, node->key, &out->name))
 		return config_no_memory(t->r);
 	if (draft.match && draft.match->count)
 		return read_match(t, &scope, out, draft.match);
-	return is_default || config_refuse(t->r, node_key_place(node), "tenant " STR_FMT ": no mail can be its own; give it match "
+	return is_default || config_refuse(t->r, node_key_place(node),
+					   "tenant " STR_FMT ": no mail can be its own; give it match "
 					   "rules, or name it default_tenant", STR_ARG(node->key));
 }
 
@@ -221,8 +228,8 @@ static bool set_default_tenant(struct tenants *t, const struct node *node)
 		return true;
 	for (size_t i = 0; i < t->config->tenant_count && i < 1000; i++)
 		config_nearest_offer(&nearest, t->config->tenants[i].name.ptr);
-	return config_refuse(t->r, node_place(node), "default_tenant: there is no tenant %s%s", config_quote(node->text, quoted),
-			     config_nearest_hint(&nearest, hint));
+	return config_refuse(t->r, node_place(node), "default_tenant: there is no tenant %s%s",
+			     config_quote(node->text, quoted), config_nearest_hint(&nearest, hint));
 }
 
 bool config_read_tenants(struct reader *r, struct config_draft *draft)

@@ -127,7 +127,8 @@ static bool read_milter_listen(const struct value *v)
 	if (!str_eq(scheme, STR("inet")) && !str_eq(scheme, STR("inet6")))
 		return value_expected(v, config_type_words(v->row->type));
 	if (!str_cut(rest, '@', &port, &host))
-		return value_expected(v, "a host after the port, as in inet:8890@127.0.0.1 (without one, all interfaces would listen)");
+		return value_expected(v, "a host after the port, as in inet:8890@127.0.0.1 (without one, all "
+					 "interfaces would listen)");
 	if (!is_port(port))
 		return value_expected(v, "a port from 1 to 65535, as in inet:8890@127.0.0.1");
 	if (host.len == 0 || host.len > 255 || str_find_byte(host, ' ') < host.len)
@@ -248,15 +249,17 @@ bool value_expected_word(const struct value *v, const struct node *node, const c
 	for (const struct setting_word *word = v->row->words; word->word; word++) {
 		bool is_last = !word[1].word && !also;
 
-		at += (size_t)snprintf(what + at, sizeof what - at, "%s%s", at == 0 ? "" : is_last ? " or " : ", ", word->word);
+		at += (size_t)snprintf(what + at, sizeof what - at, "%s%s", at == 0 ? "" : is_last ? " or " : ", ",
+				       word->word);
 		config_nearest_offer(&nearest, word->word);
 	}
 	if (also)
 		snprintf(what + at, sizeof what - at, " or %s", also);
 	if (node->kind != NODE_TEXT || node->text.len == 0)
 		return config_expected(v->r, v->scope, v->row->name, node, what);
-	return config_refuse(v->r, node_place(node), "%s%s: expected %s, found %s%s", v->row->name, scope_text(v->scope, where),
-			     what, config_quote(node->text, found), config_nearest_hint(&nearest, hint));
+	return config_refuse(v->r, node_place(node), "%s%s: expected %s, found %s%s", v->row->name,
+			     scope_text(v->scope, where), what, config_quote(node->text, found),
+			     config_nearest_hint(&nearest, hint));
 }
 
 const struct setting_word *value_find_word(const struct setting_word *words, const struct node *node)

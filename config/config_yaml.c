@@ -94,7 +94,8 @@ static bool refuse_syntax(struct builder *b)
 		struct config_place at = offset_place(b, p->problem_offset);
 
 		if (p->problem_value >= 0)
-			config_report_error(b->report, at, "not UTF-8 text: %s (0x%02x)", p->problem, (unsigned)p->problem_value);
+			config_report_error(b->report, at, "not UTF-8 text: %s (0x%02x)", p->problem,
+					    (unsigned)p->problem_value);
 		else
 			config_report_error(b->report, at, "not UTF-8 text: %s", p->problem);
 		return false;
@@ -255,12 +256,15 @@ static bool on_event(struct builder *b, const yaml_event_t *event)
 	case YAML_ALIAS_EVENT:
 		return is_plain(b, event->data.alias.anchor, NULL, event->start_mark);
 	case YAML_SCALAR_EVENT:
-		return is_plain(b, event->data.scalar.anchor, event->data.scalar.tag, event->start_mark) && on_text(b, event);
+		return is_plain(b, event->data.scalar.anchor, event->data.scalar.tag, event->start_mark) &&
+		       on_text(b, event);
 	case YAML_SEQUENCE_START_EVENT:
-		return is_plain(b, event->data.sequence_start.anchor, event->data.sequence_start.tag, event->start_mark) &&
+		return is_plain(b, event->data.sequence_start.anchor, event->data.sequence_start.tag,
+				event->start_mark) &&
 		       on_open(b, NODE_LIST, event->start_mark);
 	case YAML_MAPPING_START_EVENT:
-		return is_plain(b, event->data.mapping_start.anchor, event->data.mapping_start.tag, event->start_mark) &&
+		return is_plain(b, event->data.mapping_start.anchor, event->data.mapping_start.tag,
+				event->start_mark) &&
 		       on_open(b, NODE_MAP, event->start_mark);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:

@@ -28,7 +28,8 @@ static bool write_tenants(const char *path, size_t count, struct err *err)
 	buf_init(&text, CONFIG_FILE_MAX);
 	buf_add_c(&text, "plans: {gold: {pool: 10000/day, default_per_login: 500/hour}}\ntenants:\n");
 	for (size_t i = 0; i < count; i++)
-		buf_printf(&text, "  t%zu: {plan: gold, match: [{auth: \"*@t%zu.example\"}], senders: [\"@t%zu.example\"]}\n", i, i, i);
+		buf_printf(&text, "  t%zu: {plan: gold, match: [{auth: \"*@t%zu.example\"}], senders: "
+				  "[\"@t%zu.example\"]}\n", i, i, i);
 
 	bool ok = io_replace_file(path, buf_view(&text), 0600, err);
 
@@ -99,7 +100,8 @@ int main(int argc, char **argv)
 	uint64_t count = 100000;
 	double load_many, load_few;
 
-	if (argc > 2 || (argc == 2 && (!num_parse_u64(str_from_c(argv[1]), &count) || count < 100 || count > 1000000))) {
+	if (argc > 2 || (argc == 2 && (!num_parse_u64(str_from_c(argv[1]), &count) || count < 100 ||
+				       count > 1000000))) {
 		fprintf(stderr, "usage: bench_config [TENANTS], 100 to 1000000\n");
 		return 2;
 	}
@@ -107,6 +109,7 @@ int main(int argc, char **argv)
 	double few = measure(count / 100, &load_few), many = measure(count, &load_many);
 
 	printf("load %zu tenants: %.3f s of CPU\n", (size_t)count, load_many);
-	printf("find one of %zu: %.0f ns; of %zu: %.0f ns; ratio %.2f\n", (size_t)count, many, (size_t)count / 100, few, many / few);
+	printf("find one of %zu: %.0f ns; of %zu: %.0f ns; ratio %.2f\n", (size_t)count, many, (size_t)count / 100,
+	       few, many / few);
 	return 0;
 }

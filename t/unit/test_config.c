@@ -171,16 +171,20 @@ END_TEST
 START_TEST(inheritance)
 {
 	struct config *config = load_text(
-		"defaults: {recipients_max: 50, size_max: 1MiB, require: [tls], pool: 10/day, senders: ['@d.example']}\n"
+		"defaults: {recipients_max: 50, size_max: 1MiB, require: [tls], pool: 10/day,\n"
+		"  senders: ['@d.example']}\n"
 		"plans:\n"
-		"  gold: {recipients_max: {limit: 100, on_excess: reject, monitor: true}, default_per_login: [5/hour, 9/10m]}\n"
+		"  gold: {recipients_max: {limit: 100, on_excess: reject, monitor: true}, \n"
+		"         default_per_login: [5/hour, 9/10m]}\n"
 		"tenants:\n"
 		"  plain: {match: [{auth: plain}]}\n"
 		"  golden: {match: [{auth: golden}], plan: gold, size_max: none, require: []}\n"
 		"  zero: {match: [{auth: zero}], plan: gold, recipients_max: 0, pool: none, senders: []}\n"
 		"  same: {match: [{auth: same}], plan: gold}\n");
-	const struct tenant *plain = config_find_tenant(config, STR("plain")), *golden = config_find_tenant(config, STR("golden"));
-	const struct tenant *zero = config_find_tenant(config, STR("zero")), *same = config_find_tenant(config, STR("same"));
+	const struct tenant *plain = config_find_tenant(config, STR("plain")),
+		*golden = config_find_tenant(config, STR("golden"));
+	const struct tenant *zero = config_find_tenant(config, STR("zero")),
+		*same = config_find_tenant(config, STR("same"));
 
 	ck_assert_int_eq(plain->recipients_max, 50);
 	ck_assert_int_eq(plain->recipients_on_excess, EXCESS_DEFER);
@@ -238,7 +242,8 @@ START_TEST(quota)
 {
 	char text[300];
 
-	snprintf(text, sizeof text, "tenants: {acme: {match: [{auth: a}], quotas: [{name: q, %s}]}}\n", quota_rows[_i].text);
+	snprintf(text, sizeof text, "tenants: {acme: {match: [{auth: a}], quotas: [{name: q, %s}]}}\n",
+		 quota_rows[_i].text);
 
 	struct config *config = load_text(text);
 	const struct quota *got = &config->tenants[0].quotas[0];
@@ -260,7 +265,8 @@ START_TEST(quota_details)
 		"  acme:\n"
 		"    match: [{auth: a}]\n"
 		"    quotas:\n"
-		"      - {name: q, limit: 1/hour, key: client, counts: messages, on_excess: hold, monitor: true, warn_at: [80, 95],\n"
+		"      - {name: q, limit: 1/hour, key: client, counts: messages, on_excess: hold, monitor: true, "
+		"warn_at: [80, 95],\n"
 		"         exclude: [null_sender, \"@Dom.example\", A@b.example, same_tenant],\n"
 		"         overrides: {\"2001:DB8::0:1\": 5, 192.0.2.9: none, 10.0.0.1: 0}}\n");
 	const struct quota *q = &config->tenants[0].quotas[0];
@@ -282,7 +288,7 @@ START_TEST(quota_details)
 }
 END_TEST
 
-/* Includes are relative to the file that has them, wherever the program stands, and whatever its directory is called. */
+/* Includes are relative to the file that has them, whatever its directory is called. */
 START_TEST(includes)
 {
 	char dir[600], path[700];
@@ -290,9 +296,11 @@ START_TEST(includes)
 
 	snprintf(dir, sizeof dir, "%s/a[1]*/tenants.d", unit_dir());
 	ck_assert_msg(io_make_dirs(dir, 0700, &err), "%s", err.text);
-	write_file("a[1]*/main.yaml", STR("include: [tenants.d/*.yaml, more.yaml]\nplans: {gold: {recipients_max: 7}}\n"));
+	write_file("a[1]*/main.yaml", STR("include: [tenants.d/*.yaml, more.yaml]\n"
+					  "plans: {gold: {recipients_max: 7}}\n"));
 	write_file("a[1]*/more.yaml", STR("milter: {listen: 'inet:1@::1'}\nlocal_domains: [x.example]\n"));
-	write_file("a[1]*/tenants.d/b.yaml", STR("tenants: {b: {plan: gold, match: [{auth: b}]}}\nmilter: {sessions_max: 9}\n"));
+	write_file("a[1]*/tenants.d/b.yaml", STR("tenants: {b: {plan: gold, match: [{auth: b}]}}\n"
+						 "milter: {sessions_max: 9}\n"));
 	write_file("a[1]*/tenants.d/a.yaml", STR("tenants: {a: {plan: gold, match: [{auth: a}]}}\n"));
 	snprintf(path, sizeof path, "%s/a[1]*/main.yaml", unit_dir());
 
@@ -412,7 +420,9 @@ static void add_children(struct maps *maps, const struct maps *parents, const ch
 		add_child(&found, parents->items[i], key);
 		if (!each && found.count && maps->count < MAPS_MAX)
 			maps->items[maps->count++] = found.items[0];
-		for (const struct node *item = each && found.count ? found.items[0]->first : NULL; item; item = item->next)
+		if (!each || !found.count)
+			continue;
+		for node_each(item, found.items[0])
 			if (maps->count < MAPS_MAX)
 				maps->items[maps->count++] = item;
 	}
@@ -492,7 +502,7 @@ START_TEST(example)
 }
 END_TEST
 
-/* The manual's list: one item a row, each with a meaning that is a sentence; no line that troff would take for a command. */
+/* The manual's list: one item a row, its meaning a sentence; no line that troff would take for a command. */
 START_TEST(manual)
 {
 	struct config_row row;
@@ -505,12 +515,14 @@ START_TEST(manual)
 	for (; config_schema_row(rows, &row); rows++) {
 		const char *meaning = row.setting->meaning;
 
-		ck_assert_msg(ascii_is_alnum(meaning[0]) && meaning[strlen(meaning) - 1] == '.', "%s: %s", row.path, meaning);
+		ck_assert_msg(ascii_is_alnum(meaning[0]) && meaning[strlen(meaning) - 1] == '.', "%s: %s", row.path,
+			      meaning);
 		ck_assert_ptr_null(strchr(meaning, '\\'));
 	}
 	for (rest = buf_view(&text); str_next(&rest, '\n', &line);) {
 		items += str_starts(line, STR(".It Ic "));
-		ck_assert_msg(line.len && (line.ptr[0] != '.' || str_starts(line, STR(".It Ic ")) || str_eq(line, STR(".El")) ||
+		ck_assert_msg(line.len && (line.ptr[0] != '.' || str_starts(line, STR(".It Ic ")) ||
+					   str_eq(line, STR(".El")) ||
 					   str_starts(line, STR(".Bl "))), STR_FMT, STR_ARG(line));
 	}
 	ck_assert_uint_eq(items, rows);

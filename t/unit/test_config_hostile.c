@@ -52,8 +52,8 @@ static void add_laughs(struct buf *out)
 {
 	buf_add_c(out, "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
 	for (int i = 1; i < 9; i++)
-		buf_printf(out, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1,
-			   i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+		buf_printf(out, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i,
+			   i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
 }
 
 static const struct {
@@ -98,7 +98,8 @@ START_TEST(cuts)
 {
 	static const char text[] = "node: mx1\nmilter: {listen: \"unix:/x\", socket_mode: 0660}\n"
 				   "plans: {gold: {pool: [1/day, 2/hour]}}\n"
-				   "tenants:\n  acme:\n    plan: gold\n    match: [{auth: 'a*'}, {cert: {issuer: i, subject: s}}]\n"
+				   "tenants:\n  acme:\n    plan: gold\n    match: [{auth: 'a*'}, {cert: {issuer: i, "
+				   "subject: s}}]\n"
 				   "    quotas:\n      - {name: q, limit: 1/hour, key: auth, overrides: {boss: 5}}\n";
 
 	for (size_t len = 0; len < sizeof text; len++) {

@@ -35,7 +35,8 @@ static const char rules[] =
 	"      - sender: '@*.acme.example'\n"
 	"      - daemon: submission-acme\n"
 	"      - cert: {issuer: CN=CA, subject: CN=acme}\n"
-	"  boss: {match: [{auth: acme-boss}, {client: 192.0.2.7}, {sender: Boss@acme.example}, {sender: '@hq.acme.example'}]}\n"
+	"  boss: {match: [{auth: acme-boss}, {client: 192.0.2.7}, {sender: Boss@acme.example},\n"
+	"                {sender: '@hq.acme.example'}]}\n"
 	"  team: {match: [{auth: acme-team-*}, {client: 192.0.2.64/26}, {auth: '*@team.example'}]}\n"
 	"  wide: {match: [{auth: '*@*.example'}, {auth: 'a?c@wide'}, {client: 0.0.0.0/0}]}\n"
 	"  narrow: {match: [{auth: '*x*@*.example'}]}\n"
@@ -59,8 +60,10 @@ static const struct {
 	{ "not none", .auth = "ac@wide" },
 	{ "nobody", .auth = "x" },
 	{ .name = "nothing known" },
-	{ "a login comes before a client", .auth = "acme-boss", .client = "192.0.2.65", .want = "boss", .by = MATCH_AUTH },
-	{ "an unknown login leaves the client", .auth = "x", .client = "192.0.2.65", .want = "team", .by = MATCH_CLIENT },
+	{ "a login comes before a client", .auth = "acme-boss", .client = "192.0.2.65", .want = "boss",
+	  .by = MATCH_AUTH },
+	{ "an unknown login leaves the client", .auth = "x", .client = "192.0.2.65", .want = "team",
+	  .by = MATCH_CLIENT },
 	{ "one address in a network", .client = "192.0.2.7", .want = "boss", .by = MATCH_CLIENT },
 	{ "a network in a network", .client = "192.0.2.127", .want = "team", .by = MATCH_CLIENT },
 	{ "its neighbour", .client = "192.0.2.128", .want = "acme", .by = MATCH_CLIENT },
@@ -102,8 +105,8 @@ START_TEST(match)
 
 	ck_assert_msg((got != NULL) == (match_rows[_i].want != NULL), "%s", match_rows[_i].name);
 	if (got) {
-		ck_assert_msg(str_eq(got->name, str_from_c(match_rows[_i].want)), "%s: got " STR_FMT, match_rows[_i].name,
-			      STR_ARG(got->name));
+		ck_assert_msg(str_eq(got->name, str_from_c(match_rows[_i].want)), "%s: got " STR_FMT,
+			      match_rows[_i].name, STR_ARG(got->name));
 		ck_assert_msg(by == match_rows[_i].by, "%s: by %s", match_rows[_i].name, match_kind_name(by));
 	}
 	config_free(config);
@@ -212,8 +215,9 @@ START_TEST(against_trying_all)
 		size_t at = 0;
 
 		sscanf(got->name.ptr, "t%zu", &at);
-		ck_assert_msg(strcspn(patterns[at], "*?") == best_before && str_glob(str_from_c(patterns[at]), facts.auth),
-			      "%.*s: %s instead of %s", (int)len, login, patterns[at], patterns[best]);
+		ck_assert_msg(strcspn(patterns[at], "*?") == best_before &&
+			      str_glob(str_from_c(patterns[at]), facts.auth), "%.*s: %s instead of %s", (int)len,
+			      login, patterns[at], patterns[best]);
 	}
 	config_free(config);
 	buf_clear(&text);
