@@ -112,7 +112,7 @@ bool config_read_rates(struct reader *r, const struct scope *scope, const char *
 /* config_tenant.c: defaults, plans and tenants; fills draft->config's tenants and their match rules. */
 bool config_read_tenants(struct reader *r, struct config_draft *draft);
 
-/* config_check.c: what only shows when settings are held against one another. `is_tenant`: not a plan or the defaults. */
+/* config_check.c: what only shows when settings are held against one another. `is_tenant`: no plan, no defaults. */
 bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,
 			 const struct config *config, const struct tenant_draft *draft, bool is_tenant);
 bool config_check(struct reader *r, struct config_draft *draft);
