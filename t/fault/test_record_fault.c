@@ -12,18 +12,20 @@
 
 static struct io_calls real;
 
+enum call { FAIL_WRITE, FAIL_SHORT, FAIL_SYNC, FAIL_OPEN, FAIL_ALLOCATE };
+
 /* The call that is to fail, and how. */
 static struct {
-	enum { FAIL_WRITE, FAIL_SHORT, FAIL_SYNC, FAIL_OPEN, FAIL_ALLOCATE } call;
+	enum call call;
 	int error;
 	long countdown;                /* to the first failure */
 	long times;                    /* how many calls fail in a row */
 	bool has_failed;
 } fault;
 
-static bool is_due(int call)
+static bool is_due(enum call call)
 {
-	if ((int)fault.call != call || fault.times == 0 || --fault.countdown > 0)
+	if (fault.call != call || fault.times == 0 || --fault.countdown > 0)
 		return false;
 	fault.times--;
 	fault.has_failed = true;
@@ -106,7 +108,8 @@ static void check(const bool acknowledged[RECORDS], const char *what, long n)
 
 static const struct {
 	const char *name;
-	int call, error;
+	enum call call;
+	int error;
 	long times;
 	enum err_kind want;            /* of the last refused record; ERR_NONE: none may be refused */
 } rows[] = {
