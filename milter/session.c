@@ -377,8 +377,10 @@ static enum session_answer pass(struct session *s, const struct verdict *verdict
 {
 	struct passage *p = &s->passage;
 
-	if (verdict->action == VERDICT_ACCEPT)
-		p->is_charged = false;          /* spent: nothing gives it back from here on; what is held goes back */
+	if (verdict->action == VERDICT_ACCEPT && p->is_charged) {
+		policy_settle(&s->gate->policy, p->tenant, str_from_c(p->id));
+		p->is_charged = false;          /* spent; what is held goes back */
+	}
 	metrics_add(verdict_metrics[verdict->action], 1);
 	metrics_add(METRIC_RECIPIENTS_ACCEPTED, (int64_t)p->facts.recipient_count);
 	memcpy(s->record_id, id.ptr, RECORD_ID_LEN);

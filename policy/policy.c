@@ -232,7 +232,15 @@ void policy_on_eom(const struct policy *policy, const struct config *config, con
 
 /* --- the way back */
 
-void policy_refund(const struct policy *policy, const struct tenant *tenant, struct str charge_id)
+static void settle_charge(struct store *st, const struct tenant *tenant, struct str id)
+{
+	if (st->ops->settle)
+		st->ops->settle(st, tenant->name, id);
+}
+
+/* Both charges of a message, those that its tenant's quotas can have made. */
+static void each_charge(const struct policy *policy, const struct tenant *tenant, struct str charge_id,
+			void (*end)(struct store *st, const struct tenant *tenant, struct str id))
 {
 	struct arena arena;
 	struct str id;
@@ -240,13 +248,23 @@ void policy_refund(const struct policy *policy, const struct tenant *tenant, str
 	if (!tenant)
 		return;
 	if (quota_has_stage(tenant, QUOTA_AT_DATA))
-		charge_refund(policy->store, tenant, charge_id);
+		end(policy->store, tenant, charge_id);
 	if (!quota_has_stage(tenant, QUOTA_AT_EOM))
 		return;
 	arena_init(&arena, ARENA_BLOCK);
 	if (charge_id_bytes(charge_id, &arena, &id))
-		charge_refund(policy->store, tenant, id);
+		end(policy->store, tenant, id);
 	arena_clear(&arena);
+}
+
+void policy_refund(const struct policy *policy, const struct tenant *tenant, struct str charge_id)
+{
+	each_charge(policy, tenant, charge_id, charge_refund);
+}
+
+void policy_settle(const struct policy *policy, const struct tenant *tenant, struct str charge_id)
+{
+	each_charge(policy, tenant, charge_id, settle_charge);
 }
 
 /* --- looking */

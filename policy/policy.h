@@ -126,6 +126,9 @@ void policy_on_eom(const struct policy *policy, const struct config *config, con
 /* Refused, aborted or gone: both charges go back. A store that cannot is logged; the charge then ages out. */
 void policy_refund(const struct policy *policy, const struct tenant *tenant, struct str charge_id);
 
+/* The message has passed: its charges stand. */
+void policy_settle(const struct policy *policy, const struct tenant *tenant, struct str charge_id);
+
 /* What is left: one line a quota and key, with what these facts would cost. Takes nothing. */
 struct quota_state {
 	const struct quota *quota;

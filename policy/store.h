@@ -67,8 +67,11 @@ struct store_ops {
 	void (*close)(struct store *st);
 
 	bool (*charge)(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err);
-	/* Gives back what charge `id` took. Once: a second call, an unknown or an expired id change nothing and succeed. */
+	/* Gives back what charge `id` of this process took. Once: a second call, an unknown or an expired id change nothing
+	 * and succeed. */
 	bool (*refund)(struct store *st, struct str tenant, struct str id, struct err *err);
+	/* Charge `id` stands: it may be forgotten before its time. NULL where that would cost more than it saves. */
+	void (*settle)(struct store *st, struct str tenant, struct str id);
 
 	/* Absent or expired: *out_found = false. The value is copied into `arena`. */
 	bool (*get)(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,

@@ -1,7 +1,7 @@
 /*
  * The embedded store: two LMDB environments below store.path.
  *
- *     counts/    windows, charges, counters: never waited for, synced about once a second
+ *     counts/    windows, counters: never waited for, synced about once a second
  *     facts/     what `put` was given: on disk before it returns
  *
  * charge, refund and count_add know only counts, put only facts; get and scan look into both, facts first, and removing
@@ -25,6 +25,7 @@ struct store_lmdb {
 	struct store store;
 	struct lmdb_env *counts, *facts;
 	struct lmdb_guard guard;
+	struct charge_book *book;
 
 	pthread_t tender;
 	bool has_tender;
@@ -274,6 +275,7 @@ static void lmdb_close(struct store *base)
 	lmdb_env_close(st->counts);
 	lmdb_env_close(st->facts);
 	lmdb_guard_close(&st->guard);
+	charge_book_free(st->book);
 	pthread_cond_destroy(&st->stopping);
 	pthread_mutex_destroy(&st->mutex);
 	free(st);
@@ -335,7 +337,10 @@ static bool lmdb_open(const struct config *config, struct store **out, struct er
 
 	if (!st)
 		return err_memory(err);
-	if (!open_all(st, config, err)) {
+	st->book = charge_book_new();
+	if (!st->book || !open_all(st, config, err)) {
+		if (!st->book)
+			err_memory(err);
 		lmdb_close(&st->store);
 		return false;
 	}
@@ -345,12 +350,17 @@ static bool lmdb_open(const struct config *config, struct store **out, struct er
 
 static bool lmdb_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
 {
-	return lmdb_env_charge(self(st)->counts, charge, out, err);
+	return lmdb_env_charge(self(st)->counts, self(st)->book, charge, out, err);
 }
 
 static bool lmdb_refund(struct store *st, struct str tenant, struct str id, struct err *err)
 {
-	return lmdb_env_refund(self(st)->counts, tenant, id, err);
+	return lmdb_env_refund(self(st)->counts, self(st)->book, tenant, id, err);
+}
+
+static void lmdb_settle(struct store *st, struct str tenant, struct str id)
+{
+	free(charge_book_take(self(st)->book, tenant, id, 0));
 }
 
 const struct store_ops store_lmdb = {
@@ -359,6 +369,7 @@ const struct store_ops store_lmdb = {
 	.close = lmdb_close,
 	.charge = lmdb_charge,
 	.refund = lmdb_refund,
+	.settle = lmdb_settle,
 	.get = lmdb_get_value,
 	.put = lmdb_put_value,
 	.count_add = lmdb_count_add,

@@ -1,14 +1,10 @@
 #include "policy/store_lmdb_charge.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "config/base/buf.h"
-#include "policy/bytes.h"
+#include "config/base/clock.h"
+#include "config/base/log.h"
 #include "policy/window.h"
-
-#define CHARGE_VERSION 1
-#define CHARGE_TAKE_MAX (STORE_KEY_MAX + 2 + 6 * BYTES_VARINT_MAX)
 
 /* One distinct key of a charge. */
 struct charged_window {
@@ -23,17 +19,6 @@ struct charge_work {
 	struct store_charged *out;
 	struct charged_window *windows;
 };
-
-static bool charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err)
-{
-	int len = snprintf(room, STORE_KEY_MAX + 1, "sekisho:{" STR_FMT "}:charge:" STR_FMT, STR_ARG(tenant),
-			   STR_ARG(id));
-
-	if (len < 0 || len > STORE_KEY_MAX)
-		return err_set(err, ERR_INPUT, "store: charge id of %zu octets is too long", id.len);
-	*out = str_of(room, (size_t)len);
-	return true;
-}
 
 static bool load_window(struct lmdb_txn *txn, const struct store_take *take, struct window_state *out, struct err *err)
 {
@@ -96,86 +81,6 @@ static bool try_takes(struct lmdb_txn *txn, struct charge_work *work, struct err
 	return true;
 }
 
-static size_t shared_octets(struct str a, struct str b)
-{
-	size_t n = 0;
-
-	while (n < a.len && n < b.len && a.ptr[n] == b.ptr[n])
-		n++;
-	return n;
-}
-
-static void put_marked_take(struct buf *out, const struct store_take *take, const struct window_mark *mark,
-			    struct str key_before)
-{
-	size_t shared = shared_octets(take->key, key_before);
-	struct str rest = str_from(take->key, shared);
-
-	if (!buf_reserve(out, CHARGE_TAKE_MAX))
-		return;
-	char *at = out->ptr + out->len;
-
-	*at++ = (char)take->window;
-	*at++ = (char)take->calendar;
-	at = bytes_put_varint(at, take->period_us > 0 ? take->period_us : 0);
-	at = bytes_put_varint(at, (int64_t)shared);
-	at = bytes_put_varint(at, (int64_t)rest.len);
-	if (rest.len)
-		memcpy(at, rest.ptr, rest.len);
-	at += rest.len;
-	at = bytes_put_varint(at, mark->at);
-	at = bytes_put_varint(at, mark->before);
-	at = bytes_put_varint(at, mark->delta);
-	out->len = (size_t)(at - out->ptr);
-}
-
-/* *key holds the key before, and then this one's. */
-static bool take_marked_take(struct str *in, struct store_take *out, struct window_mark *mark, char key[STORE_KEY_MAX])
-{
-	unsigned char window, calendar;
-	int64_t shared, rest_len;
-	struct str rest;
-
-	if (!bytes_take_octet(in, &window) || window > WINDOW_CALENDAR || !bytes_take_octet(in, &calendar) ||
-	    calendar > CALENDAR_MONTH || !bytes_take_varint(in, &out->period_us) || !bytes_take_varint(in, &shared) ||
-	    !bytes_take_varint(in, &rest_len) || shared > STORE_KEY_MAX || rest_len > STORE_KEY_MAX - shared ||
-	    !bytes_take_str(in, (size_t)rest_len, &rest) || !bytes_take_varint(in, &mark->at) ||
-	    !bytes_take_varint(in, &mark->before) || !bytes_take_varint(in, &mark->delta))
-		return false;
-	if (rest.len)
-		memcpy(key + shared, rest.ptr, rest.len);
-	out->window = (enum quota_window)window;
-	out->calendar = (enum calendar_unit)calendar;
-	out->key = str_of(key, (size_t)shared + rest.len);
-	return true;
-}
-
-/* Nothing is remembered of a charge that added nothing. */
-static bool save_charge(struct lmdb_txn *txn, const struct charge_work *work, struct err *err)
-{
-	const struct store_charge *charge = work->charge;
-	struct record record = { .kind = RECORD_CHARGE, .expires_us = lmdb_later_us(txn->now_us, STORE_CHARGE_TTL_US) };
-	struct str key, key_before = STR_EMPTY;
-	char room[STORE_KEY_MAX + 1];
-	struct buf bytes;
-
-	buf_init(&bytes, 1 + (size_t)STORE_TAKES_MAX * CHARGE_TAKE_MAX);
-	buf_add_byte(&bytes, CHARGE_VERSION);
-	for (size_t i = 0; i < charge->count; i++) {
-		if (work->windows[i].mark.delta <= 0)
-			continue;
-		put_marked_take(&bytes, &charge->takes[i], &work->windows[i].mark, key_before);
-		key_before = charge->takes[i].key;
-	}
-
-	bool ok = buf_done(&bytes, &record.payload, err);
-
-	if (ok && record.payload.len > 1)
-		ok = charge_key(charge->tenant, charge->id, room, &key, err) && lmdb_put(txn, key, &record, err);
-	buf_clear(&bytes);
-	return ok;
-}
-
 static bool charge_look(struct lmdb_txn *txn, void *arg, struct err *err)
 {
 	return try_takes(txn, arg, err);
@@ -193,11 +98,27 @@ static bool charge_take(struct lmdb_txn *txn, void *arg, struct err *err)
 		if (work->windows[i].is_changed &&
 		    !save_window(txn, &work->charge->takes[i], &work->windows[i].state, err))
 			return false;
-	return save_charge(txn, work, err);
+	return true;
 }
 
-bool lmdb_env_charge(struct lmdb_env *env, const struct store_charge *charge, struct store_charged *out,
-		     struct err *err)
+/* After the commit, for a transaction may run its work twice. Nothing is noted of a charge that added nothing; one that
+ * cannot be noted stands as one whose process died. */
+static void note_charge(struct charge_book *book, const struct charge_work *work)
+{
+	const struct store_charge *charge = work->charge;
+	struct charge_note notes[STORE_TAKES_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < charge->count; i++)
+		if (work->windows[i].mark.delta > 0)
+			notes[count++] = (struct charge_note){ .take = charge->takes[i], .mark = work->windows[i].mark };
+	if (count && !charge_book_add(book, charge->tenant, charge->id, notes, count, work->out->now_us,
+				      lmdb_later_us(work->out->now_us, STORE_CHARGE_TTL_US)))
+		log_warn("store: out of memory: charge " STR_FMT " cannot be given back", STR_ARG(charge->id));
+}
+
+bool lmdb_env_charge(struct lmdb_env *env, struct charge_book *book, const struct store_charge *charge,
+		     struct store_charged *out, struct err *err)
 {
 	struct charge_work work = { .charge = charge, .out = out };
 
@@ -211,13 +132,15 @@ bool lmdb_env_charge(struct lmdb_env *env, const struct store_charge *charge, st
 	bool ok = charge->is_peek ? lmdb_env_read(env, charge_look, &work, err)
 				  : lmdb_env_write(env, charge_take, &work, err);
 
+	if (ok && !charge->is_peek && out->is_taken)
+		note_charge(book, &work);
 	free(work.windows);
 	return ok;
 }
 
-static bool give_back(struct lmdb_txn *txn, const struct store_take *take, const struct window_mark *mark,
-		      struct err *err)
+static bool give_back(struct lmdb_txn *txn, const struct charge_note *note, struct err *err)
 {
+	const struct store_take *take = &note->take;
 	struct window_state state;
 	struct record record;
 	bool found;
@@ -227,49 +150,29 @@ static bool give_back(struct lmdb_txn *txn, const struct store_take *take, const
 	if (!found)
 		return true;
 	window_decode(take, record.payload, &state);
-	window_give_back(take, &state, txn->now_us, mark);
+	window_give_back(take, &state, txn->now_us, &note->mark);
 	return save_window(txn, take, &state, err);
 }
 
-/*
- * Goes through a copy: each give_back moves the page that the record lies in. A record that is cut gives back what it
- * has.
- */
 static bool refund_work(struct lmdb_txn *txn, void *arg, struct err *err)
 {
-	const struct str *charge = arg;
-	char key[STORE_KEY_MAX] = { 0 };
-	unsigned char version;
-	struct record record;
-	bool found;
+	const struct charge_entry *entry = arg;
 
-	if (!lmdb_get(txn, *charge, RECORD_CHARGE, &record, &found, err))
-		return false;
-	if (!found)
-		return true;
-
-	char *copy = malloc(record.payload.len + 1);
-
-	if (!copy)
-		return err_memory(err);
-	memcpy(copy, record.payload.ptr, record.payload.len);
-
-	struct str in = str_of(copy, record.payload.len);
-	struct window_mark mark;
-	struct store_take take = { 0 };
-	bool ok = lmdb_remove(txn, *charge, err);
-
-	if (bytes_take_octet(&in, &version) && version == CHARGE_VERSION)
-		while (ok && take_marked_take(&in, &take, &mark, key))
-			ok = give_back(txn, &take, &mark, err);
-	free(copy);
-	return ok;
+	for (size_t i = 0; i < entry->count; i++)
+		if (!give_back(txn, &entry->notes[i], err))
+			return false;
+	return true;
 }
 
-bool lmdb_env_refund(struct lmdb_env *env, struct str tenant, struct str id, struct err *err)
+bool lmdb_env_refund(struct lmdb_env *env, struct charge_book *book, struct str tenant, struct str id, struct err *err)
 {
-	char room[STORE_KEY_MAX + 1];
-	struct str key;
+	struct charge_entry *entry = charge_book_take(book, tenant, id, clock_now_us());
 
-	return charge_key(tenant, id, room, &key, err) && lmdb_env_write(env, refund_work, &key, err);
+	if (!entry)
+		return true;
+
+	bool ok = lmdb_env_write(env, refund_work, entry, err);
+
+	free(entry);
+	return ok;
 }

@@ -71,7 +71,7 @@ static bool is_sane(const struct copying *copying, const struct lmdb_txn *txn)
 
 	return from->key.len <= STORE_KEY_MAX && from->record.expires_us <= txn->now_us + EXPIRES_MAX_US &&
 	       (from->record.kind == RECORD_VALUE || from->record.kind == RECORD_COUNTER ||
-		from->record.kind == RECORD_WINDOW || from->record.kind == RECORD_CHARGE);
+		from->record.kind == RECORD_WINDOW);
 }
 
 static bool copy_group(struct lmdb_txn *txn, void *arg, struct err *err)

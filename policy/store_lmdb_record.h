@@ -18,7 +18,6 @@ enum record_kind {
 	RECORD_VALUE = 'v',
 	RECORD_COUNTER = 'c',          /* 64 bits, highest first */
 	RECORD_WINDOW = 'w',           /* see window.h */
-	RECORD_CHARGE = 'r',           /* see store_lmdb_charge.h */
 };
 
 struct record {
