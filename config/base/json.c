@@ -66,12 +66,6 @@ void json_bool(struct json *json, bool value)
 	buf_add_c(json->out, value ? "true" : "false");
 }
 
-void json_null(struct json *json)
-{
-	before_value(json);
-	buf_add_c(json->out, "null");
-}
-
 void json_milli(struct json *json, int64_t thousandths)
 {
 	int64_t whole = thousandths < 0 ? -thousandths : thousandths;

@@ -33,7 +33,6 @@ void json_key(struct json *json, const char *key);
 void json_str(struct json *json, struct str s);
 void json_i64(struct json *json, int64_t value);
 void json_bool(struct json *json, bool value);
-void json_null(struct json *json);
 /* Three decimals. */
 void json_milli(struct json *json, int64_t thousandths);
 /* A value that is JSON already. */
