@@ -77,6 +77,9 @@ struct quota {
 	size_t override_count;
 };
 
+/* Where a tenant has a setting from. */
+enum setting_origin { ORIGIN_BUILT_IN, ORIGIN_DEFAULTS, ORIGIN_PLAN, ORIGIN_TENANT, ORIGIN_COUNT };
+
 struct tenant {
 	struct str name;               /* [a-z0-9][a-z0-9._-]{0,63} */
 	struct str plan;               /* empty: none */
@@ -93,6 +96,7 @@ struct tenant {
 	bool size_is_monitor;
 	const struct quota *quotas;
 	size_t quota_count;
+	uint32_t given[ORIGIN_COUNT];  /* which settings stand where: a bit a row of the tenant's table; see config_setting_origin */
 };
 
 struct record_class {
@@ -190,6 +194,8 @@ void config_free(struct config *config);          /* for a snapshot that was nev
 
 const struct tenant *config_find_tenant(const struct config *config, struct str name);
 const struct record_class *config_find_class(const struct config *config, struct str name);
+/* Of "senders", "quotas", "recipients_max" and so on: the names of sekisho.yaml(5). */
+enum setting_origin config_setting_origin(const struct tenant *tenant, const char *name);
 
 /* What is known of a session when its tenant is asked for; empty strings where nothing is known. */
 struct match_facts {

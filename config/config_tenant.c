@@ -101,16 +101,44 @@ static bool read_quota_settings(struct reader *r, const struct scope *scope, str
 	return ok && join_quotas(r, draft);
 }
 
-static bool read_settings(struct tenants *t, const struct scope *scope, const struct node *node,
-			  const struct tenant_draft *begin, bool is_tenant, struct tenant_draft *out)
+_Static_assert(SETTING_ROWS_MAX <= 32, "a bit a row");
+
+/* The rows that this map gives; what is no row was refused already. */
+static uint32_t rows_given(const struct node *map)
+{
+	const struct setting_table *table = &setting_tables[TABLE_TENANT];
+	uint32_t rows = 0;
+
+	for (size_t i = 0; map->kind == NODE_MAP && i < table->count; i++)
+		if (node_find(map, str_from_c(table->rows[i].name)))
+			rows |= UINT32_C(1) << i;
+	return rows;
+}
+
+enum setting_origin config_setting_origin(const struct tenant *tenant, const char *name)
+{
+	const struct setting_table *table = &setting_tables[TABLE_TENANT];
+	size_t at = 0;
+
+	while (at < table->count && strcmp(table->rows[at].name, name) != 0)
+		at++;
+	for (enum setting_origin origin = ORIGIN_TENANT; at < table->count && origin > ORIGIN_BUILT_IN; origin--)
+		if (tenant->given[origin] & UINT32_C(1) << at)
+			return origin;
+	return ORIGIN_BUILT_IN;
+}
+
+static bool read_settings(struct tenants *t, const struct scope *scope, const struct node *node, enum setting_origin origin,
+			  const struct tenant_draft *begin, struct tenant_draft *out)
 {
 	*out = *begin;
 	out->match = out->pool = out->per_login = out->quotas = NULL;
+	out->tenant.given[origin] = rows_given(node);
 
 	bool ok = config_read_map(t->r, scope, node, TABLE_TENANT, false, out);
 
 	ok &= read_quota_settings(t->r, scope, out);
-	return ok && config_check_tenant(t->r, scope, node, t->config, out, is_tenant);
+	return ok && config_check_tenant(t->r, scope, node, t->config, out, origin == ORIGIN_TENANT);
 }
 
 /* Defaults and plans are for many tenants: neither a plan nor match rules can be theirs. */
@@ -134,7 +162,8 @@ static bool read_plan(struct tenants *t, const struct scope *scope, const struct
 		      const struct tenant_draft *begin, struct plan *out)
 {
 	out->name = node->key;
-	return refuse_own_settings(t, scope, node) && read_settings(t, scope, node, begin, false, &out->draft);
+	return refuse_own_settings(t, scope, node) &&
+	       read_settings(t, scope, node, out == &t->defaults ? ORIGIN_DEFAULTS : ORIGIN_PLAN, begin, &out->draft);
 }
 
 static bool read_plans(struct tenants *t, const struct config_draft *draft)
@@ -206,7 +235,7 @@ static bool read_tenant(struct tenants *t, const struct node *node, bool is_defa
 	const struct plan *plan = find_plan(t, &scope, node);
 	struct tenant_draft draft;
 
-	if (!plan || !read_settings(t, &scope, node, &plan->draft, true, &draft))
+	if (!plan || !read_settings(t, &scope, node, ORIGIN_TENANT, &plan->draft, &draft))
 		return false;
 	*out = draft.tenant;
 	if (!arena_copy(t->r->arena, node->key, &out->name))
