@@ -14,6 +14,9 @@ static const struct {
 	const struct tool_command *commands[8];
 } groups[] = {
 	{ "The gate", { &command_check } },
+	{ "Tenants", { &command_tenant_list, &command_tenant_show, &command_tenant_suspend, &command_tenant_resume,
+		       &command_quota_show, &command_quota_reset } },
+	{ "The relay log", { &command_log_show, &command_log_search, &command_log_verify, &command_key_new } },
 };
 
 #define GROUPS (sizeof groups / sizeof *groups)
@@ -71,7 +74,7 @@ void tool_write_help(const struct tool_command *command, struct buf *out)
 	buf_add_c(out, "\nExit codes:\n");
 	write_exit(out, TOOL_OK, command->ok);
 	write_exit(out, TOOL_NO, command->no);
-	write_exit(out, TOOL_USAGE, "the command line is wrong");
+	write_exit(out, TOOL_USAGE, command->usage ? command->usage : "the command line is wrong");
 	write_exit(out, TOOL_UNKNOWN, command->unknown);
 }
 

@@ -1,0 +1,37 @@
+/*
+ * records - what log show and log search have in common: which records are still there to be seen, and how they look.
+ */
+#ifndef SEKISHO_RECORDS_H
+#define SEKISHO_RECORDS_H
+
+#include "milter/record/format.h"
+#include "milter/tool/tool.h"
+
+/* A record that was found, with its line. */
+struct found {
+	struct str class_name, line;
+	struct record_line record;
+};
+
+/* Called for each record of a class, torn and unreadable lines left out. False stops the walk. `line` lives for the call. */
+typedef bool records_fn(void *arg, struct str class_name, struct str line);
+
+/*
+ * Walks the records of one class on JST days first to last, those over age left out: they are no more, even while
+ * their file still waits for the purge. A class without a directory has none.
+ */
+bool records_walk(struct tool *tool, const struct record_class *class, int64_t first_day, int64_t last_day, bool from_end,
+		  records_fn *fn, void *arg, struct err *err);
+
+/* Copies and parses; false: no record, or it is over age. */
+bool records_take(struct arena *arena, const struct record_class *class, struct str line, struct found *out);
+
+/* "2 recipients, 1,234 bytes, rule hourly: 451 4.7.1 ..." */
+struct str records_describe(struct tool *tool, const struct record_event *event);
+/* "a@x", or "a@x and 3 more". */
+struct str records_recipients(struct tool *tool, const struct record_event *event);
+
+/* ASCII case folded; `needle` is not empty. */
+bool records_contains(struct str text, struct str needle);
+
+#endif

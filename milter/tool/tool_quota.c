@@ -1,0 +1,146 @@
+/* sekisho quota: what has been used, and beginning anew. */
+#include "milter/tool/commands.h"
+#include "milter/tool/usage.h"
+
+/* --- show */
+
+struct show {
+	struct str quota, key;
+	int64_t limit;
+};
+#define SHOW(field) offsetof(struct show, field)
+
+static const struct option show_options[] = {
+	{ "--quota", OPTION_TEXT, SHOW(quota), "NAME", NULL, "this quota alone" },
+	{ "--key", OPTION_TEXT, SHOW(key), "KEY", NULL, "of this login, sender, client or recipient domain alone" },
+	{ "--limit", OPTION_COUNT, SHOW(limit), "N", NULL, "lines a quota, the fullest first (default 20)" },
+	{ NULL },
+};
+
+static int run_show(struct tool *tool, const void *values)
+{
+	const struct show *show = values;
+	const struct config *config = tool_config(tool);
+	const struct quota *quota = NULL;
+	struct usage_list list;
+	struct err err;
+
+	if (!config)
+		return TOOL_UNKNOWN;
+
+	const struct tenant *tenant = tool_tenant(tool, tool->operands.items[0]);
+
+	if (!tenant || (show->quota.ptr && !(quota = usage_find_quota(tool, tenant, show->quota))))
+		return TOOL_NO;
+	if (!tool_store(tool, TOOL_LOOK))
+		return TOOL_UNKNOWN;
+	if (!usage_read(tool, tenant, quota, show->key.ptr ? show->key : STR_EMPTY, &list, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (tool->is_json) {
+		json_object_open(&tool->json);
+		json_member_str(&tool->json, "tenant", tenant->name);
+		usage_write_json(tool, &list);
+		json_object_close(&tool->json);
+		buf_add_byte(&tool->out, '\n');
+	} else if (list.count) {
+		usage_write(tool, &list, show->limit ? (size_t)show->limit : 20);
+	} else {
+		tool_print(tool, "%s\n", tenant->quota_count ? "Nothing is used." : "This tenant has no quotas.");
+	}
+	return TOOL_OK;
+}
+
+const struct tool_command command_quota_show = {
+	.name = "quota show",
+	.operands = "TENANT",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "what a tenant has used of its quotas",
+	.about = "Shows for each quota, and for everybody it is counted for, what is used and left, how many messages it "
+		 "refused lately, and when room comes back. Takes nothing.",
+	.options = show_options,
+	.values_size = sizeof(struct show),
+	.has_json = true,
+	.examples = "sekisho quota show acme\nsekisho quota show acme --quota hourly --key bob@acme.example",
+	.ok = "shown",
+	.no = "there is no such tenant or quota",
+	.unknown = "configuration or store cannot be read",
+	.run = run_show,
+};
+
+/* --- reset */
+
+struct reset {
+	struct str reason;
+};
+
+static const struct option reset_options[] = {
+	{ "--reason", OPTION_TEXT, offsetof(struct reset, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ NULL },
+};
+
+/* The record first: what is recorded and then fails is asked again; the reverse would leave no trace. */
+static bool reset_quota(struct tool *tool, const struct tenant *tenant, const struct quota *quota, struct str key,
+			struct str reason)
+{
+	const struct tool_trace trace = { .event = STR("quota_reset"), .command = STR("quota reset"), .tenant = tenant->name,
+					  .reason = reason, .quota = quota->name, .count = -1 };
+	size_t removed;
+	struct err err;
+
+	if (!tool_record(tool, &trace))
+		return false;
+	if (!usage_reset(tool, tenant, quota, key, &removed, &err)) {
+		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+		return false;
+	}
+	tool_print(tool, STR_FMT "%s" STR_FMT ": nothing is used any more\n", STR_ARG(quota->name), key.len ? " of " : "",
+		   STR_ARG(key));
+	return true;
+}
+
+static int run_reset(struct tool *tool, const void *values)
+{
+	const struct reset *reset = values;
+	const struct config *config = tool_config(tool);
+	const struct operands *words = &tool->operands;
+	const struct quota *only = NULL;
+	struct str key = words->count > 2 ? words->items[2] : STR_EMPTY;
+
+	if (!config)
+		return TOOL_UNKNOWN;
+
+	const struct tenant *tenant = tool_tenant(tool, words->items[0]);
+
+	if (!tenant || (words->count > 1 && !(only = usage_find_quota(tool, tenant, words->items[1]))))
+		return TOOL_NO;
+	if (key.len && only->key == KEY_TENANT)
+		return tool_fail(tool, TOOL_NO, "quota " STR_FMT " has one count for the whole tenant, none for " STR_FMT,
+				 STR_ARG(only->name), STR_ARG(key));
+	if (!tool_ops(tool) || !tool_store(tool, TOOL_CHANGE))
+		return TOOL_UNKNOWN;
+	for (size_t i = 0; i < tenant->quota_count; i++) {
+		const struct quota *quota = &tenant->quotas[i];
+
+		if ((!only || quota == only) && !reset_quota(tool, tenant, quota, key, reset->reason))
+			return TOOL_UNKNOWN;
+	}
+	return TOOL_OK;
+}
+
+const struct tool_command command_quota_reset = {
+	.name = "quota reset",
+	.operands = "TENANT [QUOTA [KEY]]",
+	.operands_min = 1,
+	.operands_max = 3,
+	.summary = "forget what was used",
+	.about = "Forgets what a tenant has used: of all its quotas, of one, or of one for a single login, sender, client or "
+		 "recipient domain. Takes effect with the next message. Each quota that is reset leaves a record in class ops.",
+	.options = reset_options,
+	.values_size = sizeof(struct reset),
+	.examples = "sekisho quota reset acme\nsekisho quota reset acme hourly bob@acme.example --reason 'ticket 4711'",
+	.ok = "done",
+	.no = "there is no such tenant or quota",
+	.unknown = "configuration, store or record cannot be read or written; some quotas may be reset",
+	.run = run_reset,
+};

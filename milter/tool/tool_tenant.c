@@ -1,0 +1,482 @@
+/* sekisho tenant: who there is, what they may do, and stopping one. */
+#include <stdio.h>
+
+#include "config/base/clock.h"
+#include "milter/tool/commands.h"
+#include "milter/tool/usage.h"
+#include "policy/tenant.h"
+
+/* Stopped, and by whom: the configuration or a person. */
+struct state {
+	bool is_stopped;
+	const struct suspension *by;   /* NULL: by the configuration */
+	struct suspension suspension;
+};
+
+static bool read_state(struct tool *tool, const struct tenant *tenant, struct state *out)
+{
+	struct err err;
+	bool found;
+
+	*out = (struct state){ .is_stopped = tenant->is_suspended };
+	if (!tenant_suspension(tool->store, tenant->name, &tool->arena, &out->suspension, &found, &err)) {
+		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+		return false;
+	}
+	if (found && !tenant->is_suspended)
+		out->by = &out->suspension;
+	out->is_stopped |= found;
+	return true;
+}
+
+static struct str state_text(struct tool *tool, const struct state *state)
+{
+	const struct suspension *s = state->by;
+
+	if (!state->is_stopped)
+		return STR("active");
+	if (!s)
+		return STR("suspended in the configuration (reject)");
+	return tool_text(tool, "suspended %s%s (%s)%s" STR_FMT, s->until_us ? "until " : "until resumed",
+			 s->until_us ? tool_time(tool, s->until_us).ptr : "", usage_excess_name(s->action),
+			 s->reason.len ? ": " : "", STR_ARG(s->reason));
+}
+
+static void write_state_json(struct tool *tool, const struct state *state)
+{
+	const struct suspension *s = state->by;
+
+	json_member_str(&tool->json, "state", state->is_stopped ? STR("suspended") : STR("active"));
+	if (!state->is_stopped)
+		return;
+	json_member_str(&tool->json, "suspended_by", s ? s->actor : STR("configuration"));
+	json_member_str(&tool->json, "action", str_from_c(s ? usage_excess_name(s->action) : "reject"));
+	if (!s)
+		return;
+	tool_json_time(tool, "since", s->since_us);
+	tool_json_time(tool, "until", s->until_us);
+	json_member_str_opt(&tool->json, "reason", s->reason);
+}
+
+/* --- list */
+
+struct list {
+	bool suspended;
+};
+
+static const struct option list_options[] = {
+	{ "--suspended", OPTION_FLAG, offsetof(struct list, suspended), NULL, NULL, "only those that may not send" },
+	{ NULL },
+};
+
+static void list_one(struct tool *tool, struct table *table, const struct tenant *tenant, const struct state *state)
+{
+	if (tool->is_json) {
+		json_object_open(&tool->json);
+		json_member_str(&tool->json, "tenant", tenant->name);
+		json_member_str_opt(&tool->json, "plan", tenant->plan);
+		json_member_i64(&tool->json, "quotas", (int64_t)tenant->quota_count);
+		write_state_json(tool, state);
+		json_object_close(&tool->json);
+		return;
+	}
+	table_add(table, (struct str[]){ tenant->name, tenant->plan.len ? tenant->plan : STR("-"),
+					 tool_number(tool, (int64_t)tenant->quota_count), state_text(tool, state) });
+}
+
+static int run_list(struct tool *tool, const void *values)
+{
+	static const struct column columns[] = {
+		{ "TENANT", COLUMN_FOLD }, { "PLAN", COLUMN_FOLD }, { "QUOTAS", COLUMN_RIGHT }, { "STATE", COLUMN_FOLD },
+	};
+	const struct list *list = values;
+	const struct config *config = tool_config(tool);
+	struct str pattern = tool->operands.count ? tool->operands.items[0] : STR("*");
+	struct table table;
+	struct state state;
+
+	if (!config || !tool_store(tool, TOOL_LOOK))
+		return TOOL_UNKNOWN;
+	table_init(&table, &tool->arena, columns, sizeof columns / sizeof *columns);
+	if (tool->is_json)
+		json_array_open(&tool->json);
+	for (size_t i = 0; i < config->tenant_count; i++) {
+		const struct tenant *tenant = &config->tenants[i];
+
+		if (!str_glob(pattern, tenant->name))
+			continue;
+		if (!read_state(tool, tenant, &state))
+			return TOOL_UNKNOWN;
+		if (!list->suspended || state.is_stopped)
+			list_one(tool, &table, tenant, &state);
+	}
+	if (tool->is_json) {
+		json_array_close(&tool->json);
+		buf_add_byte(&tool->out, '\n');
+	} else if (table.rows) {
+		tool_table(tool, &table);
+	} else {
+		tool_print(tool, "None.\n");
+	}
+	return TOOL_OK;
+}
+
+const struct tool_command command_tenant_list = {
+	.name = "tenant list",
+	.operands = "[PATTERN]",
+	.operands_max = 1,
+	.summary = "all tenants, and who of them may send",
+	.about = "Lists the tenants of the configuration, or those whose name matches a pattern with * and ?, with their plan, "
+		 "how many quotas they have, and whether they may send. Times are JST.",
+	.options = list_options,
+	.values_size = sizeof(struct list),
+	.has_json = true,
+	.examples = "sekisho tenant list\nsekisho tenant list 'shop-*' --suspended",
+	.ok = "listed, perhaps none",
+	.unknown = "configuration or store cannot be read",
+	.run = run_list,
+};
+
+/* --- show: every setting, and where it comes from */
+
+struct line {
+	const char *setting;
+	struct str (*text)(struct tool *tool, const struct tenant *tenant);
+};
+
+static struct str join(struct tool *tool, struct str_list list, const char *empty)
+{
+	struct buf buf;
+	struct str out;
+
+	if (list.count == 0)
+		return str_from_c(empty);
+	buf_init(&buf, (size_t)1 << 24);
+	for (size_t i = 0; i < list.count; i++)
+		buf_printf(&buf, "%s" STR_FMT, i ? ", " : "", STR_ARG(list.items[i]));
+	out = tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf)));
+	buf_clear(&buf);
+	return out;
+}
+
+static struct str text_senders(struct tool *tool, const struct tenant *t)
+{
+	return join(tool, t->senders, "any envelope sender");
+}
+
+static struct str text_from(struct tool *tool, const struct tenant *t)
+{
+	return tool_text(tool, "%s%s", t->from == FROM_SENDERS ? "only senders" : "any header From",
+			 t->from_is_monitor ? ", monitored" : "");
+}
+
+static struct str text_require(struct tool *tool, const struct tenant *t)
+{
+	return tool_text(tool, "%s%s%s", t->require_tls ? "TLS" : "", t->require_tls && t->require_auth ? " and " : "",
+			 t->require_auth ? "login" : t->require_tls ? "" : "nothing");
+}
+
+static struct str text_recipients(struct tool *tool, const struct tenant *t)
+{
+	if (t->recipients_max == LIMIT_NONE)
+		return STR("no limit a message");
+	return tool_text(tool, STR_FMT " a message, then %s%s", STR_ARG(tool_number(tool, t->recipients_max)),
+			 usage_excess_name(t->recipients_on_excess), t->recipients_is_monitor ? ", monitored" : "");
+}
+
+static struct str text_size(struct tool *tool, const struct tenant *t)
+{
+	if (t->size_max == LIMIT_NONE)
+		return STR("no limit");
+	return tool_text(tool, STR_FMT " bytes%s", STR_ARG(tool_number(tool, t->size_max)), t->size_is_monitor ? ", monitored" : "");
+}
+
+static struct str text_class(struct tool *tool, const struct tenant *t)
+{
+	const struct record_class *class = config_find_class(tool->config, t->record_class);
+
+	if (!class)
+		return t->record_class;
+	return class->keep_is_year ? tool_text(tool, STR_FMT ", kept 1 year", STR_ARG(t->record_class))
+				   : tool_text(tool, STR_FMT ", kept %lld days", STR_ARG(t->record_class), (long long)class->keep_days);
+}
+
+/* Quotas of one of the three settings that make them: PREFIX-PERIOD, or any other name. */
+static struct str text_quotas_of(struct tool *tool, const struct tenant *t, const char *prefix)
+{
+	struct buf buf;
+	struct str out;
+
+	buf_init(&buf, (size_t)1 << 20);
+	for (size_t i = 0; i < t->quota_count; i++) {
+		const struct quota *quota = &t->quotas[i];
+		bool is_pool = str_starts(quota->name, STR("pool-")), is_login = str_starts(quota->name, STR("per-login-"));
+		bool is_wanted = prefix ? str_starts(quota->name, str_from_c(prefix)) : !is_pool && !is_login;
+
+		if (is_wanted)
+			buf_printf(&buf, "%s" STR_FMT ": " STR_FMT " " STR_FMT ", then %s", buf.len ? "; " : "",
+				   STR_ARG(quota->name), STR_ARG(tool_limit(tool, quota->limit)),
+				   STR_ARG(usage_describe(tool, quota)), usage_excess_name(quota->on_excess));
+	}
+	out = buf.len ? tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf))) : STR("none");
+	buf_clear(&buf);
+	return out;
+}
+
+static struct str text_quotas(struct tool *tool, const struct tenant *t)
+{
+	return text_quotas_of(tool, t, NULL);
+}
+
+static struct str text_pool(struct tool *tool, const struct tenant *t)
+{
+	return text_quotas_of(tool, t, "pool-");
+}
+
+static struct str text_per_login(struct tool *tool, const struct tenant *t)
+{
+	return text_quotas_of(tool, t, "per-login-");
+}
+
+static const struct line lines[] = {
+	{ "senders", text_senders },   { "from", text_from },         { "require", text_require },
+	{ "recipients_max", text_recipients }, { "size_max", text_size }, { "pool", text_pool },
+	{ "default_per_login", text_per_login }, { "quotas", text_quotas }, { "record_class", text_class },
+};
+
+static struct str origin_text(struct tool *tool, const struct tenant *tenant, const char *setting)
+{
+	switch (config_setting_origin(tenant, setting)) {
+	case ORIGIN_TENANT:
+		return STR("tenant");
+	case ORIGIN_PLAN:
+		return tool_text(tool, "plan " STR_FMT, STR_ARG(tenant->plan));
+	case ORIGIN_DEFAULTS:
+		return STR("defaults");
+	case ORIGIN_BUILT_IN:
+	case ORIGIN_COUNT:
+		break;
+	}
+	return STR("built in");
+}
+
+static void show_settings(struct tool *tool, const struct tenant *tenant)
+{
+	static const struct column columns[] = {
+		{ "SETTING", COLUMN_LEFT }, { "VALUE", COLUMN_FOLD }, { "FROM", COLUMN_FOLD },
+	};
+	struct table table;
+
+	table_init(&table, &tool->arena, columns, 3);
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+		table_add(&table, (struct str[]){ str_from_c(lines[i].setting), lines[i].text(tool, tenant),
+						  origin_text(tool, tenant, lines[i].setting) });
+	tool_print(tool, "\n");
+	tool_table(tool, &table);
+}
+
+static void show_settings_json(struct tool *tool, const struct tenant *tenant)
+{
+	json_key(&tool->json, "settings");
+	json_object_open(&tool->json);
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		json_key(&tool->json, lines[i].setting);
+		json_object_open(&tool->json);
+		json_member_str(&tool->json, "value", lines[i].text(tool, tenant));
+		json_member_str(&tool->json, "from", origin_text(tool, tenant, lines[i].setting));
+		json_object_close(&tool->json);
+	}
+	json_object_close(&tool->json);
+}
+
+static int show_json(struct tool *tool, const struct tenant *tenant, const struct state *state, const struct usage_list *usage)
+{
+	json_object_open(&tool->json);
+	json_member_str(&tool->json, "tenant", tenant->name);
+	json_member_str_opt(&tool->json, "plan", tenant->plan);
+	write_state_json(tool, state);
+	show_settings_json(tool, tenant);
+	usage_write_json(tool, usage);
+	json_object_close(&tool->json);
+	buf_add_byte(&tool->out, '\n');
+	return TOOL_OK;
+}
+
+static int run_show(struct tool *tool, const void *values)
+{
+	const struct config *config = tool_config(tool);
+	struct usage_list usage;
+	struct state state;
+	struct err err;
+
+	(void)values;
+	if (!config)
+		return TOOL_UNKNOWN;
+
+	const struct tenant *tenant = tool_tenant(tool, tool->operands.items[0]);
+
+	if (!tenant)
+		return TOOL_NO;
+	if (!tool_store(tool, TOOL_LOOK) || !read_state(tool, tenant, &state))
+		return TOOL_UNKNOWN;
+	if (!usage_read(tool, tenant, NULL, STR_EMPTY, &usage, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (tool->is_json)
+		return show_json(tool, tenant, &state, &usage);
+	tool_field(tool, "Tenant", STR_FMT, STR_ARG(tenant->name));
+	tool_field(tool, "Plan", STR_FMT, STR_ARG(tenant->plan.len ? tenant->plan : STR("none")));
+	tool_field(tool, "State", STR_FMT, STR_ARG(state_text(tool, &state)));
+	if (state.by)
+		tool_field(tool, "", "since " STR_FMT " JST, by " STR_FMT, STR_ARG(tool_time(tool, state.by->since_us)),
+			   STR_ARG(state.by->actor));
+	show_settings(tool, tenant);
+	if (usage.count) {
+		tool_print(tool, "\n");
+		usage_write(tool, &usage, 10);
+	}
+	return TOOL_OK;
+}
+
+static const struct option show_options[] = { { NULL } };
+
+const struct tool_command command_tenant_show = {
+	.name = "tenant show",
+	.operands = "NAME",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "what a tenant may do, and has used",
+	.about = "Shows the policy that is in force for a tenant and where each setting comes from (the tenant itself, its plan, "
+		 "the defaults, or built in), whether it may send, and what it has used of its quotas.",
+	.options = show_options,
+	.has_json = true,
+	.examples = "sekisho tenant show acme",
+	.ok = "shown",
+	.no = "there is no such tenant",
+	.unknown = "configuration or store cannot be read",
+	.run = run_show,
+};
+
+/* --- suspend, resume */
+
+struct suspend {
+	int64_t for_us;
+	struct str action, reason;
+};
+#define SUSPEND(field) offsetof(struct suspend, field)
+
+static const struct option suspend_options[] = {
+	{ "--for", OPTION_DURATION, SUSPEND(for_us), "TIME", NULL, "how long: 90s, 15m, 2h, 30d (default: until resumed)" },
+	{ "--action", OPTION_WORD, SUSPEND(action), "WORD", "defer|reject|hold",
+	  "defer (the mail waits at the sender), reject (default without --for), or hold (in the MTA's queue); "
+	  "with --for the default is defer" },
+	{ "--reason", OPTION_TEXT, SUSPEND(reason), "TEXT", NULL, "why; the sender reads it too" },
+	{ NULL },
+};
+
+static enum excess_action action_of(const struct suspend *suspend)
+{
+	if (!suspend->action.ptr)
+		return suspend->for_us ? EXCESS_DEFER : EXCESS_REJECT;
+	return str_eq(suspend->action, STR("defer")) ? EXCESS_DEFER
+	     : str_eq(suspend->action, STR("hold")) ? EXCESS_HOLD : EXCESS_REJECT;
+}
+
+/* Configuration, tenant, trace and store for a change; 0 when all is there, else the exit code. */
+static int prepare(struct tool *tool, const struct tenant **out)
+{
+	if (!tool_config(tool))
+		return TOOL_UNKNOWN;
+	*out = tool_tenant(tool, tool->operands.items[0]);
+	if (!*out)
+		return TOOL_NO;
+	return tool_ops(tool) && tool_store(tool, TOOL_CHANGE) ? TOOL_OK : TOOL_UNKNOWN;
+}
+
+static int run_suspend(struct tool *tool, const void *values)
+{
+	const struct suspend *suspend = values;
+	const struct tenant *tenant;
+	int code = prepare(tool, &tenant);
+	int64_t now_us = clock_now_us();
+	struct suspension s = { .action = action_of(suspend), .since_us = now_us, .actor = tool_actor(tool),
+				.reason = suspend->reason.ptr ? suspend->reason : STR_EMPTY };
+	struct err err;
+
+	if (code != TOOL_OK)
+		return code;
+	if (suspend->for_us > TENANT_SUSPEND_MAX_US)
+		return tool_usage(tool, "--for: ten years at most; leave it out for no end");
+	s.until_us = suspend->for_us ? now_us + suspend->for_us : 0;
+	if (!tool_record(tool, &(struct tool_trace){ .event = STR("suspended"), .command = STR("tenant suspend"),
+						     .tenant = tenant->name, .reason = s.reason, .count = -1 }))
+		return TOOL_UNKNOWN;
+	if (!tenant_suspend(tool->store, tenant->name, &s, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	tool_print(tool, STR_FMT ": " STR_FMT "\n", STR_ARG(tenant->name),
+		   STR_ARG(state_text(tool, &(struct state){ .is_stopped = true, .by = &s })));
+	return TOOL_OK;
+}
+
+const struct tool_command command_tenant_suspend = {
+	.name = "tenant suspend",
+	.operands = "NAME",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "let nothing of a tenant pass",
+	.about = "Stops a tenant's mail, from the next message on, until it is resumed or the time is over. Replaces an earlier "
+		 "suspension. Leaves a record in class ops.",
+	.options = suspend_options,
+	.values_size = sizeof(struct suspend),
+	.examples = "sekisho tenant suspend acme --for 2h --reason 'password stolen'\nsekisho tenant suspend acme --action hold",
+	.ok = "suspended",
+	.no = "there is no such tenant",
+	.unknown = "configuration, store or record cannot be read or written",
+	.run = run_suspend,
+};
+
+struct resume {
+	struct str reason;
+};
+
+static const struct option resume_options[] = {
+	{ "--reason", OPTION_TEXT, offsetof(struct resume, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ NULL },
+};
+
+static int run_resume(struct tool *tool, const void *values)
+{
+	const struct resume *resume = values;
+	const struct tenant *tenant;
+	int code = prepare(tool, &tenant);
+	struct err err;
+	bool was;
+
+	if (code != TOOL_OK)
+		return code;
+	if (!tool_record(tool, &(struct tool_trace){ .event = STR("resumed"), .command = STR("tenant resume"),
+						     .tenant = tenant->name, .reason = resume->reason, .count = -1 }))
+		return TOOL_UNKNOWN;
+	if (!tenant_resume(tool->store, tenant->name, &was, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (tenant->is_suspended)
+		return tool_fail(tool, TOOL_NO, STR_FMT " is suspended in the configuration (suspended: true); change it there",
+				 STR_ARG(tenant->name));
+	tool_print(tool, STR_FMT ": %s\n", STR_ARG(tenant->name), was ? "active again" : "was not suspended");
+	return TOOL_OK;
+}
+
+const struct tool_command command_tenant_resume = {
+	.name = "tenant resume",
+	.operands = "NAME",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "let a tenant's mail pass again",
+	.about = "Ends a suspension, whoever made it, from the next message on. Leaves a record in class ops.",
+	.options = resume_options,
+	.values_size = sizeof(struct resume),
+	.examples = "sekisho tenant resume acme --reason 'password changed'",
+	.ok = "it may send",
+	.no = "there is no such tenant, or it is suspended in the configuration",
+	.unknown = "configuration, store or record cannot be read or written",
+	.run = run_resume,
+};

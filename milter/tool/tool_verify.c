@@ -1,0 +1,224 @@
+/* sekisho log verify: is the relay log what was written, and what does that prove? */
+#include <errno.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "milter/record/verify.h"
+#include "milter/tool/commands.h"
+
+struct verify_values {
+	struct str class_name, key;
+	struct option_time since, until;
+};
+#define VERIFY(field) offsetof(struct verify_values, field)
+
+static const struct option options[] = {
+	{ "--class", OPTION_TEXT, VERIFY(class_name), "CLASS", NULL, "this class alone (default: all that are there)" },
+	{ "--key", OPTION_TEXT, VERIFY(key), "FILE", NULL,
+	  "public key, or keys where they were changed (default: key_file of the configuration with .pub)" },
+	{ "--since", OPTION_SINCE, VERIFY(since), "DAY", NULL, "from this JST day on" },
+	{ "--until", OPTION_UNTIL, VERIFY(until), "DAY", NULL, "up to this JST day" },
+	{ NULL },
+};
+
+static const char *const result_names[] = { [VERIFY_OK] = "intact", [VERIFY_TAMPERED] = "ALTERED",
+					    [VERIFY_RETENTION] = "RETENTION BROKEN", [VERIFY_UNKNOWN] = "CANNOT TELL" };
+
+static void on_progress(void *arg, int64_t done, int64_t total)
+{
+	(void)arg;
+	if (done < total)
+		tool_progress("verifying", done, total);
+}
+
+/* --- a person's answer */
+
+static void write_range(struct tool *tool, const struct verify_report *report)
+{
+	tool_field(tool, "Records", STR_FMT " in %lld file%s, seq %lld to %lld, " STR_FMT " bytes",
+		   STR_ARG(tool_number(tool, report->records)), (long long)report->files, report->files == 1 ? "" : "s",
+		   (long long)report->first_seq, (long long)report->last_seq, STR_ARG(tool_number(tool, report->bytes)));
+	if (report->records)
+		tool_field(tool, "Time", STR_FMT " to " STR_FMT " JST", STR_ARG(tool_time(tool, report->first_time_us)),
+			   STR_ARG(tool_time(tool, report->last_time_us)));
+	tool_field(tool, "Signed", "%lld checkpoint%s, the last at seq %lld; %lld record%s since", (long long)report->checkpoints,
+		   report->checkpoints == 1 ? "" : "s", (long long)report->last_checkpoint_seq,
+		   (long long)report->unsigned_records, report->unsigned_records == 1 ? "" : "s");
+	if (report->erased || report->recovered)
+		tool_field(tool, "Besides", "%lld erased, %lld times recovered after a crash", (long long)report->erased,
+			   (long long)report->recovered);
+}
+
+static void write_finding(struct tool *tool, const struct verify_finding *finding)
+{
+	static const char *const marks[] = { [VERIFY_OK] = "Note", [VERIFY_TAMPERED] = "Altered",
+					     [VERIFY_RETENTION] = "Retention", [VERIFY_UNKNOWN] = "Not known" };
+	struct str place = finding->offset >= 0 ? tool_text(tool, STR_FMT " at %lld: ", STR_ARG(finding->file),
+							    (long long)finding->offset)
+			 : finding->file.len ? tool_text(tool, STR_FMT ": ", STR_ARG(finding->file)) : STR_EMPTY;
+
+	tool_field(tool, marks[finding->result], STR_FMT STR_FMT, STR_ARG(place), STR_ARG(finding->text));
+}
+
+static void write_proof(struct tool *tool, const struct verify_report *report)
+{
+	if (report->result == VERIFY_OK && report->checkpoints)
+		tool_field(tool, "Proved", "the records up to seq %lld are those that the key's holder committed, in this order, none "
+			   "altered, none missing%s", (long long)report->last_checkpoint_seq,
+			   report->is_from_start ? "" : " between them");
+	else if (report->result == VERIFY_OK)
+		tool_field(tool, "Proved", "the records follow from one another, none altered or missing between them; nobody signed");
+	if (report->result != VERIFY_OK)
+		return;
+	if (report->unsigned_records)
+		tool_field(tool, "Not proved", "that nothing was taken off the end after that checkpoint");
+	tool_field(tool, report->unsigned_records ? "" : "Not proved",
+		   "that what a record says is true, and that no mail went round the milter");
+}
+
+static void write_person(struct tool *tool, struct str class_name, const struct verify_report *report)
+{
+	size_t shown = report->finding_count < VERIFY_FINDINGS_MAX ? report->finding_count : VERIFY_FINDINGS_MAX;
+
+	tool_print(tool, "%s" STR_FMT ": %s\n", tool->out.len ? "\n" : "", STR_ARG(class_name), result_names[report->result]);
+	write_range(tool, report);
+	for (size_t i = 0; i < shown; i++)
+		write_finding(tool, &report->findings[i]);
+	if (report->finding_count > shown)
+		tool_print(tool, "... and %zu more findings\n", report->finding_count - shown);
+	write_proof(tool, report);
+}
+
+/* --- a program's answer */
+
+static void write_json(struct tool *tool, struct str class_name, const struct verify_report *report)
+{
+	static const char *const words[] = { [VERIFY_OK] = "intact", [VERIFY_TAMPERED] = "altered",
+					     [VERIFY_RETENTION] = "retention", [VERIFY_UNKNOWN] = "unknown" };
+	struct json *json = &tool->json;
+
+	json_object_open(json);
+	json_member_str(json, "class", class_name);
+	json_member_str(json, "result", str_from_c(words[report->result]));
+	json_member_i64(json, "files", report->files);
+	json_member_i64(json, "records", report->records);
+	json_member_i64(json, "bytes", report->bytes);
+	json_member_i64(json, "first_seq", report->first_seq);
+	json_member_i64(json, "last_seq", report->last_seq);
+	tool_json_time(tool, "first_time", report->first_time_us);
+	tool_json_time(tool, "last_time", report->last_time_us);
+	json_member_i64(json, "checkpoints", report->checkpoints);
+	json_member_i64(json, "last_checkpoint_seq", report->last_checkpoint_seq);
+	json_member_i64(json, "unsigned_records", report->unsigned_records);
+	json_member_i64(json, "erased", report->erased);
+	json_member_i64(json, "recovered", report->recovered);
+	json_member_bool(json, "from_start", report->is_from_start);
+	json_key(json, "findings");
+	json_array_open(json);
+	for (size_t i = 0; i < report->finding_count && i < VERIFY_FINDINGS_MAX; i++) {
+		const struct verify_finding *finding = &report->findings[i];
+
+		json_object_open(json);
+		json_member_str(json, "result", str_from_c(words[finding->result]));
+		json_member_str_opt(json, "file", finding->file);
+		if (finding->offset >= 0)
+			json_member_i64(json, "offset", finding->offset);
+		if (finding->seq >= 0)
+			json_member_i64(json, "seq", finding->seq);
+		json_member_str(json, "text", finding->text);
+		json_object_close(json);
+	}
+	json_array_close(json);
+	json_object_close(json);
+	buf_add_byte(&tool->out, '\n');
+}
+
+/* --- running */
+
+static enum verify_result worse(enum verify_result a, enum verify_result b)
+{
+	if (a == VERIFY_OK || b == VERIFY_OK)
+		return a == VERIFY_OK ? b : a;
+	return a < b ? a : b;
+}
+
+/* The public half stands beside the private one; only its owner can read that. */
+static struct str default_key(struct tool *tool)
+{
+	struct str file = tool->config->log_key_file;
+
+	return file.len ? tool_text(tool, STR_FMT ".pub", STR_ARG(file)) : STR_EMPTY;
+}
+
+static enum verify_result verify_class(struct tool *tool, const struct verify_values *want, struct str class_name)
+{
+	static struct verify_report report;
+	const struct config *config = tool->config;
+	const struct verify_options verify = {
+		.dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class_name)),
+		.public_key_file = want->key.ptr ? want->key : default_key(tool),
+		.node = config->node,
+		.class_name = class_name,
+		.first_day = want->since.is_given ? jst_day(want->since.us) : INT64_MIN,
+		.last_day = want->until.is_given ? jst_day(want->until.us) : INT64_MAX,
+		.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+		.progress = on_progress,
+	};
+	enum verify_result result = VERIFY_UNKNOWN;
+	struct err err;
+
+	if (!record_verify(&verify, &report, &err)) {
+		tool_fail(tool, TOOL_UNKNOWN, "class " STR_FMT ": %s", STR_ARG(class_name), err.text);
+	} else {
+		result = report.result;
+		(tool->is_json ? write_json : write_person)(tool, class_name, &report);
+	}
+	verify_report_clear(&report);
+	return result;
+}
+
+static bool is_there(struct tool *tool, struct str class_name)
+{
+	return access(tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class_name)).ptr, F_OK) == 0 ||
+	       errno != ENOENT;
+}
+
+static int run(struct tool *tool, const void *values)
+{
+	const struct verify_values *want = values;
+	enum verify_result result = VERIFY_OK;
+	size_t seen = 0;
+
+	if (!tool_config(tool))
+		return TOOL_UNKNOWN;
+	for (size_t i = 0; i < tool->config->class_count; i++) {
+		struct str name = tool->config->classes[i].name;
+
+		if (want->class_name.ptr ? !str_eq(name, want->class_name) : !is_there(tool, name))
+			continue;
+		seen++;
+		result = worse(result, verify_class(tool, want, name));
+	}
+	if (seen)
+		return (int)result;
+	if (want->class_name.ptr)
+		return tool_fail(tool, TOOL_UNKNOWN, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
+	return tool_fail(tool, TOOL_UNKNOWN, STR_FMT " holds no records", STR_ARG(tool->config->log_dir));
+}
+
+const struct tool_command command_log_verify = {
+	.name = "log verify",
+	.operands = "",
+	.summary = "is the log as it was written? none altered, none missing",
+	.about = "Recomputes the chain over every record, checks the signatures of its checkpoints, and says what that proves and "
+		 "what it does not. Needs the public key alone. With --json one line a class. Its exit codes are its own.",
+	.options = options,
+	.values_size = sizeof(struct verify_values),
+	.has_json = true,
+	.examples = "sekisho log verify\nsekisho log verify --class relay --key /media/auditor/relay-log.key.pub",
+	.ok = "intact",
+	.no = "records were altered, or are missing",
+	.usage = "records went too early or too late (or the command line is wrong)",
+	.unknown = "cannot tell: no key, or files that cannot be read",
+	.run = run,
+};
