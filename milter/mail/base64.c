@@ -50,7 +50,7 @@ bool base64_decode(struct str in, struct buf *out)
 	char *to = out->ptr + out->len;
 
 	while (p < end) {
-		if (count == 0)
+		if (count == 0 && !has_padding)
 			to = decode_groups(&p, end, to);
 		if (p == end)
 			break;

@@ -34,6 +34,20 @@ bool edit_add(struct edit_list *list, size_t at, size_t len, struct str with, st
 	return true;
 }
 
+bool edit_insert(struct edit_list *list, size_t at, struct str with, struct err *err)
+{
+	size_t i = list->count;
+
+	if (list->count == list->size && !list_grow(list))
+		return err_memory(err);
+	for (; i > 0 && list->items[i - 1].at > at; i--)
+		list->items[i] = list->items[i - 1];
+	assert(i == 0 || list->items[i - 1].at + list->items[i - 1].len <= at);
+	list->items[i] = (struct edit){ .at = at, .with = with };
+	list->count++;
+	return true;
+}
+
 size_t edit_length(struct str text, const struct edit_list *list)
 {
 	size_t length = text.len;

@@ -28,6 +28,8 @@ struct edit_list {
 
 void edit_init(struct edit_list *list, struct arena *arena);
 bool edit_add(struct edit_list *list, size_t at, size_t len, struct str with, struct err *err);
+/* The same in any order, without octets that leave: behind edits at the same place. `at` is in no range that leaves. */
+bool edit_insert(struct edit_list *list, size_t at, struct str with, struct err *err);
 
 /* `text` with its edits, appended to `out`. Every edit lies inside text (asserted). */
 void edit_apply(struct str text, const struct edit_list *list, struct buf *out);

@@ -131,6 +131,7 @@ static const struct { const char *name; struct str in, want; bool is_clean; } ba
 	{ "80 foreign octets are passed over", STR_INIT("YW*\0\xffJj"), STR_INIT("abc"), true },
 	{ "80 empty", STR_INIT(""), STR_INIT(""), true },
 	{ "data after padding", STR_INIT("YQ==YWI="), STR_INIT("aab"), false },
+	{ "whole groups after padding", STR_INIT("YWJj=YWJj"), STR_INIT("abcabc"), false },
 	{ "one digit left", STR_INIT("YWJjZ"), STR_INIT("abc"), false },
 	{ "one digit and padding", STR_INIT("YWJjZ==="), STR_INIT("abc"), false },
 };

@@ -1,0 +1,413 @@
+#include "milter/rewrite.h"
+
+#include "milter/link/url.h"
+#include "milter/mail/mime.h"
+#include "milter/rewrite_part.h"
+
+#define MESSAGE_ID_MAX 64              /* octets of a name given in X-Sekisho-Track */
+#define NEVER_MAX 16                   /* addresses in List-Unsubscribe that are looked at */
+
+static const struct str steer_name = STR_INIT("X-Sekisho-Track");
+
+static void note(struct rewrite_result *out, size_t part, const char *why)
+{
+	if (out->note_count < REWRITE_NOTES_MAX)
+		out->notes[out->note_count++] = (struct rewrite_note){ .part = part, .why = why };
+}
+
+static void field_edit(struct rewrite_result *out, enum rewrite_action action, struct str name, size_t nth, struct str value)
+{
+	if (out->field_count < REWRITE_FIELDS_MAX)
+		out->fields[out->field_count++] =
+			(struct rewrite_field){ .action = action, .name = name, .nth = nth, .value = value };
+}
+
+static void remove_fields(const struct rewrite_message *message, struct str name, struct rewrite_result *out)
+{
+	size_t count;
+
+	header_find(message->fields, message->field_count, name, &count);
+	for (size_t nth = 1; nth <= count; nth++)
+		field_edit(out, HEADER_REMOVE, name, nth, STR_EMPTY);
+}
+
+static const struct header *find(const struct rewrite_message *message, struct str name)
+{
+	return header_find(message->fields, message->field_count, name, NULL);
+}
+
+/* --- what the sender and the header say */
+
+static bool is_printable(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] <= ' ' || s.ptr[i] >= 0x7f)
+			return false;
+	return s.len > 0;
+}
+
+/* "opens=off; clicks=off; id=NAME", in every field of that name. Words that are not known change nothing. */
+static bool read_steering(struct rewrite_job *job, const struct rewrite_message *message, struct err *err)
+{
+	for (size_t i = 0; i < message->field_count; i++) {
+		struct str rest, word, key, value;
+
+		if (!str_eq_nocase(message->fields[i].name, steer_name))
+			continue;
+		if (!header_plain(message->fields[i].value, job->arena, &rest))
+			return err_memory(err);
+		while (str_next(&rest, ';', &word)) {
+			if (!str_cut(word, '=', &key, &value))
+				continue;
+			key = str_trim(key);
+			value = str_trim(value);
+			if (str_eq_nocase(key, STR("opens")) && str_eq_nocase(value, STR("off")))
+				job->opens = false;
+			else if (str_eq_nocase(key, STR("clicks")) && str_eq_nocase(value, STR("off")))
+				job->clicks = false;
+			else if (str_eq_nocase(key, STR("id")) && is_printable(value) && value.len <= MESSAGE_ID_MAX)
+				job->token.message = value;
+		}
+	}
+	return true;
+}
+
+static bool short_name(struct rewrite_job *job, struct str name, struct str *out, struct err *err)
+{
+	char octets[8];
+
+	token_short(job->rules->tenant, name, octets);
+	return arena_copy(job->arena, str_of(octets, sizeof octets), out) ? true : err_memory(err);
+}
+
+/* A message is named by its sender, or by its Message-ID, or by what else makes it itself: a retry has the same. */
+static bool name_message(struct rewrite_job *job, const struct rewrite_message *message, struct err *err)
+{
+	static const struct str names[] = { STR_INIT("Date"), STR_INIT("From"), STR_INIT("To"), STR_INIT("Subject") };
+	const struct header *id = find(message, STR("Message-ID"));
+	struct buf all;
+	bool ok;
+
+	if (job->token.message.len)
+		return true;
+	if (id && str_trim(id->value).len)
+		return short_name(job, str_trim(id->value), &job->token.message, err);
+	buf_init(&all, job->arena->limit);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const struct header *field = find(message, names[i]);
+
+		if (field)
+			buf_add(&all, field->value);
+		buf_add_byte(&all, '\n');
+	}
+	ok = short_name(job, buf_view(&all), &job->token.message, err);
+	buf_clear(&all);
+	return ok;
+}
+
+static bool name_recipient(struct rewrite_job *job, struct str recipient, struct err *err)
+{
+	struct str lower;
+
+	if (!recipient.len)
+		return true;
+	if (!arena_copy_lower(job->arena, recipient, &lower))
+		return err_memory(err);
+	return short_name(job, lower, &job->recipient_tag, err);
+}
+
+/* Where List-Unsubscribe leads is never tracked: its one-click POST passes through no redirector. */
+static bool read_never(struct rewrite_job *job, const struct rewrite_message *message, struct err *err)
+{
+	const struct header *field = find(message, STR("List-Unsubscribe"));
+	struct str *never = arena_array(job->arena, NEVER_MAX, sizeof *never), rest, before, address, host;
+
+	if (!never)
+		return err_memory(err);
+	job->never = never;
+	rest = field ? field->value : STR_EMPTY;
+	while (job->never_count < NEVER_MAX && str_cut(rest, '<', &before, &rest) && str_cut(rest, '>', &address, &rest)) {
+		struct buf url;
+		bool ok = true;
+
+		buf_init(&url, address.len * 3 + 16);
+		if (url_destination(address, NULL, &url, &host))
+			ok = arena_copy(job->arena, buf_view(&url), &never[job->never_count++]);
+		buf_clear(&url);
+		if (!ok)
+			return err_memory(err);
+	}
+	return true;
+}
+
+/* --- which parts */
+
+/* Why a part is nobody's to change; NULL: it may be opened. */
+static const char *closed_because(const struct mime *mime, const struct mime_part *part)
+{
+	if (part->doubt)
+		return part->doubt;
+	if (part->is_inside_message)
+		return "inside a forwarded message";
+	for (size_t up = part->parent; up != MIME_NO_PARENT; up = mime->parts[up].parent) {
+		const struct mime_part *above = &mime->parts[up];
+
+		if (above->doubt)
+			return above->doubt;
+		if (str_eq(above->subtype, STR("signed")))
+			return "signed";
+		if (str_eq(above->subtype, STR("encrypted")))
+			return "encrypted";
+		if (str_eq(above->subtype, STR("report")))
+			return "inside a report";
+	}
+	return NULL;
+}
+
+static bool is_shown_html(const struct mime_part *part)
+{
+	return mime_is(part, STR("text"), STR("html")) && (!part->disposition.len || str_eq(part->disposition, STR("inline")));
+}
+
+/* Are two parts alternatives of one another, so that only one of them is ever shown? */
+static bool are_alternatives(const struct mime *mime, size_t a, size_t b)
+{
+	while (a != b) {
+		size_t *deeper = mime->parts[a].depth >= mime->parts[b].depth ? &a : &b;
+
+		if (mime->parts[*deeper].parent == MIME_NO_PARENT)
+			return false;
+		*deeper = mime->parts[*deeper].parent;
+	}
+	return mime_is(&mime->parts[a], STR("multipart"), STR("alternative"));
+}
+
+/* --- edits of parts become edits of the message */
+
+static struct str eol_of(struct str body)
+{
+	size_t lf = str_find_byte(body, '\n');
+
+	return lf < body.len && (lf == 0 || body.ptr[lf - 1] != '\r') ? STR("\n") : STR("\r\n");
+}
+
+static const struct str encoding_name = STR_INIT("Content-Transfer-Encoding");
+
+/* The header of the part inside the body says quoted-printable now. */
+static bool edit_part_header(struct rewrite_result *out, const struct mime_part *part, struct str body, struct str eol,
+			     struct arena *arena, struct err *err)
+{
+	struct str rest = part->header, line;
+	struct header field;
+	size_t at = (size_t)(part->header.ptr - body.ptr);
+
+	if (!arena_printf(arena, &line, STR_FMT ": quoted-printable" STR_FMT, STR_ARG(encoding_name), STR_ARG(eol)))
+		return err_memory(err);
+	while (header_next(&rest, &field))
+		if (str_eq_nocase(field.name, encoding_name))
+			return edit_add(&out->body, (size_t)(field.line.ptr - body.ptr), field.line.len, line, err);
+	return edit_add(&out->body, at + part->header.len, 0, line, err);
+}
+
+static void edit_message_header(struct rewrite_result *out, const struct rewrite_message *message)
+{
+	bool has = find(message, encoding_name);
+
+	field_edit(out, has ? HEADER_CHANGE : HEADER_ADD, encoding_name, 1, STR("quoted-printable"));
+}
+
+static bool take_edits(struct rewrite_result *out, const struct rewrite_message *message, const struct mime_part *part,
+		       const struct rewrite_part *done, struct str eol, struct arena *arena, struct err *err)
+{
+	size_t shift = (size_t)(part->body.ptr - message->body.ptr);
+
+	if (done->to_qp && part->parent == MIME_NO_PARENT)
+		edit_message_header(out, message);
+	else if (done->to_qp && !edit_part_header(out, part, message->body, eol, arena, err))
+		return false;
+	for (size_t i = 0; i < done->edits.count; i++) {
+		const struct edit *edit = &done->edits.items[i];
+
+		if (!edit_add(&out->body, shift + edit->at, edit->len, edit->with, err))
+			return false;
+	}
+	out->links += done->links;
+	out->pixels += done->pixels;
+	out->parts += done->edits.count > 0;
+	return true;
+}
+
+static bool rewrite_parts(struct rewrite_job *job, const struct rewrite_message *message, const struct mime *mime,
+			  struct rewrite_result *out, struct err *err)
+{
+	struct str eol = eol_of(message->body);
+	size_t pixel_part = SIZE_MAX;          /* the first part that has one */
+
+	for (size_t i = 0; i < mime->count; i++) {
+		const struct mime_part *part = &mime->parts[i];
+		struct rewrite_part done;
+		const char *why;
+
+		if (!is_shown_html(part))
+			continue;
+		why = closed_because(mime, part);
+		if (!why) {
+			bool wants_pixel = job->opens && (pixel_part == SIZE_MAX || are_alternatives(mime, pixel_part, i));
+
+			if (!rewrite_part(job, part, wants_pixel, eol, &done, err) ||
+			    !take_edits(out, message, part, &done, eol, job->arena, err))
+				return false;
+			if (done.has_pixel && pixel_part == SIZE_MAX)
+				pixel_part = i;
+			why = done.why_not;
+		}
+		if (why)
+			note(out, i, why);
+	}
+	return true;
+}
+
+/* --- the message */
+
+static bool add_unsubscribe(struct rewrite_job *job, const struct rewrite_message *message, struct rewrite_result *out,
+			    struct err *err)
+{
+	struct token token = job->token;
+	struct buf value;
+	struct str text;
+	bool ok;
+
+	if (!job->rules->list_unsubscribe || !message->recipient.len || find(message, STR("List-Unsubscribe")))
+		return true;
+	token.purpose = TOKEN_UNSUBSCRIBE;
+	token.recipient = message->recipient;
+	buf_init(&value, TOKEN_MAX);
+	buf_printf(&value, "<https://" STR_FMT "/u/", STR_ARG(job->rules->host));
+	ok = token_seal(job->sealer, &token, job->rules->host, &value, err);
+	buf_add_byte(&value, '>');
+	ok = ok && (arena_copy(job->arena, buf_view(&value), &text) || err_memory(err));
+	/* A field that would have to be folded inside the address is not added. */
+	if (ok && value.len < REWRITE_LINE_MAX - 20) {
+		field_edit(out, HEADER_ADD, STR("List-Unsubscribe"), 1, text);
+		field_edit(out, HEADER_ADD, STR("List-Unsubscribe-Post"), 1, STR("List-Unsubscribe=One-Click"));
+	}
+	buf_clear(&value);
+	return ok;
+}
+
+/* True when the signatures allow changes. */
+static bool settle_signatures(const struct rewrite_rules *rules, const struct rewrite_message *message,
+			      struct rewrite_result *out)
+{
+	static const struct str name = STR_INIT("DKIM-Signature");
+
+	if (!find(message, name))
+		return true;
+	switch (rules->on_signed) {
+	case SIGNED_STRIP:
+		remove_fields(message, name, out);
+		return true;
+	case SIGNED_REWRITE:
+		return true;
+	default:
+		note(out, 0, "signed with DKIM");
+		return false;
+	}
+}
+
+static bool rewrite_with(struct rewrite_job *job, const struct rewrite_message *message, struct rewrite_result *out,
+			 struct err *err)
+{
+	struct mime mime;
+
+	if (!name_message(job, message, err) || !name_recipient(job, message->recipient, err) ||
+	    !read_never(job, message, err))
+		return false;
+	out->message = job->token.message;
+	if (!add_unsubscribe(job, message, out, err))
+		return false;
+	if (!job->opens && !job->clicks)
+		return true;
+	if (!mime_scan(message->fields, message->field_count, message->body, job->arena, &mime, err))
+		return false;
+	if (mime.is_cut)
+		note(out, 0, "too many or too deep parts");
+	return rewrite_parts(job, message, &mime, out, err);
+}
+
+bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_message *message, struct arena *arena,
+		     struct rewrite_result *out, struct err *err)
+{
+	struct rewrite_job job = {
+		.rules = rules,
+		.arena = arena,
+		.token = { .tenant = rules->tenant, .day = message->day },
+		.opens = rules->opens,
+		.clicks = rules->clicks,
+	};
+	bool ok;
+
+	*out = (struct rewrite_result){ .links = 0 };
+	edit_init(&out->body, arena);
+	if (!read_steering(&job, message, err))
+		return false;
+	remove_fields(message, steer_name, out);
+	if (!settle_signatures(rules, message, out))
+		return true;
+	if (!token_sealer_new(rules->keys, &job.sealer, err))
+		return false;
+	ok = rewrite_with(&job, message, out, err);
+	token_sealer_free(job.sealer);
+	return ok;
+}
+
+/* --- as it leaves */
+
+/* For each change, which of the fields it means; field_count when none. */
+static void locate_changes(const struct rewrite_message *message, const struct rewrite_result *result,
+			   size_t out_at[REWRITE_FIELDS_MAX])
+{
+	for (size_t i = 0; i < result->field_count; i++) {
+		const struct rewrite_field *change = &result->fields[i];
+		size_t nth = 0, at = 0;
+
+		for (; at < message->field_count && change->action != HEADER_ADD; at++)
+			if (str_eq_nocase(message->fields[at].name, change->name) && ++nth == change->nth)
+				break;
+		out_at[i] = change->action == HEADER_ADD ? message->field_count : at;
+	}
+}
+
+static void add_field(struct str name, struct str value, struct str eol, struct buf *out)
+{
+	buf_add(out, name);
+	buf_add(out, STR(": "));
+	buf_add(out, value);
+	buf_add(out, eol);
+}
+
+void rewrite_render(const struct rewrite_message *message, const struct rewrite_result *result, struct str blank,
+		    struct buf *out)
+{
+	struct str eol = message->field_count && str_ends(message->fields[0].line, STR("\r\n")) ? STR("\r\n") : STR("\n");
+
+	size_t at[REWRITE_FIELDS_MAX];
+
+	locate_changes(message, result, at);
+	for (size_t i = 0; i < message->field_count; i++) {
+		const struct header *field = &message->fields[i];
+		const struct rewrite_field *change = NULL;
+
+		for (size_t k = 0; k < result->field_count; k++)
+			change = at[k] == i ? &result->fields[k] : change;
+		if (!change)
+			buf_add(out, field->line);
+		else if (change->action == HEADER_CHANGE)
+			add_field(field->name, change->value, eol, out);
+	}
+	for (size_t i = 0; i < result->field_count; i++)
+		if (result->fields[i].action == HEADER_ADD)
+			add_field(result->fields[i].name, result->fields[i].value, eol, out);
+	buf_add(out, blank);
+	edit_apply(message->body, &result->body, out);
+}

@@ -1,0 +1,380 @@
+/*
+ * milter/rewrite: whole messages in and out. In what is wanted, {URL} stands for a tracked link that leads to URL, and
+ * {} for the pixel; both are opened with the key, so that a wrong destination shows.
+ */
+#include "t/lib/unit.h"
+
+#include "milter/mail/mime.h"
+#include "milter/rewrite.h"
+
+#define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+#define HOST "t.example"
+#define HTML "Message-ID: <1@x>\r\nContent-Type: text/html; charset=utf-8\r\n"
+#define BLANK "\r\n"
+#define A1 "<a href=\"http://x.example/1\">"
+#define T1 "<a href=\"{http://x.example/1}\">"
+#define PAD "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+#define PAD900 PAD PAD PAD PAD PAD PAD PAD PAD PAD
+
+static struct arena arena;
+static struct token_keys *keys;
+
+static void setup(void)
+{
+	arena_init(&arena, (size_t)256 << 20);
+	ck_assert(token_keys_read(STR("1 " KEY), &keys, NULL));
+}
+
+static void teardown(void)
+{
+	token_keys_free(keys);
+	arena_clear(&arena);
+}
+
+/* `want` NULL: the message leaves as it came. */
+struct row {
+	const char *name;
+	struct str text, want;
+	const char *note;
+};
+#define SAME { .ptr = NULL }
+
+static const struct row rows[] = {
+	{ "link and pixel", STR_INIT(HTML BLANK "<body>" A1 "x</a></body>\r\n"), STR_INIT(HTML BLANK "<body>" T1 "x</a>{}</body>\r\n"), NULL },
+	{ "LF lines", STR_INIT("Content-Type: text/html\n\n" A1 "\n"), STR_INIT("Content-Type: text/html\n\n" T1 "{}\n"), NULL },
+	{ "stillness: text", STR_INIT("Subject: x\r\n\r\nhttp://x.example/1\r\n"), SAME, NULL },
+	{ "stillness: frameset", STR_INIT(HTML BLANK "<frameset><frame src='http://x/'></frameset>"), SAME, NULL },
+	{ "45 text outside stays", STR_INIT(HTML BLANK "&amp;&nbsp <a  title='&eacute'  href = 'http://x/?a&amp;b' >http://x/?a</a><br/>"),
+	  STR_INIT(HTML BLANK "&amp;&nbsp <a  title='&eacute'  href = '{http://x/?a&b}' >http://x/?a</a><br/>{}"), NULL },
+	{ "54, 55 left alone", STR_INIT(HTML BLANK "<a href=//x/><a href=x><a href=mailto:a@b><a href=javascript:x></body>"),
+	  STR_INIT(HTML BLANK "<a href=//x/><a href=x><a href=mailto:a@b><a href=javascript:x>{}</body>"), NULL },
+	{ "58 too long", STR_INIT(HTML BLANK "<a href='http://x/" PAD900 PAD PAD "'></body>"),
+	  STR_INIT(HTML "Content-Transfer-Encoding: quoted-printable\r\n" BLANK "<a href='http://x/" PAD900 PAD PAD "'>{}</body>"), NULL },
+	{ "59 own links", STR_INIT(HTML BLANK "<a href='https://T.Example/x'><img src=https://t.example/o/x>"), SAME, NULL },
+	{ "60 List-Unsubscribe's target",
+	  STR_INIT("List-Unsubscribe: <mailto:a@b>,\r\n <http://x.example/1>\r\n" HTML BLANK A1 "<a href='http://x.example/2'></body>"),
+	  STR_INIT("List-Unsubscribe: <mailto:a@b>,\r\n <http://x.example/1>\r\n" HTML BLANK A1 "<a href='{http://x.example/2}'>{}</body>"), NULL },
+	{ "62 the same twice", STR_INIT(HTML BLANK A1 A1), STR_INIT(HTML BLANK T1 T1 "{}"), NULL },
+	{ "63 ISO-2022-JP", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\033$B\"<\"&\033(B" A1 "\033$B%\"\033(B</a>\r\n"),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\033$B\"<\"&\033(B" T1 "\033$B%\"\033(B</a>{}\r\n"), NULL },
+	{ "64 Roman around the quotes",
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\033(J<a href=\"\033(Bhttp://x.example/~\">\033(B"),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\033(J<a href=\"{http://x.example/~}\033(B\">\033(B{}"), NULL },
+	{ "65 no way back at the end", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\""),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\033(B{}"), NULL },
+	{ "52 query in the page's charset", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href='http://x/?\033$B$\"\033(B'>"),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href='{http://x/?%1B$B$%22%1B(B}'>{}"), NULL },
+	{ "67 Shift_JIS", STR_INIT("Content-Type: text/html; charset=Shift_JIS\r\n\r\n\x83\x5c<a title='\x95\x5c' href='http://x/\x83\x5c?\x83\x5c'>"),
+	  STR_INIT("Content-Type: text/html; charset=Shift_JIS\r\n\r\n\x83\x5c<a title='\x95\x5c' href='{http://x/%E3%82%BD?%83\\}'>{}"), NULL },
+	{ "70 UTF-16 in base64", STR_INIT("Content-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n//48AHAAPgBCMA==\r\n"),
+	  SAME, NULL },
+	{ "71 invalid UTF-8", STR_INIT(HTML BLANK "\xff" A1 "<a href='http://x/\xff'>\xe3"), STR_INIT(HTML BLANK "\xff" T1 "<a href='http://x/\xff'>\xe3{}"), NULL },
+	{ "73 the page's own word", STR_INIT("Content-Type: text/html\r\n\r\n<meta charset=shift_jis><a href='http://x/?\x82\xa0'>"),
+	  STR_INIT("Content-Type: text/html\r\n\r\n<meta charset=shift_jis><a href='{http://x/?%82%A0}'>{}"), NULL },
+	{ "74 unknown label", STR_INIT("Content-Type: text/html; charset=x-none\r\n\r\n" A1), SAME, "unknown charset" },
+	{ "74 UTF-7", STR_INIT("Content-Type: text/html; charset=utf-7\r\n\r\n" A1), SAME, "charset that is not edited" },
+	{ "escapes in UTF-8", STR_INIT(HTML BLANK "\033$B%\"\033(B" A1), SAME, "escape sequences in another charset" },
+	{ "76 QP", STR_INIT(HTML "Content-Transfer-Encoding: quoted-printable\r\n\r\n=E3=81=82<a hr=\r\nef=3D\"http://x.exa=\r\nmple/1\">x  =\r\ny\r\n"),
+	  STR_INIT(HTML "Content-Transfer-Encoding: quoted-printable\r\n\r\n\xe3\x81\x82" T1 "x  y{}\r\n"), NULL },
+	{ "80 base64", STR_INIT(HTML "Content-Transfer-Encoding: base64\r\n\r\nPGEgaHJlZj0iaHR0cDovL3guZXhhbXBsZS8xIj4\r\n"),
+	  STR_INIT(HTML "Content-Transfer-Encoding: base64\r\n\r\n" T1 "{}"), NULL },
+	{ "80 broken base64", STR_INIT(HTML "Content-Transfer-Encoding: base64\r\n\r\nPGEg=PGEg\r\n"), SAME, "broken base64" },
+	{ "81 unknown encoding", STR_INIT(HTML "Content-Transfer-Encoding: x-uuencode\r\n\r\n" A1), SAME, "unknown transfer encoding" },
+	{ "82 a line grows too long", STR_INIT("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" PAD900 A1 "==\r\n.\r\n"),
+	  STR_INIT("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" PAD900 T1 "==\r\n.{}\r\n"), NULL },
+	{ "82 a line of just 998", STR_INIT("Content-Type: text/html; charset=utf-8\r\n\r\n" PAD900 A1 "=\r\n.\r\n"),
+	  STR_INIT("Content-Type: text/html; charset=utf-8\r\n\r\n" PAD900 T1 "=\r\n.{}\r\n"), NULL },
+	{ "82 the same in a part without a word about it",
+	  STR_INIT("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n" PAD900 A1 "</body>\r\n--b--\r\n"),
+	  STR_INIT("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n"
+		   "Content-Transfer-Encoding: quoted-printable\r\n\r\n" PAD900 T1 "{}</body>\r\n--b--\r\n"), NULL },
+	{ "82 no word in the message", STR_INIT(HTML BLANK PAD900 A1 "</body>"),
+	  STR_INIT(HTML "Content-Transfer-Encoding: quoted-printable\r\n\r\n" PAD900 T1 "{}</body>"), NULL },
+	{ "87 attachment", STR_INIT(HTML "Content-Disposition: attachment; filename=x.html\r\n\r\n" A1), SAME, NULL },
+	{ "88 alternatives have a pixel each, others one",
+	  STR_INIT("Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n"
+		   "--a\r\nContent-Type: text/html\r\n\r\n1\r\n--a\r\nContent-Type: text/html\r\n\r\n2\r\n--a--\r\n--m\r\n"
+		   "Content-Type: text/html\r\n\r\n3\r\n--m--\r\n"),
+	  STR_INIT("Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n"
+		   "--a\r\nContent-Type: text/html\r\n\r\n1{}\r\n--a\r\nContent-Type: text/html\r\n\r\n2{}\r\n--a--\r\n--m\r\n"
+		   "Content-Type: text/html\r\n\r\n3\r\n--m--\r\n"), NULL },
+	{ "89 no empty line", STR_INIT("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n" A1 "\r\n--b--\r\n"),
+	  SAME, "no empty line after the header" },
+	{ "92 two types", STR_INIT(HTML "Content-Type: text/html\r\n\r\n" A1), SAME, "several Content-Type fields" },
+	{ "93 signed", STR_INIT("Content-Type: Multipart/SIGNED; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n" A1 "\r\n--b--\r\n"), SAME, "signed" },
+	{ "93 inline PGP", STR_INIT(HTML BLANK A1 "-----BEGIN PGP MESSAGE-----"), SAME, "inline PGP" },
+	{ "94 forwarded", STR_INIT("Content-Type: message/rfc822\r\n\r\n" HTML BLANK A1), SAME, "inside a forwarded message" },
+	{ "95 DKIM", STR_INIT("DKIM-Signature: v=1\r\n" HTML BLANK A1), SAME, "signed with DKIM" },
+	{ "96 Outlook and Japanese", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<!--[if mso]>\033$B%\"\033(B<v:rect href=\"http://x.example/1\">\033$B%\"\033(B</v:rect><![endif]--></body>"),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<!--[if mso]>\033$B%\"\033(B<v:rect href=\"{http://x.example/1}\">\033$B%\"\033(B</v:rect><![endif]-->{}</body>"), NULL },
+	{ "23 doubt", STR_INIT(HTML BLANK A1 "<select><style></style></select>"), SAME, "raw text inside select" },
+	{ "steered: no clicks", STR_INIT("X-Sekisho-Track: clicks=off\r\n" HTML BLANK A1 "</body>"), STR_INIT(HTML BLANK A1 "{}</body>"), NULL },
+	{ "steered: no opens", STR_INIT("x-sekisho-track: Opens = OFF; x\r\n" HTML BLANK A1 "</body>"), STR_INIT(HTML BLANK T1 "</body>"), NULL },
+	{ "steered: nothing", STR_INIT("X-Sekisho-Track: opens=off\r\n" HTML "X-Sekisho-Track: clicks=off\r\n\r\n" A1), STR_INIT(HTML BLANK A1), NULL },
+	{ "no body", STR_INIT(HTML), SAME, NULL },
+	{ "empty", STR_INIT(""), SAME, NULL },
+};
+
+static struct rewrite_rules rules_all(void)
+{
+	return (struct rewrite_rules){ .tenant = STR("acme"), .host = STR(HOST), .opens = true, .clicks = true, .keys = keys };
+}
+
+/* Rewrites; the message as it leaves lives in the arena. */
+static struct str rewritten(const struct rewrite_rules *rules, struct str text, struct rewrite_result *result)
+{
+	struct header *fields = arena_array(&arena, 1000, sizeof *fields);
+	struct rewrite_message message = { .fields = fields, .day = 20000 };
+	struct str header, rest, out_text;
+	bool has_blank;
+	struct buf out;
+
+	header_split(text, &header, &message.body, &has_blank);
+	for (rest = header; header_next(&rest, &fields[message.field_count]);)
+		message.field_count++;
+	struct str blank = str_slice(text, header.len, text.len - header.len - message.body.len);
+
+	ck_assert(rewrite_message(rules, &message, &arena, result, NULL));
+	buf_init(&out, 1 << 24);
+	rewrite_render(&message, result, blank, &out);
+	ck_assert(arena_copy(&arena, buf_view(&out), &out_text));
+	buf_clear(&out);
+	return out_text;
+}
+
+/* Tracked links and pixels become {URL} and {}. */
+static void expand(struct str text, struct buf *out)
+{
+	static const struct str link = STR_INIT("https://" HOST "/c/"), pixel = STR_INIT("<img src=\"https://" HOST "/o/");
+
+	while (text.len) {
+		bool is_link = str_starts(text, link), is_pixel = str_starts(text, pixel);
+		struct str token = str_from(text, is_pixel ? pixel.len : link.len);
+		struct token opened;
+		size_t len = 0;
+
+		while (len < token.len && (ascii_is_alnum(token.ptr[len]) || token.ptr[len] == '-' || token.ptr[len] == '_'))
+			len++;
+		token.len = len;
+		if ((is_link || is_pixel) && token_open(keys, is_link ? TOKEN_CLICK : TOKEN_OPEN, STR(HOST), token, &arena, &opened)) {
+			ck_assert_str_is(opened.tenant, STR("acme"));
+			buf_printf(out, "{" STR_FMT "}", STR_ARG(opened.url));
+			text = str_from(text, (size_t)(token.ptr - text.ptr) + token.len);
+			if (is_pixel)
+				text = str_from(text, str_find_byte(text, '>') + 1);
+		} else {
+			buf_add_byte(out, text.ptr[0]);
+			text = str_from(text, 1);
+		}
+	}
+}
+
+/* A message of one part is shown decoded, so that what is wanted can be read. */
+static void show(struct str text, struct buf *out)
+{
+	struct mime mime;
+	struct buf decoded;
+
+	buf_init(&decoded, 1 << 20);
+	ck_assert(mime_scan_text(text, &arena, &mime, NULL));
+	buf_add(&decoded, str_slice(text, 0, (size_t)(mime.parts[0].body.ptr - text.ptr)));
+	if (mime.count == 1) {
+		mime_decode(&mime.parts[0], &decoded);
+	} else {
+		for (size_t i = 1; i < mime.count; i++)
+			if (mime.parts[i].encoding == MIME_QP) {
+				struct str head = str_slice(text, decoded.len, (size_t)(mime.parts[i].body.ptr - text.ptr) - decoded.len);
+
+				buf_add(&decoded, head);
+				mime_decode(&mime.parts[i], &decoded);
+				buf_add(&decoded, str_from(text, (size_t)(mime.parts[i].body.ptr - text.ptr) + mime.parts[i].body.len));
+				expand(buf_view(&decoded), out);
+				buf_clear(&decoded);
+				return;
+			}
+		buf_reset(&decoded);
+		buf_add(&decoded, text);
+	}
+	expand(buf_view(&decoded), out);
+	buf_clear(&decoded);
+}
+
+static bool is_steered(const struct row *row)
+{
+	return strncmp(row->name, "steered", 7) == 0;
+}
+
+static void assert_lines(struct str text, size_t max)
+{
+	struct str line;
+
+	while (str_next(&text, '\n', &line))
+		ck_assert_uint_le(line.len, max + 1);
+}
+
+START_TEST(messages)
+{
+	const struct row *row = &rows[_i];
+	struct rewrite_rules rules = rules_all();
+	struct rewrite_result result, again;
+	struct str in = unit_wall(row->text), got = rewritten(&rules, in, &result);
+	struct buf shown;
+
+	buf_init(&shown, 1 << 20);
+	if (row->want.ptr) {
+		show(got, &shown);
+		ck_assert_msg(str_eq(buf_view(&shown), row->want), "%s:\ngot  \"" STR_FMT "\"\nwant \"" STR_FMT "\"", row->name,
+			      STR_ARG(buf_view(&shown)), STR_ARG(row->want));
+		assert_lines(got, REWRITE_LINE_MAX);
+	} else if (!str_eq(row->text, STR("")) && str_find(row->text, STR("utf-16")) == row->text.len) {
+		ck_assert_str_is(got, row->text);
+	}
+	ck_assert_msg((row->note != NULL) == (result.note_count > 0), "%s: %zu notes", row->name, result.note_count);
+	if (row->note)
+		ck_assert_str_eq(result.notes[0].why, row->note);
+
+	/* Twice is once; only the sender's word about it is gone. */
+	if (!is_steered(row))
+		ck_assert_str_is(rewritten(&rules, got, &again), got);
+	/* A retry gives the same octets. */
+	ck_assert_str_is(rewritten(&rules, row->text, &again), got);
+	buf_clear(&shown);
+	unit_wall_free(in);
+}
+END_TEST
+
+/* Nothing asked, nothing done. */
+START_TEST(stillness)
+{
+	struct rewrite_rules rules = { .tenant = STR("acme"), .host = STR(HOST), .keys = keys };
+	struct rewrite_result result;
+
+	if (!is_steered(&rows[_i]))
+		ck_assert_str_is(rewritten(&rules, rows[_i].text, &result), rows[_i].text);
+}
+END_TEST
+
+/* A message that ends anywhere is rewritten or left alone, and twice is once. */
+START_TEST(cuts)
+{
+	struct rewrite_rules rules = rules_all();
+	struct rewrite_result result;
+
+	for (size_t len = 0; len <= rows[_i].text.len; len += 1 + len / 100) {
+		struct str in = unit_wall(str_slice(rows[_i].text, 0, len)), got = rewritten(&rules, in, &result);
+
+		if (!is_steered(&rows[_i]))
+			ck_assert_str_is(rewritten(&rules, got, &result), got);
+		unit_wall_free(in);
+		arena_reset(&arena);
+	}
+}
+END_TEST
+
+START_TEST(utf16)
+{
+	static const struct { const char *label, *charset; struct str mark; } kinds[] = {
+		{ "utf-16", "utf-16le", STR_INIT("\xef\xbb\xbf") },
+		{ "utf-16", "utf-16be", STR_INIT("\xef\xbb\xbf") },
+		{ "utf-16be", "utf-16be", STR_INIT("") },
+		{ "utf-16le", "utf-16le", STR_INIT("") },
+	};
+	struct rewrite_rules rules = rules_all();
+	struct rewrite_result result;
+	struct buf page, wide, text, shown;
+	struct mime mime;
+
+	buf_init(&page, 1000);
+	buf_init(&wide, 4000);
+	buf_init(&text, 8000);
+	buf_init(&shown, 8000);
+	buf_add(&page, kinds[_i].mark);
+	buf_add_c(&page, "<p>\xe3\x81\x82" A1 "</body>");
+	ck_assert(charset_from_utf8(charset_find(str_from_c(kinds[_i].charset)), buf_view(&page), false, &wide));
+	buf_printf(&text, "Content-Type: text/html; charset=%s\r\nContent-Transfer-Encoding: base64\r\n\r\n", kinds[_i].label);
+	for (size_t i = 0; i < wide.len; i += 3) {
+		static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		unsigned a = (unsigned char)wide.ptr[i], b = i + 1 < wide.len ? (unsigned char)wide.ptr[i + 1] : 0,
+			 c = i + 2 < wide.len ? (unsigned char)wide.ptr[i + 2] : 0;
+
+		buf_add_byte(&text, digits[a >> 2]);
+		buf_add_byte(&text, digits[(a << 4 | b >> 4) & 63]);
+		buf_add_byte(&text, i + 1 < wide.len ? digits[(b << 2 | c >> 6) & 63] : '=');
+		buf_add_byte(&text, i + 2 < wide.len ? digits[c & 63] : '=');
+	}
+	struct str got = rewritten(&rules, buf_view(&text), &result);
+
+	ck_assert_uint_eq(result.links, 1);
+	ck_assert(mime_scan_text(got, &arena, &mime, NULL));
+	buf_reset(&wide);
+	buf_reset(&page);
+	ck_assert(mime_decode(&mime.parts[0], &wide));
+	ck_assert(charset_to_utf8(charset_find(str_from_c(kinds[_i].charset)), buf_view(&wide), &page));
+	expand(str_from(buf_view(&page), kinds[_i].mark.len), &shown);
+	ck_assert_str_is(buf_view(&shown), STR("<p>\xe3\x81\x82" T1 "{}</body>"));
+	buf_clear(&page);
+	buf_clear(&wide);
+	buf_clear(&text);
+	buf_clear(&shown);
+}
+END_TEST
+
+START_TEST(dkim_stripped)
+{
+	struct rewrite_rules rules = rules_all();
+	struct rewrite_result result;
+
+	rules.on_signed = SIGNED_STRIP;
+	struct str got = rewritten(&rules, STR("DKIM-Signature: a=1\r\n" HTML "dkim-signature: b=2;\r\n c\r\n" BLANK A1), &result);
+
+	ck_assert_uint_eq(str_find(got, STR("=2")), got.len);
+	ck_assert(str_starts(got, STR(HTML BLANK)));
+	ck_assert_uint_eq(result.links, 1);
+}
+END_TEST
+
+START_TEST(unsubscribe)
+{
+	struct rewrite_rules rules = rules_all();
+	struct header fields[] = { { .name = STR("Message-ID"), .value = STR("<1@x>") }, { .name = STR("List-Unsubscribe"), .value = STR("<x>") } };
+	struct rewrite_message message = { .fields = fields, .field_count = 1, .body = STR("x"), .recipient = STR("A@b.example") };
+	struct rewrite_result result;
+	struct token token;
+
+	rules.list_unsubscribe = true;
+	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
+	ck_assert_uint_eq(result.field_count, 2);
+	ck_assert_str_is(result.fields[0].name, STR("List-Unsubscribe"));
+	ck_assert_str_is(result.fields[1].value, STR("List-Unsubscribe=One-Click"));
+
+	struct str value = result.fields[0].value, lead = STR("<https://" HOST "/u/");
+
+	ck_assert(str_starts(value, lead) && str_ends(value, STR(">")));
+	ck_assert(token_open(keys, TOKEN_UNSUBSCRIBE, STR(HOST), str_slice(value, lead.len, value.len - lead.len - 1), &arena, &token));
+	ck_assert_str_is(token.recipient, message.recipient);
+
+	message.field_count = 2;               /* it has one already */
+	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
+	ck_assert_uint_eq(result.field_count, 0);
+	message.field_count = 1;
+	message.recipient = STR_EMPTY;         /* several recipients: nobody in particular to unsubscribe */
+	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
+	ck_assert_uint_eq(result.field_count, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("rewrite");
+	TCase *tcase = tcase_create("rewrite");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	unit_add_rows(tcase, messages, rows);
+	unit_add_rows(tcase, stillness, rows);
+	unit_add_rows(tcase, cuts, rows);
+	tcase_add_loop_test(tcase, utf16, 0, 4);
+	tcase_add_test(tcase, dkim_stripped);
+	tcase_add_test(tcase, unsubscribe);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
