@@ -38,11 +38,16 @@ bool quota_has_stage(const struct tenant *tenant, enum quota_stage stage)
 	return false;
 }
 
+/* Of an address that could not be read, too (`<a b@c>`): its spelling must not buy a counter of its own. */
 static struct str domain_of(struct str address)
 {
 	struct str local, domain;
 
-	return str_cut_last(address, '@', &local, &domain) ? domain : STR_EMPTY;
+	if (!str_cut_last(address, '@', &local, &domain))
+		return STR_EMPTY;
+	while (domain.len && strchr(".> \t", domain.ptr[domain.len - 1]))
+		domain.len--;
+	return domain;
 }
 
 /* --- recipients */

@@ -57,12 +57,15 @@ static bool is_special(char c)
 	return c && strchr("<>@,;:.", c);
 }
 
-/* Past the closing byte of what was opened before `at`; a backslash takes the next byte with it. */
+/* Past the closing byte of what was opened before `at`; a backslash takes the next byte with it. Folds are for quotes
+ * alone: nobody takes them out of a literal. */
 static size_t skip_to(struct parser *p, size_t at, char close)
 {
 	while (at < p->text.len && p->text.ptr[at] != close) {
-		p->is_broken |= is_control(p->text.ptr[at]) && !is_blank(p->text.ptr[at]);
-		at += p->text.ptr[at] == '\\' ? 2 : 1;
+		if (p->text.ptr[at] == '\\' && at + 1 < p->text.len)
+			at++;
+		p->is_broken |= is_control(p->text.ptr[at]) && (close == ']' || !is_blank(p->text.ptr[at]));
+		at++;
 	}
 	if (at < p->text.len)
 		return at + 1;
@@ -243,10 +246,12 @@ static void add(struct parser *p, struct str address)
 		p->items[p->count++] = address;
 }
 
-/* The domain may have one dot at its end (`b.` is `b` to the DNS), which no list of domains has. */
-static size_t without_end_dot(const char *text, size_t begin, size_t end)
+/* A dot at the end of a domain (`b.` is `b` to the DNS) is in nobody's list of domains. */
+static size_t without_end_dots(const char *text, size_t begin, size_t end)
 {
-	return end > begin + 1 && text[end - 1] == '.' ? end - 1 : end;
+	while (end > begin + 1 && text[end - 1] == '.')
+		end--;
+	return end;
 }
 
 /* Writes local (and @domain) anew; both runs lie in the text, so twice their length and three is enough. */
@@ -275,7 +280,7 @@ static void add_spelt(struct parser *p, const struct run *local, const struct ru
 		memcpy(out, name.ptr, name.len);
 	if (domain) {
 		out[n++] = '@';
-		n = without_end_dot(out, n, n + run_spell(p, domain, out + n));
+		n = without_end_dots(out, n, n + run_spell(p, domain, out + n));
 	}
 	add(p, str_of(out, n));
 }
@@ -286,7 +291,7 @@ static void add_address(struct parser *p, const struct run *local, const struct 
 	if (domain->begin == domain->end) {
 		p->is_broken = true;
 	} else if (local->is_plain && domain->is_plain && local->end + 1 == domain->begin) {
-		size_t end = without_end_dot(p->text.ptr, domain->begin, domain->end);
+		size_t end = without_end_dots(p->text.ptr, domain->begin, domain->end);
 
 		add(p, str_slice(p->text, local->begin, end - local->begin));
 	} else {

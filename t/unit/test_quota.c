@@ -65,6 +65,8 @@ static const struct {
 	  "x=2 y=2 z=1" },
 	{ "by domain, none", { ROLLING, .key = KEY_RECIPIENT_DOMAIN }, "s@a", "bob", "postmaster a@x", false, QUOTA_AT_DATA,
 	  "local=1 x=1" },
+	{ "by domain, spelt oddly", { ROLLING, .key = KEY_RECIPIENT_DOMAIN }, "s@a", "bob", "<b@x> a@x. c@X>. d@", false,
+	  QUOTA_AT_DATA, "local=1 x=3" },
 	{ "messages by domain", { ROLLING, .key = KEY_RECIPIENT_DOMAIN, .counts = COUNTS_MESSAGES }, "s@a", "bob",
 	  "a@x b@x c@y", false, QUOTA_AT_DATA, "x=1 y=1" },
 	{ "bytes by domain", { ROLLING, .key = KEY_RECIPIENT_DOMAIN, .counts = COUNTS_BYTES }, "s@a", "bob", "a@x b@x c@y",
