@@ -1,7 +1,6 @@
 #include "milter/gate.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "config/base/io.h"
 #include "config/base/log.h"
@@ -9,27 +8,51 @@
 
 #define LOG_QUEUE_MAX ((size_t)64 << 20)
 
-static bool writer_open(const struct config *config, struct str class_name, struct record_writer **out, struct err *err)
+static bool class_open(const struct gate *gate, struct gate_class *class, struct err *err)
 {
-	char dir[4096];
+	struct record_writer_config writer = gate->writer;
+	char dir[sizeof gate->log_dir + sizeof class->name + 1];
 
-	if (snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class_name)) >= (int)sizeof dir)
-		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
-	if (!io_make_dirs(dir, 0750, err))
-		return false;
+	snprintf(dir, sizeof dir, "%s/%s", gate->log_dir, class->name);
+	writer.dir = str_from_c(dir);
+	return io_make_dirs(dir, 0750, err) && record_writer_open(&writer, &class->writer, err);
+}
 
-	struct record_writer_config writer = {
-		.dir = str_from_c(dir),
-		.node = config->node,
-		.key_file = config->log_key_file,
-		.checkpoint_busy_us = config->checkpoint_busy_us,
-		.checkpoint_idle_us = config->checkpoint_idle_us,
-		.preallocate = config->preallocate,
-		.disk_warn_percent = config->disk_warn_percent,
-		.queue_max = LOG_QUEUE_MAX,
-	};
+static struct record_writer *find_or_open(struct gate *gate, struct str name, struct err *err)
+{
+	struct gate_class *class = gate->classes;
 
-	return record_writer_open(&writer, out, err) || err_wrap(err, "relay log class " STR_FMT, STR_ARG(class_name));
+	for (; class < gate->classes + gate->class_count; class++)
+		if (str_eq(str_from_c(class->name), name))
+			return class->writer;
+	if (gate->class_count == GATE_CLASSES_MAX || name.len >= sizeof class->name) {
+		err_set(err, ERR_CONFIG, "more than %d classes, or a name that is too long", GATE_CLASSES_MAX);
+		return NULL;
+	}
+	snprintf(class->name, sizeof class->name, STR_FMT, STR_ARG(name));
+	if (!class_open(gate, class, err))
+		return NULL;
+	gate->class_count++;
+	return class->writer;
+}
+
+struct record_writer *gate_writer(struct gate *gate, struct str class_name, struct err *err)
+{
+	pthread_mutex_lock(&gate->lock);
+	struct record_writer *writer = find_or_open(gate, class_name, err);
+	pthread_mutex_unlock(&gate->lock);
+
+	if (!writer)
+		err_wrap(err, "relay log class " STR_FMT, STR_ARG(class_name));
+	return writer;
+}
+
+static bool keep_path(struct str path, char room[4096], struct err *err)
+{
+	if (path.len >= 4096)
+		return err_set(err, ERR_CONFIG, "a path in relay_log is too long");
+	memcpy(room, path.ptr, path.len);
+	return true;
 }
 
 bool gate_open(struct gate *gate, const struct config *config, struct err *err)
@@ -37,22 +60,32 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
 	gate->inside.next = gate->inside.prev = &gate->inside;
 	snprintf(gate->node, sizeof gate->node, STR_FMT, STR_ARG(config->node));
+	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err))
+		return false;
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");
 	gate->policy.node = str_from_c(gate->node);
-	if (!writer_open(config, STR("relay"), &gate->relay, err) || !writer_open(config, STR("ops"), &gate->ops, err)) {
-		gate_close(gate);
-		return false;
-	}
-	return true;
+	gate->writer = (struct record_writer_config){
+		.node = str_from_c(gate->node),
+		.key_file = str_from_c(gate->key_file),
+		.checkpoint_busy_us = config->checkpoint_busy_us,
+		.checkpoint_idle_us = config->checkpoint_idle_us,
+		.preallocate = config->preallocate,
+		.disk_warn_percent = config->disk_warn_percent,
+		.queue_max = LOG_QUEUE_MAX,
+	};
+	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err))
+		return true;
+	gate_close(gate);
+	return false;
 }
 
 void gate_close(struct gate *gate)
 {
 	while (gate->inside.next != &gate->inside)
 		session_free(gate->inside.next->session);
-	record_writer_close(gate->relay);
-	record_writer_close(gate->ops);
+	for (size_t i = 0; i < gate->class_count; i++)
+		record_writer_close(gate->classes[i].writer);
 	store_close(gate->policy.store);
 	pthread_mutex_destroy(&gate->lock);
 }
@@ -78,9 +111,10 @@ void gate_leave(struct gate *gate, struct gate_link *link)
 
 void gate_record(struct gate *gate, struct str event, struct str detail)
 {
-	struct record_event record = { .event = event, .host = str_from_c(gate->node), .detail = detail };
+	const struct record_event record = { .event = event, .host = str_from_c(gate->node), .detail = detail };
 	struct err err;
+	struct record_writer *ops = gate_writer(gate, GATE_CLASS_OPS, &err);
 
-	if (!record_append(gate->ops, &record, RECORD_QUEUED, NULL, &err))
-		log_error("ops record %.*s: %s", STR_ARG(event), err.text);
+	if (!ops || !record_append(ops, &record, RECORD_QUEUED, NULL, &err))
+		log_error("ops record " STR_FMT ": %s", STR_ARG(event), err.text);
 }

@@ -4,7 +4,8 @@
  * Opened by main before the first session, closed after the last. Sessions enter and leave the list themselves, so
  * that at the end those which the MTA never closed are closed here and give their quota back.
  *
- * Threads  gate_enter, gate_leave, gate_record: any; open and close: main, with no callback running
+ * Classes  "relay" and "ops" are opened with the gate; the class of a tenant that has its own with its first record
+ * Threads  gate_enter, gate_leave, gate_writer, gate_record: any; open and close: main, with no callback running
  */
 #ifndef SEKISHO_GATE_H
 #define SEKISHO_GATE_H
@@ -22,12 +23,23 @@ struct gate_link {
 	struct session *session;
 };
 
+#define GATE_CLASSES_MAX 32
+#define GATE_CLASS_RELAY STR("relay")   /* what happened to messages */
+#define GATE_CLASS_OPS STR("ops")       /* start, stop, configuration, access; no customer's data */
+
+/* One class of the relay log. Never closed before the gate. */
+struct gate_class {
+	char name[64];
+	struct record_writer *writer;
+};
+
 struct gate {
 	struct policy policy;
-	struct record_writer *relay;   /* class "relay": what happened to messages */
-	struct record_writer *ops;     /* class "ops": start, stop, configuration; no customer's data */
-	char node[256];
-	pthread_mutex_t lock;          /* over `inside` */
+	struct record_writer_config writer;     /* all but the directory */
+	char log_dir[4096], key_file[4096], node[256];
+	struct gate_class classes[GATE_CLASSES_MAX];
+	size_t class_count;
+	pthread_mutex_t lock;          /* over `inside` and `classes` */
 	struct gate_link inside;       /* a ring */
 };
 
@@ -37,6 +49,9 @@ void gate_close(struct gate *gate);
 
 void gate_enter(struct gate *gate, struct gate_link *link, struct session *session);
 void gate_leave(struct gate *gate, struct gate_link *link);
+
+/* The relay log of one class. NULL: it cannot be opened, or there are GATE_CLASSES_MAX already. */
+struct record_writer *gate_writer(struct gate *gate, struct str class_name, struct err *err);
 
 /* One record in class ops: what the program itself did. `detail` is a JSON object or empty. A failure is logged. */
 void gate_record(struct gate *gate, struct str event, struct str detail);

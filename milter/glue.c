@@ -34,7 +34,7 @@ static struct gate *gate;
 static int64_t sessions_max;
 static char listen_spec[512];
 static struct sockaddr_storage listener;
-static socklen_t listener_len;         /* 0: not found */
+static _Atomic socklen_t listener_len; /* 0: not known yet, or not found; written last */
 static _Atomic int busy;               /* callbacks at work */
 static _Atomic bool is_closing;
 
@@ -391,13 +391,15 @@ static void find_listener(void)
 	const int on = 1;
 
 	for (int fd = 0; fd < FILES_RESERVED; fd++) {
-		if (!is_ours(fd, &listener, &listener_len))
+		socklen_t len;
+
+		if (!is_ours(fd, &listener, &len))
 			continue;
+		atomic_store(&listener_len, len);
 		if (listener.ss_family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
 			log_warn("%s: answers will be slow (TCP_NODELAY: %s)", listen_spec, strerrordesc_np(errno));
 		return;
 	}
-	listener_len = 0;
 }
 
 bool glue_open(struct gate *shared, const struct config *config, struct err *err)

@@ -93,12 +93,20 @@ static void write_log(struct json *json, const struct record_writer_state *state
 	json_object_close(json);
 }
 
+/* Class relay has been open since the start. */
+static void read_log(struct monitor *monitor, struct record_writer_state *out)
+{
+	struct err err;
+
+	record_writer_state(gate_writer(monitor->gate, GATE_CLASS_RELAY, &err), out);
+}
+
 static void write_status(struct monitor *monitor, struct buf *out)
 {
 	struct record_writer_state log;
 	struct json json;
 
-	record_writer_state(monitor->gate->relay, &log);
+	read_log(monitor, &log);
 	json_init(&json, out);
 	json_object_open(&json);
 	json_member_str(&json, "program", STR("sekisho-milter"));
@@ -130,7 +138,7 @@ static void write_metrics(struct monitor *monitor, struct buf *out)
 {
 	struct record_writer_state log;
 
-	record_writer_state(monitor->gate->relay, &log);
+	read_log(monitor, &log);
 	metrics_set(METRIC_LOG_FREE_PERCENT, log.free_percent);
 	metrics_set(METRIC_CLOCK_ERROR_US, log.clock_error_us);
 	metrics_write(out);
@@ -141,7 +149,7 @@ static void write_health(struct monitor *monitor, struct buf *out)
 {
 	struct record_writer_state log;
 
-	record_writer_state(monitor->gate->relay, &log);
+	read_log(monitor, &log);
 	buf_add_c(out, log.is_full ? "relay log: disk full\n" : "ok\n");
 }
 

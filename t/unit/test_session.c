@@ -25,6 +25,9 @@ static const char yaml[] =
 	"    recipients_max: 5\n"
 	"    size_max: 1000\n"
 	"    quotas: [ { name: hourly, limit: 10, per: hour } ]\n"
+	"  own:\n"
+	"    match: [ { auth: own } ]\n"
+	"    record_class: history\n"
 	"  halt:\n"
 	"    match: [ { auth: halt } ]\n"
 	"    suspended: true\n"
@@ -69,8 +72,8 @@ static void open_gate(const char *name)
 	config_publish(config);
 }
 
-/* The whole relay log as text, once everything queued is written. */
-static struct str relay_log(void)
+/* One class of the relay log as text, once everything queued is written. */
+static struct str class_log(const char *class)
 {
 	static struct buf buf;
 	char pattern[4096];
@@ -78,13 +81,18 @@ static struct str relay_log(void)
 	struct err err;
 
 	gate_close(&gate);
-	snprintf(pattern, sizeof pattern, "%s/%s/log/relay/*.jsonl", unit_dir(), home);
+	snprintf(pattern, sizeof pattern, "%s/%s/log/%s/*.jsonl", unit_dir(), home, class);
 	ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
 	buf_init(&buf, 16 << 20);
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		ck_assert_msg(io_read_file(found.gl_pathv[i], &buf, &err), "%s", err.text);
 	globfree(&found);
 	return buf_view(&buf);
+}
+
+static struct str relay_log(void)
+{
+	return class_log("relay");
 }
 
 static size_t count(struct str text, const char *needle)
@@ -162,6 +170,19 @@ START_TEST(passes_and_records)
 	ck_assert_uint_eq(count(log, "\"queue_id\":\"4QfQ1\""), 2);
 	ck_assert_uint_eq(count(log, "\"client\":\"192.0.2.1\""), 2);
 	ck_assert_uint_eq(count(log, "\"message_id\":\"<1@acme.example>\""), 2);
+}
+END_TEST
+
+START_TEST(a_tenant_may_have_a_class_of_its_own)
+{
+	struct reply reply;
+
+	open_gate("class");
+	struct session *s = visitor();
+
+	ck_assert_int_eq(send_as(s, "own", 1, &reply), SESSION_CONTINUE);
+	session_free(s);
+	ck_assert_uint_eq(count(class_log("history"), "\"event\":\"accepted\""), 1);
 }
 END_TEST
 
@@ -427,6 +448,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_key, NULL);
 	tcase_add_test(tc, passes_and_records);
+	tcase_add_test(tc, a_tenant_may_have_a_class_of_its_own);
 	unit_add_rows(tc, refuses_at_mail, mail_rows);
 	tcase_add_test(tc, quota_is_exact_and_comes_back);
 	tcase_add_test(tc, refused_recipients_cost_nothing);
