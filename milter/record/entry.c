@@ -112,3 +112,80 @@ bool checkpoint_entry_read(struct str detail, struct str time, struct checkpoint
 	       scan_find_string(detail, STR("key"), &out->key) &&
 	       scan_find_string(detail, STR("sig"), &out->sig) && out->next.len < TEXT_MAX;
 }
+
+static void add_origin(struct buf *out, struct str node, struct str class_name, struct str event)
+{
+	buf_printf(out, "sekisho:" STR_FMT "/" STR_FMT " " STR_FMT "\n", STR_ARG(node), STR_ARG(class_name), STR_ARG(event));
+}
+
+bool statement_sign(struct buf *detail, struct str node, struct str class_name, const char *event, const struct sign_key *key,
+		    struct err *err)
+{
+	char sig[SIGN_BASE64_LEN + 1];
+	struct buf text;
+	struct str whole;
+	bool ok = true;
+
+	buf_init(&text, RECORD_LINE_MAX);
+	if (key) {
+		buf_printf(detail, ",\"key\":\"%s\"", sign_key_id(key));
+		add_origin(&text, node, class_name, str_from_c(event));
+		buf_add(&text, buf_view(detail));
+		ok = buf_done(&text, &whole, err) && sign_text(key, whole, sig, err);
+		buf_clear(&text);
+		if (ok)
+			buf_printf(detail, ",\"sig\":\"%s\"", sig);
+	}
+	buf_add_byte(detail, '}');
+	return ok && buf_done(detail, &whole, err);
+}
+
+enum statement_result statement_check(struct str detail, struct str event, const struct sign_publics *publics)
+{
+	const size_t tail_len = sizeof ",\"sig\":\"" - 1 + SIGN_BASE64_LEN + 2;
+	struct str node, class_name, key, sig;
+	struct buf text;
+
+	if (!scan_find_string(detail, STR("key"), &key) && !scan_find_string(detail, STR("sig"), &sig))
+		return STATEMENT_UNSIGNED;
+	if (!scan_find_string(detail, STR("key"), &key) || !scan_find_string(detail, STR("sig"), &sig) ||
+	    !scan_find_string(detail, STR("node"), &node) || !entry_is_name(node) ||
+	    !scan_find_string(detail, STR("class"), &class_name) || !entry_is_name(class_name) || detail.len < tail_len ||
+	    sig.ptr != detail.ptr + detail.len - 2 - SIGN_BASE64_LEN)
+		return STATEMENT_FORGED;
+
+	const struct sign_public *public = sign_publics_find(publics, key);
+
+	if (!public)
+		return STATEMENT_STRANGE;
+	buf_init(&text, 2 * RECORD_LINE_MAX);
+	add_origin(&text, node, class_name, event);
+	buf_add(&text, str_slice(detail, 0, detail.len - tail_len));
+	bool ok = !text.failed && sign_check(public, buf_view(&text), sig);
+
+	buf_clear(&text);
+	return ok ? STATEMENT_GOOD : STATEMENT_FORGED;
+}
+
+bool purged_entry_write(const struct purged_entry *purged, const struct sign_key *key, struct buf *out, struct err *err)
+{
+	struct json json;
+
+	buf_reset(out);
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str(&json, "node", purged->node);
+	json_member_str(&json, "class", purged->class_name);
+	json_member_str(&json, "file", purged->file);
+	json_member_i64(&json, "last", purged->last);
+	member_hash(&json, "hash", purged->hash);
+	json_member_str(&json, "keep", purged->keep);
+	return statement_sign(out, purged->node, purged->class_name, "purged", key, err);
+}
+
+bool purged_entry_read(struct str detail, struct purged_entry *out)
+{
+	return scan_find_string(detail, STR("node"), &out->node) && scan_find_string(detail, STR("class"), &out->class_name) &&
+	       scan_find_string(detail, STR("file"), &out->file) && scan_find_i64(detail, STR("last"), &out->last) &&
+	       find_hash(detail, STR("hash"), out->hash) && scan_find_string(detail, STR("keep"), &out->keep);
+}

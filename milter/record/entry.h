@@ -18,8 +18,12 @@
  *   time 2026-11-21T18:04:05.123456+09:00          the checkpoint line's own time
  *   next BASE64                                     only with "next": the key of the next checkpoint
  *
- * Other signed lines have a detail that ends in ,"key":ID,"sig":BASE64}; their signature covers the line
- * "sekisho:NODE/CLASS EVENT" with its newline, then the detail's octets before ,"sig".
+ *   purged       a file was removed because its time was over; signed, and on disk before the file goes
+ *                {"node","class","file","last":SEQ,"hash":HEX,"keep":"60d","key":ID,"sig":BASE64}
+ *
+ * Other signed lines than checkpoints are statements: a detail that begins with "node" and "class" and ends in
+ * ,"key":ID,"sig":BASE64}; the signature covers the line "sekisho:NODE/CLASS EVENT" with its newline, then the detail's octets
+ * before ,"sig".
  *
  * Input    details come from disks that anybody may have touched
  */
@@ -59,5 +63,26 @@ void checkpoint_entry_text(const struct checkpoint_entry *checkpoint, struct buf
 bool checkpoint_entry_write(const struct checkpoint_entry *checkpoint, const struct sign_key *key, struct buf *out,
 			    struct err *err);
 bool checkpoint_entry_read(struct str detail, struct str time, struct checkpoint_entry *out);
+
+struct purged_entry {
+	struct str node, class_name, file;
+	int64_t last;                  /* seq of the file's last line, and its chain value */
+	unsigned char hash[CHAIN_LEN];
+	struct str keep;
+};
+/* The detail, into `out`, which is emptied first. `key` NULL: not signed. */
+bool purged_entry_write(const struct purged_entry *purged, const struct sign_key *key, struct buf *out, struct err *err);
+bool purged_entry_read(struct str detail, struct purged_entry *out);
+
+/* Ends a detail that lacks its closing brace with key and signature. */
+bool statement_sign(struct buf *detail, struct str node, struct str class_name, const char *event, const struct sign_key *key,
+		    struct err *err);
+enum statement_result {
+	STATEMENT_GOOD,
+	STATEMENT_UNSIGNED,
+	STATEMENT_STRANGE,             /* signed with a key that is not among those given */
+	STATEMENT_FORGED,
+};
+enum statement_result statement_check(struct str detail, struct str event, const struct sign_publics *publics);
 
 #endif

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/base/clock.h"
 #include "config/base/num.h"
 #include "milter/record/verify_file.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
+#define OVERDUE_US (3600 * US_PER_S)                /* so long the purge may take */
 #define UNSIGNED_MAX_US (2 * 3600 * US_PER_S)       /* a writer with a key signs at least every hour */
 
 struct run {
@@ -90,14 +92,6 @@ static struct verify_file *find_file(struct run *run, struct record_file name)
 	return NULL;
 }
 
-static bool is_there(const struct run *run, struct record_file name)
-{
-	for (size_t i = 0; i < run->name_count; i++)
-		if (record_file_cmp(&run->names[i], &name) == 0)
-			return true;
-	return false;
-}
-
 /* First lines, and from them how far each file before is valid. */
 static void look_at_files(struct run *run)
 {
@@ -145,9 +139,25 @@ static void check_files(struct run *run)
 		pthread_join(threads[--started], NULL);
 }
 
-static void say_missing(struct verify_file *file, const char *name, int64_t first, int64_t last)
+/* The signed record that says that the file before `file` was removed because its time was over. */
+static const struct verify_purged *find_purge(const struct run *run, const struct verify_file *file)
 {
-	char gap[80] = "";
+	for (size_t i = 0; i < run->count; i++)
+		for (const struct verify_purged *purged = run->files[i].purged; purged; purged = purged->next)
+			if (record_file_cmp(&purged->file, &file->previous) == 0 && purged->last == file->after &&
+			    memcmp(purged->hash, file->hash, CHAIN_LEN) == 0)
+				return purged;
+	return NULL;
+}
+
+/* The file before `file` is not there; unless it was purged, that is tampering. */
+static void check_missing(const struct run *run, struct verify_file *file, int64_t first, int64_t last)
+{
+	char gap[80] = "", name[RECORD_NAME_MAX];
+
+	if (find_purge(run, file))
+		return;
+	record_file_name(file->previous, name);
 
 	if (first <= last)
 		snprintf(gap, sizeof gap, " (records %" PRId64 " to %" PRId64 ")", first, last);
@@ -158,7 +168,6 @@ static void say_missing(struct verify_file *file, const char *name, int64_t firs
 /* The head of what is there: the log's own beginning, or the end of a file that somebody took away. */
 static void check_head(struct run *run, struct verify_file *file)
 {
-	char name[RECORD_NAME_MAX];
 	static const unsigned char zero[CHAIN_LEN];
 
 	if (!file->has_begin)
@@ -169,26 +178,23 @@ static void check_head(struct run *run, struct verify_file *file)
 			verify_file_find(file, VERIFY_TAMPERED, 0, -1, "says that it begins the log, but its numbers continue another file");
 		return;
 	}
-	if (record_file_cmp(&file->previous, &file->file) < 0 && is_there(run, file->previous))
-		return;                             /* an earlier day, not asked for */
-	record_file_name(file->previous, name);
-	say_missing(file, name, 1, file->after);
+	/* An earlier day that was not asked for may be gone for good reason: its purge may be on a day not asked for. */
+	if (run->options->first_day > file->previous.day && record_file_cmp(&file->previous, &file->file) < 0)
+		return;
+	check_missing(run, file, 1, file->after);
 }
 
 /* `file` against the one before it that holds anything. */
-static void check_joint(struct verify_file *before, struct verify_file *file)
+static void check_joint(const struct run *run, struct verify_file *before, struct verify_file *file)
 {
-	char name[RECORD_NAME_MAX];
-
 	if (!file->has_begin)
 		return;
-	record_file_name(file->previous, name);
 	if (record_file_cmp(&file->previous, &before->file) != 0) {
 		if (file->previous.part == 0)
 			verify_file_find(file, VERIFY_TAMPERED, 0, -1, "says that it begins the log, but %s is there before it",
 					 before->name);
 		else
-			say_missing(file, name, before->last_seq + 1, file->after);
+			check_missing(run, file, before->last_seq + 1, file->after);
 		return;
 	}
 	if (file->after > before->last_seq)
@@ -212,11 +218,41 @@ static void check_order(struct run *run)
 		if (file->records == 0 && !file->has_begin)
 			continue;                   /* empty: made, and never written to */
 		if (before)
-			check_joint(before, file);
+			check_joint(run, before, file);
 		else
 			check_head(run, file);
 		before = file;
 	}
+}
+
+/* Kept as long as promised, to the second by what the records say, and no longer, to the hour. */
+static void check_retention(struct run *run)
+{
+	const struct verify_options *options = run->options;
+	int64_t now_us = clock_now_us();
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct verify_file *file = &run->files[i];
+
+		for (const struct verify_purged *purged = file->purged; purged; purged = purged->next) {
+			char name[RECORD_NAME_MAX];
+
+			record_file_name(purged->file, name);
+			if (purged->time_us < jst_day_start_us(retention_purge_day(options->keep, purged->file.day)))
+				verify_file_find(file, VERIFY_RETENTION, -1, purged->seq, "EARLY: %s was purged before its time was over", name);
+		}
+		if (!file->is_last && now_us >= jst_day_start_us(retention_purge_day(options->keep, file->file.day)) + OVERDUE_US)
+			verify_file_find(file, VERIFY_RETENTION, -1, -1, "OVERDUE: its time is over, and it is still there");
+	}
+}
+
+static int64_t count_purged(const struct verify_file *file)
+{
+	int64_t count = 0;
+
+	for (const struct verify_purged *purged = file->purged; purged; purged = purged->next)
+		count++;
+	return count;
 }
 
 static void add_file(struct verify_report *report, const struct verify_file *file)
@@ -242,6 +278,7 @@ static void add_file(struct verify_report *report, const struct verify_file *fil
 		report->last_checkpoint_seq = file->last_checkpoint_seq;
 	report->erased += file->erased;
 	report->recovered += file->recovered;
+	report->purged += count_purged(file);
 }
 
 /* What the signatures cover. */
@@ -267,6 +304,8 @@ static void judge_signatures(struct run *run)
 static void conclude(struct run *run)
 {
 	check_order(run);
+	if (run->options->has_retention)
+		check_retention(run);
 	for (size_t i = 0; i < run->count; i++) {
 		add_file(run->report, &run->files[i]);
 		verify_file_clear(&run->files[i]);

@@ -18,6 +18,7 @@
 #define SEKISHO_RECORD_VERIFY_H
 
 #include "milter/record/format.h"
+#include "milter/record/retention.h"
 
 enum verify_result { VERIFY_OK = 0, VERIFY_TAMPERED = 1, VERIFY_RETENTION = 2, VERIFY_UNKNOWN = 3 };
 
@@ -39,7 +40,7 @@ struct verify_report {
 	int64_t checkpoints;           /* good signatures */
 	int64_t last_checkpoint_seq;   /* lines after it are chained but not yet signed */
 	int64_t unsigned_records;
-	int64_t erased, recovered;
+	int64_t erased, recovered, purged;
 	bool is_from_start;            /* the first file begins the log: nothing was before it */
 	struct verify_finding findings[VERIFY_FINDINGS_MAX];
 	size_t finding_count;          /* beyond the maximum they are only counted */
@@ -51,6 +52,8 @@ struct verify_options {
 	struct str public_key_file;    /* PEM; several keys where they were rotated */
 	struct str node, class_name;   /* whose log this must be; empty: not looked at */
 	int64_t first_day, last_day;   /* INT64_MIN, INT64_MAX: all */
+	bool has_retention;            /* was everything kept so long, and no longer? */
+	struct retention keep;
 	int threads;                   /* files at once; 0: one */
 	/* From any thread, one at a time. May be NULL. */
 	void (*progress)(void *arg, int64_t bytes_done, int64_t bytes_total);

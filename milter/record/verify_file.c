@@ -138,6 +138,16 @@ struct state {
 	bool has_strange_key;
 };
 
+/* Said once a file: one wrong key given would fill the report else. */
+static void find_strange_key(struct state *state, const struct line *line, int64_t seq, struct str key)
+{
+	if (!state->has_strange_key)
+		verify_file_find(state->file, VERIFY_UNKNOWN, line->offset, seq, "signed with key " STR_FMT
+				 ", which was not given: either the wrong public key was given, or somebody else signed",
+				 STR_ARG(str_slice(key, 0, 16)));
+	state->has_strange_key = true;
+}
+
 static void check_signature(struct state *state, const struct line *line, const struct record_link *link,
 			    const struct checkpoint_entry *checkpoint)
 {
@@ -146,11 +156,7 @@ static void check_signature(struct state *state, const struct line *line, const 
 	struct buf text;
 
 	if (!public) {
-		if (!state->has_strange_key)
-			verify_file_find(file, VERIFY_UNKNOWN, line->offset, link->seq, "signed with key " STR_FMT
-					 ", which was not given: either the wrong public key was given, or somebody else signed",
-					 STR_ARG(str_slice(checkpoint->key, 0, 16)));
-		state->has_strange_key = true;
+		find_strange_key(state, line, link->seq, checkpoint->key);
 		return;
 	}
 	buf_init(&text, RECORD_LINE_MAX);
@@ -189,6 +195,52 @@ static void check_checkpoint(struct state *state, const struct line *line, const
 		return;
 	}
 	check_signature(state, line, link, &checkpoint);
+}
+
+/* A signed line about other lines or files: only a good one counts. */
+static bool check_statement(struct state *state, const struct line *line, const struct record_link *link, struct str detail)
+{
+	struct str key = STR_EMPTY;
+
+	switch (statement_check(detail, link->event, state->context->publics)) {
+	case STATEMENT_GOOD:
+		return true;
+	case STATEMENT_UNSIGNED:
+		verify_file_find(state->file, VERIFY_UNKNOWN, line->offset, link->seq, "a " STR_FMT " record that nobody signed",
+				 STR_ARG(link->event));
+		return false;
+	case STATEMENT_STRANGE:
+		scan_find_string(detail, STR("key"), &key);
+		find_strange_key(state, line, link->seq, key);
+		return false;
+	case STATEMENT_FORGED:
+		break;
+	}
+	verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link->seq, "a forged " STR_FMT " record: its signature is wrong",
+			 STR_ARG(link->event));
+	return false;
+}
+
+static void check_purged(struct state *state, const struct line *line, const struct record_link *link)
+{
+	struct verify_purged *purged = arena_new(&state->file->arena, struct verify_purged);
+	struct purged_entry entry;
+	struct str detail = STR_EMPTY;
+
+	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail) || !purged)
+		return;
+	if (!purged_entry_read(detail, &entry) || !record_file_parse(entry.file, &purged->file) ||
+	    (state->context->node.len && !str_eq(entry.node, state->context->node)) ||
+	    (state->context->class_name.len && !str_eq(entry.class_name, state->context->class_name))) {
+		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link->seq, "a purged record of another log");
+		return;
+	}
+	purged->last = entry.last;
+	purged->seq = link->seq;
+	memcpy(purged->hash, entry.hash, CHAIN_LEN);
+	jst_parse_time(link->time, &purged->time_us);
+	purged->next = state->file->purged;
+	state->file->purged = purged;
 }
 
 /* Does the line follow from the one before? */
@@ -273,6 +325,8 @@ static void check_line(struct state *state, const struct line *line)
 		check_checkpoint(state, line, &link);
 	else if (str_eq(link.event, STR("recovered")))
 		state->file->recovered++;
+	else if (str_eq(link.event, STR("purged")))
+		check_purged(state, line, &link);
 	else if (str_eq(link.event, STR("begin")) && line->offset > 0)
 		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a first line in the middle of a file");
 	take_line(state, &link);

@@ -13,6 +13,14 @@
 #include "milter/record/sign.h"
 #include "milter/record/verify.h"
 
+/* A file that a signed record says was removed. */
+struct verify_purged {
+	struct verify_purged *next;
+	struct record_file file;
+	int64_t last, seq, time_us;    /* its last line; the record that says so, and when */
+	unsigned char hash[CHAIN_LEN];
+};
+
 struct verify_file {
 	struct record_file file;
 	char name[RECORD_NAME_MAX];
@@ -31,6 +39,7 @@ struct verify_file {
 	int64_t first_time_us, last_time_us;
 	int64_t checkpoints, last_checkpoint_seq, last_checkpoint_us;
 	int64_t erased, recovered;
+	struct verify_purged *purged;
 
 	struct arena arena;
 	struct verify_finding *findings;                  /* VERIFY_FINDINGS_MAX of them */

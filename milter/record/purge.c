@@ -1,0 +1,345 @@
+#include "milter/record/purge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "config/base/log.h"
+#include "config/base/num.h"
+#include "milter/record/entry.h"
+#include "milter/record/files.h"
+#include "milter/record/lines.h"
+#include "milter/record/scan.h"
+
+#define LOOK_US (60 * US_PER_S)                     /* how often the thread looks at the date */
+#define AGAIN_US (600 * US_PER_S)
+
+/* One run over one class. */
+struct purge {
+	const struct record_writer_config *config;
+	struct retention keep;
+	char dir[PATH_MAX];
+	struct str class_name;
+	struct record_file *files;
+	size_t count;
+	struct record_writer *writer;
+	struct sign_key *key;
+};
+
+static bool take_dir(struct purge *purge, struct err *err)
+{
+	struct str dir = purge->config->dir, parent;
+
+	while (dir.len > 1 && dir.ptr[dir.len - 1] == '/')
+		dir.len--;
+	if (dir.len >= sizeof purge->dir)
+		return err_set(err, ERR_CONFIG, "the relay log's path is too long");
+	memcpy(purge->dir, dir.ptr, dir.len);
+	if (!str_cut_last(str_from_c(purge->dir), '/', &parent, &purge->class_name))
+		purge->class_name = str_from_c(purge->dir);
+	return true;
+}
+
+static bool is_due(const struct purge *purge, size_t at)
+{
+	return at + 1 < purge->count && jst_day(clock_now_us()) >= retention_purge_day(purge->keep, purge->files[at].day);
+}
+
+/* The first line of the next file says with which line this one ended. */
+static bool read_end(struct purge *purge, size_t at, struct purged_entry *out, bool *out_found, struct err *err)
+{
+	char path[PATH_MAX];
+	struct begin_entry begin;
+	struct lines lines;
+	struct line line;
+	struct str detail;
+
+	if (!record_file_path(purge->dir, purge->files[at + 1], path, err))
+		return false;
+
+	int fd = io_open(path, O_RDONLY, 0, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = lines_open(&lines, fd, path, 0, INT64_MAX, err) && lines_next(&lines, &line, out_found, err);
+
+	*out_found = ok && *out_found && scan_find(line.text, STR("detail"), &detail) && begin_entry_read(detail, &begin) &&
+		     str_eq(begin.previous, out->file);
+	if (*out_found) {
+		out->last = begin.after;
+		memcpy(out->hash, begin.hash, CHAIN_LEN);
+	}
+	lines_close(&lines);
+	close(fd);
+	return ok;
+}
+
+/* Without such a line (the next file is damaged, or continues an earlier one): the last line of the file itself. */
+static bool read_last(const char *path, struct purged_entry *out, struct err *err)
+{
+	struct record_link link;
+	struct lines lines;
+	struct line line;
+	struct stat st;
+	bool found = false;
+	int fd = io_open(path, O_RDONLY, 0, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = fstat(fd, &st) == 0 && lines_open_backward(&lines, fd, path, st.st_size, err);
+
+	while (ok && (ok = lines_next(&lines, &line, &found, err)) && found) {
+		if (!line.is_whole || !record_parse_link(line.text, NULL, &link))
+			continue;
+		out->last = link.seq;
+		memcpy(out->hash, link.chain, CHAIN_LEN);
+		break;
+	}
+	if (ok)
+		lines_close(&lines);
+	close(fd);
+	return ok;
+}
+
+/* Opened with the first file that is due: most runs find none. */
+static bool need_writer(struct purge *purge, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (purge->writer)
+		return true;
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(purge->config->key_file));
+	if (path[0] && !sign_key_load(path, &purge->key, err))
+		return false;
+	return record_writer_open(purge->config, &purge->writer, err);
+}
+
+static bool declare(struct purge *purge, const struct purged_entry *purged, struct err *err)
+{
+	struct record_event event = { .event = STR("purged") };
+	struct buf detail;
+
+	buf_init(&detail, RECORD_JSON_MAX);
+	bool ok = purged_entry_write(purged, purge->key, &detail, err) && buf_done(&detail, &event.detail, err) &&
+		  record_append(purge->writer, &event, RECORD_DURABLE, NULL, err);
+
+	buf_clear(&detail);
+	return ok;
+}
+
+/* Nobody reads the end of the log back meanwhile. */
+static bool remove_file(struct purge *purge, const char *path, struct err *err)
+{
+	char lock[PATH_MAX + 8];
+
+	snprintf(lock, sizeof lock, "%s/.lock", purge->dir);
+
+	int fd = io_open(lock, O_RDWR | O_CREAT, 0640, err);
+
+	if (fd < 0)
+		return false;
+	bool ok = (flock(fd, LOCK_EX) == 0 || err_errno(err, ERR_BUSY, "lock %s", lock)) &&
+		  (io_calls.unlink(path) == 0 || errno == ENOENT || err_errno(err, ERR_BUSY, "unlink %s", path)) &&
+		  io_sync_dir_of(path, err);
+
+	close(fd);
+	return ok;
+}
+
+static bool purge_file(struct purge *purge, size_t at, const char *path, int64_t octets, struct err *err)
+{
+	char name[RECORD_NAME_MAX], keep[RETENTION_TEXT_MAX];
+	struct purged_entry purged = { .node = purge->config->node, .class_name = purge->class_name };
+	bool found = false;
+
+	record_file_name(purge->files[at], name);
+	retention_text(purge->keep, keep);
+	purged.file = str_from_c(name);
+	purged.keep = str_from_c(keep);
+	if (octets > 0) {                           /* an empty file was never part of the chain */
+		if (!need_writer(purge, err) || !read_end(purge, at, &purged, &found, err) ||
+		    (!found && !read_last(path, &purged, err)) || !declare(purge, &purged, err))
+			return false;
+	}
+	return remove_file(purge, path, err);
+}
+
+static bool purge_files(struct purge *purge, bool is_dry_run, purge_fn *tell, void *arg, int64_t *out_count, struct err *err)
+{
+	for (size_t at = 0; is_due(purge, at); at++) {
+		char path[PATH_MAX], name[RECORD_NAME_MAX];
+		struct stat st;
+
+		if (!record_file_path(purge->dir, purge->files[at], path, err))
+			return false;
+		if (stat(path, &st) != 0)           /* somebody else was quicker */
+			continue;
+		record_file_name(purge->files[at], name);
+		if (tell)
+			tell(arg, name, st.st_size);
+		if (!is_dry_run && !purge_file(purge, at, path, st.st_size, err))
+			return err_wrap(err, "purge of %s/%s", purge->dir, name);
+		++*out_count;
+	}
+	return true;
+}
+
+bool record_purge(const struct record_writer_config *config, struct retention keep, bool is_dry_run, purge_fn *tell, void *arg,
+		  int64_t *out_count, struct err *err)
+{
+	struct purge purge = { .config = config, .keep = keep };
+	int64_t count = 0;
+	bool ok = take_dir(&purge, err);
+
+	if (ok && access(purge.dir, F_OK) != 0 && errno == ENOENT) {
+		*out_count = 0;                     /* a class that nothing was ever written to */
+		return true;
+	}
+	ok = ok && record_files_list(purge.dir, &purge.files, &purge.count, err) &&
+	     purge_files(&purge, is_dry_run, tell, arg, &count, err);
+	record_writer_close(purge.writer);
+	sign_key_free(purge.key);
+	free(purge.files);
+	if (ok)
+		*out_count = count;
+	return ok;
+}
+
+/* --- the daemon's thread */
+
+struct purger {
+	struct arena arena;
+	struct purge_class *classes;
+	size_t count;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool is_stopping;              /* under the lock */
+};
+
+static void tell_log(void *arg, const char *file, int64_t octets)
+{
+	const struct purge_class *class = arg;
+
+	log_info("purge " STR_FMT "/%s: %" PRId64 " octets", STR_ARG(class->config.dir), file, octets);
+}
+
+static bool purge_all(struct purger *purger)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < purger->count; i++) {
+		struct purge_class *class = &purger->classes[i];
+		struct err err;
+		int64_t count;
+
+		if (!record_purge(&class->config, class->keep, false, tell_log, class, &count, &err)) {
+			log_error("%s", err.text);
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+/* Looks at the date each minute rather than sleeping until midnight: a clock may be set. */
+static void *run_purger(void *arg)
+{
+	struct purger *purger = arg;
+	int64_t done_day = INT64_MIN, retry_us = 0;
+
+	pthread_mutex_lock(&purger->lock);
+	while (!purger->is_stopping) {
+		int64_t day = jst_day(clock_now_us()), now = clock_mono_us();
+
+		if (day != done_day && now >= retry_us) {
+			pthread_mutex_unlock(&purger->lock);
+			bool ok = purge_all(purger);
+
+			pthread_mutex_lock(&purger->lock);
+			done_day = ok ? day : done_day;
+			retry_us = ok ? 0 : clock_mono_us() + AGAIN_US;
+			continue;
+		}
+		struct timespec until = { .tv_sec = (now + LOOK_US) / US_PER_S };
+
+		pthread_cond_timedwait(&purger->wake, &purger->lock, &until);
+	}
+	pthread_mutex_unlock(&purger->lock);
+	return NULL;
+}
+
+static bool copy_classes(struct purger *purger, const struct purge_class *classes, size_t count)
+{
+	purger->classes = arena_array(&purger->arena, count, sizeof *classes);
+	if (!purger->classes)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		struct record_writer_config *config = &purger->classes[i].config;
+
+		purger->classes[i] = classes[i];
+		if (!arena_copy(&purger->arena, config->dir, &config->dir) ||
+		    !arena_copy(&purger->arena, config->node, &config->node) ||
+		    !arena_copy(&purger->arena, config->key_file, &config->key_file))
+			return false;
+	}
+	purger->count = count;
+	return true;
+}
+
+static bool start_thread(struct purger *purger)
+{
+	pthread_condattr_t attr;
+	sigset_t all, old;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&purger->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&purger->lock, NULL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	bool ok = pthread_create(&purger->thread, NULL, run_purger, purger) == 0;
+
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ok;
+}
+
+bool purger_start(const struct purge_class *classes, size_t count, struct purger **out, struct err *err)
+{
+	struct purger *purger = calloc(1, sizeof *purger);
+
+	if (!purger)
+		return err_memory(err);
+	arena_init(&purger->arena, 1 << 20);
+	if (!copy_classes(purger, classes, count) || !start_thread(purger)) {
+		arena_clear(&purger->arena);
+		free(purger);
+		return err_set(err, ERR_BUSY, "no thread for the purge");
+	}
+	*out = purger;
+	return true;
+}
+
+void purger_stop(struct purger *purger)
+{
+	if (!purger)
+		return;
+	pthread_mutex_lock(&purger->lock);
+	purger->is_stopping = true;
+	pthread_cond_signal(&purger->wake);
+	pthread_mutex_unlock(&purger->lock);
+	pthread_join(purger->thread, NULL);
+	pthread_cond_destroy(&purger->wake);
+	pthread_mutex_destroy(&purger->lock);
+	arena_clear(&purger->arena);
+	free(purger);
+}

@@ -1,0 +1,36 @@
+/*
+ * purge - remove the files of a class whose time is over.
+ *
+ * In an order that any crash may cut: a signed `purged` record is made durable, then the file is unlinked, then the directory is
+ * synced. Run again it finds the file still there and does all of it once more. Oldest first; the newest file always
+ * stays, for the chain goes on from it.
+ *
+ * Threads  any; several processes may purge one class (the unlink is done under CLASS/.lock)
+ */
+#ifndef SEKISHO_RECORD_PURGE_H
+#define SEKISHO_RECORD_PURGE_H
+
+#include "milter/record/retention.h"
+#include "milter/record/writer.h"
+
+/* Told of each file, before it goes (or, in a dry run, would). */
+typedef void purge_fn(void *arg, const char *file, int64_t octets);
+
+/* `config` as for a writer; one is opened only when something is due. *out_count: files removed, or due in a dry run. */
+bool record_purge(const struct record_writer_config *config, struct retention keep, bool is_dry_run, purge_fn *tell, void *arg,
+		  int64_t *out_count, struct err *err);
+
+/*
+ * A thread that does so for the classes of a daemon: at the start and soon after each midnight. What fails is logged
+ * and tried again ten minutes later.
+ */
+struct purge_class {
+	struct record_writer_config config;   /* copied, with its strings */
+	struct retention keep;
+};
+struct purger;
+
+bool purger_start(const struct purge_class *classes, size_t count, struct purger **out, struct err *err);
+void purger_stop(struct purger *purger);       /* NULL is fine */
+
+#endif

@@ -1,0 +1,271 @@
+/* milter/record/retention, purge: neither shorter nor longer than promised, and every removal declared. */
+#include "t/lib/relaylog.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/base/io.h"
+#include "milter/record/purge.h"
+
+static struct relaylog relay;
+static const struct retention days60 = { 60, false }, year = { 365, true };
+
+static void setup(void)
+{
+	relaylog_setup(&relay);
+}
+
+static const struct { const char *name, *day, *purged; struct retention keep; } day_rows[] = {
+	{ "60 days", "2026-11-21", "2027-01-21", { 60, false } },
+	{ "20 days", "2026-11-21", "2026-12-12", { 20, false } },
+	{ "a year", "2026-11-21", "2027-11-22", { 365, true } },
+	{ "a year with a leap day in it", "2027-11-21", "2028-11-22", { 365, true } },
+	{ "a year from 29 February", "2028-02-29", "2029-03-02", { 365, true } },
+	{ "two years", "2026-11-21", "2028-11-22", { 730, true } },
+	{ "two years from 29 February", "2028-02-29", "2030-03-02", { 730, true } },
+	{ "365 days are days", "2027-11-21", "2028-11-21", { 365, false } },
+};
+START_TEST(purge_days)
+{
+	int64_t day, want;
+
+	ck_assert(jst_parse_date(str_from_c(day_rows[_i].day), &day) && jst_parse_date(str_from_c(day_rows[_i].purged), &want));
+	ck_assert_msg(retention_purge_day(day_rows[_i].keep, day) == want, "%s", day_rows[_i].name);
+}
+END_TEST
+
+static const struct { const char *time, *end; struct retention keep; } end_rows[] = {
+	{ "2026-11-21T18:04:05.123456+09:00", "2027-01-20T18:04:05.123456+09:00", { 60, false } },
+	{ "2026-11-21T18:04:05.123456+09:00", "2027-11-21T18:04:05.123456+09:00", { 365, true } },
+	{ "2028-02-29T23:59:59.999999+09:00", "2029-03-01T23:59:59.999999+09:00", { 365, true } },
+};
+START_TEST(record_ends)
+{
+	int64_t time_us, want;
+
+	ck_assert(jst_parse_time(str_from_c(end_rows[_i].time), &time_us) && jst_parse_time(str_from_c(end_rows[_i].end), &want));
+	ck_assert_int_eq(retention_end_us(end_rows[_i].keep, time_us), want);
+}
+END_TEST
+
+/* No record outlives its file's last moment, and no file goes while one of its records is still shown. */
+START_TEST(ends_and_days_agree)
+{
+	for (int64_t day = jst_day(NOON); day < jst_day(NOON) + 3000; day++) {
+		const struct retention keeps[] = { days60, year };
+
+		for (size_t i = 0; i < 2; i++) {
+			int64_t last_end = retention_end_us(keeps[i], jst_day_start_us(day + 1) - 1);
+
+			ck_assert_int_le(last_end, jst_day_start_us(retention_purge_day(keeps[i], day)));
+			ck_assert_int_gt(last_end, jst_day_start_us(retention_purge_day(keeps[i], day) - 1));
+		}
+	}
+}
+END_TEST
+
+static int64_t purge_as(struct retention keep, bool is_dry_run)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct err err = { .kind = ERR_NONE };
+	int64_t count = -1;
+
+	ck_assert_msg(record_purge(&config, keep, is_dry_run, NULL, NULL, &count, &err), "%s", err.text);
+	return count;
+}
+
+static enum verify_result verify_as(struct retention keep, const char *text)
+{
+	struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub),
+					  .node = STR("mx1"), .class_name = STR("relay"), .first_day = INT64_MIN,
+					  .last_day = INT64_MAX, .has_retention = true, .keep = keep };
+	struct verify_report report;
+	enum verify_result result;
+
+	ck_assert(record_verify(&options, &report, NULL));
+	result = report.result;
+	if (text)
+		ck_assert_msg(report.finding_count && str_starts(report.findings[0].text, str_from_c(text)), STR_FMT,
+			      STR_ARG(report.findings[0].text));
+	else
+		ck_assert_msg(report.finding_count == 0, STR_FMT, STR_ARG(report.findings[0].text));
+	verify_report_clear(&report);
+	return result;
+}
+
+static bool is_there(const char *file)
+{
+	char path[PATH_MAX];
+
+	relaylog_path(&relay, file, path);
+	return access(path, F_OK) == 0;
+}
+
+/* One record a day from 2026-11-21 on; the clock stands at noon of the last of `days` afterwards. */
+static void live(int days)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+
+	for (int day = 0; day < days; day++) {
+		clock_set(NOON + day * DAY_US);
+		relaylog_append(writer, "accepted", "acme");
+	}
+	record_writer_close(writer);
+}
+
+START_TEST(the_61st_day)
+{
+	live(3);
+	clock_set(NOON + 60 * DAY_US + DAY_US / 2 - 1);         /* 2027-01-20T23:59:59.999999 */
+	ck_assert_int_eq(purge_as(days60, false), 0);
+	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
+	clock_set(NOON + 60 * DAY_US + DAY_US / 2);             /* 2027-01-21T00:00:00 */
+	ck_assert_int_eq(purge_as(days60, true), 1);
+	ck_assert(is_there("2026-11-21.jsonl"));
+	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);   /* the purge has an hour */
+	ck_assert_int_eq(purge_as(days60, false), 1);
+	ck_assert(!is_there("2026-11-21.jsonl"));
+	ck_assert(is_there("2026-11-22.jsonl"));
+	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
+	ck_assert_int_eq(purge_as(days60, false), 0);
+}
+END_TEST
+
+START_TEST(overdue)
+{
+	live(3);
+	clock_set(NOON + 61 * DAY_US);
+	ck_assert_int_eq(verify_as(days60, "OVERDUE: its time is over"), VERIFY_RETENTION);
+}
+END_TEST
+
+START_TEST(early)
+{
+	live(5);
+	ck_assert_int_eq(purge_as((struct retention){ 2, false }, false), 2);
+	ck_assert_int_eq(verify_as((struct retention){ 2, false }, NULL), VERIFY_OK);
+	ck_assert_int_eq(verify_as(days60, "EARLY: 2026-11-2"), VERIFY_RETENTION);
+}
+END_TEST
+
+/* The newest file stays even when its time is over: the chain goes on from it. */
+START_TEST(newest_stays)
+{
+	live(1);
+	clock_set(NOON + 100 * DAY_US);
+	ck_assert_int_eq(purge_as(days60, false), 0);
+	ck_assert(is_there("2026-11-21.jsonl"));
+}
+END_TEST
+
+/* A purge record that the key did not sign declares nothing. */
+START_TEST(forged_purge)
+{
+	struct record_event event = { .event = STR("purged") };
+	struct record_writer *writer;
+	struct buf text;
+	char path[PATH_MAX];
+
+	live(5);
+	ck_assert_int_eq(purge_as((struct retention){ 3, false }, false), 1);
+	relaylog_read(&relay, "2026-11-25.jsonl", &text);
+
+	/* The signed detail, for another file. */
+	size_t at = str_find(buf_view(&text), STR("\"event\":\"purged\""));
+	struct str detail = str_from(buf_view(&text), at + str_find(str_from(buf_view(&text), at), STR("\"detail\":{")) + 9);
+
+	detail.len = str_find_byte(detail, '}') + 1;
+	at = str_find(detail, STR("2026-11-21"));
+	ck_assert_uint_lt(at, detail.len);
+	((char *)(uintptr_t)detail.ptr)[at + 9] = '2';
+	event.detail = detail;
+	writer = relaylog_open(&relay);
+	ck_assert(record_append(writer, &event, RECORD_DURABLE, NULL, NULL));
+	record_writer_close(writer);
+	relaylog_path(&relay, "2026-11-22.jsonl", path);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(verify_as((struct retention){ 3, false }, "2026-11-22.jsonl is missing"), VERIFY_TAMPERED);
+	buf_clear(&text);
+}
+END_TEST
+
+static int unlinks_left;
+static int (*real_unlink)(const char *path);
+static int fail_unlink(const char *path)
+{
+	return unlinks_left-- > 0 ? real_unlink(path) : -1;
+}
+
+/* Cut off between the record and the removal: done again, and never more than declared. */
+START_TEST(interrupted)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	int64_t count;
+
+	live(5);
+	real_unlink = io_calls.unlink;
+	io_calls.unlink = fail_unlink;
+	unlinks_left = 1;
+	ck_assert(!record_purge(&config, (struct retention){ 1, false }, false, NULL, NULL, &count, NULL));
+	io_calls.unlink = real_unlink;
+	ck_assert(!is_there("2026-11-21.jsonl") && is_there("2026-11-22.jsonl"));
+	ck_assert_int_eq(verify_as((struct retention){ 1, false }, "OVERDUE"), VERIFY_RETENTION);
+	ck_assert_int_eq(purge_as((struct retention){ 1, false }, false), 2);
+	ck_assert_int_eq(verify_as((struct retention){ 1, false }, NULL), VERIFY_OK);
+}
+END_TEST
+
+/* 130 days in one run: purged day by day, verified all along. */
+START_TEST(a_life)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+
+	for (int day = 0; day < 130; day++) {
+		clock_set(NOON + day * DAY_US);
+		relaylog_append(writer, "accepted", day % 3 ? "acme" : "ginza");
+		ck_assert_int_eq(purge_as(days60, false), day > 60);
+		if (day % 10 == 9)
+			ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
+	}
+	record_writer_close(writer);
+	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
+}
+END_TEST
+
+START_TEST(purger_thread)
+{
+	struct purge_class class = { relaylog_config(&relay), { 2, false } };
+	struct purger *purger;
+
+	live(5);
+	ck_assert(purger_start(&class, 1, &purger, NULL));
+	while (is_there("2026-11-22.jsonl"))
+		usleep(1000);
+	purger_stop(purger);
+	purger_stop(NULL);
+	ck_assert(!is_there("2026-11-21.jsonl") && is_there("2026-11-23.jsonl"));
+	ck_assert_int_eq(verify_as((struct retention){ 2, false }, NULL), VERIFY_OK);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("record retention");
+	TCase *tcase = tcase_create("all");
+
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_set_timeout(tcase, 60);
+	unit_add_rows(tcase, purge_days, day_rows);
+	unit_add_rows(tcase, record_ends, end_rows);
+	tcase_add_test(tcase, ends_and_days_agree);
+	tcase_add_test(tcase, the_61st_day);
+	tcase_add_test(tcase, overdue);
+	tcase_add_test(tcase, early);
+	tcase_add_test(tcase, newest_stays);
+	tcase_add_test(tcase, forged_purge);
+	tcase_add_test(tcase, interrupted);
+	tcase_add_test(tcase, a_life);
+	tcase_add_test(tcase, purger_thread);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
