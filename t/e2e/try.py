@@ -1,7 +1,6 @@
 #!/usr/bin/python3 -B
 """What contrib/try.sh shows once everything is built: messages of two customers at the gate, told step by step."""
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -62,7 +61,15 @@ class Page:
 
     @staticmethod
     def fold(line, width):
+        """At blanks where there are some, else anywhere: a line of the relay log has hardly any."""
+        if len(line) > 20 * (line.count(" ") + 1):
+            return [line[at:at + width] for at in range(0, len(line), width)]
         return textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False) or [""]
+
+    def command(self, words, output):
+        """A command and what it printed, as on a terminal; programs know how wide that is."""
+        print("   $ " + self.paint("36", words))
+        self.show(output, indent="")
 
     def good(self, text):
         print(self.paint("32", "   ok ") + text, flush=True)
@@ -136,16 +143,16 @@ def read_records(page, relay, ref):
         ("accepted", "acme"), ("deferred", "acme"), ("accepted", "ginza"), ("rejected", "ginza"))]
     check_eq(counts, [LIMIT, 1, 1, 1], "records accepted and deferred of acme, accepted and rejected of ginza")
     page.tell("A whole line, here the last:")
-    page.show(json.dumps(records[-1], ensure_ascii=False))
-    page.tell(f"The refused sender quotes the reference of the reply: sekisho log show {ref}")
-    page.show(relay.gate.tool_ok("log", "show", ref))
+    page.show([line for line in relay.gate.lines() if records[-1]["id"].encode() in line][0].decode())
+    page.tell("The refused sender quotes the reference of the reply:")
+    page.command(f"sekisho log show {ref}", relay.gate.tool_ok("log", "show", ref))
     page.good(f"{len(records)} records for {len(records)} messages")
 
 
 def verify(page, relay):
     page.step("sekisho log verify: is the log as it was written?")
-    page.show(relay.gate.verify())
-    page.good("intact")
+    page.command("sekisho log verify", relay.gate.verify())
+    page.good("intact (exit 0)")
     page.tell("And if somebody put in another recipient, afterwards?")
     path = os.path.join(relay.gate.log_dir, "relay")
     name = sorted(n for n in os.listdir(path) if n.endswith(".jsonl"))[-1]
@@ -157,8 +164,8 @@ def verify(page, relay):
     config_path = f"{relay.gate.dir}-altered/sekisho.yaml"
     with open(relay.gate.config_path) as config, open(config_path, "w") as out:
         out.write(config.read().replace(relay.gate.dir, relay.gate.dir + "-altered"))
-    done = relay.world.run([relay.world.program("sekisho"), "-c", config_path, "log", "verify"])
-    page.show(done.stdout + done.stderr)
+    done = relay.world.run([relay.world.program("sekisho"), "-c", config_path, "log", "verify", "--class", "relay"])
+    page.command("sekisho log verify --class relay", done.stdout + done.stderr)
     check_eq(done.returncode, 1, "exit status of `log verify` on an altered copy")
     page.good("a copy that names eve instead of bob does not verify (exit 1)")
 

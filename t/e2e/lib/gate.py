@@ -16,16 +16,17 @@ PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./:@+-]*[A-Za-z0-9_/]|[A-Za-z0-9]")
 
 
 def yaml(value, depth=0):
-    """Dictionaries, lists and scalars as block YAML; empty collections and scalars stand on the key's own line."""
+    """Dictionaries, lists and scalars as the block YAML that a person would write."""
     pad = "  " * depth
     if isinstance(value, dict) and value:
         return "".join(f"{pad}{yaml_scalar(key)}:{yaml_beside(item, depth)}" for key, item in value.items())
     if isinstance(value, list) and value:
-        return "".join(f"{pad}-{yaml_beside(item, depth)}" for item in value)
+        return "".join(f"{pad}- {yaml(item, depth + 1).lstrip(' ')}" for item in value)
     return f"{pad}{yaml_scalar(value)}\n"
 
 
 def yaml_beside(value, depth):
+    """After a key: short things on its line, others below."""
     if isinstance(value, (dict, list)) and value:
         return "\n" + yaml(value, depth + 1)
     return f" {yaml_scalar(value)}\n"
