@@ -5,24 +5,28 @@
 #include <stdlib.h>
 
 #include "config/base/num.h"
+#include "milter/link/siv.h"
 #include "milter/link/token_text.h"
 
-enum { FORMAT_1 = 1, IV_LEN = 16, HEAD_LEN = 2, FACTS_MIN = 8 };
+enum { FORMAT_1 = 1, IV_LEN = SIV_BLOCK, HEAD_LEN = 2, FACTS_MIN = SIV_BLOCK };
 
 /* The flags of the facts; the URL is written without what they say. */
 enum { FLAG_HTTPS = 1, FLAG_WWW = 2, FLAG_URL = 4, FLAG_ALL = 7 };
 
 struct token_keys {
-	EVP_CIPHER *cipher;
+	EVP_CIPHER *siv, *cbc, *ctr;
 	unsigned char keys[TOKEN_KEYS_MAX + 1][TOKEN_KEY_LEN];    /* by id */
 	bool has_key[TOKEN_KEYS_MAX + 1];
 	unsigned current;
 };
 
 struct token_sealer {
-	const struct token_keys *keys;
-	EVP_CIPHER_CTX *ctx;
-	struct buf facts, sealed;
+	unsigned key;
+	struct siv siv;
+	enum token_purpose purpose;    /* `bound` is for it and `host` */
+	struct str host;
+	struct siv_bound bound;
+	struct buf sealed, work;
 };
 
 static bool key_read(struct token_keys *keys, struct str line, size_t line_no, struct err *err)
@@ -67,9 +71,11 @@ bool token_keys_read(struct str text, struct token_keys **out, struct err *err)
 		err_set(err, ERR_CONFIG, "no key in it");
 		goto failed;
 	}
-	keys->cipher = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
-	if (!keys->cipher) {
-		err_set(err, ERR_CONFIG, "OpenSSL has no AES-256-SIV here");
+	keys->siv = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
+	keys->cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	keys->ctr = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
+	if (!keys->siv || !keys->cbc || !keys->ctr) {
+		err_set(err, ERR_CONFIG, "OpenSSL has no AES-256-SIV, CBC and CTR here");
 		goto failed;
 	}
 	*out = keys;
@@ -83,7 +89,9 @@ void token_keys_free(struct token_keys *keys)
 {
 	if (!keys)
 		return;
-	EVP_CIPHER_free(keys->cipher);
+	EVP_CIPHER_free(keys->siv);
+	EVP_CIPHER_free(keys->cbc);
+	EVP_CIPHER_free(keys->ctr);
 	OPENSSL_cleanse(keys, sizeof *keys);
 	free(keys);
 }
@@ -99,14 +107,13 @@ bool token_sealer_new(const struct token_keys *keys, struct token_sealer **out, 
 
 	if (!sealer)
 		return err_memory(err);
-	sealer->keys = keys;
-	sealer->ctx = EVP_CIPHER_CTX_new();
-	if (!sealer->ctx) {
+	sealer->key = keys->current;
+	if (!siv_init(&sealer->siv, keys->cbc, keys->ctr, keys->keys[keys->current])) {
 		free(sealer);
-		return err_memory(err);
+		return err_set(err, ERR_BUSY, "OpenSSL could not make a token key ready");
 	}
-	buf_init(&sealer->facts, TOKEN_MAX);
 	buf_init(&sealer->sealed, TOKEN_MAX);
+	buf_init(&sealer->work, TOKEN_MAX);
 	*out = sealer;
 	return true;
 }
@@ -115,9 +122,9 @@ void token_sealer_free(struct token_sealer *sealer)
 {
 	if (!sealer)
 		return;
-	EVP_CIPHER_CTX_free(sealer->ctx);
-	buf_clear(&sealer->facts);
+	siv_clear(&sealer->siv);
 	buf_clear(&sealer->sealed);
+	buf_clear(&sealer->work);
 	free(sealer);
 }
 
@@ -183,46 +190,46 @@ static const unsigned char *octets_of(const char *p)
 	return (const unsigned char *)p;
 }
 
-/* facts -> IV and ciphertext, behind the head that stands in sealer->sealed. */
-static bool encrypt(struct token_sealer *sealer, const struct bound *bound)
+/* Purpose and host stay the same for most tokens of a message. */
+static bool sealer_bind(struct token_sealer *sealer, enum token_purpose purpose, struct str host, const char head[HEAD_LEN])
 {
-	const struct token_keys *keys = sealer->keys;
-	struct str facts = buf_view(&sealer->facts);
-	struct buf *out = &sealer->sealed;
-	EVP_CIPHER_CTX *ctx = sealer->ctx;
-	int n = 0;
+	struct bound bound;
 
-	if (!buf_reserve(out, IV_LEN + facts.len + IV_LEN))
+	if (sealer->purpose == purpose && sealer->host.ptr == host.ptr && sealer->host.len == host.len)
+		return true;
+	if (!bound_make(&bound, head, purpose, host) ||
+	    !siv_bind(&sealer->siv, str_of(bound.octets, bound.len), &sealer->bound))
 		return false;
-
-	unsigned char *iv = (unsigned char *)out->ptr + out->len, *text = iv + IV_LEN;
-
-	if (EVP_EncryptInit_ex2(ctx, keys->cipher, keys->keys[keys->current], NULL, NULL) != 1 ||
-	    EVP_EncryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) != 1 ||
-	    EVP_EncryptUpdate(ctx, text, &n, octets_of(facts.ptr), (int)facts.len) != 1 || (size_t)n != facts.len ||
-	    EVP_EncryptFinal_ex(ctx, text + n, &n) != 1 || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, IV_LEN, iv) != 1)
-		return false;
-	out->len += IV_LEN + facts.len;
+	sealer->purpose = purpose;
+	sealer->host = host;
 	return true;
 }
 
 bool token_seal(struct token_sealer *sealer, const struct token *token, struct str host, struct buf *out, struct err *err)
 {
-	char head[HEAD_LEN] = { FORMAT_1, (char)sealer->keys->current };
-	struct bound bound;
+	char head[HEAD_LEN] = { FORMAT_1, (char)sealer->key }, iv[IV_LEN] = { 0 };
+	struct buf *sealed = &sealer->sealed;
+	size_t facts = HEAD_LEN + IV_LEN;
 
 	if (token->tenant.len > 255 || token->message.len > 255 || token->recipient.len > 255 ||
-	    !bound_make(&bound, head, token->purpose, host))
+	    !sealer_bind(sealer, token->purpose, host, head))
 		return err_set(err, ERR_INPUT, "a name is too long for a token");
-	buf_reset(&sealer->facts);
-	buf_reset(&sealer->sealed);
-	facts_write(token, &sealer->facts);
-	buf_add(&sealer->sealed, str_of(head, HEAD_LEN));
-	if (sealer->facts.failed)
+	buf_reset(sealed);
+	buf_reset(&sealer->work);
+	buf_add(sealed, str_of(head, HEAD_LEN));
+	buf_add(sealed, str_of(iv, IV_LEN));
+	facts_write(token, sealed);
+	while (sealed->len < facts + SIV_BLOCK)
+		buf_add_byte(sealed, 0);
+	if (sealed->failed || !buf_reserve(&sealer->work, sealed->len + SIV_BLOCK))
 		return err_set(err, ERR_INPUT, "too long for a token");
-	if (!encrypt(sealer, &bound))
+
+	unsigned char *octets = (unsigned char *)sealed->ptr;
+
+	if (!siv_seal(&sealer->siv, &sealer->bound, octets + facts, sealed->len - facts, (unsigned char *)sealer->work.ptr,
+		      octets + HEAD_LEN))
 		return err_set(err, ERR_BUSY, "OpenSSL could not seal a token");
-	token_text_write(buf_view(&sealer->sealed), out);
+	token_text_write(buf_view(sealed), out);
 	return out->failed ? err_memory(err) : true;
 }
 
@@ -231,7 +238,7 @@ static bool decrypt(const struct token_keys *keys, const struct bound *bound, un
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0;
-	bool ok = ctx && EVP_DecryptInit_ex2(ctx, keys->cipher, keys->keys[key], NULL, NULL) == 1 &&
+	bool ok = ctx && EVP_DecryptInit_ex2(ctx, keys->siv, keys->keys[key], NULL, NULL) == 1 &&
 		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IV_LEN, sealed) == 1 &&
 		  EVP_DecryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) == 1 &&
 		  EVP_DecryptUpdate(ctx, out, &n, sealed + IV_LEN, (int)(len - IV_LEN)) == 1 && (size_t)n == len - IV_LEN;
@@ -270,7 +277,7 @@ static bool facts_read(struct str facts, struct arena *arena, struct token *out)
 		return false;
 	if (!(flags & FLAG_URL)) {
 		out->url = STR_EMPTY;
-		return facts.len == 0;
+		return true;
 	}
 	return arena_printf(arena, &out->url, "%s://%s%.*s", flags & FLAG_HTTPS ? "https" : "http", flags & FLAG_WWW ? "www." : "",
 			    (int)facts.len, facts.ptr);

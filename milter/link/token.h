@@ -3,7 +3,8 @@
  *
  *   base64url( version 1 | key id | synthetic IV 16 | AES-256-SIV(facts) )
  *   associated data: "sekisho" NUL version, key id, purpose, host in lower case
- *   facts: flags | day 2 | tenant | message | recipient | link 2 | rest of the URL      (a text: length 1, octets)
+ *   facts: flags 1 | day 2 | tenant | message | recipient | link 2 | rest of the URL     (a text: length 1, octets)
+ *   Facts without URL are filled up with NUL to 16 octets.
  *
  * RFC 5297: deterministic, so that a retry of a message gives the same octets, and nobody can read, alter or make one
  * without the key. Purpose and host are bound in: a click token opens nothing else, and not on another's host. The
@@ -49,7 +50,7 @@ unsigned token_keys_current(const struct token_keys *keys);
 /* Seals many tokens of one message; keeps `keys`. */
 bool token_sealer_new(const struct token_keys *keys, struct token_sealer **out, struct err *err);
 void token_sealer_free(struct token_sealer *sealer);
-/* Appends the token's text. */
+/* Appends the token's text. `host` lives as long as the sealer. */
 bool token_seal(struct token_sealer *sealer, const struct token *token, struct str host, struct buf *out, struct err *err);
 
 /* False for whatever this key file, this purpose and this host did not make. Strings live in the arena. */

@@ -44,7 +44,7 @@ void qp_decode(struct str in, struct buf *out)
 {
 	struct line line;
 
-	if (!buf_reserve(out, in.len))
+	if (in.len == 0 || !buf_reserve(out, in.len))
 		return;
 
 	char *to = out->ptr + out->len;
