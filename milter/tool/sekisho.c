@@ -13,7 +13,7 @@ static const struct {
 	const char *title;
 	const struct tool_command *commands[8];
 } groups[] = {
-	{ "The gate", { &command_check } },
+	{ "The gate", { &command_check, &command_explain, &command_status, &command_reload } },
 	{ "Tenants", { &command_tenant_list, &command_tenant_show, &command_tenant_suspend, &command_tenant_resume,
 		       &command_quota_show, &command_quota_reset } },
 	{ "The relay log", { &command_log_show, &command_log_search, &command_log_verify, &command_key_new } },

@@ -1,0 +1,112 @@
+/* sekisho reload: a checked configuration into the running daemon, and its word that it is in force. */
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include "config/base/clock.h"
+#include "milter/reply.h"
+#include "milter/tool/commands.h"
+#include "milter/tool/daemon.h"
+
+#define WAIT_US (INT64_C(10) * US_PER_S)
+
+static const struct option options[] = { { NULL } };
+
+/* 0, or the exit code: the daemon would refuse it, so it is not asked. */
+static int check_first(struct tool *tool)
+{
+	const struct config *config = tool_config(tool);
+	struct err err;
+
+	if (!config)
+		return tool_fail(tool, TOOL_NO, "nothing was sent to the daemon; `sekisho check` tells all that is wrong");
+	for (size_t i = 0; i < config->reply_text_count; i++)
+		if (!reply_text_check(config->reply_texts[i].tag, config->reply_texts[i].text, &err))
+			return tool_fail(tool, TOOL_NO, "replies: %s; nothing was sent to the daemon", err.text);
+	return TOOL_OK;
+}
+
+/* Its reload counters are one answer: a newer generation, or another error than before. */
+struct before {
+	int64_t generation;
+	struct str error;
+	bool is_known;
+};
+
+static int told(struct tool *tool, const json_t *status, const struct before *before)
+{
+	int64_t generation = daemon_i64(status, "config.generation");
+	struct str error = daemon_str(status, "config.last_error");
+
+	if (generation > before->generation) {
+		tool_print(tool, "Configuration %lld is in force, %lld tenants.\n", (long long)generation,
+			   (long long)daemon_i64(status, "config.tenants"));
+		return TOOL_OK;
+	}
+	if (error.len && !str_eq(error, before->error))
+		return tool_fail(tool, TOOL_NO, "the configuration of before stays in force: " STR_FMT, STR_ARG(error));
+	return -1;
+}
+
+static int wait_for_it(struct tool *tool, const struct before *before)
+{
+	int64_t until_us = clock_mono_us() + WAIT_US;
+
+	while (clock_mono_us() < until_us) {
+		const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+		json_t *status;
+		struct err err;
+		int code;
+
+		nanosleep(&pause, NULL);
+		if (!daemon_status(tool->config, &status, &err))
+			continue;
+		code = told(tool, status, before);
+		json_decref(status);
+		if (code >= 0)
+			return code;
+	}
+	return tool_fail(tool, TOOL_UNKNOWN, "the daemon was told, but did not say within %d s that it has loaded anything; "
+			 "see `sekisho status` and its log", (int)(WAIT_US / US_PER_S));
+}
+
+static int run(struct tool *tool, const void *values)
+{
+	struct before before = { .is_known = false };
+	json_t *status;
+	struct err err, why;
+	pid_t pid;
+	int code = check_first(tool);
+
+	(void)values;
+	if (code != TOOL_OK)
+		return code;
+	if (!daemon_pid(tool->config, &pid, &err))
+		return tool_fail(tool, TOOL_NO, "nothing to reload: %s", err.text);
+	if (daemon_status(tool->config, &status, &why)) {
+		before = (struct before){ .generation = daemon_i64(status, "config.generation"), .is_known = true,
+					  .error = tool_text(tool, STR_FMT, STR_ARG(daemon_str(status, "config.last_error"))) };
+		json_decref(status);
+	}
+	if (kill(pid, SIGUSR1) != 0) {
+		err_errno(&err, ERR_BUSY, "signal to process %d", (int)pid);
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	}
+	if (!before.is_known)
+		return tool_fail(tool, TOOL_UNKNOWN, "the daemon was told, but whether it did cannot be seen: %s", why.text);
+	return wait_for_it(tool, &before);
+}
+
+const struct tool_command command_reload = {
+	.name = "reload",
+	.operands = "",
+	.summary = "a changed configuration into the running gate",
+	.about = "Checks the configuration; when it is good, tells the running sekisho-milter (SIGUSR1) to load it, and waits until "
+		 "it says that it has. Sessions under way keep the configuration they began with.",
+	.options = options,
+	.examples = "sekisho reload",
+	.ok = "the new configuration is in force",
+	.no = "it has errors and nothing was sent, no daemon runs, or the daemon refused it",
+	.unknown = "the daemon was told, but what became of it cannot be seen",
+	.run = run,
+};

@@ -1,0 +1,204 @@
+/* sekisho status: how the gate is doing; when it does not answer, what can be said without it. */
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "milter/record/reader.h"
+#include "milter/tool/commands.h"
+#include "milter/tool/daemon.h"
+
+static const struct option options[] = { { NULL } };
+
+static int64_t time_of(const json_t *status, const char *path)
+{
+	int64_t us = 0;
+
+	return jst_parse_time(daemon_str(status, path), &us) ? us : 0;
+}
+
+/* --- it answers */
+
+static void show_messages(struct tool *tool, const json_t *status)
+{
+	static const char *const names[] = { "accepted", "deferred", "rejected", "held", "aborted" };
+	struct buf buf;
+
+	buf_init(&buf, 4096);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct str path = tool_text(tool, "messages.%s", names[i]);
+
+		buf_printf(&buf, "%s" STR_FMT " %s", i ? ", " : "", STR_ARG(tool_number(tool, daemon_i64(status, path.ptr))),
+			   names[i]);
+	}
+	tool_field(tool, "Messages", STR_FMT, STR_ARG(buf_view(&buf)));
+	buf_clear(&buf);
+}
+
+static void show_log(struct tool *tool, const json_t *status)
+{
+	bool is_full = json_is_true(daemon_member(status, "relay_log.is_full"));
+	bool is_low = json_is_true(daemon_member(status, "relay_log.is_low"));
+
+	tool_field(tool, "Relay log", STR_FMT ", seq %lld, %s records in %s commits", STR_ARG(daemon_str(status, "relay_log.file")),
+		   (long long)daemon_i64(status, "relay_log.seq"), tool_number(tool, daemon_i64(status, "relay_log.records")).ptr,
+		   tool_number(tool, daemon_i64(status, "relay_log.groups")).ptr);
+	tool_field(tool, "", "last sync %lld us, slowest %lld us; signed " STR_FMT " JST",
+		   (long long)daemon_i64(status, "relay_log.sync_us_last"), (long long)daemon_i64(status, "relay_log.sync_us_max"),
+		   STR_ARG(tool_time(tool, time_of(status, "relay_log.last_checkpoint"))));
+	tool_field(tool, "", "disk %lld %% free%s", (long long)daemon_i64(status, "relay_log.free_percent"),
+		   is_full ? ": FULL, mail is deferred" : is_low ? ": LOW" : "");
+	if (daemon_i64(status, "relay_log.failures"))
+		tool_field(tool, "", "%lld FAILURES to write", (long long)daemon_i64(status, "relay_log.failures"));
+}
+
+static void show_status(struct tool *tool, const json_t *status)
+{
+	int64_t now_us = clock_now_us(), started_us = time_of(status, "started");
+
+	tool_field(tool, "Gate", STR_FMT " " STR_FMT " on " STR_FMT ", pid %lld, up " STR_FMT,
+		   STR_ARG(daemon_str(status, "program")), STR_ARG(daemon_str(status, "version")),
+		   STR_ARG(daemon_str(status, "node")), (long long)daemon_i64(status, "pid"),
+		   STR_ARG(tool_duration(tool, now_us > started_us ? now_us - started_us : 0)));
+	tool_field(tool, "Configuration", STR_FMT ", generation %lld, loaded " STR_FMT " JST, %lld tenants",
+		   STR_ARG(daemon_str(status, "config.path")), (long long)daemon_i64(status, "config.generation"),
+		   STR_ARG(tool_time(tool, time_of(status, "config.loaded"))), (long long)daemon_i64(status, "config.tenants"));
+	if (daemon_str(status, "config.last_error").len)
+		tool_field(tool, "", "NOT RELOADED: " STR_FMT, STR_ARG(daemon_str(status, "config.last_error")));
+	tool_field(tool, "Sessions", "%s now, %s since the start", tool_number(tool, daemon_i64(status, "sessions")).ptr,
+		   tool_number(tool, daemon_i64(status, "sessions_total")).ptr);
+	show_messages(tool, status);
+	tool_field(tool, "Store", STR_FMT ", %lld failures", STR_ARG(daemon_str(status, "store.backend")),
+		   (long long)daemon_i64(status, "store.failures"));
+	show_log(tool, status);
+	tool_field(tool, "Clock", STR_FMT ", off by at most %lld us", STR_ARG(daemon_str(status, "clock.state")),
+		   (long long)daemon_i64(status, "clock.max_error_us"));
+}
+
+/* Things that an operator must act on. */
+static bool is_sick(const json_t *status)
+{
+	return daemon_str(status, "config.last_error").len || json_is_true(daemon_member(status, "relay_log.is_full")) ||
+	       json_is_true(daemon_member(status, "relay_log.is_low"));
+}
+
+static int answer(struct tool *tool, const json_t *status)
+{
+	if (tool->is_json) {
+		char *text = json_dumps(status, JSON_COMPACT);
+
+		buf_add_c(&tool->out, text ? text : "{}");
+		buf_add_byte(&tool->out, '\n');
+		free(text);
+	} else {
+		show_status(tool, status);
+	}
+	return is_sick(status) ? TOOL_NO : TOOL_OK;
+}
+
+/* --- it does not */
+
+static struct str free_space(struct tool *tool, struct str dir)
+{
+	struct statvfs fs;
+
+	if (statvfs(tool_text(tool, STR_FMT, STR_ARG(dir)).ptr, &fs) != 0 || fs.f_blocks == 0)
+		return STR("not there");
+	return tool_text(tool, "disk %lld %% free", (long long)(fs.f_bavail * 100 / fs.f_blocks));
+}
+
+static struct str store_there(struct tool *tool)
+{
+	struct str path = tool->config->store_path;
+	bool is_there = access(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, F_OK) == 0;
+
+	if (tool->config->store_backend != STORE_EMBEDDED)
+		return STR("redis");
+	return tool_text(tool, STR_FMT "%s", STR_ARG(path), is_there ? "" : ", not there");
+}
+
+/* The newest record of a class; empty: none. */
+static struct str last_record(struct tool *tool, struct str class_name)
+{
+	struct str dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class_name)), line;
+	struct record_reader *reader;
+	struct record_line record;
+	struct str out = STR_EMPTY;
+	bool is_torn, found;
+	struct err err;
+
+	if (!record_reader_open(dir, INT64_MIN, INT64_MAX, true, &reader, &err))
+		return out;
+	while (record_reader_next(reader, &line, &is_torn, &found, &err) && found)
+		if (!is_torn && record_parse(line, &tool->arena, &record, &err) && !record.is_erased) {
+			out = tool_text(tool, "last record " STR_FMT " JST, seq %lld, " STR_FMT,
+					STR_ARG(tool_time(tool, record.stamp.time_us)), (long long)record.stamp.seq,
+					STR_ARG(record.event.event));
+			break;
+		}
+	record_reader_close(reader);
+	return out;
+}
+
+static int without_it(struct tool *tool, const struct err *why)
+{
+	const struct config *config = tool->config;
+	struct str last = last_record(tool, STR("relay"));
+	struct err err;
+	pid_t pid;
+	bool runs = daemon_pid(config, &pid, &err);
+
+	if (tool->is_json) {
+		json_object_open(&tool->json);
+		json_member_bool(&tool->json, "answers", false);
+		json_member_str(&tool->json, "error", str_from_c(why->text));
+		if (runs)
+			json_member_i64(&tool->json, "pid", pid);
+		json_object_close(&tool->json);
+		buf_add_byte(&tool->out, '\n');
+		return TOOL_NO;
+	}
+	tool_field(tool, "Gate", "does not answer: %s", why->text);
+	if (runs)
+		tool_field(tool, "", "but process %d runs", (int)pid);
+	else
+		tool_field(tool, "", "%s", err.text);
+	tool_field(tool, "Configuration", STR_FMT ", good, %zu tenants", STR_ARG(config->path), config->tenant_count);
+	tool_field(tool, "Store", STR_FMT, STR_ARG(store_there(tool)));
+	tool_field(tool, "Relay log", STR_FMT ", " STR_FMT, STR_ARG(config->log_dir), STR_ARG(free_space(tool, config->log_dir)));
+	tool_field(tool, "", STR_FMT, STR_ARG(last.len ? last : STR("no record that could be read")));
+	return TOOL_NO;
+}
+
+static int run(struct tool *tool, const void *values)
+{
+	json_t *status;
+	struct err err;
+	int code;
+
+	(void)values;
+	if (!tool_config(tool))
+		return TOOL_UNKNOWN;
+	if (!daemon_status(tool->config, &status, &err))
+		return without_it(tool, &err);
+	code = answer(tool, status);
+	json_decref(status);
+	return code;
+}
+
+const struct tool_command command_status = {
+	.name = "status",
+	.operands = "",
+	.summary = "how the gate is doing",
+	.about = "Asks the running sekisho-milter, at metrics.listen, how it is: configuration, sessions, messages, store, relay "
+		 "log, disk and clock. When it does not answer, tells what can be seen without it. With --json the daemon's own "
+		 "answer.",
+	.options = options,
+	.has_json = true,
+	.examples = "sekisho status\nsekisho status --json | jq .messages",
+	.ok = "it answers and is well",
+	.no = "it does not answer; or a reload failed, or the log's disk is low or full",
+	.unknown = "the configuration cannot be read",
+	.run = run,
+};
