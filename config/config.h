@@ -48,6 +48,7 @@ enum quota_key { KEY_TENANT, KEY_SENDER, KEY_AUTH, KEY_CLIENT, KEY_RECIPIENT_DOM
 enum excess_action { EXCESS_DEFER, EXCESS_REJECT, EXCESS_HOLD };
 enum from_rule { FROM_ANY, FROM_SENDERS };        /* header From (and Sender): anything, or inside `senders` */
 enum store_backend { STORE_EMBEDDED, STORE_REDIS };
+enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
 enum store_failure { STORE_FAILURE_LOCAL, STORE_FAILURE_DEFER, STORE_FAILURE_ACCEPT };
 
 struct quota_override {
@@ -133,6 +134,16 @@ struct config {
 	int64_t store_size_max;
 	enum store_failure on_store_failure;
 	int64_t store_timeout_us;
+
+	enum redis_mode redis_mode;
+	struct str_list redis_addresses;          /* the server, the Sentinels, or some nodes of the cluster */
+	struct str redis_master;       /* Sentinel: what it calls the master */
+	int64_t redis_database;
+	struct str redis_user;         /* of the ACL; empty: the default user */
+	struct str redis_password_file;           /* empty: no password */
+	bool redis_tls;
+	struct str redis_ca_file;      /* empty: the system's authorities */
+	struct str redis_cert_file, redis_key_file;       /* empty: no certificate of our own */
 
 	struct str log_dir;
 	struct str log_key_file;       /* Ed25519 private key, PEM; made by `sekisho key new` */

@@ -2,6 +2,7 @@
 
 static const struct store_ops *const backends[] = {
 	[STORE_EMBEDDED] = &store_lmdb,
+	[STORE_REDIS] = &store_redis,
 };
 
 bool store_open(const struct config *config, struct store **out, struct err *err)

@@ -87,7 +87,7 @@ struct store_ops {
 	bool (*scan)(struct store *st, struct str prefix, store_scan_fn *fn, void *arg, struct err *err);
 };
 
-extern const struct store_ops store_lmdb;
+extern const struct store_ops store_lmdb, store_redis;
 
 #define STORE_NOTICE_MAX 512
 

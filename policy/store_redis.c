@@ -1,0 +1,426 @@
+/*
+ * The shared store: Redis (or Valkey), so that several relays take from one quota.
+ *
+ * Each verb is one command or one script, so one round trip; what a script does is in store_redis_script.c, how calls
+ * get there in store_redis_link.h. `put` is as durable as the server is configured to be (appendfsync).
+ *
+ * A charge or refund whose answer was lost is undone, or done again, as soon as a server answers: both are safe to
+ * repeat, for the charge's record says whether there is something to give back.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/base/log.h"
+#include "policy/store.h"
+#include "policy/store_redis_link.h"
+
+#define TAKE_WORDS 6
+#define NUMBER_MAX 24
+#define SCAN_COUNT "500"
+
+struct store_redis {
+	struct store store;
+	struct redis_link *link;
+};
+
+static struct redis_link *link_of(struct store *st)
+{
+	return ((struct store_redis *)st)->link;
+}
+
+static struct str number_word(int64_t value, char room[NUMBER_MAX])
+{
+	return str_of(room, (size_t)snprintf(room, NUMBER_MAX, "%lld", (long long)value));
+}
+
+/* Redis counts lives in milliseconds; a started one is whole. */
+static int64_t life_ms(int64_t ttl_us)
+{
+	return ttl_us / 1000 + (ttl_us % 1000 != 0);
+}
+
+static bool key_fits(struct str key, struct err *err)
+{
+	if (key.len > 0 && key.len <= STORE_KEY_MAX)
+		return true;
+	return err_set(err, ERR_INPUT, "store: a key of %zu octets (1 to %d are possible)", key.len, STORE_KEY_MAX);
+}
+
+static bool not_understood(redisReply *reply, struct err *err)
+{
+	freeReplyObject(reply);
+	return err_set(err, ERR_BUSY, "redis: an answer that is not understood");
+}
+
+/* --- charge and refund */
+
+static bool charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err)
+{
+	int len = snprintf(room, STORE_KEY_MAX + 1, "sekisho:{" STR_FMT "}:charge:" STR_FMT, STR_ARG(tenant),
+			   STR_ARG(id));
+
+	if (len < 0 || len > STORE_KEY_MAX)
+		return err_set(err, ERR_INPUT, "store: charge id of %zu octets is too long", id.len);
+	*out = str_of(room, (size_t)len);
+	return true;
+}
+
+struct take_numbers {
+	char text[4][NUMBER_MAX];
+};
+
+static int64_t within(int64_t value)
+{
+	return value < 0 ? 0 : value > REDIS_NUMBER_MAX ? REDIS_NUMBER_MAX : value;
+}
+
+static void put_take(const struct store_take *take, struct take_numbers *numbers, struct str *out)
+{
+	static const struct str digits[] = { STR_INIT("0"), STR_INIT("1"), STR_INIT("2"), STR_INIT("3") };
+	static const int windows[] = { [WINDOW_ROLLING] = 0, [WINDOW_BURST] = 1, [WINDOW_CALENDAR] = 2 };
+
+	out[0] = digits[windows[take->window]];
+	out[1] = digits[take->calendar];
+	out[2] = number_word(take->period_us > 0 ? within(take->period_us) : 1, numbers->text[0]);
+	out[3] = take->limit == LIMIT_NONE ? STR("-") : number_word(within(take->limit), numbers->text[1]);
+	out[4] = number_word(within(take->cost), numbers->text[2]);
+	out[5] = digits[take->is_enforced];
+}
+
+static bool read_charged(const redisReply *reply, const struct store_charge *charge, struct store_charged *out)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 + 4 * charge->count)
+		return false;
+	for (size_t i = 0; i < reply->elements; i++)
+		if (reply->element[i]->type != REDIS_REPLY_INTEGER)
+			return false;
+	out->is_taken = reply->element[0]->integer != 0;
+	out->now_us = reply->element[1]->integer;
+	for (size_t i = 0; i < charge->count; i++) {
+		redisReply *const *at = &reply->element[2 + 4 * i];
+		int64_t retry_us = at[2]->integer;
+
+		out->taken[i] = (struct store_taken){
+			.is_over = at[0]->integer != 0,
+			.used = at[1]->integer,
+			.retry_after_us = retry_us < 0 ? STORE_NEVER_US : retry_us,
+			.resets_us = at[3]->integer,
+		};
+	}
+	return true;
+}
+
+static bool send_charge(struct redis_link *link, const struct store_charge *charge, struct str *words,
+			struct take_numbers *numbers, struct store_charged *out, struct err *err)
+{
+	char room[STORE_KEY_MAX + 1], life[NUMBER_MAX];
+	size_t keys = charge->count + 1, at = keys;
+	redisReply *reply;
+
+	if (!charge_key(charge->tenant, charge->id, room, &words[0], err))
+		return false;
+	words[at++] = charge->is_peek ? STR("0") : STR("1");
+	words[at++] = number_word(life_ms(STORE_CHARGE_TTL_US), life);
+	for (size_t i = 0; i < charge->count; i++, at += TAKE_WORDS) {
+		if (!key_fits(charge->takes[i].key, err))
+			return false;
+		words[1 + i] = charge->takes[i].key;
+		put_take(&charge->takes[i], &numbers[i], &words[at]);
+	}
+
+	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = words, .count = 1, .key_count = 1 };
+	const struct redis_words call = { .script = SCRIPT_CHARGE, .words = words, .count = at, .key_count = keys,
+					  .undo = charge->is_peek ? NULL : &undo };
+
+	if (!redis_link_call(link, &call, -1, &reply, err))
+		return false;
+	if (!read_charged(reply, charge, out))
+		return not_understood(reply, err);
+	freeReplyObject(reply);
+	return true;
+}
+
+static bool redis_charge(struct store *st, const struct store_charge *charge, struct store_charged *out,
+			 struct err *err)
+{
+	size_t count = charge->count;
+
+	if (count > STORE_TAKES_MAX)
+		return err_set(err, ERR_INPUT, "store: %zu quotas in one charge (at most %d)", count, STORE_TAKES_MAX);
+
+	struct str *words = calloc(3 + count * (1 + TAKE_WORDS), sizeof *words);
+	struct take_numbers *numbers = calloc(count + 1, sizeof *numbers);
+	bool ok = words && numbers ? send_charge(link_of(st), charge, words, numbers, out, err) : err_memory(err);
+
+	free(numbers);
+	free(words);
+	return ok;
+}
+
+/* A refund that nobody saw done is done again. */
+static bool redis_refund(struct store *st, struct str tenant, struct str id, struct err *err)
+{
+	char room[STORE_KEY_MAX + 1];
+	struct str key;
+
+	if (!charge_key(tenant, id, room, &key, err))
+		return false;
+
+	const struct redis_words again = { .script = SCRIPT_REFUND, .words = &key, .count = 1, .key_count = 1 };
+	struct redis_words call = again;
+	redisReply *reply;
+
+	call.undo = &again;
+	if (!redis_link_call(link_of(st), &call, -1, &reply, err))
+		return false;
+	freeReplyObject(reply);
+	return true;
+}
+
+/* --- values and counters */
+
+static bool redis_get(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,
+		      struct err *err)
+{
+	const struct redis_words call = { .script = SCRIPT_GET, .words = &key, .count = 1, .key_count = 1 };
+	redisReply *reply;
+	bool ok = true;
+
+	if (!key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
+		return false;
+	if (reply->type == REDIS_REPLY_NIL)
+		*out_found = false;
+	else if (reply->type != REDIS_REPLY_STRING)
+		return not_understood(reply, err);
+	else if ((ok = arena_copy(arena, str_of(reply->str, (size_t)reply->len), out_value) || err_memory(err)))
+		*out_found = true;
+	freeReplyObject(reply);
+	return ok;
+}
+
+static bool redis_put(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
+{
+	char life[NUMBER_MAX];
+	struct str set[] = { STR("SET"), key, value, STR("PX"), number_word(life_ms(ttl_us), life) };
+	struct str remove[] = { STR("DEL"), key };
+	struct redis_words call = { .script = SCRIPT_NONE,
+				    .words = ttl_us > 0 ? set : remove,
+				    .count = ttl_us > 0 ? 5 : 2 };
+	redisReply *reply;
+
+	if (!key_fits(key, err))
+		return false;
+	if (ttl_us > 0 && value.len > STORE_VALUE_MAX)
+		return err_set(err, ERR_INPUT, "store: a value of %zu octets (at most %d)", value.len, STORE_VALUE_MAX);
+	if (!redis_link_call(link_of(st), &call, -1, &reply, err))
+		return false;
+	freeReplyObject(reply);
+	return true;
+}
+
+static bool redis_count_add(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
+			    struct err *err)
+{
+	char amount[NUMBER_MAX], life[NUMBER_MAX];
+	struct str words[] = { key, number_word(n, amount), number_word(life_ms(ttl_us), life) };
+	const struct redis_words call = { .script = SCRIPT_COUNT, .words = words, .count = 3, .key_count = 1 };
+	redisReply *reply;
+
+	if (!key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
+		return false;
+	if (reply->type != REDIS_REPLY_STRING || !num_parse_i64(str_of(reply->str, (size_t)reply->len), out_total))
+		return not_understood(reply, err);
+	freeReplyObject(reply);
+	return true;
+}
+
+/* --- scan: a page is asked for and forgotten, all keys are remembered, for pages may repeat them */
+
+struct seen {
+	struct str key, value;
+	int64_t expires_us;
+};
+
+struct scan {
+	struct arena arena;
+	struct seen *seen;
+	size_t count, size;
+};
+
+static bool remember(struct scan *scan, const redisReply *key, const redisReply *value, int64_t expires_us,
+		     struct err *err)
+{
+	struct seen *seen = scan->seen;
+
+	if (scan->count == scan->size) {
+		size_t size = scan->size ? scan->size * 2 : 256;
+
+		seen = reallocarray(scan->seen, size, sizeof *seen);
+		if (!seen)
+			return err_memory(err);
+		scan->seen = seen;
+		scan->size = size;
+	}
+	seen = &scan->seen[scan->count];
+	seen->expires_us = expires_us;
+	if (!arena_copy(&scan->arena, str_of(key->str, (size_t)key->len), &seen->key) ||
+	    !arena_copy(&scan->arena, str_of(value->str, (size_t)value->len), &seen->value))
+		return err_memory(err);
+	scan->count++;
+	return true;
+}
+
+/* What a key means to MATCH is not what it says: its special characters are quoted. */
+static void put_pattern(struct buf *out, struct str prefix)
+{
+	for (size_t i = 0; i < prefix.len; i++) {
+		if (strchr("*?[]\\^-", prefix.ptr[i]) && prefix.ptr[i])
+			buf_add_byte(out, '\\');
+		buf_add_byte(out, prefix.ptr[i]);
+	}
+	buf_add_byte(out, '*');
+}
+
+/* cursor, now, then key, value and ms to live of each. The cursor is copied out; "0" was the last page. */
+static bool read_page(struct scan *scan, const redisReply *reply, char cursor[NUMBER_MAX], struct err *err)
+{
+	redisReply *const *at = reply->element;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || reply->elements % 3 != 2 ||
+	    at[0]->type != REDIS_REPLY_STRING || (size_t)at[0]->len >= NUMBER_MAX || at[1]->type != REDIS_REPLY_INTEGER)
+		return err_set(err, ERR_BUSY, "redis: an answer that is not understood");
+	snprintf(cursor, NUMBER_MAX, "%s", at[0]->str);
+	for (size_t i = 2; i < reply->elements; i += 3)
+		if (at[i]->type != REDIS_REPLY_STRING || at[i + 1]->type != REDIS_REPLY_STRING ||
+		    at[i + 2]->type != REDIS_REPLY_INTEGER ||
+		    !remember(scan, at[i], at[i + 1], at[1]->integer + at[i + 2]->integer * 1000, err))
+			return false;
+	return true;
+}
+
+static bool scan_node(struct redis_link *link, int node, struct str pattern, struct scan *scan, struct err *err)
+{
+	char cursor[NUMBER_MAX] = "0";
+
+	do {
+		struct str words[] = { str_from_c(cursor), pattern, STR(SCAN_COUNT) };
+		const struct redis_words call = { .script = SCRIPT_SCAN, .words = words, .count = 3 };
+		redisReply *reply;
+
+		if (!redis_link_call(link, &call, node, &reply, err))
+			return false;
+		bool ok = read_page(scan, reply, cursor, err);
+
+		freeReplyObject(reply);
+		if (!ok)
+			return false;
+	} while (strcmp(cursor, "0") != 0);
+	return true;
+}
+
+static bool scan_nodes(struct redis_link *link, struct str prefix, struct scan *scan, struct err *err)
+{
+	struct str before, tag_on, tag, after, pattern;
+	struct buf buf;
+	/* A prefix with the tenant in it says where all its keys are. */
+	bool is_one = str_cut(prefix, '{', &before, &tag_on) && str_cut(tag_on, '}', &tag, &after) && tag.len;
+	int only = is_one ? redis_link_node_of(link, prefix) : -1;
+
+	buf_init(&buf, 4096);
+	put_pattern(&buf, prefix);
+
+	bool ok = buf_done(&buf, &pattern, err);
+
+	if (ok && only >= 0)
+		ok = scan_node(link, only, pattern, scan, err);
+	for (int i = 0; ok && only < 0 && i < redis_link_nodes(link); i++)
+		ok = !redis_link_node_is_used(link, i) || scan_node(link, i, pattern, scan, err);
+	buf_clear(&buf);
+	return ok;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return str_cmp(((const struct seen *)a)->key, ((const struct seen *)b)->key);
+}
+
+static void show(struct scan *scan, store_scan_fn *fn, void *arg)
+{
+	if (scan->count)
+		qsort(scan->seen, scan->count, sizeof *scan->seen, by_key);
+	for (size_t i = 0; i < scan->count; i++) {
+		if (i && str_eq(scan->seen[i].key, scan->seen[i - 1].key))
+			continue;
+		if (!fn(arg, scan->seen[i].key, scan->seen[i].value, scan->seen[i].expires_us))
+			return;
+	}
+}
+
+static bool redis_scan(struct store *st, struct str prefix, store_scan_fn *fn, void *arg, struct err *err)
+{
+	struct scan scan = { 0 };
+
+	if (prefix.len > STORE_KEY_MAX)
+		return key_fits(prefix, err);
+	arena_init(&scan.arena, SIZE_MAX);
+
+	bool ok = scan_nodes(link_of(st), prefix, &scan, err);
+
+	if (ok)
+		show(&scan, fn, arg);
+	free(scan.seen);
+	arena_clear(&scan.arena);
+	return ok;
+}
+
+/* --- open, close */
+
+static void redis_close(struct store *st)
+{
+	redis_link_close(link_of(st));
+	free(st);
+}
+
+/* A server that is away now may come later; the operator should know all the same. */
+static void greet(struct store_redis *st)
+{
+	const struct str ping = STR("PING");
+	redisReply *reply;
+	struct err err = { 0 };
+
+	if (redis_link_call(st->link, &(struct redis_words){ .script = SCRIPT_NONE, .words = &ping, .count = 1 }, -1,
+			    &reply, &err)) {
+		freeReplyObject(reply);
+		return;
+	}
+	snprintf(st->store.notice, sizeof st->store.notice, "store: %.480s", err.text);
+	log_warn("store: not to be had at start: %s", err.text);
+}
+
+static bool redis_open(const struct config *config, struct store **out, struct err *err)
+{
+	struct store_redis *st = calloc(1, sizeof *st);
+
+	if (!st)
+		return err_memory(err);
+	st->store.ops = &store_redis;
+	if (!redis_link_open(config, &st->link, err)) {
+		free(st);
+		return false;
+	}
+	greet(st);
+	*out = &st->store;
+	return true;
+}
+
+const struct store_ops store_redis = {
+	.name = "redis",
+	.open = redis_open,
+	.close = redis_close,
+	.charge = redis_charge,
+	.refund = redis_refund,
+	.get = redis_get,
+	.put = redis_put,
+	.count_add = redis_count_add,
+	.scan = redis_scan,
+};

@@ -1,0 +1,52 @@
+/*
+ * store_redis_drive - the inside of a link: what its one thread keeps, and the thread itself.
+ *
+ * For store_redis_link.c, where others wait, and store_redis_drive.c, where the thread runs; for nobody else.
+ */
+#ifndef SEKISHO_STORE_REDIS_DRIVE_H
+#define SEKISHO_STORE_REDIS_DRIVE_H
+
+#include "policy/store_redis_link.h"
+
+#define REDIS_POOL 2                   /* connections to a node */
+
+struct redis_node {
+	struct redis_conn conns[REDIS_POOL];
+	atomic_int faults;
+	bool is_open;                  /* conns are initialised */
+	bool is_ready, was_told;       /* for the log: said once each way */
+};
+
+struct redis_link {
+	enum redis_mode mode;
+	int64_t timeout_us;
+	char master[128];
+	struct redis_address seeds[REDIS_NODES_MAX];
+	int seed_count;
+	struct redis_tls *tls;
+	struct buf greeting_bytes;
+	struct redis_greeting greeting, silence;
+
+	pthread_t thread;
+	bool has_thread;
+	int wake;
+	pthread_mutex_t mutex;         /* guards what follows */
+	struct redis_call *queue, **queue_last;
+	bool is_closing;
+	struct redis_map map;          /* only the thread changes it, and reads it without the mutex */
+
+	/* the thread's own */
+	struct redis_node nodes[REDIS_NODES_MAX];
+	struct redis_call *waiting, **waiting_last;
+	size_t patient;
+	struct redis_conn asker;       /* to a Sentinel */
+	int asked;                     /* the seed that is asked */
+	bool knows_master;
+	struct redis_call *map_call;   /* CLUSTER SLOTS under way */
+	int64_t map_us;                /* when the map is to be learnt again */
+};
+
+/* The thread; ends when is_closing. */
+void *redis_link_drive(void *link);
+
+#endif

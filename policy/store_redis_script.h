@@ -1,0 +1,37 @@
+/*
+ * store_redis_script - the decisions that Redis takes itself, in Lua: one script a verb, so one round trip a verb.
+ *
+ * The windows are window.h's, on Redis' own clock. Lua knows doubles only, so costs, limits and sums end at
+ * REDIS_NUMBER_MAX; where a product would be larger the bucket rounds to the strict side.
+ *
+ *     {TENANT}:...    hash    a window: p shape, a at, s sum; rolling also o (oldest slot in use) and its slots 0..60;
+ *                             burst also r returned, d drained, b since, l drain
+ *     {TENANT}:charge:ID      string: MessagePack list of key, window, calendar, period, at, before, delta for each take
+ *     {TENANT}:...    string  a value, or a counter in decimal
+ */
+#ifndef SEKISHO_STORE_REDIS_SCRIPT_H
+#define SEKISHO_STORE_REDIS_SCRIPT_H
+
+#include "config/base/str.h"
+
+#define REDIS_NUMBER_MAX ((INT64_C(1) << 53) - 1)
+
+enum redis_script {
+	/*
+	 * KEYS charge's record, then one a take; ARGV 1 to take or 0 to peek, the record's life in ms, then for each take:
+	 * window, calendar, period, limit (or "-"), cost, enforced. Answers taken, now, then over, used, retry (-1: never),
+	 * resets for each.
+	 */
+	SCRIPT_CHARGE,
+	SCRIPT_REFUND,                 /* KEYS the charge's record. Answers 1 when there was one */
+	SCRIPT_COUNT,                  /* KEYS counter; ARGV n, life in ms. Answers the total as text */
+	SCRIPT_GET,                    /* KEYS a value or counter. Answers its text, empty for what has none, or nil */
+	SCRIPT_SCAN,                   /* ARGV cursor, pattern, count. Answers cursor, now, then key, value, ms to live for each */
+	SCRIPT_COUNT_OF,
+	SCRIPT_NONE
+};
+
+/* The text that is sent, prelude and all. */
+struct str redis_script_text(enum redis_script script);
+
+#endif
