@@ -55,6 +55,23 @@ static bool keep_path(struct str path, char room[4096], struct err *err)
 	return true;
 }
 
+/* Every class that the configuration names, those of earlier days too: what nobody writes any more has its time as well. */
+static bool start_purger(struct gate *gate, const struct config *config, struct err *err)
+{
+	struct purge_class classes[GATE_CLASSES_MAX];
+	char dirs[GATE_CLASSES_MAX][sizeof gate->log_dir + sizeof gate->classes->name];
+	size_t count = config->class_count < GATE_CLASSES_MAX ? config->class_count : GATE_CLASSES_MAX;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct record_class *class = &config->classes[i];
+
+		snprintf(dirs[i], sizeof dirs[i], "%s/" STR_FMT, gate->log_dir, STR_ARG(class->name));
+		classes[i] = (struct purge_class){ gate->writer, { class->keep_days, class->keep_is_year } };
+		classes[i].config.dir = str_from_c(dirs[i]);
+	}
+	return purger_start(classes, count, &gate->purger, err);
+}
+
 bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 {
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -74,7 +91,8 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		.disk_warn_percent = config->disk_warn_percent,
 		.queue_max = LOG_QUEUE_MAX,
 	};
-	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err))
+	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) &&
+	    start_purger(gate, config, err))
 		return true;
 	gate_close(gate);
 	return false;
@@ -84,6 +102,7 @@ void gate_close(struct gate *gate)
 {
 	while (gate->inside.next != &gate->inside)
 		session_free(gate->inside.next->session);
+	purger_stop(gate->purger);
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);
 	store_close(gate->policy.store);

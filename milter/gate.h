@@ -12,7 +12,7 @@
 
 #include <pthread.h>
 
-#include "milter/record/writer.h"
+#include "milter/record/purge.h"
 #include "policy/policy.h"
 
 struct session;
@@ -39,6 +39,7 @@ struct gate {
 	char log_dir[4096], key_file[4096], node[256];
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;
+	struct purger *purger;         /* removes what is over its time, by the classes' `keep` at the start */
 	pthread_mutex_t lock;          /* over `inside` and `classes` */
 	struct gate_link inside;       /* a ring */
 };

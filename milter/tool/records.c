@@ -7,19 +7,7 @@
 
 #include "config/base/clock.h"
 #include "milter/record/reader.h"
-
-/* When a record is over age. RELAYLOG 1: a year later is the same date, 29 February becoming 1 March. */
-static int64_t expires_us(const struct record_class *class, int64_t time_us)
-{
-	int64_t of_day = jst_day(time_us);
-	int year, month, day;
-
-	if (!class->keep_is_year)
-		return time_us + class->keep_days * DAY_US;
-	jst_civil(of_day, &year, &month, &day);
-	year += (int)(class->keep_days / 365);
-	return jst_day_start_us(jst_day_from_civil(year, month, day)) + time_us - jst_day_start_us(of_day);
-}
+#include "milter/record/retention.h"
 
 bool records_walk(struct tool *tool, const struct record_class *class, int64_t first_day, int64_t last_day, bool from_end,
 		  records_fn *fn, void *arg, struct err *err)
@@ -49,7 +37,9 @@ bool records_take(struct arena *arena, const struct record_class *class, struct 
 	if (!arena_copy(arena, line, &out->line) || !record_parse(out->line, arena, &out->record, &err) ||
 	    out->record.is_erased)
 		return false;
-	return clock_now_us() < expires_us(class, out->record.stamp.time_us);
+	const struct retention keep = { class->keep_days, class->keep_is_year };
+
+	return clock_now_us() < retention_end_us(keep, out->record.stamp.time_us);
 }
 
 bool records_contains(struct str text, struct str needle)

@@ -9,6 +9,7 @@
 struct verify_values {
 	struct str class_name, key;
 	struct option_time since, until;
+	bool wants_retention;
 };
 #define VERIFY(field) offsetof(struct verify_values, field)
 
@@ -18,6 +19,8 @@ static const struct option options[] = {
 	  "public key, or keys where they were changed (default: key_file of the configuration with .pub)" },
 	{ "--since", OPTION_SINCE, VERIFY(since), "DAY", NULL, "from this JST day on" },
 	{ "--until", OPTION_UNTIL, VERIFY(until), "DAY", NULL, "up to this JST day" },
+	{ "--retention", OPTION_FLAG, VERIFY(wants_retention), NULL, NULL,
+	  "also: did anything go too early, or is anything there too long?" },
 	{ NULL },
 };
 
@@ -150,8 +153,9 @@ static struct str default_key(struct tool *tool)
 	return file.len ? tool_text(tool, STR_FMT ".pub", STR_ARG(file)) : STR_EMPTY;
 }
 
-static enum verify_result verify_class(struct tool *tool, const struct verify_values *want, struct str class_name)
+static enum verify_result verify_class(struct tool *tool, const struct verify_values *want, const struct record_class *class)
 {
+	struct str class_name = class->name;
 	static struct verify_report report;
 	const struct config *config = tool->config;
 	const struct verify_options verify = {
@@ -161,6 +165,8 @@ static enum verify_result verify_class(struct tool *tool, const struct verify_va
 		.class_name = class_name,
 		.first_day = want->since.is_given ? jst_day(want->since.us) : INT64_MIN,
 		.last_day = want->until.is_given ? jst_day(want->until.us) : INT64_MAX,
+		.has_retention = want->wants_retention,
+		.keep = { class->keep_days, class->keep_is_year },
 		.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
 		.progress = on_progress,
 	};
@@ -197,7 +203,7 @@ static int run(struct tool *tool, const void *values)
 		if (want->class_name.ptr ? !str_eq(name, want->class_name) : !is_there(tool, name))
 			continue;
 		seen++;
-		result = worse(result, verify_class(tool, want, name));
+		result = worse(result, verify_class(tool, want, &tool->config->classes[i]));
 	}
 	if (seen)
 		return (int)result;
