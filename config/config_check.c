@@ -127,8 +127,11 @@ bool config_check(struct reader *r, struct config_draft *draft)
 {
 	const struct config *config = &draft->config;
 
+	bool ok = check_secret(r, config);
+
+	/* Most likely a file that was cut. Mail that waits for the gate to start is better than mail refused for good. */
 	if (config->tenant_count == 0 && r->report->count == 0)
-		config_report_warning(r->report, (struct config_place){ .file = config->path },
-				      "there are no tenants: every message will be refused");
-	return check_secret(r, config);
+		ok = config_refuse(r, (struct config_place){ .file = config->path },
+				   "there are no tenants: every message would be refused; name one under tenants: or include:");
+	return ok;
 }

@@ -75,6 +75,8 @@ static const char *write_file(const char *name, struct str text)
 	return path;
 }
 
+#define ONE_TENANT "tenants: {t: {match: [{auth: t}]}}\n"
+
 static struct config *load_text(const char *text)
 {
 	return load_or_fail(write_file("config.yaml", str_from_c(text)));
@@ -148,7 +150,7 @@ END_TEST
 /* A class given changes that class alone. */
 START_TEST(classes)
 {
-	struct config *config = load_text("relay_log: {classes: {relay: 30d, mine: 2y}}\n");
+	struct config *config = load_text("relay_log: {classes: {relay: 30d, mine: 2y}}\n" ONE_TENANT);
 	static const struct { struct str name; int64_t days; bool is_year; } rows[] = {
 		{ STR_INIT("relay"), 30, false }, { STR_INIT("history"), 14, false }, { STR_INIT("action"), 365, true },
 		{ STR_INIT("bounce-api"), 20, false }, { STR_INIT("ops"), 730, true }, { STR_INIT("mine"), 730, true },
@@ -323,7 +325,7 @@ START_TEST(secret_mode)
 	char key[600], text[700];
 
 	snprintf(key, sizeof key, "%s", write_file("key.pem", STR("secret")));
-	snprintf(text, sizeof text, "relay_log: {key_file: %s}\n", key);
+	snprintf(text, sizeof text, "relay_log: {key_file: %s}\n" ONE_TENANT, key);
 	config_free(load_text(text));
 	ck_assert_int_eq(chmod(key, 0640), 0);
 	ck_assert(!config_load(write_file("config.yaml", str_from_c(text)), &config, &report));
