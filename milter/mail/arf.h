@@ -1,0 +1,27 @@
+/*
+ * arf - read an abuse report (RFC 5965): somebody called a message spam, or asked to be left alone.
+ *
+ * Input    a message/feedback-report part's decoded octets
+ * Memory   strings point into `text`
+ * Errors   ERR_INPUT: no Feedback-Type
+ * Bounds   ARF_RECIPIENTS_MAX recipients; the rest are dropped. Linear
+ */
+#ifndef SEKISHO_MAIL_ARF_H
+#define SEKISHO_MAIL_ARF_H
+
+#include "config/base/err.h"
+#include "config/base/str.h"
+
+#define ARF_RECIPIENTS_MAX 64
+
+struct arf_report {
+	struct str feedback_type;      /* "abuse", "opt-out", "not-spam" ... */
+	struct str user_agent, source_ip;
+	struct str original_mail_from;
+	struct str recipients[ARF_RECIPIENTS_MAX];     /* Original-Rcpt-To and Removal-Recipient, bare; often none */
+	size_t count;
+};
+
+bool arf_parse(struct str text, struct arf_report *out, struct err *err);
+
+#endif

@@ -1,0 +1,189 @@
+#include "milter/mail/report_head.h"
+
+#include <stddef.h>
+
+#include "config/base/words.h"
+#include "milter/mail/header.h"
+#include "milter/mail/report_marks.h"
+
+#define FOLDED_MAX 512
+
+#define FIELD(name, member) { STR_INIT(name), offsetof(struct report_head, member) }
+
+static const struct { struct str name; size_t at; } fields[] = {
+	FIELD("From", from), FIELD("Subject", subject), FIELD("To", to), FIELD("Content-Type", content_type),
+	FIELD("Return-Path", return_path), FIELD("X-Failed-Recipients", failed_recipients), FIELD("X-Mailer", mailer),
+	FIELD("x-amz-sns-message-id", sns_message_id), FIELD("X-MLServer", list_server),
+	FIELD("X-HmXmrOriginalRecipient", complaint_recipient), FIELD("X-Apple-Unsubscribe", apple_unsubscribe),
+};
+
+static struct str *field_slot(struct report_head *head, struct str name)
+{
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (fields[i].name.len == name.len && str_eq_nocase(fields[i].name, name))
+			return (struct str *)((char *)head + fields[i].at);
+	return NULL;
+}
+
+/* The first of each field; several X-Failed-Recipients become one value. */
+static void fields_pick(struct str header, struct report_head *out)
+{
+	struct str line, *slot = NULL;
+
+	while (str_next(&header, '\n', &line)) {
+		struct str name, value;
+
+		if (line.len && (line.ptr[0] == ' ' || line.ptr[0] == '\t')) {
+			if (slot)
+				slot->len = (size_t)(line.ptr + line.len - slot->ptr);
+			continue;
+		}
+		if (slot)
+			*slot = str_trim(*slot);
+		slot = NULL;
+		if (!str_cut(line, ':', &name, &value) || name.len > 40)
+			continue;
+		slot = field_slot(out, str_trim(name));
+		if (slot && slot->ptr)
+			slot = NULL;
+		if (slot)
+			*slot = str_trim(value).len ? str_trim(value) : str_of(value.ptr, 0);
+	}
+	if (slot)
+		*slot = str_trim(*slot);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		slot = (struct str *)((char *)out + fields[i].at);
+		if (!slot->ptr)
+			*slot = STR_EMPTY;
+	}
+}
+
+struct tally {
+	enum mark_place place;
+	int best, worst;
+	struct str words;
+};
+
+static bool tally_hit(void *arg, uint32_t id, size_t end)
+{
+	struct tally *t = arg;
+	const struct mark *mark = &report_marks[id];
+
+	(void)end;
+	if (mark->place != t->place)
+		return true;
+	if (mark->weight > t->best) {
+		t->best = mark->weight;
+		t->words = mark->words;
+	}
+	if (mark->weight < t->worst)
+		t->worst = mark->weight;
+	return true;
+}
+
+static int marks_weigh(const struct phrase_set *marks, enum mark_place place, struct str text, struct str *evidence)
+{
+	char folded[FOLDED_MAX];
+	struct words words;
+	struct tally t = { .place = place };
+
+	words_init(&words, folded, sizeof folded);
+	words_add(&words, text);
+	phrase_scan(marks, words_view(&words), tally_hit, &t);
+	if (t.best > 0 && evidence->len == 0)
+		*evidence = t.words;
+	return t.best + t.worst;
+}
+
+/* "MAILER-DAEMON <x@y>": an address is folded away by words_add, so its marks are looked for without the "@". */
+static bool from_words(struct str from, struct arena *arena, struct str *out)
+{
+	char *to = arena_alloc(arena, from.len + 1);
+
+	if (!to)
+		return false;
+	for (size_t i = 0; i < from.len; i++)
+		to[i] = from.ptr[i] == '@' ? ' ' : from.ptr[i];
+	*out = str_of(to, from.len);
+	return true;
+}
+
+static bool text_decode(struct str value, struct arena *arena, struct str *out)
+{
+	struct buf text;
+	struct str made;
+
+	*out = value = str_slice(value, 0, FOLDED_MAX);
+	if (str_find(value, STR("=?")) == value.len)
+		return true;
+	buf_init(&text, FOLDED_MAX * 8);
+	header_text(value, &text);
+
+	bool ok = buf_done(&text, &made, NULL) && arena_copy(arena, made, out);
+
+	buf_clear(&text);
+	return ok;
+}
+
+static bool starts_forward(struct str subject)
+{
+	return str_starts_nocase(subject, STR("fwd:")) || str_starts_nocase(subject, STR("fw:")) ||
+	       str_starts_nocase(subject, STR("[fwd:"));
+}
+
+static bool contains_nocase(struct str s, struct str needle)
+{
+	for (size_t at = 0; at + needle.len <= s.len; at++)
+		if (ascii_lower(s.ptr[at]) == needle.ptr[0] && str_starts_nocase(str_from(s, at), needle))
+			return true;
+	return false;
+}
+
+static bool path_is_null(struct str path)
+{
+	return str_eq(path, STR("<>")) || contains_nocase(path, STR("mailer-daemon"));
+}
+
+static void type_weigh(struct report_head *head)
+{
+	struct str type = head->content_type;
+	bool is_multipart = str_starts_nocase(type, STR("multipart/"));
+
+	head->is_dsn_report = is_multipart && contains_nocase(type, STR("delivery-status"));
+	head->is_feedback_report = is_multipart && contains_nocase(type, STR("feedback-report"));
+	if (head->is_dsn_report || head->is_feedback_report)
+		head->score += 4;
+	if (str_starts_nocase(type, STR("multipart/digest")))
+		head->score -= 4;
+}
+
+bool report_head_read(const struct phrase_set *marks, struct str header, bool is_null_sender, struct arena *arena,
+		      struct report_head *out)
+{
+	struct str from;
+	int of_from, of_subject;
+
+	*out = (struct report_head){ .score = 0, .evidence = STR_EMPTY };
+	fields_pick(header, out);
+	if (!text_decode(out->from, arena, &out->from) || !text_decode(out->subject, arena, &out->subject) ||
+	    !from_words(out->from, arena, &from))
+		return false;
+	type_weigh(out);
+	of_from = marks_weigh(marks, MARK_FROM, from, &out->evidence);
+	of_subject = marks_weigh(marks, MARK_SUBJECT, out->subject, &out->evidence);
+	out->is_forward = starts_forward(out->subject);
+	if (out->is_forward || str_starts_nocase(out->subject, STR("re:")))
+		of_subject = of_subject < 0 ? of_subject : 0;
+	out->score += of_from + of_subject;
+	if (out->failed_recipients.len)
+		out->score += 4;
+	if (is_null_sender || path_is_null(out->return_path))
+		out->score += 2;
+	if (contains_nocase(out->mailer, STR("smtp32")) || contains_nocase(out->mailer, STR("internet mail service")))
+		out->score += 3;
+	if (out->sns_message_id.len || out->list_server.len)
+		out->score += 2;
+	out->has_sender_evidence = of_from > 0 || is_null_sender || path_is_null(out->return_path) ||
+				   out->failed_recipients.len || out->is_dsn_report || out->is_feedback_report;
+	return true;
+}

@@ -1,0 +1,78 @@
+#include "milter/mail/outcome.h"
+#include "t/lib/unit.h"
+
+static const struct {
+	const char *line;
+	enum outcome_kind kind;
+	const char *id, *recipient, *original, *remote, *status, *said, *reply;
+} rows[] = {
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[4001]: 4E576B032: to=<neko@example.co.jp>, relay=mx.example.net[192.0.2.25]:25, delay=1.2, "
+	  "delays=0.1/0/0.5/0.6, dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.25] said: 550 5.1.1 no (in reply to RCPT TO command))",
+	  OUTCOME_FAILED, "4E576B032", "neko@example.co.jp", "", "mx.example.net", "5.1.1",
+	  "host mx.example.net[192.0.2.25] said: 550 5.1.1 no (in reply to RCPT TO command)", "550 5.1.1 no (in reply to RCPT TO command)" },
+	{ "2026-11-21T18:04:05.1+09:00 mx1 postfix-out/lmtp[1]: 3zXk4w2yqTz1: to=<a@b.example>, orig_to=<root>, relay=none, delay=1, "
+	  "dsn=4.4.1, status=deferred (connect to b.example[192.0.2.1]:25: Connection refused)",
+	  OUTCOME_DELAYED, "3zXk4w2yqTz1", "a@b.example", "root", "none", "4.4.1",
+	  "connect to b.example[192.0.2.1]:25: Connection refused", "" },
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: AAAAAA: to=<a@b.example>, relay=x[1]:25, dsn=2.0.0, status=sent (250 2.0.0 Ok)",
+	  OUTCOME_DELIVERED, "AAAAAA", "a@b.example", "", "x", "2.0.0", "250 2.0.0 Ok", "" },
+	{ "Jun  3 10:00:03 mx2 sm-mta[4003]: 53AE257B4: to=<neko@example.com>, delay=00:00:02, mailer=esmtp, relay=mx.example.net. "
+	  "[192.0.2.25], dsn=5.7.1, stat=554 5.7.1 <neko@example.com>: Relay access denied",
+	  OUTCOME_FAILED, "53AE257B4", "neko@example.com", "", "mx.example.net.", "5.7.1",
+	  "554 5.7.1 <neko@example.com>: Relay access denied", "" },
+	{ "Jun  3 10:00:03 mx2 sm-mta[4003]: 53AE257B4: to=<a@b.example>, ctladdr=<c@d.example> (1/1), dsn=4.0.0, stat=Deferred: refused",
+	  OUTCOME_DELAYED, "53AE257B4", "a@b.example", "c@d.example", "", "4.0.0", "Deferred: refused", "" },
+	{ "Jun  3 10:00:01 mx1 postfix/qmgr[812]: 4E576B032: from=<x@y.example>, size=2001, nrcpt=1 (queue active)", OUTCOME_NONE,
+	  "", "", "", "", "", "", "" },
+	{ "Subject: to=<a@b.example>, status=bounced (no log)", OUTCOME_NONE, "", "", "", "", "", "", "" },
+	/* a stranger's words do not become fields */
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: AAAAAA: to=<a@b.example>, relay=x[1]:25, status=bounced (host said: 550 , dsn=2.0.0)",
+	  OUTCOME_FAILED, "AAAAAA", "a@b.example", "", "x", "", "host said: 550 , dsn=2.0.0", "550 , dsn=2.0.0" },
+};
+START_TEST(lines)
+{
+	struct str wall = unit_wall(str_from_c(rows[_i].line));
+	struct outcome got;
+	bool is = outcome_read(wall, &got);
+
+	ck_assert_int_eq(is, rows[_i].kind != OUTCOME_NONE);
+	if (is) {
+		ck_assert_int_eq(got.kind, rows[_i].kind);
+		ck_assert_str_is(got.queue_id, str_from_c(rows[_i].id));
+		ck_assert_str_is(got.recipient, str_from_c(rows[_i].recipient));
+		ck_assert_str_is(got.original, str_from_c(rows[_i].original));
+		ck_assert_str_is(got.remote, str_from_c(rows[_i].remote));
+		ck_assert_str_is(got.status, str_from_c(rows[_i].status));
+		ck_assert_str_is(got.said, str_from_c(rows[_i].said));
+		ck_assert_str_is(got.reply, str_from_c(rows[_i].reply));
+	}
+	unit_wall_free(wall);
+}
+END_TEST
+
+START_TEST(cuts)
+{
+	struct str text = str_from_c(rows[_i].line);
+
+	for (size_t n = 0; n <= text.len; n++) {
+		struct str wall = unit_wall(str_slice(text, 0, n));
+		struct outcome got;
+
+		if (outcome_read(wall, &got))
+			ck_assert_uint_le(got.recipient.len, text.len);
+		(void)outcome_is_log(wall);
+		unit_wall_free(wall);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("outcome");
+	TCase *tc = tcase_create("outcome");
+
+	suite_add_tcase(suite, tc);
+	unit_add_rows(tc, lines, rows);
+	unit_add_rows(tc, cuts, rows);
+	return unit_main(suite);
+}

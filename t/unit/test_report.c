@@ -1,0 +1,240 @@
+#include <stdio.h>
+
+#include "config/base/buf.h"
+#include "milter/mail/report.h"
+#include "t/lib/unit.h"
+
+#define HEAD(from, subject) "Return-Path: <>\nFrom: " from "\nTo: sender@tenant.example\nSubject: " subject "\n"
+
+/* Expected: recipients with blanks between; "" for a report that names nobody; NULL: no report. */
+static const struct { const char *name, *message, *want, *shape; bool is_delay; } rows[] = {
+	{ "dsn",
+	  HEAD("MAILER-DAEMON@mx.example", "Undelivered Mail Returned to Sender")
+	  "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nSorry.\n--b\n"
+	  "Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\nFinal-Recipient: rfc822; a@one.example\n"
+	  "Action: failed\nStatus: 5.1.1\n\n--b\nContent-Type: message/rfc822\n\nTo: c@three.example\n\nx\n--b--\n",
+	  "a@one.example", "rfc3464", false },
+	{ "dsn in base64",
+	  HEAD("MAILER-DAEMON@mx.example", "Undelivered Mail Returned to Sender")
+	  "Content-Type: multipart/report; report-type=delivery-status; boundary=\"b c\"\n\n--b c\nContent-Type: message/delivery-status\n"
+	  "Content-Transfer-Encoding: base64\n\nRmluYWwtUmVjaXBpZW50OiByZmM4MjI7IGFAb25lLmV4YW1wbGUKQWN0aW9uOiBmYWlsZWQK\n--b c--\n",
+	  "a@one.example", "rfc3464", false },
+	{ "qmail", HEAD("MAILER-DAEMON@mx.example", "failure notice")
+	  "\nHi. This is the qmail-send program at mx.example.\nI'm afraid I wasn't able to deliver your message.\n\n"
+	  "<a@one.example>:\n192.0.2.1 does not like recipient.\nRemote host said: 550 no\nGiving up on 192.0.2.1.\n\n"
+	  "<b@two.example>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n--- Below this line is a copy of the message.\n\n"
+	  "<c@three.example>:\nnot this\n", "a@one.example b@two.example", "qmail", false },
+	{ "exim", HEAD("Mail Delivery System <Mailer-Daemon@mx.example>", "Mail delivery failed: returning message to sender")
+	  "\nThis message was created automatically by mail delivery software.\n\nA message that you sent could not be delivered to\n"
+	  "one or more of its recipients. The following address(es) failed:\n\n  a@one.example\n    (generated from z@one.example)\n"
+	  "    host mx.one.example [192.0.2.1]\n    SMTP error from remote mail server after RCPT TO:<a@one.example>:\n"
+	  "    550 5.1.1 <q@one.example>: unknown\n\n------ This is a copy of the message, including all the headers. ------\n\nTo: x@y.example\n",
+	  "a@one.example", "exim", false },
+	{ "exim's warning", HEAD("Mail Delivery System <Mailer-Daemon@mx.example>", "Warning: message delayed 24 hours")
+	  "\nThis message was created automatically by mail delivery software.\nA message that you sent has not yet been delivered.\n\n"
+	  "  a@one.example\n    Delay reason: Connection timed out\n\nDelivery attempts will continue for some time.\n",
+	  "a@one.example", "exim", true },
+	{ "postfix without a report", HEAD("MAILER-DAEMON@mx.example (Mail Delivery System)", "Undelivered Mail Returned to Sender")
+	  "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nThis is the Postfix program at host mx.example.\n\n"
+	  "For further assistance, please contact <help@mx.example>\n\n<a@one.example> (expanded from\n    <z@two.example>): host mx.one.example[192.0.2.1]\n"
+	  "    said: 550 5.1.1 <a@one.example> no (in reply to RCPT TO command)\n--b\nContent-Type: message/rfc822\n\nTo: c@d.example\n--b--\n",
+	  "a@one.example", "postfix", false },
+	{ "sendmail 5", HEAD("Mail Delivery Subsystem <MAILER-DAEMON@mx.example>", "Returned mail: User unknown")
+	  "\n   ----- Transcript of session follows -----\nWhile talking to mx.one.example:\n>>> RCPT To:<a@one.example>\n"
+	  "<<< 550 <a@one.example>... User unknown\n550 <a@one.example>... User unknown\n\n   ----- Unsent message follows -----\nTo: b@c.example\n",
+	  "a@one.example", "sendmail", false },
+	{ "a label", HEAD("Postmaster <postmaster@mx.example>", "Undeliverable Mail")
+	  "\nUnknown user: a@one.example\n\nOriginal message follows.\n\nTo: b@c.example\n", "a@one.example", "text", false },
+	{ "a sentence", HEAD("MAILER-DAEMON <>", "Mail delivery failed")
+	  "\nThis is the DragonFly Mail Agent v1 at mx.example.\n\nThere was an error delivering your mail to <a@one.example>.\n\n"
+	  "no route to host\n\nMessage headers follow.\n\nTo: b@c.example\n", "a@one.example", "dragonfly", false },
+	{ "X-Failed-Recipients", HEAD("Mail Delivery Subsystem <mailer-daemon@mx.example>", "Delivery Status Notification (Failure)")
+	  "X-Failed-Recipients: a@one.example,\n  b@two.example\n\nThis message could not be delivered.\n",
+	  "a@one.example b@two.example", "receivingses", false },
+	{ "names without a domain", HEAD("MAILER-DAEMON@aol.example", "Mail Delivery Problem")
+	  "\nYour mail to the following recipients could not be delivered because they are not accepting mail from x@y.example:\n"
+	  "    neko\n    mike\n\n--- original\n", "neko@aol.example mike@aol.example", "aol", false },
+	{ "HTML alone", HEAD("MAILER-DAEMON@mx.example", "Failure notice")
+	  "Content-Type: text/html\n\n<html><p>Your message could not be delivered to:</p><p><b>a@one.example</b><br>no such user</p></html>\n",
+	  "a@one.example", "text", false },
+	{ "complaint", "From: fbl@isp.example\nSubject: Fw: x\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n"
+	  "--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nOriginal-Rcpt-To: a@one.example\n--b--\n",
+	  "a@one.example", "arf", false },
+	{ "complaint that names nobody", "From: fbl@isp.example\nSubject: x\n"
+	  "Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n"
+	  "Feedback-Type: abuse\n--b--\n", "", "arf", false },
+	{ "SES by JSON", "From: no-reply@sns.amazonaws.com\nx-amz-sns-message-id: 1\nSubject: AWS Notification Message\n\n"
+	  "{\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"a@one.example\",\"status\":\"5.1.1\"},{\"emailAddress\":\"b\\u0040two.example\"}]}}\n",
+	  "a@one.example b@two.example", "amazonses-json", false },
+	/* what is none */
+	{ "a person's mail", "From: a@one.example\nTo: b@two.example\nSubject: hello\n\nThis message could not be delivered to\n\n<c@d.example>: why?\n",
+	  NULL, NULL, false },
+	{ "a parcel", "From: track@parcel.example\nTo: b@two.example\nSubject: Delivery failed: your parcel\n\n"
+	  "We could not deliver your parcel to:\n\n  c@d.example\n\nReason: unknown at this address\n", NULL, NULL, false },
+	{ "an answer that quotes one", "From: a@one.example\nTo: b@two.example\nSubject: Re: Undelivered Mail Returned to Sender\n\n"
+	  "What is that?\n> This is the mail system at host mx.example.\n>\n> <c@d.example>: host said: 550 5.1.1 unknown\n",
+	  NULL, NULL, false },
+	{ "out of office", HEAD("Neko <neko@one.example>", "Automatic reply: hello") "\nI am away; write to mike@one.example.\n", NULL, NULL, false },
+	{ "a digest", "From: postmaster@lists.example\nTo: l@lists.example\nSubject: failure notice\nContent-Type: multipart/digest; boundary=b\n\n"
+	  "--b\nContent-Type: message/rfc822\n\nSubject: failure notice\n\nHi. This is the qmail-send program\n\n<a@one.example>:\nno\n--b--\n",
+	  NULL, NULL, false },
+	{ "nothing", "", NULL, NULL, false },
+};
+
+static struct report_reader *reader;
+
+static void reader_make(void)
+{
+	ck_assert(report_reader_new(&reader, NULL));
+}
+
+static void reader_drop(void)
+{
+	report_reader_free(reader);
+}
+
+static void show(const struct report *report, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < report->count && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s" STR_FMT, i ? " " : "", STR_ARG(report->recipients[i].address));
+}
+
+static void check(const char *name, struct str message, const char *want, const char *shape, bool is_delay)
+{
+	struct arena arena;
+	struct report report;
+	char got[1000];
+
+	arena_init(&arena, (size_t)8 << 20);
+	ck_assert_msg(report_read(reader, message, false, &arena, &report, NULL), "%s", name);
+	ck_assert_msg((report.kind == REPORT_NONE) == (want == NULL), "%s: kind %d", name, report.kind);
+	show(&report, got, sizeof got);
+	ck_assert_msg(strcmp(got, want ? want : "") == 0, "%s: got %s", name, got);
+	if (want) {
+		ck_assert_msg(strcmp(report.shape, shape) == 0, "%s: shape %s", name, report.shape);
+		ck_assert_msg(report.is_delay == is_delay, "%s: delay", name);
+	}
+	arena_clear(&arena);
+}
+
+START_TEST(read_rows)
+{
+	struct str wall = unit_wall(str_from_c(rows[_i].message));
+
+	check(rows[_i].name, wall, rows[_i].want, rows[_i].shape, rows[_i].is_delay);
+	unit_wall_free(wall);
+}
+END_TEST
+
+/* CRLF says the same as LF. */
+START_TEST(read_crlf)
+{
+	struct buf crlf;
+	struct str wall;
+
+	buf_init(&crlf, 100000);
+	for (const char *c = rows[_i].message; *c; c++) {
+		if (*c == '\n')
+			buf_add_byte(&crlf, '\r');
+		buf_add_byte(&crlf, *c);
+	}
+	wall = unit_wall(buf_view(&crlf));
+	check(rows[_i].name, wall, rows[_i].want, rows[_i].shape, rows[_i].is_delay);
+	unit_wall_free(wall);
+	buf_clear(&crlf);
+}
+END_TEST
+
+/* Cut anywhere: an answer or none, and never an octet too far. */
+START_TEST(read_cuts)
+{
+	struct str text = str_from_c(rows[_i].message);
+
+	for (size_t n = 0; n <= text.len; n += 3) {
+		struct str wall = unit_wall(str_slice(text, 0, n));
+		struct arena arena;
+		struct report report;
+
+		arena_init(&arena, (size_t)8 << 20);
+		ck_assert(report_read(reader, wall, true, &arena, &report, NULL));
+		ck_assert_uint_le(report.count, 4);
+		arena_clear(&arena);
+		unit_wall_free(wall);
+	}
+}
+END_TEST
+
+/* Memory out at any point is an error of the right kind. */
+START_TEST(read_memory)
+{
+	bool ok = false;
+
+	for (size_t limit = 0; !ok; limit += 256) {
+		struct arena arena;
+		struct report report;
+		struct err err;
+
+		arena_init(&arena, limit);
+		ok = report_read(reader, str_from_c(rows[_i].message), false, &arena, &report, &err);
+		if (!ok)
+			ck_assert_int_eq(err.kind, ERR_BUSY);
+		arena_clear(&arena);
+		ck_assert_uint_lt(limit, (size_t)1 << 20);
+	}
+}
+END_TEST
+
+/* A report of 8 MB with what counts in front, and one whose text never ends, hold little. */
+START_TEST(read_large)
+{
+	struct buf large;
+	struct arena arena;
+	struct report report;
+
+	buf_init(&large, (size_t)32 << 20);
+	buf_add_c(&large, HEAD("MAILER-DAEMON@mx.example", "failure notice")
+		  "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\n");
+	while (large.len < (size_t)8 << 20)
+		buf_add_c(&large, _i ? "<a@one.example>: x <b@two.example> y@ z@ @\n" : "nothing to see here, for a long while\n");
+	buf_add_c(&large, "--b\nContent-Type: message/delivery-status\n\nFinal-Recipient: rfc822;a@one.example\nAction: failed\n\n--b--\n");
+	arena_init(&arena, (size_t)4 << 20);
+	ck_assert(report_read(reader, buf_view(&large), false, &arena, &report, NULL));
+	ck_assert_int_eq(report.kind, REPORT_BOUNCE);
+	ck_assert_uint_le(arena.used, (size_t)2 << 20);
+	arena_clear(&arena);
+	buf_clear(&large);
+}
+END_TEST
+
+START_TEST(gate)
+{
+	struct arena arena;
+
+	arena_init(&arena, 100000);
+	ck_assert(report_is_likely(reader, STR("From: MAILER-DAEMON@x.example\n"), false, &arena));
+	ck_assert(report_is_likely(reader, STR("From: a@x.example\n"), true, &arena));
+	ck_assert(report_is_likely(reader, STR("Subject: =?UTF-8?B?6YCA5L+h?=\n"), false, &arena));
+	ck_assert(!report_is_likely(reader, STR("From: a@x.example\nSubject: hello\n"), false, &arena));
+	ck_assert(!report_is_likely(reader, STR("From: a@x.example\nSubject: Re: failure notice\n"), false, &arena));
+	arena_clear(&arena);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("report");
+	TCase *tc = tcase_create("report");
+
+	suite_add_tcase(suite, tc);
+	tcase_add_unchecked_fixture(tc, reader_make, reader_drop);
+	unit_add_rows(tc, read_rows, rows);
+	unit_add_rows(tc, read_crlf, rows);
+	unit_add_rows(tc, read_cuts, rows);
+	unit_add_rows(tc, read_memory, rows);
+	tcase_add_loop_test(tc, read_large, 0, 2);
+	tcase_add_test(tc, gate);
+	return unit_main(suite);
+}
