@@ -18,6 +18,7 @@ static const struct {
 		       &command_quota_show, &command_quota_reset } },
 	{ "The relay log", { &command_log_show, &command_log_search, &command_log_verify, &command_log_purge,
 			     &command_key_new } },
+	{ "Returned mail", { &command_bounce_classify, &command_bounce_rules } },
 };
 
 #define GROUPS (sizeof groups / sizeof *groups)

@@ -1,0 +1,287 @@
+#include <stdio.h>
+
+#include "policy/bounce_lint.h"
+#include "t/lib/unit.h"
+
+static struct bounce_rules *rules;
+
+static void rules_make(void)
+{
+	struct config_report report;
+
+	config_report_init(&report);
+	ck_assert_msg(bounce_rules_load_default(&rules, &report), "%zu errors", report.count);
+	config_report_clear(&report);
+}
+
+static void rules_drop(void)
+{
+	bounce_rules_free(rules);
+}
+
+/* Replies as the world words them, written for this test; none is a rule's own sample. */
+static const struct { const char *reply, *remote; enum bounce_reason want; bool is_hard; const char *status; } rows[] = {
+	{ "550 5.1.1 <neko@example.jp>: Recipient address rejected: User unknown in virtual mailbox table (in reply to RCPT TO command)",
+	  "", BOUNCE_USERUNKNOWN, true, "5.1.1" },
+	{ "550 Requested action not taken: mailbox unavailable (in reply to RCPT TO command)", "", BOUNCE_USERUNKNOWN, true, "" },
+	{ "450 4.1.1 <neko@example.jp>: Recipient address rejected: User unknown in local recipient table", "", BOUNCE_USERUNKNOWN, true,
+	  "4.1.1" },
+	{ "550 Unknown user neko@docomo.ne.jp (in reply to RCPT TO command)", "mfsmax.docomo.ne.jp", BOUNCE_USERUNKNOWN, true, "" },
+	{ "550 Unknown user neko@docomo.ne.jp (in reply to end of DATA command)", "mfsmax.docomo.ne.jp", BOUNCE_FILTERED, false, "" },
+	{ "550 : User unknown", "lsean.ezweb.ne.jp", BOUNCE_FILTERED, false, "" },
+	{ "550 <neko@ezweb.ne.jp>: User unknown", "lsean.ezweb.ne.jp", BOUNCE_USERUNKNOWN, true, "" },
+	{ "550 5.4.1 Recipient address rejected: Access denied. [X.prod.protection.outlook.com]", "x.protection.outlook.com",
+	  BOUNCE_USERUNKNOWN, true, "5.4.1" },
+	{ "552-5.2.2 The email account that you tried to reach is over quota. Please direct\n552-5.2.2 the recipient to\n552 5.2.2 "
+	  "https://support.google.com/mail/?p=OverQuotaPerm x - gsmtp", "", BOUNCE_MAILBOXFULL, false, "5.2.2" },
+	{ "452 4.2.2 Mailbox is full", "", BOUNCE_MAILBOXFULL, false, "4.2.2" },
+	{ "452 4.3.1 Insufficient system storage", "", BOUNCE_SYSTEMFULL, false, "4.3.1" },
+	{ "552 5.3.4 Message size exceeds fixed limit", "", BOUNCE_EMAILTOOLARGE, false, "5.3.4" },
+	{ "550 5.2.1 The email account that you tried to reach is disabled.", "", BOUNCE_SUSPEND, false, "5.2.1" },
+	{ "551 5.1.6 The recipient has moved, please try <mike@example.jp>", "", BOUNCE_HASMOVED, true, "5.1.6" },
+	{ "554 5.7.1 <neko@example.jp>: Relay access denied", "", BOUNCE_NORELAYING, false, "5.7.1" },
+	{ "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", "", BOUNCE_BLOCKED, false, "5.7.1" },
+	{ "550 5.7.25 The IP address sending this message does not have a PTR record", "", BOUNCE_REQUIREPTR, false, "5.7.25" },
+	{ "450 4.7.1 Client host rejected: cannot find your hostname, [192.0.2.1]", "", BOUNCE_REQUIREPTR, false, "4.7.1" },
+	{ "550 5.7.26 This mail has been blocked because the sender is unauthenticated. Gmail requires all senders to authenticate with "
+	  "either SPF or DKIM.", "", BOUNCE_AUTHFAILURE, false, "5.7.26" },
+	{ "550 SPF check failed", "", BOUNCE_AUTHFAILURE, false, "" },
+	{ "421 4.7.28 Gmail has detected an unusual rate of email originating from your SPF domain", "", BOUNCE_RATELIMITED, false, "4.7.28" },
+	{ "421 4.3.2 too many concurrent connections", "", BOUNCE_RATELIMITED, false, "4.3.2" },
+	{ "550 5.7.1 Our system has detected that this message is likely suspicious due to the very low reputation of the sending domain",
+	  "", BOUNCE_BADREPUTATION, false, "5.7.1" },
+	{ "554 5.7.1 This message has been identified as SPAM", "", BOUNCE_SPAMDETECTED, false, "5.7.1" },
+	{ "550 5.7.0 Virus (Eicar-Test-Signature) detected", "", BOUNCE_VIRUSDETECTED, false, "5.7.0" },
+	{ "553 5.1.8 <a@b.example>... Domain of sender address a@b.example does not exist", "", BOUNCE_REJECTED, false, "5.1.8" },
+	{ "550 5.1.2 <neko@example.invalid>... Host unknown (Name server: example.invalid.: host not found)", "", BOUNCE_HOSTUNKNOWN, true,
+	  "5.1.2" },
+	{ "556 5.1.10 Domain example.jp does not accept mail (nullMX)", "", BOUNCE_NOTACCEPT, true, "5.1.10" },
+	{ "451 4.1.10 example.jp does not accept mail", "", BOUNCE_NOTACCEPT, false, "4.1.10" },
+	{ "connect to mx.example.jp[192.0.2.1]:25: Connection timed out", "", BOUNCE_EXPIRED, false, "" },
+	{ "554 5.4.6 Too many hops 26 (25 max)", "", BOUNCE_NETWORKERROR, false, "5.4.6" },
+	{ "530 5.7.0 Must issue a STARTTLS command first", "", BOUNCE_FAILEDSTARTTLS, false, "5.7.0" },
+	{ "503 5.5.1 Bad sequence of commands", "", BOUNCE_SYNTAXERROR, false, "5.5.1" },
+	{ "451 4.3.0 Temporary internal server error", "", BOUNCE_SYSTEMERROR, false, "4.3.0" },
+	{ "550 5.2.0 qqqq", "", BOUNCE_FILTERED, false, "5.2.0" },
+	{ "550 qqqq", "", BOUNCE_ONHOLD, false, "" },
+	{ "", "", BOUNCE_UNDEFINED, false, "" },
+};
+
+static void judge(struct str reply, const char *remote, struct bounce_verdict *out, struct arena *arena)
+{
+	struct bounce_facts facts = { .diagnostic = reply, .remote = str_from_c(remote) };
+
+	bounce_judge(rules, &facts, arena, out);
+}
+
+START_TEST(replies)
+{
+	struct str wall = unit_wall(str_from_c(rows[_i].reply));
+	struct bounce_verdict got, again;
+	struct arena arena;
+
+	arena_init(&arena, 1000000);
+	judge(wall, rows[_i].remote, &got, &arena);
+	ck_assert_msg(got.reason == rows[_i].want, "%s: got %s by %.*s \"%.*s\"", rows[_i].reply, bounce_reason_name(got.reason),
+		      got.rule ? (int)got.rule->id.len : 0, got.rule ? got.rule->id.ptr : "", (int)got.matched.len, got.matched.ptr);
+	ck_assert_msg(got.is_hard == rows[_i].is_hard, "%s: hard %d", rows[_i].reply, got.is_hard);
+	ck_assert_str_is(got.status, str_from_c(rows[_i].status));
+	judge(wall, rows[_i].remote, &again, &arena);
+	ck_assert_ptr_eq(got.rule, again.rule);
+	arena_clear(&arena);
+	unit_wall_free(wall);
+}
+END_TEST
+
+/* A reply cut anywhere is judged without reading too far. */
+START_TEST(reply_cuts)
+{
+	struct str text = str_from_c(rows[_i].reply);
+
+	for (size_t n = 0; n <= text.len; n++) {
+		struct str wall = unit_wall(str_slice(text, 0, n));
+		struct bounce_verdict got;
+		struct arena arena;
+
+		arena_init(&arena, 1000000);
+		judge(wall, rows[_i].remote, &got, &arena);
+		ck_assert_int_lt(got.reason, BOUNCE_REASON_COUNT);
+		arena_clear(&arena);
+		unit_wall_free(wall);
+	}
+}
+END_TEST
+
+static const struct { const char *text; int reply; const char *status; enum smtp_command command; } said_rows[] = {
+	{ "host mx[1] said: 550 5.1.1 no (in reply to RCPT TO command)", 550, "5.1.1", SMTP_UNKNOWN },
+	{ ">>> MAIL From:<a@b.example>\n<<< 250 ok\n>>> RCPT To:<c@d.example>\n<<< 550 no\n>>> DATA\n<<< 503 no\n", 550, "", SMTP_RCPT },
+	{ ">>> DATA\n<<< 550 5.2.1 no\n550 5.1.1 x\n", 550, "5.2.1", SMTP_DATA },
+	{ "Remote host said: 501 5.1.8 no  [MAIL_FROM]", 501, "5.1.8", SMTP_MAIL },
+	{ "554 5.0.0 x 550 5.7.1 y", 554, "5.7.1", SMTP_UNKNOWN },
+	{ "5.1.0 - Unknown address error 550-'5.2.2 full'", 550, "5.2.2", SMTP_UNKNOWN },
+	{ "Sorry (#5.1.1)", 0, "5.1.1", SMTP_UNKNOWN },
+	{ "192.0.5.51.1 4.16.55.1 1550 550.5", 0, "", SMTP_UNKNOWN },
+};
+START_TEST(codes)
+{
+	struct str wall = unit_wall(str_from_c(said_rows[_i].text));
+	struct said said;
+
+	said_read(wall, &said);
+	ck_assert_int_eq(said.reply, said_rows[_i].reply);
+	ck_assert_str_is(said.status, str_from_c(said_rows[_i].status));
+	ck_assert_int_eq(said.command, said_rows[_i].command);
+	unit_wall_free(wall);
+}
+END_TEST
+
+static void finding(void *arg, const struct bounce_rule *rule, const char *what, const struct bounce_rule *other)
+{
+	(void)arg;
+	ck_abort_msg("rule " STR_FMT ": %s (" STR_FMT ")", STR_ARG(rule->id), what, STR_ARG(other ? other->id : STR_EMPTY));
+}
+
+START_TEST(rules_lint)
+{
+	ck_assert_uint_eq(bounce_lint(rules, finding, NULL), 0);
+}
+END_TEST
+
+#define ROW "{ id: a, priority: 1, reason: blocked, text: \"neko\", sample: \"neko\" }"
+
+static const struct { const char *text, *error; } broken_rows[] = {
+	{ "", "a list of at most" },
+	{ "rules: neko", "a list of at most" },
+	{ "rules:\n  - neko", "a rule is a map of keys" },
+	{ "rules:\n  - { id: a }", "a rule needs id, priority, reason and sample" },
+	{ "rules:\n  - { id: a, priority: x, reason: blocked, text: a, sample: a }", "a number from 0 to 1000" },
+	{ "rules:\n  - { id: a, priority: 1, reason: neko, text: a, sample: a }", "no such reason" },
+	{ "rules:\n  - { id: a, priority: 1, reason: blocked, txt: a, sample: a }", "did you mean" },
+	{ "rules:\n  - { id: a, priority: 1, reason: blocked, sample: a }", "neither text nor condition" },
+	{ "rules:\n  - { id: a, priority: 1, reason: blocked, text: \"...\", sample: a }", "no phrase" },
+	{ "rules:\n  - { id: a, priority: 1, reason: blocked, text: a b, command: NEKO, sample: a }", "no such command" },
+	{ "rules:\n  - { id: a, priority: 1, reason: blocked, text: a b, address: maybe, sample: a }", "yes or no" },
+	{ "rules: [", "" },
+};
+START_TEST(broken)
+{
+	struct config_report report;
+	struct bounce_rules *made = NULL;
+
+	config_report_init(&report);
+	ck_assert(!bounce_rules_load(str_from_c(broken_rows[_i].text), "rules.yaml", &made, &report));
+	ck_assert_ptr_null(made);
+	ck_assert_uint_ge(report.count, 1);
+	ck_assert_msg(str_find(report.errors[0].text, str_from_c(broken_rows[_i].error)) < report.errors[0].text.len || !broken_rows[_i].error[0],
+		      STR_FMT, STR_ARG(report.errors[0].text));
+	config_report_clear(&report);
+}
+END_TEST
+
+static void count_finding(void *arg, const struct bounce_rule *rule, const char *what, const struct bounce_rule *other)
+{
+	char *out = arg;
+
+	(void)other;
+	snprintf(out + strlen(out), 200, STR_FMT ": %s\n", STR_ARG(rule->id), what);
+}
+
+START_TEST(lint_finds)
+{
+	static const struct str text = STR_INIT(
+		"rules:\n"
+		"  - { id: a, priority: 9, reason: blocked, text: neko, sample: neko }\n"
+		"  - { id: b, priority: 5, reason: blocked, text: mike neko, sample: mike neko }\n"
+		"  - { id: c, priority: 5, reason: expired, text: tora, sample: mike }\n"
+		"  - { id: d, priority: 9, reason: expired, text: neko, sample: neko }\n");
+	struct config_report report;
+	struct bounce_rules *made;
+	char got[1000] = "";
+
+	config_report_init(&report);
+	ck_assert(bounce_rules_load(text, "rules.yaml", &made, &report));
+	ck_assert_uint_eq(bounce_lint(made, count_finding, got), 4);
+	ck_assert_str_eq(got, "b: its sample is won by another rule\nc: does not match its sample\n"
+			      "d: its sample is won by another rule\nd: two reasons for the same words\n");
+	bounce_rules_free(made);
+	config_report_clear(&report);
+}
+END_TEST
+
+/* Parts in order and near enough, `not`, conditions, `later`. */
+static const struct { const char *reply; const char *rule; enum bounce_reason want; } language_rows[] = {
+	{ "the neko of mike sleeps", "gap", BOUNCE_BLOCKED },
+	{ "sleeps the neko", "", BOUNCE_ONHOLD },
+	{ "neko xxxxxxxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxx sleeps", "", BOUNCE_ONHOLD },
+	{ "tora", "not", BOUNCE_EXPIRED },
+	{ "tora and hachi", "", BOUNCE_ONHOLD },
+	{ "sabatoranyan", "", BOUNCE_ONHOLD },
+	{ "sabanyan", "star", BOUNCE_FILTERED },
+	{ "550 kuro (in reply to RCPT TO command)", "later", BOUNCE_USERUNKNOWN },
+	{ "550 kuro (in reply to end of DATA command)", "later", BOUNCE_FILTERED },
+	{ "550 5.1.1 kuro", "later", BOUNCE_USERUNKNOWN },
+	{ "451 shiro", "reply", BOUNCE_SYSTEMERROR },
+	{ "551 shiro", "", BOUNCE_ONHOLD },
+	{ "550 5.9.9 x", "status", BOUNCE_SUSPEND },
+	{ "550 5.9.99 x", "status", BOUNCE_SUSPEND },
+	{ "550 5.8.9 x", "", BOUNCE_ONHOLD },
+};
+START_TEST(language)
+{
+	static const struct str text = STR_INIT(
+		"rules:\n"
+		"  - { id: gap, priority: 9, reason: blocked, text: neko .. sleeps, sample: x }\n"
+		"  - { id: not, priority: 9, reason: expired, text: tora, not: hachi, sample: x }\n"
+		"  - { id: star, priority: 9, reason: filtered, text: saba*, not: sabatora*, sample: x }\n"
+		"  - { id: later, priority: 9, reason: userunknown, text: kuro, later: filtered, sample: x }\n"
+		"  - { id: reply, priority: 9, reason: systemerror, text: shiro, reply: \"45\", sample: x }\n"
+		"  - { id: status, priority: 30, reason: suspend, status: \"?.9.*\", sample: x }\n");
+	struct config_report report;
+	struct bounce_rules *made;
+	struct bounce_facts facts = { .diagnostic = str_from_c(language_rows[_i].reply) };
+	struct bounce_verdict got;
+	struct arena arena;
+
+	config_report_init(&report);
+	arena_init(&arena, 1000000);
+	ck_assert(bounce_rules_load(text, "rules.yaml", &made, &report));
+	bounce_judge(made, &facts, &arena, &got);
+	ck_assert_msg(got.reason == language_rows[_i].want, "%s: %s", language_rows[_i].reply, bounce_reason_name(got.reason));
+	ck_assert_str_is(got.rule ? got.rule->id : STR_EMPTY, str_from_c(language_rows[_i].rule));
+	bounce_rules_free(made);
+	arena_clear(&arena);
+	config_report_clear(&report);
+}
+END_TEST
+
+START_TEST(reasons)
+{
+	for (int i = 0; i < BOUNCE_REASON_COUNT; i++) {
+		enum bounce_reason back;
+
+		ck_assert(bounce_reason_parse(str_from_c(bounce_reason_name((enum bounce_reason)i)), &back));
+		ck_assert_int_eq((int)back, i);
+	}
+	ck_assert(bounce_reason_is_hard(BOUNCE_NOTACCEPT, false));
+	ck_assert(!bounce_reason_is_hard(BOUNCE_NOTACCEPT, true));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("bounce");
+	TCase *tc = tcase_create("bounce");
+
+	suite_add_tcase(suite, tc);
+	tcase_set_timeout(tc, 30);
+	tcase_add_unchecked_fixture(tc, rules_make, rules_drop);
+	unit_add_rows(tc, replies, rows);
+	unit_add_rows(tc, reply_cuts, rows);
+	unit_add_rows(tc, codes, said_rows);
+	tcase_add_test(tc, rules_lint);
+	unit_add_rows(tc, broken, broken_rows);
+	tcase_add_test(tc, lint_finds);
+	unit_add_rows(tc, language, language_rows);
+	tcase_add_test(tc, reasons);
+	return unit_main(suite);
+}
