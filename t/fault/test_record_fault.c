@@ -76,7 +76,7 @@ static void life(bool acknowledged[RECORDS], struct err *last)
 	if (!record_writer_open(&config, &writer, last))
 		return;
 	for (int i = 0; i < RECORDS; i++) {
-		char event[16];
+		char event[24];
 
 		if (i == RECORDS / 2)
 			clock_set(NOON + DAY_US);
@@ -92,7 +92,7 @@ static void check(const bool acknowledged[RECORDS], const char *what, long n)
 	struct verify_report report;
 
 	for (int i = 0; i < RECORDS; i++) {
-		char event[16];
+		char event[24];
 
 		snprintf(event, sizeof event, " test%d:", i);
 		const char *hit = strstr(story, event);
