@@ -1,13 +1,11 @@
 #include "policy/quota.h"
 
 #include <assert.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 
 #include "config/base/clock.h"
 #include "config/base/num.h"
-
-#define KEY_PART_MAX 100               /* longer names and scopes stand hashed, so that a key stays under STORE_KEY_MAX */
+#include "policy/key.h"
 
 /* One recipient as the quotas see it. */
 struct rcpt {
@@ -372,42 +370,6 @@ bool quota_is_domain_over(const struct policy_facts *facts, size_t most)
 }
 
 /* --- names */
-
-static bool is_plain(struct str part)
-{
-	if (part.len > KEY_PART_MAX)
-		return false;
-	for (size_t i = 0; i < part.len; i++)
-		if (!ascii_is_alnum(part.ptr[i]) && !memchr("@.-_+=<>[]:/", part.ptr[i], 12))
-			return false;
-	return true;
-}
-
-/* `part` as it is, or '#' and its hash: '#' is in no plain part, so the two cannot meet. */
-static bool key_part(struct str part, bool is_last, struct arena *arena, struct str *out)
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned char hash[SHA256_DIGEST_LENGTH];
-
-	/* Only in the last part does a colon not look like the next one's beginning. */
-	if (is_plain(part) && (is_last || str_find_byte(part, ':') == part.len)) {
-		*out = part;
-		return true;
-	}
-	SHA256((const unsigned char *)part.ptr, part.len, hash);
-
-	char *text = arena_alloc(arena, 1 + 2 * sizeof hash);
-
-	if (!text)
-		return false;
-	text[0] = '#';
-	for (size_t i = 0; i < sizeof hash; i++) {
-		text[1 + 2 * i] = digits[hash[i] >> 4];
-		text[2 + 2 * i] = digits[hash[i] & 15];
-	}
-	*out = str_of(text, 1 + 2 * sizeof hash);
-	return true;
-}
 
 static const char *const calendar_names[] = { [CALENDAR_NONE] = "", [CALENDAR_DAY] = "day", [CALENDAR_WEEK] = "week",
 					      [CALENDAR_MONTH] = "month" };

@@ -1,0 +1,38 @@
+#include "policy/key.h"
+
+#include <openssl/sha.h>
+
+/* Nothing that a key's own form, a glob or a terminal could take for something else. */
+static bool is_plain(struct str part)
+{
+	if (part.len > KEY_PART_MAX)
+		return false;
+	for (size_t i = 0; i < part.len; i++)
+		if (!ascii_is_alnum(part.ptr[i]) && !memchr("@.-_+=<>[]:/", part.ptr[i], 12))
+			return false;
+	return true;
+}
+
+bool key_part(struct str part, bool is_last, struct arena *arena, struct str *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+
+	if (is_plain(part) && (is_last || str_find_byte(part, ':') == part.len)) {
+		*out = part;
+		return true;
+	}
+	SHA256((const unsigned char *)part.ptr, part.len, hash);
+
+	char *text = arena_alloc(arena, 1 + 2 * sizeof hash);
+
+	if (!text)
+		return false;
+	text[0] = '#';
+	for (size_t i = 0; i < sizeof hash; i++) {
+		text[1 + 2 * i] = digits[hash[i] >> 4];
+		text[2 + 2 * i] = digits[hash[i] & 15];
+	}
+	*out = str_of(text, 1 + 2 * sizeof hash);
+	return true;
+}
