@@ -24,7 +24,7 @@ TENANTS = {
         "quotas": [{"name": "hourly", "limit": f"{LIMIT}/hour", "counts": "recipients"}],
     },
     "ginza": {
-        "match": [{"auth": "*@ginza.test"}],
+        "match": [{"auth": "*@ginza.test"}, {"sender": "@ginza.test"}],
         "senders": ["@ginza.test"],
         "quotas": [{"name": "hourly", "limit": "1000/hour", "counts": "recipients"}],
     },
@@ -171,21 +171,24 @@ def verify(page, relay):
 
 
 def leave_running(page, relay):
-    gate, mta = relay.gate, relay.mta
     page.step("Yours to play with, until Ctrl-C")
-    tool = f"{relay.world.program('sekisho')} -c {gate.config_path}"
-    page.tell(f"Submission on 127.0.0.1 port {mta.port}, AUTH PLAIN, password `{PASSWORD}`, logins:")
-    print(f"       {ALICE}\n       {GINZA}")
-    for what, how in (
-            ("send from a script", "printf 'Subject: hi\\n\\nhello\\n' |\n"
-             f"         /usr/sbin/sendmail -C {mta.dir}/etc -f {GINZA} you@example.test"),
-            ("what is left of acme's quota", f"{tool} \\\n         quota show acme"),
-            ("give acme its hour back", f"{tool} \\\n         quota reset acme"),
-            ("the state of the gate", f"{tool} \\\n         status"),
-            ("the relay log", f"tail -f {gate.log_dir}/relay/*.jsonl"),
-            ("after editing the configuration", f"kill -USR1 {gate.pid}"),
-            ("what Postfix says", f"tail -f {mta.dir}/maillog")):
-        print(f"   {what}:\n       {how}")
+    page.tell(f"""Submission is on 127.0.0.1 port {relay.mta.port}, AUTH PLAIN with the password `{PASSWORD}`, as
+              {ALICE} or
+              {GINZA}. In another terminal, first:""")
+    print(f"""
+   D={relay.world.dir}
+   sekisho() {{ {relay.world.program('sekisho')} -c $D/gate/sekisho.yaml "$@"; }}
+""")
+    for how, why in (
+            ("sekisho quota show acme", "what is used and left"),
+            ("sekisho quota reset acme", "acme has its hour back"),
+            ("sekisho tenant suspend ginza", "and resume"),
+            ("sekisho status", "the gate at work"),
+            ("tail -f $D/gate/log/relay/*.jsonl", "the relay log"),
+            ("tail -f $D/postfix/maillog", "what Postfix says"),
+            (f"kill -USR1 {relay.gate.pid}", "after editing $D/gate/sekisho.yaml"),
+            (f"echo hello | sendmail -C $D/postfix/etc -f {GINZA} you@example.test", "")):
+        print(f"   {how:38}" + page.paint("2", why))
     sys.stdout.flush()
     try:
         while True:

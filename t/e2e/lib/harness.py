@@ -89,15 +89,15 @@ class World:
         os.chmod(self.dir, SEARCHABLE)
         self._pids = os.path.join(self.dir, "pids")
         self._closers = []
-        self._count = 0
+        self._taken = {}
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
 
     def new_dir(self, name):
         """A directory nobody has used yet: name, name2, ..."""
-        self._count += 1
-        path = self.path(f"{name}{self._count if self._count > 1 else ''}")
+        taken = self._taken[name] = self._taken.get(name, 0) + 1
+        path = self.path(f"{name}{taken if taken > 1 else ''}")
         os.makedirs(path)
         os.chmod(path, SEARCHABLE)
         return path
