@@ -106,29 +106,62 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
  * A secret that others can read is none. One that is not there yet, or not for this user to see, is its reader's
  * matter.
  */
-static bool check_secret(struct reader *r, const struct config *config)
+static bool check_secret(struct reader *r, enum setting_table_id table, const char *name, struct str path,
+			 const struct config *config)
 {
-	struct config_place at = config_setting_place(r, TABLE_RELAY_LOG, "key_file", config->path);
-	struct str path = config->log_key_file;
+	struct config_place at = config_setting_place(r, table, name, config->path);
+	const char *section = table == TABLE_REDIS ? "redis of store" : "relay_log";
 	struct stat st;
 
 	if (path.len == 0 || stat(path.ptr, &st) != 0)
 		return true;
 	if (!S_ISREG(st.st_mode))
-		return config_refuse(r, at, "key_file in relay_log: " STR_FMT " is no regular file", STR_ARG(path));
+		return config_refuse(r, at, "%s in %s: " STR_FMT " is no regular file", name, section, STR_ARG(path));
 	if (st.st_mode & 077)
-		return config_refuse(r, at, "key_file in relay_log: mode %04o of " STR_FMT " lets others use this "
-				     "secret; run: chmod 600 " STR_FMT, (unsigned)(st.st_mode & 07777), STR_ARG(path),
-				     STR_ARG(path));
+		return config_refuse(r, at,
+				     "%s in %s: mode %04o of " STR_FMT
+				     " lets others use this secret; run: chmod 600 " STR_FMT,
+				     name, section, (unsigned)(st.st_mode & 07777), STR_ARG(path), STR_ARG(path));
 	return true;
+}
+
+static bool redis_is_wrong(struct reader *r, const struct config *config, const char *name, const char *why)
+{
+	return config_refuse(r, config_setting_place(r, TABLE_REDIS, name, config->path), "%s in redis of store: %s",
+			     name, why);
+}
+
+static bool check_redis(struct reader *r, const struct config *config)
+{
+	bool ok = true;
+
+	if (config->redis_mode == REDIS_SINGLE && config->redis_addresses.count > 1)
+		ok = redis_is_wrong(r, config, "addresses", "mode: single knows one server; expected one address");
+	if (config->redis_mode == REDIS_SENTINEL && config->redis_master.len == 0)
+		ok = redis_is_wrong(r, config, "mode", "sentinel needs master: NAME, what the Sentinels call it");
+	if (config->redis_mode != REDIS_SENTINEL && config->redis_master.len)
+		ok = redis_is_wrong(r, config, "master", "only mode: sentinel asks for a master by name");
+	if (config->redis_mode == REDIS_CLUSTER && config->redis_database)
+		ok = redis_is_wrong(r, config, "database", "a cluster has only database 0");
+	if (config->redis_user.len && config->redis_password_file.len == 0)
+		ok = redis_is_wrong(r, config, "user", "a user needs a password_file");
+	if ((config->redis_cert_file.len == 0) != (config->redis_key_file.len == 0))
+		ok = redis_is_wrong(r, config, config->redis_cert_file.len ? "cert_file" : "key_file",
+				    "cert_file and key_file need each other");
+	if (!config->redis_tls && (config->redis_ca_file.len || config->redis_cert_file.len))
+		ok = redis_is_wrong(r, config, config->redis_ca_file.len ? "ca_file" : "cert_file",
+				    "means nothing without tls: true");
+	ok &= check_secret(r, TABLE_REDIS, "password_file", config->redis_password_file, config);
+	return check_secret(r, TABLE_REDIS, "key_file", config->redis_key_file, config) && ok;
 }
 
 bool config_check(struct reader *r, struct config_draft *draft)
 {
 	const struct config *config = &draft->config;
 
-	bool ok = check_secret(r, config);
+	bool ok = check_secret(r, TABLE_RELAY_LOG, "key_file", config->log_key_file, config);
 
+	ok = check_redis(r, config) && ok;
 	/* Most likely a file that was cut. Mail that waits for the gate to start is better than mail refused for good. */
 	if (config->tenant_count == 0 && r->report->count == 0)
 		ok = config_refuse(r, (struct config_place){ .file = config->path },

@@ -6,6 +6,7 @@
 
 #define KEEP_DAYS_MAX (100 * 365)
 #define REPLY_LEN_MAX 400
+#define SOCKET_PATH_MAX 107
 
 /* Room for a list's items in the snapshot; *out_items is NULL when there are none. */
 static bool list_begin(const struct value *v, size_t size, const struct node **out_first, size_t *out_count,
@@ -37,8 +38,9 @@ bool value_read_networks(const struct value *v)
 	return ok;
 }
 
-/* Lists of texts of one kind; lower case. */
-static bool read_texts(const struct value *v, bool (*is_good)(struct str), const char *what)
+/* Lists of texts of one kind. */
+static bool read_texts(const struct value *v, bool (*is_good)(struct str),
+		       bool (*copy)(struct arena *, struct str, struct str *), const char *what)
 {
 	const struct node *item;
 	struct str_list *out = value_field(v);
@@ -52,7 +54,7 @@ static bool read_texts(const struct value *v, bool (*is_good)(struct str), const
 	for (texts = items; item; item = config_next_item(v->node, item), at++) {
 		if (item->kind != NODE_TEXT || !is_good(item->text))
 			ok = config_expected(v->r, v->scope, v->row->name, item, what);
-		else if (!arena_copy_lower(v->r->arena, item->text, &texts[at]))
+		else if (!copy(v->r->arena, item->text, &texts[at]))
 			return config_no_memory(v->r);
 	}
 	*out = (struct str_list){ .items = texts, .count = count };
@@ -61,12 +63,38 @@ static bool read_texts(const struct value *v, bool (*is_good)(struct str), const
 
 bool value_read_addresses(const struct value *v)
 {
-	return read_texts(v, config_is_address_pattern, CONFIG_ADDRESS_WORDS);
+	return read_texts(v, config_is_address_pattern, arena_copy_lower, CONFIG_ADDRESS_WORDS);
 }
 
 bool value_read_domains(const struct value *v)
 {
-	return read_texts(v, config_is_domain, "a domain such as example.com");
+	return read_texts(v, config_is_domain, arena_copy_lower, "a domain such as example.com");
+}
+
+/* "name:6379", "192.0.2.1:6379", "[2001:db8::1]:6379", "unix:/path" */
+static bool is_server(struct str s)
+{
+	struct str host, port;
+	uint64_t number;
+
+	if (str_starts(s, STR("unix:")))
+		return s.len > 6 && s.len <= 5 + SOCKET_PATH_MAX && s.ptr[5] == '/' && value_is_clean(s);
+	if (!str_cut_last(s, ':', &host, &port) || !num_parse_u64(port, &number) || number == 0 || number > 65535)
+		return false;
+	if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+		host = str_slice(host, 1, host.len - 2);
+	else if (str_find_byte(host, ':') < host.len)
+		return false;
+	return host.len > 0 && host.len < 256 && str_find_byte(host, ' ') == host.len && value_is_clean(host);
+}
+
+bool value_read_servers(const struct value *v)
+{
+	const struct str_list *list = value_field(v);
+
+	if (!read_texts(v, is_server, arena_copy, "host:port, as in 127.0.0.1:6379, or unix:/path"))
+		return false;
+	return list->count > 0 || value_expected(v, "at least one address");
 }
 
 bool value_read_identify(const struct value *v)

@@ -20,7 +20,10 @@
 static const struct setting_word failure_words[] = {
 	{ "defer", STORE_FAILURE_DEFER }, { "accept", STORE_FAILURE_ACCEPT }, { 0 },
 };
-static const struct setting_word backend_words[] = { { "embedded", STORE_EMBEDDED }, { 0 } };
+static const struct setting_word backend_words[] = { { "embedded", STORE_EMBEDDED }, { "redis", STORE_REDIS }, { 0 } };
+static const struct setting_word redis_words[] = {
+	{ "single", REDIS_SINGLE }, { "sentinel", REDIS_SENTINEL }, { "cluster", REDIS_CLUSTER }, { 0 },
+};
 static const struct setting_word log_words[] = { { "syslog", true }, { "stderr", false }, { 0 } };
 static const struct setting_word level_words[] = {
 	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
@@ -112,7 +115,9 @@ static const struct setting milter_rows[] = {
 
 static const struct setting store_rows[] = {
 	{ "backend", SETTING_WORD, CONFIG(store_backend), .words = backend_words, .fallback = "embedded",
-	  .meaning = "embedded: a database in the state directory, nothing else to run." },
+	  .meaning =
+		  "embedded: a database in the state directory, nothing else to run; redis: shared by all relays that "
+		  "use the same server." },
 	{ "path", SETTING_PATH, CONFIG(store_path), .computed = "store in state_dir",
 	  .meaning = "Directory of the embedded store." },
 	{ "size_max", SETTING_SIZE, CONFIG(store_size_max), .min = MIB, .max = 1024 * GIB, .fallback = "4GiB",
@@ -121,6 +126,30 @@ static const struct setting store_rows[] = {
 	  .meaning = "Without the store: defer (451 4.3.0, the mail waits) or accept (uncounted, and on the record)." },
 	{ "timeout", SETTING_DURATION, CONFIG(store_timeout_us), .min = 1000, .max = SECONDS(25), .fallback = "250ms",
 	  .meaning = "How long a message waits for the store at most." },
+	{ "redis", SETTING_SECTION, .section = TABLE_REDIS, .meaning = "Where Redis is, for backend: redis." },
+};
+
+static const struct setting redis_rows[] = {
+	{ "mode", SETTING_WORD, CONFIG(redis_mode), .words = redis_words, .fallback = "single",
+	  .meaning = "single: one server; sentinel: the master that Sentinels name; cluster: Redis Cluster." },
+	{ "addresses", SETTING_SERVERS, CONFIG(redis_addresses), .fallback = "[\"127.0.0.1:6379\"]",
+	  .meaning = "The server, the Sentinels, or some nodes of the cluster: host:port or unix:/path." },
+	{ "master", SETTING_TEXT, CONFIG(redis_master), .accepts_none = true, .fallback = "none",
+	  .meaning = "What the Sentinels call the master, for mode: sentinel." },
+	{ "database", SETTING_INTEGER, CONFIG(redis_database), .min = 0, .max = 1000000, .fallback = "0",
+	  .meaning = "Number of the database; a cluster has only 0." },
+	{ "user", SETTING_TEXT, CONFIG(redis_user), .accepts_none = true, .fallback = "none",
+	  .meaning = "User of the server's access list; none is its default user." },
+	{ "password_file", SETTING_PATH, CONFIG(redis_password_file), .accepts_none = true, .fallback = "none",
+	  .meaning = "File with the password alone in it, which nobody else may read; none gives no password." },
+	{ "tls", SETTING_BOOL, CONFIG(redis_tls), .fallback = "false",
+	  .meaning = "Speak TLS, and only to servers whose certificate is valid for the name or address used." },
+	{ "ca_file", SETTING_PATH, CONFIG(redis_ca_file), .accepts_none = true, .fallback = "none",
+	  .meaning = "Certificate authorities that servers are held against; none: those of the system." },
+	{ "cert_file", SETTING_PATH, CONFIG(redis_cert_file), .accepts_none = true, .fallback = "none",
+	  .meaning = "Certificate (chain) to show to servers that ask for one." },
+	{ "key_file", SETTING_PATH, CONFIG(redis_key_file), .accepts_none = true, .fallback = "none",
+	  .meaning = "Private key of cert_file, which nobody else may read." },
 };
 
 static const struct setting relay_log_rows[] = {
@@ -260,6 +289,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_TOP] = TABLE(top_rows),
 	[TABLE_MILTER] = TABLE(milter_rows),
 	[TABLE_STORE] = TABLE(store_rows),
+	[TABLE_REDIS] = TABLE(redis_rows),
 	[TABLE_RELAY_LOG] = TABLE(relay_log_rows),
 	[TABLE_METRICS] = TABLE(metrics_rows),
 	[TABLE_LOG] = TABLE(log_rows),
@@ -293,6 +323,7 @@ static const struct {
 	[SETTING_NETWORKS] = { "list of networks", "a list of networks" },
 	[SETTING_ADDRESSES] = { "list of address patterns", "a list of address patterns" },
 	[SETTING_DOMAINS] = { "list of domains", "a list of domains" },
+	[SETTING_SERVERS] = { "list of addresses", "a list of addresses" },
 	[SETTING_IDENTIFY] = { "list of words", "a list of words" },
 	[SETTING_REQUIRE] = { "list of words", "a list of words" },
 	[SETTING_PERCENTS] = { "list of percentages", "a list of percentages" },
@@ -345,6 +376,7 @@ static const struct {
 	{ TABLE_TOP, "" },
 	{ TABLE_MILTER, "milter." },
 	{ TABLE_STORE, "store." },
+	{ TABLE_REDIS, "store.redis." },
 	{ TABLE_RELAY_LOG, "relay_log." },
 	{ TABLE_METRICS, "metrics." },
 	{ TABLE_LOG, "log." },

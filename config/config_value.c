@@ -339,6 +339,7 @@ static const struct {
 	[SETTING_NETWORKS] = { value_read_networks, false },
 	[SETTING_ADDRESSES] = { value_read_addresses, false },
 	[SETTING_DOMAINS] = { value_read_domains, false },
+	[SETTING_SERVERS] = { value_read_servers, false },
 	[SETTING_IDENTIFY] = { value_read_identify, false },
 	[SETTING_REQUIRE] = { value_read_require, false },
 	[SETTING_PERCENTS] = { value_read_percents, false },

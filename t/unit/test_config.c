@@ -444,6 +444,13 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_TOP: *out = top; break;
 	case TABLE_MILTER: add_children(out, &top, "milter", false); break;
 	case TABLE_STORE: add_children(out, &top, "store", false); break;
+	case TABLE_REDIS: {
+		struct maps stores = { .count = 0 };
+
+		add_children(&stores, &top, "store", false);
+		add_children(out, &stores, "redis", false);
+		break;
+	}
 	case TABLE_RELAY_LOG: add_children(out, &top, "relay_log", false); break;
 	case TABLE_METRICS: add_children(out, &top, "metrics", false); break;
 	case TABLE_LOG: add_children(out, &top, "log", false); break;
