@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/io.h"
 #include "config/base/num.h"
+#include "milter/record/note.h"
 #include "milter/record/verify_file.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
@@ -19,6 +21,8 @@ struct run {
 	char dir[PATH_MAX];
 	struct sign_publics publics;
 	struct verify_context context;
+	struct verify_outside outside[VERIFY_OUTSIDE_MAX];
+	struct buf notes[VERIFY_OUTSIDE_MAX];
 	struct record_file *names;     /* all of the class */
 	size_t name_count;
 	struct verify_file *files;     /* those of the days asked for */
@@ -301,6 +305,35 @@ static void judge_signatures(struct run *run)
 						 "put there by somebody without the key");
 }
 
+/* The log against checkpoints that it cannot have altered. */
+static void judge_outside(struct run *run)
+{
+	struct verify_report *report = run->report;
+
+	for (size_t i = 0; i < run->context.outside_count; i++) {
+		const struct verify_outside *outside = &run->outside[i];
+		enum verify_result result = VERIFY_TAMPERED;
+		char text[256];
+
+		if (outside->seen == OUTSIDE_SAME) {
+			report->outside++;
+			continue;
+		}
+		if (outside->seen == OUTSIDE_OTHER) {
+			snprintf(text, sizeof text, "record %" PRId64 " is another one than this checkpoint saw: the log was rewritten",
+				 outside->head);
+		} else if (outside->head > report->last_seq) {
+			snprintf(text, sizeof text, "the log ends at record %" PRId64 ", this checkpoint saw %" PRId64
+				 ": the end was taken away", report->last_seq, outside->head);
+		} else {
+			snprintf(text, sizeof text, "record %" PRId64 " is not among those looked at: this checkpoint says nothing about "
+				 "them", outside->head);
+			result = outside->head < report->first_seq ? VERIFY_OK : VERIFY_TAMPERED;
+		}
+		add_finding(report, &(struct verify_finding){ result, outside->name, -1, outside->head, str_from_c(text) });
+	}
+}
+
 static void conclude(struct run *run)
 {
 	check_order(run);
@@ -311,6 +344,7 @@ static void conclude(struct run *run)
 		verify_file_clear(&run->files[i]);
 	}
 	judge_signatures(run);
+	judge_outside(run);
 }
 
 static bool load_keys(struct run *run, struct err *err)
@@ -322,6 +356,38 @@ static bool load_keys(struct run *run, struct err *err)
 	snprintf(path, sizeof path, STR_FMT, STR_ARG(run->options->public_key_file));
 	snprintf(run->dir, sizeof run->dir, STR_FMT, STR_ARG(run->options->dir));
 	return sign_publics_load(path, &run->publics, err);
+}
+
+static bool load_note(struct run *run, size_t at, struct err *err)
+{
+	struct str file = run->options->checkpoint_files[at];
+	struct verify_outside *outside = &run->outside[at];
+	char path[PATH_MAX];
+	struct note note;
+
+	if (file.len >= sizeof path)
+		return err_set(err, ERR_INPUT, "a path is too long");
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(file));
+	buf_init(&run->notes[at], NOTE_MAX);
+	run->context.outside_count++;
+	if (!io_read_file(path, &run->notes[at], err) || !note_read(buf_view(&run->notes[at]), &run->publics, &note, err))
+		return err_wrap(err, "%s", path);
+	if ((run->options->node.len && !str_eq(note.node, run->options->node)) ||
+	    (run->options->class_name.len && !str_eq(note.class_name, run->options->class_name)))
+		return err_set(err, ERR_INPUT, "%s: a checkpoint of another log: " STR_FMT, path, STR_ARG(note.origin));
+	*outside = (struct verify_outside){ .name = file, .head = note.head };
+	memcpy(outside->hash, note.hash, CHAIN_LEN);
+	return true;
+}
+
+static bool load_notes(struct run *run, struct err *err)
+{
+	if (run->options->checkpoint_file_count > VERIFY_OUTSIDE_MAX)
+		return err_set(err, ERR_INPUT, "more than %d checkpoints", VERIFY_OUTSIDE_MAX);
+	for (size_t i = 0; i < run->options->checkpoint_file_count; i++)
+		if (!load_note(run, i, err))
+			return false;
+	return true;
 }
 
 bool record_verify(const struct verify_options *options, struct verify_report *out, struct err *err)
@@ -336,16 +402,24 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 	run->report = out;
 	pthread_mutex_init(&run->lock, NULL);
 
-	bool ok = load_keys(run, err) && take_files(run, err);
+	bool ok = load_keys(run, err) && load_notes(run, err) && take_files(run, err);
 
 	if (ok) {
-		run->context = (struct verify_context){ run->dir, options->node, options->class_name, &run->publics,
-							options->progress ? count_progress : NULL, run };
+		run->context.dir = run->dir;
+		run->context.node = options->node;
+		run->context.class_name = options->class_name;
+		run->context.publics = &run->publics;
+		run->context.outside = run->outside;
+		run->context.no_personal_data = options->no_personal_data;
+		run->context.progress = options->progress ? count_progress : NULL;
+		run->context.progress_arg = run;
 		out->result = VERIFY_OK;
 		look_at_files(run);
 		check_files(run);
 		conclude(run);
 	}
+	for (size_t i = 0; i < run->context.outside_count; i++)
+		buf_clear(&run->notes[i]);
 	pthread_mutex_destroy(&run->lock);
 	free(run->files);
 	free(run->names);

@@ -11,6 +11,8 @@
  * Exit codes of RELAYLOG 2: VERIFY_OK 0, VERIFY_TAMPERED 1, VERIFY_RETENTION 2, VERIFY_UNKNOWN 3; the worst is the
  * first of TAMPERED, RETENTION, UNKNOWN that was found
  *
+ * A checkpoint that was kept outside adds: what it covers was not altered or cut off since, not even by the key's holder.
+ *
  * Errors   a file that cannot be read is a finding (VERIFY_UNKNOWN), not a failure
  * Bounds   VERIFY_FINDINGS_MAX findings are kept; memory two lines of RECORD_LINE_MAX a thread
  */
@@ -24,6 +26,7 @@ enum verify_result { VERIFY_OK = 0, VERIFY_TAMPERED = 1, VERIFY_RETENTION = 2, V
 
 #define VERIFY_FINDINGS_MAX 100
 #define VERIFY_THREADS_MAX 64
+#define VERIFY_OUTSIDE_MAX 64
 
 struct verify_finding {
 	enum verify_result result;     /* VERIFY_OK: worth knowing, nothing wrong */
@@ -41,6 +44,7 @@ struct verify_report {
 	int64_t last_checkpoint_seq;   /* lines after it are chained but not yet signed */
 	int64_t unsigned_records;
 	int64_t erased, recovered, purged;
+	int64_t outside;               /* checkpoints kept outside that the log agrees with */
 	bool is_from_start;            /* the first file begins the log: nothing was before it */
 	struct verify_finding findings[VERIFY_FINDINGS_MAX];
 	size_t finding_count;          /* beyond the maximum they are only counted */
@@ -52,6 +56,9 @@ struct verify_options {
 	struct str public_key_file;    /* PEM; several keys where they were rotated */
 	struct str node, class_name;   /* whose log this must be; empty: not looked at */
 	int64_t first_day, last_day;   /* INT64_MIN, INT64_MAX: all */
+	const struct str *checkpoint_files;   /* notes kept outside (note.h), to hold the log against */
+	size_t checkpoint_file_count;  /* VERIFY_OUTSIDE_MAX at most */
+	bool no_personal_data;         /* no line may hold an address, a login, a subject */
 	bool has_retention;            /* was everything kept so long, and no longer? */
 	struct retention keep;
 	int threads;                   /* files at once; 0: one */

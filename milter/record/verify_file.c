@@ -293,6 +293,32 @@ static void check_bad_line(struct state *state, const struct line *line)
 	state->unreadable++;
 }
 
+/* The class that is kept for years holds what the program did, not whose mail it was. */
+static void check_personal(struct state *state, const struct line *line, const struct record_link *link)
+{
+	static const struct str names[] = { STR_INIT("client"), STR_INIT("auth"), STR_INIT("helo"), STR_INIT("from"),
+					    STR_INIT("to"), STR_INIT("rcpt"), STR_INIT("subject_hash"), STR_INIT("message"),
+					    STR_INIT("queue_id") };
+	struct str value;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (scan_find(line->text, names[i], &value))
+			verify_file_find(state->file, VERIFY_RETENTION, line->offset, link->seq, "personal data: member \"" STR_FMT
+					 "\"", STR_ARG(names[i]));
+	if (str_find_byte(line->text, '@') < line->text.len)
+		verify_file_find(state->file, VERIFY_RETENTION, line->offset, link->seq, "personal data: what looks like an address");
+}
+
+static void look_outside(const struct verify_context *context, const struct record_link *link)
+{
+	for (size_t i = 0; i < context->outside_count; i++) {
+		struct verify_outside *outside = &context->outside[i];
+
+		if (outside->head == link->seq)
+			outside->seen = memcmp(outside->hash, link->chain, CHAIN_LEN) == 0 ? OUTSIDE_SAME : OUTSIDE_OTHER;
+	}
+}
+
 static void take_line(struct state *state, const struct record_link *link)
 {
 	struct verify_file *file = state->file;
@@ -329,6 +355,10 @@ static void check_line(struct state *state, const struct line *line)
 		check_purged(state, line, &link);
 	else if (str_eq(link.event, STR("begin")) && line->offset > 0)
 		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a first line in the middle of a file");
+	if (state->context->outside_count)
+		look_outside(state->context, &link);
+	if (state->context->no_personal_data && link.leaf_text.len)
+		check_personal(state, line, &link);
 	take_line(state, &link);
 }
 

@@ -46,10 +46,21 @@ struct verify_file {
 	size_t finding_count;
 };
 
+/* A checkpoint that was kept outside; `seen` by the one file that holds its line. */
+struct verify_outside {
+	struct str name;               /* of the file it stands in */
+	int64_t head;
+	unsigned char hash[CHAIN_LEN];
+	enum { OUTSIDE_UNSEEN, OUTSIDE_SAME, OUTSIDE_OTHER } seen;
+};
+
 struct verify_context {
 	const char *dir;
 	struct str node, class_name;   /* empty: any */
 	const struct sign_publics *publics;
+	struct verify_outside *outside;
+	size_t outside_count;
+	bool no_personal_data;
 	void (*progress)(void *arg, int64_t bytes);
 	void *progress_arg;
 };

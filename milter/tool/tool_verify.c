@@ -9,7 +9,8 @@
 struct verify_values {
 	struct str class_name, key;
 	struct option_time since, until;
-	bool wants_retention;
+	bool wants_retention, no_personal_data;
+	struct str_list checkpoints;
 };
 #define VERIFY(field) offsetof(struct verify_values, field)
 
@@ -21,6 +22,10 @@ static const struct option options[] = {
 	{ "--until", OPTION_UNTIL, VERIFY(until), "DAY", NULL, "up to this JST day" },
 	{ "--retention", OPTION_FLAG, VERIFY(wants_retention), NULL, NULL,
 	  "also: did anything go too early, or is anything there too long?" },
+	{ "--checkpoint", OPTION_TEXTS, VERIFY(checkpoints), "FILE", NULL,
+	  "also: does the log agree with this checkpoint, kept elsewhere? (class relay, unless --class; may be repeated)" },
+	{ "--no-personal-data", OPTION_FLAG, VERIFY(no_personal_data), NULL, NULL,
+	  "also: does any line hold a customer's data? (class ops, unless --class)" },
 	{ NULL },
 };
 
@@ -47,6 +52,9 @@ static void write_range(struct tool *tool, const struct verify_report *report)
 	tool_field(tool, "Signed", "%lld checkpoint%s, the last at seq %lld; %lld record%s since", (long long)report->checkpoints,
 		   report->checkpoints == 1 ? "" : "s", (long long)report->last_checkpoint_seq,
 		   (long long)report->unsigned_records, report->unsigned_records == 1 ? "" : "s");
+	if (report->outside)
+		tool_field(tool, "Agrees", "with %lld checkpoint%s kept elsewhere", (long long)report->outside,
+			   report->outside == 1 ? "" : "s");
 	if (report->erased || report->recovered)
 		tool_field(tool, "Besides", "%lld erased, %lld times recovered after a crash", (long long)report->erased,
 			   (long long)report->recovered);
@@ -115,6 +123,8 @@ static void write_json(struct tool *tool, struct str class_name, const struct ve
 	json_member_i64(json, "unsigned_records", report->unsigned_records);
 	json_member_i64(json, "erased", report->erased);
 	json_member_i64(json, "recovered", report->recovered);
+	json_member_i64(json, "purged", report->purged);
+	json_member_i64(json, "outside_checkpoints", report->outside);
 	json_member_bool(json, "from_start", report->is_from_start);
 	json_key(json, "findings");
 	json_array_open(json);
@@ -165,6 +175,9 @@ static enum verify_result verify_class(struct tool *tool, const struct verify_va
 		.class_name = class_name,
 		.first_day = want->since.is_given ? jst_day(want->since.us) : INT64_MIN,
 		.last_day = want->until.is_given ? jst_day(want->until.us) : INT64_MAX,
+		.checkpoint_files = want->checkpoints.items,
+		.checkpoint_file_count = want->checkpoints.count,
+		.no_personal_data = want->no_personal_data,
 		.has_retention = want->wants_retention,
 		.keep = { class->keep_days, class->keep_is_year },
 		.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
@@ -189,9 +202,20 @@ static bool is_there(struct tool *tool, struct str class_name)
 	       errno != ENOENT;
 }
 
+/* Checkpoints are of one class, and only one class promises to hold no customer's data. */
+static struct str only_class(const struct verify_values *want)
+{
+	if (want->class_name.ptr)
+		return want->class_name;
+	if (want->checkpoints.count)
+		return STR("relay");
+	return want->no_personal_data ? STR("ops") : (struct str){ 0 };
+}
+
 static int run(struct tool *tool, const void *values)
 {
 	const struct verify_values *want = values;
+	const struct str only = only_class(want);
 	enum verify_result result = VERIFY_OK;
 	size_t seen = 0;
 
@@ -200,15 +224,15 @@ static int run(struct tool *tool, const void *values)
 	for (size_t i = 0; i < tool->config->class_count; i++) {
 		struct str name = tool->config->classes[i].name;
 
-		if (want->class_name.ptr ? !str_eq(name, want->class_name) : !is_there(tool, name))
+		if (only.ptr ? !str_eq(name, only) : !is_there(tool, name))
 			continue;
 		seen++;
 		result = worse(result, verify_class(tool, want, &tool->config->classes[i]));
 	}
 	if (seen)
 		return (int)result;
-	if (want->class_name.ptr)
-		return tool_fail(tool, TOOL_UNKNOWN, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
+	if (only.ptr)
+		return tool_fail(tool, TOOL_UNKNOWN, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(only));
 	return tool_fail(tool, TOOL_UNKNOWN, STR_FMT " holds no records", STR_ARG(tool->config->log_dir));
 }
 

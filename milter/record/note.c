@@ -1,0 +1,119 @@
+#include "milter/record/note.h"
+
+#include <openssl/evp.h>
+
+#include "config/base/num.h"
+
+#define DASH "\xe2\x80\x94 "                         /* U+2014, SP */
+#define HASH_LEN 4
+#define ED25519 "\x01"                              /* signed-note: the type octet of Ed25519 */
+#define BLOB_LEN (HASH_LEN + SIGN_LEN)
+#define BLOB_BASE64_LEN 92                          /* of 68 octets, one "=" */
+
+/* The first octets of SHA-256(name || newline || type || key). */
+static void key_hash(struct str name, const struct sign_public *public, unsigned char out[HASH_LEN])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+	struct buf text;
+
+	buf_init(&text, NOTE_MAX);
+	buf_add(&text, name);
+	buf_add(&text, STR("\n" ED25519));
+	buf_add(&text, str_of((const char *)public->raw, SIGN_KEY_LEN));
+	EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
+	memcpy(out, digest, HASH_LEN);
+	buf_clear(&text);
+}
+
+void note_write(const struct checkpoint_entry *checkpoint, const struct sign_public *public, struct buf *out)
+{
+	unsigned char blob[BLOB_LEN + 2], base64[BLOB_BASE64_LEN + 1], sig[SIGN_LEN + 2] = { 0 };
+	struct str origin;
+
+	checkpoint_entry_text(checkpoint, out);
+	origin = str_slice(buf_view(out), 0, str_find_byte(buf_view(out), '\n'));
+	if (checkpoint->sig.len == SIGN_BASE64_LEN)
+		EVP_DecodeBlock(sig, (const unsigned char *)checkpoint->sig.ptr, SIGN_BASE64_LEN);
+	key_hash(origin, public, blob);
+	memcpy(blob + HASH_LEN, sig, SIGN_LEN);
+	EVP_EncodeBlock(base64, blob, BLOB_LEN);
+
+	size_t origin_len = origin.len;
+
+	buf_add(out, STR("\n" DASH));
+	if (buf_reserve(out, origin_len)) {
+		memcpy(out->ptr + out->len, out->ptr, origin_len);
+		out->len += origin_len;
+	}
+	buf_printf(out, " %s\n", (const char *)base64);
+}
+
+/* "- NAME BASE64": the signature in the base64 that sign_check takes. */
+static bool read_signature(struct str line, struct str *out_name, unsigned char out_hash[HASH_LEN],
+			   char out_sig[SIGN_BASE64_LEN + 1])
+{
+	unsigned char blob[BLOB_LEN + 1];
+	struct str rest, base64;
+
+	if (!str_starts(line, STR(DASH)))
+		return false;
+	rest = str_from(line, sizeof DASH - 1);
+	if (!str_cut(rest, ' ', out_name, &base64) || base64.len != BLOB_BASE64_LEN ||
+	    EVP_DecodeBlock(blob, (const unsigned char *)base64.ptr, BLOB_BASE64_LEN) != BLOB_LEN + 1)
+		return false;
+	memcpy(out_hash, blob, HASH_LEN);
+	EVP_EncodeBlock((unsigned char *)out_sig, blob + HASH_LEN, SIGN_LEN);
+	return true;
+}
+
+static bool is_signed_by(struct str text, struct str name, const unsigned char hash[HASH_LEN], const char *sig,
+			 const struct sign_publics *publics)
+{
+	for (size_t i = 0; i < publics->count; i++) {
+		unsigned char want[HASH_LEN];
+
+		key_hash(name, &publics->keys[i], want);
+		if (memcmp(hash, want, HASH_LEN) == 0 && sign_check(&publics->keys[i], text, str_from_c(sig)))
+			return true;
+	}
+	return false;
+}
+
+static bool read_text(struct str text, struct note *out)
+{
+	unsigned char hash[36];
+	struct str rest = text, head, base64, time, pair;
+
+	if (!str_cut(rest, '\n', &out->origin, &rest) || !str_cut(rest, '\n', &head, &rest) ||
+	    !str_cut(rest, '\n', &base64, &rest) || !str_cut(rest, '\n', &time, &rest))
+		return false;
+	if (!str_starts(out->origin, STR("sekisho:")) || !str_starts(time, STR("time ")) || base64.len != 44 ||
+	    EVP_DecodeBlock(hash, (const unsigned char *)base64.ptr, 44) != 33 || !num_parse_i64(head, &out->head))
+		return false;
+	pair = str_from(out->origin, sizeof "sekisho:" - 1);
+	if (!str_cut_last(pair, '/', &out->node, &out->class_name))
+		return false;
+	memcpy(out->hash, hash, CHAIN_LEN);
+	out->time = str_from(time, 5);
+	return entry_is_name(out->node) && entry_is_name(out->class_name) && out->head >= 0;
+}
+
+bool note_read(struct str file, const struct sign_publics *publics, struct note *out, struct err *err)
+{
+	size_t end = str_find(file, STR("\n\n"));
+	struct str signatures, line, name;
+	unsigned char hash[HASH_LEN];
+	char sig[SIGN_BASE64_LEN + 1];
+
+	if (end == file.len)
+		return err_set(err, ERR_INPUT, "not a checkpoint as `sekisho log checkpoint` prints it: no empty line in it");
+	out->text = str_slice(file, 0, end + 1);
+	if (!read_text(out->text, out))
+		return err_set(err, ERR_INPUT, "not a checkpoint as `sekisho log checkpoint` prints it");
+	signatures = str_from(file, end + 2);
+	while (str_next(&signatures, '\n', &line))
+		if (read_signature(line, &name, hash, sig) && str_eq(name, out->origin) &&
+		    is_signed_by(out->text, name, hash, sig, publics))
+			return true;
+	return err_set(err, ERR_CONFIG, "the checkpoint has no good signature of a key that was given");
+}

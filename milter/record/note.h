@@ -1,0 +1,38 @@
+/*
+ * note - a checkpoint outside the log, as a signed note of C2SP (c2sp.org/signed-note).
+ *
+ * `sekisho log checkpoint` prints one, to be mailed, printed or kept on another host; `log verify --checkpoint` holds the log
+ * against it. Whoever has one sees when records up to it were altered or taken away, even by the holder of the log key.
+ *
+ *   sekisho:NODE/CLASS
+ *   HEAD
+ *   BASE64 of the chain value
+ *   time TIME
+ *   [other lines]
+ *                                        an empty line
+ *   (em dash) sekisho:NODE/CLASS BASE64  4 octets of key hash and the signature over the text above the empty line
+ *
+ * Input    files that anybody may have written
+ */
+#ifndef SEKISHO_RECORD_NOTE_H
+#define SEKISHO_RECORD_NOTE_H
+
+#include "milter/record/entry.h"
+
+#define NOTE_MAX ((size_t)64 << 10)
+
+/* The note of a checkpoint line. `public` is the key that signed it. */
+void note_write(const struct checkpoint_entry *checkpoint, const struct sign_public *public, struct buf *out);
+
+struct note {
+	struct str text;               /* what is signed */
+	struct str origin;             /* "sekisho:NODE/CLASS" */
+	struct str node, class_name;
+	int64_t head;
+	unsigned char hash[CHAIN_LEN];
+	struct str time;
+};
+/* ERR_INPUT when it is no such note; ERR_CONFIG when none of its signatures is a good one of a key that was given. */
+bool note_read(struct str file, const struct sign_publics *publics, struct note *out, struct err *err);
+
+#endif
