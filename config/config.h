@@ -47,6 +47,8 @@ enum quota_counts { COUNTS_RECIPIENTS, COUNTS_MESSAGES, COUNTS_BYTES };
 enum quota_key { KEY_TENANT, KEY_SENDER, KEY_AUTH, KEY_CLIENT, KEY_RECIPIENT_DOMAIN };
 enum excess_action { EXCESS_DEFER, EXCESS_REJECT, EXCESS_HOLD };
 enum from_rule { FROM_ANY, FROM_SENDERS };        /* header From (and Sender): anything, or inside `senders` */
+enum signed_rule { SIGNED_SKIP, SIGNED_STRIP, SIGNED_REWRITE };    /* what to do with a DKIM-Signature that is there */
+enum client_address { CLIENT_TRUNCATED, CLIENT_FULL, CLIENT_NONE };              /* in records of opens and clicks */
 enum store_backend { STORE_EMBEDDED, STORE_REDIS };
 enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
 enum store_failure { STORE_FAILURE_LOCAL, STORE_FAILURE_DEFER, STORE_FAILURE_ACCEPT };
@@ -95,6 +97,10 @@ struct tenant {
 	bool recipients_is_monitor;
 	int64_t size_max;
 	bool size_is_monitor;
+	struct str tracking_host;         /* of tracked links; empty: none are made */
+	bool tracks_opens, tracks_clicks;
+	bool adds_list_unsubscribe;    /* to a message for one recipient that has none */
+	enum signed_rule on_signed;
 	const struct quota *quotas;
 	size_t quota_count;
 	uint32_t given[ORIGIN_COUNT];  /* which settings stand where: a bit a row of the tenant's table; see config_setting_origin */
@@ -154,6 +160,11 @@ struct config {
 	const struct record_class *classes;
 	size_t class_count;
 
+	struct str token_key_file;     /* seals tracked links: milter/link/token.h */
+	struct str track_listen;       /* of sekisho-track: "127.0.0.1:9186" */
+	enum client_address track_client;
+	int64_t track_spool_max;       /* octets of all bodies that wait on disk */
+
 	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */
 	bool log_to_syslog;
 	int64_t log_level;             /* enum log_level */
@@ -172,7 +183,8 @@ struct config {
 	const struct match_index *match;
 
 	/* What sessions must ask the MTA for: true when any tenant needs it. */
-	bool needs_body;               /* sizes must be measured: size_max or a quota on bytes */
+	bool needs_body;               /* sizes are measured (size_max, a quota on bytes), or some tenant tracks */
+	bool needs_rewrite;            /* some tenant tracks: headers and bodies may change */
 };
 
 struct config_error {
@@ -204,6 +216,8 @@ void config_publish(struct config *config);
 void config_free(struct config *config);          /* for a snapshot that was never published */
 
 const struct tenant *config_find_tenant(const struct config *config, struct str name);
+/* Does any message of the tenant change on its way? */
+bool config_tenant_tracks(const struct tenant *tenant);
 const struct record_class *config_find_class(const struct config *config, struct str name);
 /* Of "senders", "quotas", "recipients_max" and so on: the names of sekisho.yaml(5). */
 enum setting_origin config_setting_origin(const struct tenant *tenant, const char *name);

@@ -85,6 +85,17 @@ static bool check_class(struct reader *r, const struct scope *scope, const struc
 			     STR_ARG(tenant->record_class), config_nearest_hint(&nearest, hint));
 }
 
+/* A plan may leave the host to its tenants. */
+static bool check_tracking(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *tenant)
+{
+	char where[SCOPE_TEXT_MAX];
+
+	if (tenant->tracking_host.len || (!tenant->tracks_opens && !tenant->tracks_clicks && !tenant->adds_list_unsubscribe))
+		return true;
+	return config_refuse(r, key_place(node, "tracking"), "tracking%s: opens, clicks and list_unsubscribe need a host",
+			     scope_text(scope, where));
+}
+
 bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,
 			 const struct config *config, const struct tenant_draft *draft, bool is_tenant)
 {
@@ -93,6 +104,7 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 	bool ok = check_class(r, scope, node, config, tenant);
 
 	ok &= check_quotas(r, scope, draft);
+	ok &= !is_tenant || check_tracking(r, scope, node, tenant);
 	/* A plan may leave the list to its tenants. */
 	if (is_tenant && tenant->from == FROM_SENDERS && tenant->senders.count == 0)
 		ok = config_refuse(r, key_place(node, "from"), "from%s: the rule senders needs a list of senders",
@@ -110,7 +122,7 @@ static bool check_secret(struct reader *r, enum setting_table_id table, const ch
 			 const struct config *config)
 {
 	struct config_place at = config_setting_place(r, table, name, config->path);
-	const char *section = table == TABLE_REDIS ? "redis of store" : "relay_log";
+	const char *section = table == TABLE_REDIS ? "redis of store" : table == TABLE_TRACKING ? "tracking" : "relay_log";
 	struct stat st;
 
 	if (path.len == 0 || stat(path.ptr, &st) != 0)
@@ -162,6 +174,7 @@ bool config_check(struct reader *r, struct config_draft *draft)
 	bool ok = check_secret(r, TABLE_RELAY_LOG, "key_file", config->log_key_file, config);
 
 	ok = check_redis(r, config) && ok;
+	ok = check_secret(r, TABLE_TRACKING, "key_file", config->token_key_file, config) && ok;
 	/* Most likely a file that was cut. Mail that waits for the gate to start is better than mail refused for good. */
 	if (config->tenant_count == 0 && r->report->count == 0)
 		ok = config_refuse(r, (struct config_place){ .file = config->path },

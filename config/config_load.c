@@ -234,8 +234,18 @@ static bool set_computed(struct loader *l)
 	return ok;
 }
 
+static bool needs_rewrite(const struct config *config)
+{
+	for (size_t i = 0; i < config->tenant_count; i++)
+		if (config_tenant_tracks(&config->tenants[i]))
+			return true;
+	return false;
+}
+
 static bool needs_body(const struct config *config)
 {
+	if (config->needs_rewrite)
+		return true;
 	for (size_t i = 0; i < config->tenant_count; i++) {
 		const struct tenant *tenant = &config->tenants[i];
 
@@ -261,6 +271,7 @@ static bool load(struct loader *l, const char *path)
 	if (l->is_whole)
 		ok &= config_read_tenants(&l->reader, &l->draft);
 	ok &= config_check(&l->reader, &l->draft);
+	config->needs_rewrite = ok && needs_rewrite(config);
 	config->needs_body = ok && needs_body(config);
 	config->loaded_us = clock_now_us();
 	return ok && l->reader.report->count == 0;

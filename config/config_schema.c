@@ -56,6 +56,13 @@ static const struct setting_word exclude_words[] = {
 	{ 0 },
 };
 
+static const struct setting_word signed_words[] = {
+	{ "skip", SIGNED_SKIP }, { "strip", SIGNED_STRIP }, { "rewrite", SIGNED_REWRITE }, { 0 },
+};
+static const struct setting_word client_words[] = {
+	{ "truncated", CLIENT_TRUNCATED }, { "full", CLIENT_FULL }, { "none", CLIENT_NONE }, { 0 },
+};
+
 static const struct setting top_rows[] = {
 	{ "node", SETTING_NAME, CONFIG(node), .computed = "the host's name, up to its first dot",
 	  .meaning = "This relay's name in records and charges; two relays that share a store need two names." },
@@ -66,6 +73,7 @@ static const struct setting top_rows[] = {
 	{ "milter", SETTING_SECTION, .section = TABLE_MILTER, .meaning = "The side that the MTA talks to." },
 	{ "store", SETTING_SECTION, .section = TABLE_STORE, .meaning = "Where quota counts and suspensions are kept." },
 	{ "relay_log", SETTING_SECTION, .section = TABLE_RELAY_LOG, .meaning = "The evidence of what passed." },
+	{ "tracking", SETTING_SECTION, .section = TABLE_TRACKING, .meaning = "Opens and clicks, for all tenants." },
 	{ "metrics", SETTING_SECTION, .section = TABLE_METRICS, .meaning = "Figures for Prometheus." },
 	{ "log", SETTING_SECTION, .section = TABLE_LOG, .meaning = "What the operator reads." },
 	{ "replies", SETTING_REPLIES, CONFIG(reply_texts), .fallback = "{}",
@@ -174,6 +182,18 @@ static const struct setting relay_log_rows[] = {
 		     "default." },
 };
 
+static const struct setting tracking_rows[] = {
+	{ "key_file", SETTING_PATH, CONFIG(token_key_file), .fallback = "/etc/sekisho/tracking.key",
+	  .meaning = "Keys that seal tracked links, one a line; the last one seals, all of them open." },
+	{ "listen", SETTING_HTTP_LISTEN, CONFIG(track_listen), .fallback = "127.0.0.1:9186",
+	  .meaning = "Address and port of sekisho-track, behind a proxy that speaks TLS." },
+	{ "client_address", SETTING_WORD, CONFIG(track_client), .words = client_words, .fallback = "truncated",
+	  .meaning = "Readers' addresses in records: truncated to a network of 24 (IPv6: 48) bits, full, or none." },
+	{ "spool_max", SETTING_SIZE, CONFIG(track_spool_max), .min = 0, .max = 1024 * GIB, .fallback = "8GiB",
+	  .meaning = "Disk space in state_dir for large bodies while they wait to be rewritten; what finds no room passes "
+		     "as it came." },
+};
+
 static const struct setting metrics_rows[] = {
 	{ "listen", SETTING_HTTP_LISTEN, CONFIG(metrics_listen), .accepts_none = true, .fallback = "127.0.0.1:9185",
 	  .meaning = "Address and port for Prometheus; none switches it off." },
@@ -204,6 +224,7 @@ static const struct setting tenant_rows[] = {
 	{ "recipients_max", SETTING_SECTION, .section = TABLE_RECIPIENTS_MAX, .is_short = true,
 	  .meaning = "Recipients of one message." },
 	{ "size_max", SETTING_SECTION, .section = TABLE_SIZE_MAX, .is_short = true, .meaning = "Size of one message." },
+	{ "tracking", SETTING_SECTION, .section = TABLE_TENANT_TRACKING, .meaning = "Which mail is tracked, and how." },
 	{ "pool", SETTING_RATES, FIELD(struct tenant_draft, pool), .computed = "none",
 	  .meaning = "Recipients for the whole tenant, as 10000/day or a list of such: quotas with key: tenant, in "
 		     "short." },
@@ -234,6 +255,19 @@ static const struct setting size_max_rows[] = {
 	  .meaning = "At most this large, header and body." },
 	{ "monitor", SETTING_BOOL, TENANT(size_is_monitor), .fallback = "false",
 	  .meaning = "Decide and record, but do not refuse." },
+};
+
+static const struct setting tenant_tracking_rows[] = {
+	{ "host", SETTING_HOST, TENANT(tracking_host), .accepts_none = true, .fallback = "none",
+	  .meaning = "Host of its tracked links, which leads to sekisho-track over https." },
+	{ "opens", SETTING_BOOL, TENANT(tracks_opens), .fallback = "false",
+	  .meaning = "Put a pixel into HTML mail." },
+	{ "clicks", SETTING_BOOL, TENANT(tracks_clicks), .fallback = "false",
+	  .meaning = "Lead links of HTML mail through host." },
+	{ "list_unsubscribe", SETTING_BOOL, TENANT(adds_list_unsubscribe), .fallback = "false",
+	  .meaning = "Add List-Unsubscribe, with one click (RFC 8058), to mail for one recipient that has none." },
+	{ "on_signed", SETTING_WORD, TENANT(on_signed), .words = signed_words, .fallback = "skip",
+	  .meaning = "Mail with a DKIM-Signature: leave it alone, take the signature out, or rewrite and break it." },
 };
 
 static const struct setting quota_rows[] = {
@@ -291,12 +325,14 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_STORE] = TABLE(store_rows),
 	[TABLE_REDIS] = TABLE(redis_rows),
 	[TABLE_RELAY_LOG] = TABLE(relay_log_rows),
+	[TABLE_TRACKING] = TABLE(tracking_rows),
 	[TABLE_METRICS] = TABLE(metrics_rows),
 	[TABLE_LOG] = TABLE(log_rows),
 	[TABLE_TENANT] = TABLE(tenant_rows),
 	[TABLE_FROM] = TABLE(from_rows),
 	[TABLE_RECIPIENTS_MAX] = TABLE(recipients_max_rows),
 	[TABLE_SIZE_MAX] = TABLE(size_max_rows),
+	[TABLE_TENANT_TRACKING] = TABLE(tenant_tracking_rows),
 	[TABLE_QUOTA] = TABLE(quota_rows),
 	[TABLE_MATCH] = TABLE(match_rows),
 	[TABLE_CERT] = TABLE(cert_rows),
@@ -310,6 +346,7 @@ static const struct {
 	[SETTING_PATH] = { "path", "an absolute path" },
 	[SETTING_MILTER_LISTEN] = { "listen", "unix:/path, inet:port@host or inet6:port@host" },
 	[SETTING_HTTP_LISTEN] = { "address:port", "address:port, as in 127.0.0.1:9185" },
+	[SETTING_HOST] = { "host name", "a host name such as track.acme.example" },
 	[SETTING_DURATION] = { "duration", "a duration such as 250ms, 90s, 15m, 12h or 60d" },
 	[SETTING_SIZE] = { "size", "a size such as 512KiB, 25MiB or 4GiB" },
 	[SETTING_INTEGER] = { "number", "a whole number" },
@@ -378,6 +415,7 @@ static const struct {
 	{ TABLE_STORE, "store." },
 	{ TABLE_REDIS, "store.redis." },
 	{ TABLE_RELAY_LOG, "relay_log." },
+	{ TABLE_TRACKING, "tracking." },
 	{ TABLE_METRICS, "metrics." },
 	{ TABLE_LOG, "log." },
 	{ TABLE_TENANT, "tenants.NAME." },
@@ -386,6 +424,7 @@ static const struct {
 	{ TABLE_FROM, "tenants.NAME.from." },
 	{ TABLE_RECIPIENTS_MAX, "tenants.NAME.recipients_max." },
 	{ TABLE_SIZE_MAX, "tenants.NAME.size_max." },
+	{ TABLE_TENANT_TRACKING, "tenants.NAME.tracking." },
 	{ TABLE_QUOTA, "tenants.NAME.quotas[]." },
 };
 _Static_assert(sizeof row_order / sizeof *row_order == TABLE_COUNT, "every table has its place in the manual");

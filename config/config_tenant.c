@@ -128,6 +128,11 @@ enum setting_origin config_setting_origin(const struct tenant *tenant, const cha
 	return ORIGIN_BUILT_IN;
 }
 
+bool config_tenant_tracks(const struct tenant *tenant)
+{
+	return tenant->tracking_host.len && (tenant->tracks_opens || tenant->tracks_clicks || tenant->adds_list_unsubscribe);
+}
+
 static bool read_settings(struct tenants *t, const struct scope *scope, const struct node *node, enum setting_origin origin,
 			  const struct tenant_draft *begin, struct tenant_draft *out)
 {

@@ -152,6 +152,19 @@ static bool read_http_listen(const struct value *v)
 	return store_text(v, v->node->text);
 }
 
+/* It becomes part of links in any charset, and is compared with what browsers send. */
+static bool read_host(const struct value *v)
+{
+	struct str host = v->node->text;
+
+	if (!config_is_domain(host) || str_find_byte(host, '.') == host.len || host.len > 253)
+		return value_expected(v, config_type_words(v->row->type));
+	for (size_t i = 0; i < host.len; i++)
+		if (!ascii_is_alnum(host.ptr[i]) && host.ptr[i] != '-' && host.ptr[i] != '.')
+			return value_expected(v, config_type_words(v->row->type));
+	return arena_copy_lower(v->r->arena, host, (struct str *)value_field(v)) || config_no_memory(v->r);
+}
+
 static bool read_bounded(const struct value *v, int64_t value)
 {
 	char what[96], least[CONFIG_BOUND_SIZE], most[CONFIG_BOUND_SIZE];
@@ -326,6 +339,7 @@ static const struct {
 	[SETTING_PATH] = { read_path, true },
 	[SETTING_MILTER_LISTEN] = { read_milter_listen, true },
 	[SETTING_HTTP_LISTEN] = { read_http_listen, true },
+	[SETTING_HOST] = { read_host, true },
 	[SETTING_DURATION] = { read_duration, true },
 	[SETTING_SIZE] = { read_size, true },
 	[SETTING_INTEGER] = { read_integer, true },

@@ -16,6 +16,7 @@
 #ifndef SEKISHO_REWRITE_H
 #define SEKISHO_REWRITE_H
 
+#include "config/config.h"
 #include "milter/link/token.h"
 #include "milter/mail/edit.h"
 #include "milter/mail/header.h"
@@ -24,17 +25,11 @@
 #define REWRITE_NOTES_MAX 32
 #define REWRITE_LINE_MAX 998           /* RFC 5322 2.1.1, CRLF not counted */
 
-enum rewrite_signed {
-	SIGNED_SKIP,                   /* a message with a DKIM-Signature stays as it is */
-	SIGNED_STRIP,                  /* the signatures go, a later signer makes a new one */
-	SIGNED_REWRITE,                /* they stay, and break */
-};
-
 struct rewrite_rules {
 	struct str tenant, host;       /* host of the tracked links */
 	bool opens, clicks;
 	bool list_unsubscribe;         /* add List-Unsubscribe and its Post (RFC 8058) where the message has none */
-	enum rewrite_signed on_signed;
+	enum signed_rule on_signed;
 	const struct token_keys *keys;
 };
 

@@ -137,7 +137,14 @@ START_TEST(every_default)
 		ck_assert_uint_eq(config->identify[i], i);
 	ck_assert_uint_eq(config->sender_match_network_count, 2);
 	ck_assert_ptr_null(config->default_tenant);
-	ck_assert(!config->needs_body);
+	ck_assert(!config->needs_body && !config->needs_rewrite);
+	ck_assert_str_is(config->token_key_file, STR("/etc/sekisho/tracking.key"));
+	ck_assert_str_is(config->track_listen, STR("127.0.0.1:9186"));
+	ck_assert_int_eq(config->track_client, CLIENT_TRUNCATED);
+	ck_assert_int_eq(config->track_spool_max, INT64_C(8) << 30);
+	ck_assert_uint_eq(acme->tracking_host.len, 0);
+	ck_assert(!config_tenant_tracks(acme));
+	ck_assert_int_eq(acme->on_signed, SIGNED_SKIP);
 	ck_assert_int_eq(acme->recipients_max, LIMIT_NONE);
 	ck_assert_int_eq(acme->size_max, LIMIT_NONE);
 	ck_assert_int_eq(acme->from, FROM_ANY);
@@ -217,6 +224,29 @@ START_TEST(inheritance)
 	ck_assert_uint_eq(same->senders.count, 1);
 	ck_assert_ptr_eq(same->quotas, golden->quotas);
 	ck_assert(config->needs_body);
+	config_free(config);
+}
+END_TEST
+
+/* A plan says what is tracked, its tenant where to. */
+START_TEST(tracking)
+{
+	struct config *config = load_text(
+		"tracking: {key_file: /nowhere/track.key, client_address: none, spool_max: 0}\n"
+		"plans: {seen: {tracking: {opens: true, clicks: true, on_signed: strip}}}\n"
+		"tenants:\n"
+		"  acme: {match: [{auth: a}], plan: seen, tracking: {host: Track.Acme.Example, clicks: false}}\n"
+		"  shy: {match: [{auth: b}], tracking: {host: track.shy.example}}\n");
+	const struct tenant *acme = config_find_tenant(config, STR("acme")), *shy = config_find_tenant(config, STR("shy"));
+
+	ck_assert_str_is(config->token_key_file, STR("/nowhere/track.key"));
+	ck_assert_int_eq(config->track_client, CLIENT_NONE);
+	ck_assert_int_eq(config->track_spool_max, 0);
+	ck_assert(config->needs_body && config->needs_rewrite);
+	ck_assert_str_is(acme->tracking_host, STR("track.acme.example"));
+	ck_assert(acme->tracks_opens && !acme->tracks_clicks && !acme->adds_list_unsubscribe);
+	ck_assert_int_eq(acme->on_signed, SIGNED_STRIP);
+	ck_assert(config_tenant_tracks(acme) && !config_tenant_tracks(shy));
 	config_free(config);
 }
 END_TEST
@@ -452,12 +482,14 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 		break;
 	}
 	case TABLE_RELAY_LOG: add_children(out, &top, "relay_log", false); break;
+	case TABLE_TRACKING: add_children(out, &top, "tracking", false); break;
 	case TABLE_METRICS: add_children(out, &top, "metrics", false); break;
 	case TABLE_LOG: add_children(out, &top, "log", false); break;
 	case TABLE_TENANT: *out = tenants; break;
 	case TABLE_FROM: add_children(out, &tenants, "from", false); break;
 	case TABLE_RECIPIENTS_MAX: add_children(out, &tenants, "recipients_max", false); break;
 	case TABLE_SIZE_MAX: add_children(out, &tenants, "size_max", false); break;
+	case TABLE_TENANT_TRACKING: add_children(out, &tenants, "tracking", false); break;
 	case TABLE_QUOTA: add_children(out, &tenants, "quotas", true); break;
 	case TABLE_MATCH: *out = rules; break;
 	case TABLE_CERT: add_children(out, &rules, "cert", false); break;
@@ -553,6 +585,7 @@ int main(void)
 	tcase_add_test(tc, every_default);
 	tcase_add_test(tc, classes);
 	tcase_add_test(tc, inheritance);
+	tcase_add_test(tc, tracking);
 	unit_add_rows(tc, quota, quota_rows);
 	tcase_add_test(tc, quota_details);
 	tcase_add_test(tc, includes);
