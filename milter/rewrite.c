@@ -269,6 +269,19 @@ static bool rewrite_parts(struct rewrite_job *job, const struct rewrite_message 
 
 /* --- the message */
 
+struct rewrite_rules rewrite_rules_of(const struct tenant *tenant, const struct token_keys *keys)
+{
+	return (struct rewrite_rules){
+		.tenant = tenant->name,
+		.host = tenant->tracking_host,
+		.opens = tenant->tracks_opens,
+		.clicks = tenant->tracks_clicks,
+		.list_unsubscribe = tenant->adds_list_unsubscribe,
+		.on_signed = tenant->on_signed,
+		.keys = keys,
+	};
+}
+
 static bool add_unsubscribe(struct rewrite_job *job, const struct rewrite_message *message, struct rewrite_result *out,
 			    struct err *err)
 {

@@ -33,6 +33,8 @@ struct rewrite_rules {
 	const struct token_keys *keys;
 };
 
+struct rewrite_rules rewrite_rules_of(const struct tenant *tenant, const struct token_keys *keys);
+
 struct rewrite_message {
 	const struct header *fields;
 	size_t field_count;

@@ -1,0 +1,241 @@
+/* sekisho link decode, key rotate: tracked links and the keys that seal them. */
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "config/base/num.h"
+#include "milter/tool/commands.h"
+#include "milter/tool/tokens.h"
+
+#define LINE_MAX_LEN 65536
+
+struct decode {
+	bool wants_destination;
+};
+
+static const struct option decode_options[] = {
+	{ "--destination", OPTION_FLAG, offsetof(struct decode, wants_destination), NULL, NULL,
+	  "print where it leads and nothing else; an empty line where it leads nowhere" },
+	{ NULL },
+};
+
+/* "https://HOST/c/TOKEN" */
+static bool open_url(const struct token_keys *keys, struct str url, struct arena *arena, struct token *out)
+{
+	struct str scheme, rest, host, purpose, text;
+
+	if (!str_cut(url, ':', &scheme, &rest) || !str_starts(rest, STR("//")) || !str_cut(str_from(rest, 2), '/', &host, &rest) ||
+	    !str_cut(rest, '/', &purpose, &text) || purpose.len != 1 || !strchr("cou", purpose.ptr[0]))
+		return false;
+	return token_open(keys, (enum token_purpose)purpose.ptr[0], host, text, arena, out);
+}
+
+static const char *purpose_name(enum token_purpose purpose)
+{
+	return purpose == TOKEN_CLICK ? "click" : purpose == TOKEN_OPEN ? "open" : "unsubscribe";
+}
+
+/* Names that a sender gave are text; those that were made of something are octets. */
+static struct str readable(struct arena *arena, struct str name)
+{
+	struct buf hex;
+	struct str out = name;
+	bool is_text = name.len > 0;
+
+	for (size_t i = 0; i < name.len; i++)
+		is_text &= name.ptr[i] > ' ' && name.ptr[i] < 0x7f;
+	if (is_text)
+		return name;
+	buf_init(&hex, 1024);
+	for (size_t i = 0; i < name.len; i++)
+		buf_printf(&hex, "%02x", (unsigned char)name.ptr[i]);
+	if (!arena_copy(arena, buf_view(&hex), &out))
+		out = STR_EMPTY;
+	buf_clear(&hex);
+	return out;
+}
+
+static void write_token(struct tool *tool, const struct token *token, struct arena *arena)
+{
+	char day[JST_DATE_LEN + 1];
+
+	jst_format_date(token->day, day);
+	if (tool->is_json) {
+		json_init(&tool->json, &tool->out);
+		json_object_open(&tool->json);
+		json_member_str(&tool->json, "purpose", str_from_c(purpose_name(token->purpose)));
+		json_member_str(&tool->json, "tenant", token->tenant);
+		json_member_str(&tool->json, "message", readable(arena, token->message));
+		json_member_str_opt(&tool->json, "recipient", readable(arena, token->recipient));
+		json_member_str(&tool->json, "made", str_from_c(day));
+		json_member_i64_opt(&tool->json, "link", token->link);
+		json_member_str_opt(&tool->json, "destination", token->url);
+		json_object_close(&tool->json);
+		buf_add_byte(&tool->out, '\n');
+		return;
+	}
+	tool_field(tool, "Purpose", "%s", purpose_name(token->purpose));
+	tool_field(tool, "Tenant", STR_FMT, STR_ARG(token->tenant));
+	tool_field(tool, "Message", STR_FMT, STR_ARG(readable(arena, token->message)));
+	if (token->recipient.len)
+		tool_field(tool, "Recipient", STR_FMT, STR_ARG(readable(arena, token->recipient)));
+	tool_field(tool, "Made", "%s", day);
+	if (token->url.len) {
+		tool_field(tool, "Link", "%u", (unsigned)token->link);
+		tool_field(tool, "Destination", STR_FMT, STR_ARG(token->url));
+	}
+}
+
+static bool decode_one(struct tool *tool, const struct decode *want, const struct token_keys *keys, struct str url)
+{
+	struct token token = { .url = STR_EMPTY };
+	struct arena arena;
+	bool ok;
+
+	arena_init(&arena, (size_t)1 << 20);
+	ok = open_url(keys, url, &arena, &token);
+
+	if (want->wants_destination) {
+		buf_add(&tool->out, ok ? token.url : STR_EMPTY);
+		buf_add_byte(&tool->out, '\n');
+	} else if (ok) {
+		write_token(tool, &token, &arena);
+	} else {
+		tool_fail(tool, TOOL_NO, "no link of ours, or sealed with a key that is not in the file: " STR_FMT, STR_ARG(url));
+	}
+	arena_clear(&arena);
+	if (tool->out.len > LINE_MAX_LEN)
+		tool_flush(tool);
+	return ok;
+}
+
+static bool decode_lines(struct tool *tool, const struct decode *want, const struct token_keys *keys)
+{
+	char line[LINE_MAX_LEN];
+	bool ok = true;
+
+	while (fgets(line, sizeof line, stdin))
+		ok &= decode_one(tool, want, keys, str_trim(str_from_c(line)));
+	return ok;
+}
+
+static int run_decode(struct tool *tool, const void *values)
+{
+	struct str url = tool->operands.items[0];
+	struct token_keys *keys = tokens_keys(tool);
+	bool ok;
+
+	if (!keys)
+		return TOOL_UNKNOWN;
+	ok = str_eq(url, STR("-")) ? decode_lines(tool, values, keys) : decode_one(tool, values, keys, url);
+	token_keys_free(keys);
+	return ok ? TOOL_OK : TOOL_NO;
+}
+
+const struct tool_command command_link_decode = {
+	.name = "link decode",
+	.operands = "URL|-",
+	.operands_min = 1,
+	.operands_max = 1,
+	.summary = "what a tracked URL means",
+	.about = "Opens a tracked link, pixel or unsubscribe URL with the keys of tracking.key_file: whose it is, which message, "
+		 "which recipient where it had just one, and where it leads. `-` reads URLs from standard input, one a line.",
+	.options = decode_options,
+	.values_size = sizeof(struct decode),
+	.has_json = true,
+	.examples = "sekisho link decode https://t.acme.example/c/AQGisw7NTs...\nsekisho link decode --destination - < urls",
+	.ok = "all of them are ours",
+	.no = "one is not, or was altered, or its key is gone",
+	.unknown = "no configuration or no key",
+	.run = run_decode,
+};
+
+/* --- key rotate */
+
+/* The first id above all that are there, or the lowest free one. 0: none. */
+static unsigned free_id(struct str text)
+{
+	bool is_used[TOKEN_KEYS_MAX + 1] = { true };
+	unsigned highest = 0;
+	struct str line, id, rest;
+	uint64_t number;
+
+	while (str_next(&text, '\n', &line))
+		if (str_cut(str_trim(line), ' ', &id, &rest) && num_parse_u64(id, &number) && number <= TOKEN_KEYS_MAX) {
+			is_used[number] = true;
+			highest = number > highest ? (unsigned)number : highest;
+		}
+	if (highest < TOKEN_KEYS_MAX)
+		return highest + 1;
+	for (unsigned i = 1; i <= TOKEN_KEYS_MAX; i++)
+		if (!is_used[i])
+			return i;
+	return 0;
+}
+
+static bool add_key(struct buf *text, unsigned id)
+{
+	unsigned char key[TOKEN_KEY_LEN];
+
+	if (RAND_bytes(key, sizeof key) != 1)
+		return false;
+	if (text->len && text->ptr[text->len - 1] != '\n')
+		buf_add_byte(text, '\n');
+	buf_printf(text, "%u ", id);
+	for (size_t i = 0; i < sizeof key; i++)
+		buf_printf(text, "%02x", key[i]);
+	buf_add_byte(text, '\n');
+	return !text->failed;
+}
+
+static int rotate(struct tool *tool, const char *path, struct buf *text)
+{
+	unsigned id;
+	struct err err;
+
+	if (access(path, F_OK) == 0 && !io_read_secret(path, text, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	id = free_id(buf_view(text));
+	if (id == 0)
+		return tool_fail(tool, TOOL_NO, "%s has all the keys a file can hold", path);
+	if (!add_key(text, id))
+		return tool_fail(tool, TOOL_UNKNOWN, "no random numbers to be had");
+	if (!io_replace_file(path, buf_view(text), 0600, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	tool_field(tool, "Key", "%u in %s", id, path);
+	tool_field(tool, "Next", "reload the daemons; links made before go on working as long as their keys stay in the file");
+	return TOOL_OK;
+}
+
+static int run_rotate(struct tool *tool, const void *values)
+{
+	const struct config *config = tool_config(tool);
+	struct buf text;
+	int code;
+
+	(void)values;
+	if (!config)
+		return TOOL_UNKNOWN;
+	buf_init(&text, (size_t)1 << 20);
+	code = rotate(tool, config->token_key_file.ptr, &text);
+	buf_clear(&text);
+	return code;
+}
+
+static const struct option no_options[] = { { NULL } };
+
+const struct tool_command command_key_rotate = {
+	.name = "key rotate",
+	.operands = "",
+	.summary = "make a new key for tracked links",
+	.about = "Adds a key to tracking.key_file, or makes that file with its first one. From the next reload on it seals new links; "
+		 "links that were made before are opened with the keys that are there already.",
+	.options = no_options,
+	.examples = "sekisho key rotate",
+	.ok = "added",
+	.no = "the file is full",
+	.unknown = "it cannot be read or written",
+	.run = run_rotate,
+};

@@ -1,0 +1,147 @@
+/* sekisho rewrite: what the milter would do to a message. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "milter/mail/header.h"
+#include "milter/rewrite.h"
+#include "milter/tool/commands.h"
+#include "milter/tool/tokens.h"
+
+#define MESSAGE_MAX ((size_t)1 << 30)
+
+struct rewrite {
+	struct str tenant, from;
+	struct str_list recipients;
+	bool wants_report;
+};
+#define REWRITE(field) offsetof(struct rewrite, field)
+
+static const struct option options[] = {
+	{ "--tenant", OPTION_TEXT, REWRITE(tenant), "NAME", NULL, "whose message it is; without, the sender's tenant by --from" },
+	{ "--from", OPTION_TEXT, REWRITE(from), "ADDRESS", NULL, "envelope sender" },
+	{ "--rcpt", OPTION_TEXTS, REWRITE(recipients), "ADDRESS", NULL,
+	  "a recipient; may be repeated. With just one, links and pixel carry it" },
+	{ "--report", OPTION_FLAG, REWRITE(wants_report), NULL, NULL, "say on stderr what was changed, and what was left alone and why" },
+	{ NULL },
+};
+
+static bool read_stdin(struct buf *out)
+{
+	ssize_t n;
+
+	do {
+		if (!buf_reserve(out, 65536))
+			return false;
+		n = read(STDIN_FILENO, out->ptr + out->len, 65536);
+		out->len += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	return n == 0;
+}
+
+static const struct tenant *find_tenant(struct tool *tool, const struct rewrite *want)
+{
+	struct match_facts facts = { .sender = want->from };
+	enum match_kind by;
+	const struct tenant *tenant;
+
+	if (want->tenant.ptr)
+		return tool_tenant(tool, want->tenant);
+	tenant = want->from.ptr ? config_match(tool->config, &facts, &by) : NULL;
+	if (!tenant)
+		tool_fail(tool, TOOL_NO, "no tenant has this sender; name one with --tenant");
+	return tenant;
+}
+
+/* The fields as libmilter would give them, one by one. */
+static bool read_fields(struct tool *tool, struct str header, struct rewrite_message *out)
+{
+	struct header field, *fields;
+	struct str rest = header;
+	size_t count = 0;
+
+	while (header_next(&rest, &field))
+		count++;
+	fields = arena_array(&tool->arena, count, sizeof *fields);
+	if (!fields)
+		return false;
+	for (rest = header; header_next(&rest, &fields[out->field_count]);)
+		out->field_count++;
+	out->fields = fields;
+	return true;
+}
+
+static void report(const struct rewrite_result *result)
+{
+	fprintf(stderr, "%zu link%s, %zu pixel%s, %zu part%s changed\n", result->links, result->links == 1 ? "" : "s", result->pixels,
+		result->pixels == 1 ? "" : "s", result->parts, result->parts == 1 ? "" : "s");
+	for (size_t i = 0; i < result->note_count; i++)
+		if (result->notes[i].part)
+			fprintf(stderr, "part %zu left alone: %s\n", result->notes[i].part, result->notes[i].why);
+		else
+			fprintf(stderr, "left alone: %s\n", result->notes[i].why);
+}
+
+static int rewrite(struct tool *tool, const struct rewrite *want, const struct rewrite_rules *rules, struct str text)
+{
+	struct rewrite_message message = {
+		.day = (uint16_t)jst_day(clock_now_us()),
+		.recipient = want->recipients.count == 1 ? want->recipients.items[0] : STR_EMPTY,
+	};
+	struct rewrite_result result = { .links = 0 };
+	struct str header;
+	bool has_blank;
+	struct err err;
+
+	header_split(text, &header, &message.body, &has_blank);
+	if (!read_fields(tool, header, &message))
+		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
+	if (rules->keys && !rewrite_message(rules, &message, &tool->arena, &result, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	rewrite_render(&message, &result, str_slice(text, header.len, (size_t)(message.body.ptr - text.ptr) - header.len), &tool->out);
+	if (want->wants_report)
+		report(&result);
+	return TOOL_OK;
+}
+
+static int run(struct tool *tool, const void *values)
+{
+	const struct rewrite *want = values;
+	const struct tenant *tenant;
+	struct token_keys *keys = NULL;
+	struct rewrite_rules rules;
+	struct buf text;
+	int code;
+
+	if (!tool_config(tool))
+		return TOOL_UNKNOWN;
+	tenant = find_tenant(tool, want);
+	if (!tenant)
+		return TOOL_NO;
+	if (config_tenant_tracks(tenant) && !(keys = tokens_keys(tool)))
+		return TOOL_UNKNOWN;
+	rules = rewrite_rules_of(tenant, keys);
+	buf_init(&text, MESSAGE_MAX);
+	code = read_stdin(&text) ? rewrite(tool, want, &rules, buf_view(&text)) :
+				   tool_fail(tool, TOOL_UNKNOWN, "the message cannot be read from standard input");
+	tool_flush(tool);               /* while what it may point to lives */
+	buf_clear(&text);
+	token_keys_free(keys);
+	return code;
+}
+
+const struct tool_command command_rewrite = {
+	.name = "rewrite",
+	.operands = "",
+	.summary = "what tracking does to a message, stdin to stdout",
+	.about = "Reads a message and writes it as the milter would hand it on for this tenant: links led through the tracking host, a "
+		 "pixel in HTML parts, List-Unsubscribe, X-Sekisho-Track taken out. Whatever is not meant to change comes out "
+		 "octet for octet. Nothing is sent, counted or recorded.",
+	.options = options,
+	.values_size = sizeof(struct rewrite),
+	.examples = "sekisho rewrite --tenant acme --rcpt user@example.com < in.eml",
+	.ok = "written, changed or not",
+	.no = "there is no such tenant",
+	.unknown = "no configuration, no key, or no message",
+	.run = run,
+};
