@@ -1,10 +1,12 @@
 #include "milter/record/commit.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <sys/random.h>
 
 #include "config/base/clock.h"
 #include "config/base/json.h"
+#include "config/base/log.h"
 #include "config/base/num.h"
 #include "milter/record/entry.h"
 
@@ -186,15 +188,31 @@ static bool add_checkpoint(struct commit *commit, const struct moment *moment, s
 	struct tail_head *head = &commit->tail.head;
 	char time[JST_TIME_LEN + 1];
 	struct checkpoint_entry checkpoint = { .node = commit->node, .class_name = commit->class_name, .head = head->seq,
-					       .next = STR_EMPTY };
+					       .next = STR_EMPTY, .once = STR_EMPTY };
+	char once[SIGN_BASE64_LEN + 1];
+	struct str text;
+	struct err why;
 
+	/* Records do not wait for what only the checkpoint needs: it comes with a later group. */
+	commit->has_once = once_begin(&commit->once, commit->tail.dir, str_from_c(head->next), &why);
+	if (!commit->has_once) {
+		log_error("checkpoint put off: %s", why.text);
+		return true;
+	}
 	jst_format_time(moment->now_us, time);
 	checkpoint.time = str_of(time, JST_TIME_LEN);
+	checkpoint.next = str_from_c(commit->once.next);
 	memcpy(checkpoint.hash, head->chain, CHAIN_LEN);
+	checkpoint_entry_text(&checkpoint, &commit->detail);
+	if (!buf_done(&commit->detail, &text, err))
+		return false;
+	if (once_sign(&commit->once, text, once))
+		checkpoint.once = str_from_c(once);
 	if (!checkpoint_entry_write(&checkpoint, commit->key, &commit->detail, err) ||
 	    !add_own(commit, moment, STR("checkpoint"), err))
 		return false;
 	head->signed_seq = head->seq;
+	snprintf(head->next, sizeof head->next, "%s", commit->once.next);
 	return true;
 }
 
@@ -248,6 +266,9 @@ static enum tail_result try_group(struct commit *commit, struct commit_item *fir
 
 	if (build(commit, first, is_signed, was, err))
 		result = commit->group.len ? tail_append(&commit->tail, buf_view(&commit->group), err) : TAIL_OK;
+	if (commit->has_once)
+		once_end(&commit->once, result == TAIL_OK);
+	commit->has_once = false;
 	if (result != TAIL_OK) {
 		undo_items(commit, first);
 		commit->tail.head = head;

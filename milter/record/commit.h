@@ -32,6 +32,8 @@ struct commit {
 	const struct sign_key *key;    /* the caller's; NULL: no checkpoints */
 	struct tail tail;
 	struct buf group, detail, line;
+	struct once once;
+	bool has_once;                 /* the group being built holds a checkpoint */
 	unsigned char salts[COMMIT_SALTS][RECORD_SALT_LEN];
 	size_t salt_at;
 	enum timesync sync;

@@ -94,6 +94,7 @@ bool checkpoint_entry_write(const struct checkpoint_entry *checkpoint, const str
 	json_member_i64(&json, "head", checkpoint->head);
 	member_hash(&json, "hash", checkpoint->hash);
 	json_member_str_opt(&json, "next", checkpoint->next);
+	json_member_str_opt(&json, "once", checkpoint->once);
 	json_member_str(&json, "key", str_from_c(sign_key_id(key)));
 	json_member_str(&json, "sig", str_from_c(sig));
 	json_object_close(&json);
@@ -105,6 +106,8 @@ bool checkpoint_entry_read(struct str detail, struct str time, struct checkpoint
 	out->time = time;
 	if (!scan_find_string(detail, STR("next"), &out->next))
 		out->next = STR_EMPTY;
+	if (!scan_find_string(detail, STR("once"), &out->once))
+		out->once = STR_EMPTY;
 	return scan_find_string(detail, STR("node"), &out->node) && entry_is_name(out->node) &&
 	       scan_find_string(detail, STR("class"), &out->class_name) && entry_is_name(out->class_name) &&
 	       scan_find_i64(detail, STR("head"), &out->head) && out->head >= 0 &&

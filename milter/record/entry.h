@@ -7,7 +7,8 @@
  *   tenants      the last tseq of each tenant so far, so that nobody has to read older files to go on counting
  *                {"tseq":{"acme":N,...}}
  *   checkpoint   the signature over all lines up to `head`
- *                {"node","class","head":SEQ,"hash":HEX,["next":BASE64,]"key":ID,"sig":BASE64}
+ *                {"node","class","head":SEQ,"hash":HEX,"next":BASE64,"once":BASE64,"key":ID,"sig":BASE64}; `next` and `once`
+ *                are the one-time keys' (once.h)
  *
  * The text that a checkpoint's signature covers has the form of a C2SP checkpoint (c2sp.org/tlog-checkpoint): origin, size,
  * root, extension lines; each ends with a newline:
@@ -16,7 +17,7 @@
  *   HEAD, decimal
  *   the chain value of line HEAD, base64
  *   time 2026-11-21T18:04:05.123456+09:00          the checkpoint line's own time
- *   next BASE64                                     only with "next": the key of the next checkpoint
+ *   next BASE64                                     the key that will sign the next checkpoint besides; absent without `next`
  *
  *   purged       a file was removed because its time was over; signed, and on disk before the file goes
  *                {"node","class","file","last":SEQ,"hash":HEX,"keep":"60d","key":ID,"sig":BASE64}
@@ -54,7 +55,8 @@ struct checkpoint_entry {
 	int64_t head;
 	unsigned char hash[CHAIN_LEN];
 	struct str time;               /* JST_TIME_LEN octets, of the line */
-	struct str next;               /* base64; empty: none */
+	struct str next;               /* base64 of the public key of the next one; empty: none */
+	struct str once;               /* the signature of the key that the one before named; empty: none */
 	struct str key, sig;
 };
 /* The signed text, into `out`, which is emptied first. */

@@ -16,6 +16,7 @@
 
 #include "milter/record/files.h"
 #include "milter/record/format.h"
+#include "milter/record/once.h"
 #include "milter/record/tseq.h"
 
 #define TAIL_TORN_MAX ((size_t)64 << 20)            /* one group at most, and a file's head with all its tenants */
@@ -24,7 +25,8 @@ struct tail_head {
 	int64_t seq;                   /* of the last line; 0: none yet */
 	unsigned char chain[CHAIN_LEN];
 	int64_t time_us;
-	int64_t signed_seq;            /* of the last checkpoint line, as far as read */
+	int64_t signed_seq;            /* of the last checkpoint line, 0: none yet */
+	char next[ONCE_BASE64_LEN + 1];/* the one-time key that it named */
 };
 
 struct tail_repair {

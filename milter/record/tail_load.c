@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,6 +117,18 @@ static bool follows(const struct walk *walk, struct chain_hash *hash, const stru
 	return link->seq == walk->head.seq + 1 && (!walk->is_checked || memcmp(chain, link->chain, CHAIN_LEN) == 0);
 }
 
+static void take_checkpoint(struct tail_head *head, const struct record_link *link, struct str text)
+{
+	struct checkpoint_entry checkpoint;
+	struct str detail;
+
+	head->signed_seq = link->seq;
+	head->next[0] = '\0';
+	if (scan_find(text, STR("detail"), &detail) && checkpoint_entry_read(detail, link->time, &checkpoint) &&
+	    checkpoint.next.len == ONCE_BASE64_LEN)
+		snprintf(head->next, sizeof head->next, STR_FMT, STR_ARG(checkpoint.next));
+}
+
 static bool walk_line(struct tail *tail, struct walk *walk, const struct line *line, struct err *err)
 {
 	struct record_link link;
@@ -138,7 +151,7 @@ static bool walk_line(struct tail *tail, struct walk *walk, const struct line *l
 	if (link.time.len == JST_TIME_LEN)
 		memcpy(walk->time, link.time.ptr, JST_TIME_LEN);
 	if (str_eq(link.event, STR("checkpoint")))
-		walk->head.signed_seq = link.seq;
+		take_checkpoint(&walk->head, &link, line->text);
 	return link.leaf_text.len == 0 || take_tseq(&tail->tseq, link.event, line->text, err);
 }
 
@@ -299,6 +312,31 @@ static bool load_last(struct tail *tail, struct walk *walk, struct record_file f
 	return true;
 }
 
+/* The last checkpoint, when it is in an older file than those that were walked. */
+static bool find_checkpoint(struct tail *tail, const struct record_file *files, size_t count, struct err *err)
+{
+	for (size_t at = count; at-- > 0 && tail->head.signed_seq == 0;) {
+		struct record_link link;
+		struct lines lines;
+		struct line line;
+		struct stat st;
+		bool found = false, ok;
+		int fd = open_file(tail, files[at], O_RDONLY, &st, err);
+
+		if (fd < 0)
+			return false;
+		ok = lines_open_backward(&lines, fd, tail->dir, st.st_size, err);
+		while (ok && (ok = lines_next(&lines, &line, &found, err)) && found && tail->head.signed_seq == 0)
+			if (line.is_whole && record_parse_link(line.text, NULL, &link) && str_eq(link.event, STR("checkpoint")))
+				take_checkpoint(&tail->head, &link, line.text);
+		lines_close(&lines);
+		close(fd);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
 static bool load_files(struct tail *tail, const struct record_file *files, size_t count, struct err *err)
 {
 	struct walk walk = { .bad_at = -1 };
@@ -316,7 +354,8 @@ static bool load_files(struct tail *tail, const struct record_file *files, size_
 	for (; at < count - 1; at++)
 		if (!load_older(tail, &walk, files[at], err))
 			return false;
-	return load_last(tail, &walk, files[at], record_file_cmp(&spoilt, &files[at]) == 0, err);
+	return load_last(tail, &walk, files[at], record_file_cmp(&spoilt, &files[at]) == 0, err) &&
+	       find_checkpoint(tail, files, count - 1, err);
 }
 
 /* Lines that we wrote are gone: the log goes on behind them, so that everybody sees where they were. */

@@ -212,9 +212,16 @@ static void check_joint(const struct run *run, struct verify_file *before, struc
 				 before->name);
 }
 
+static bool continues(const struct verify_file *before, const struct verify_file *file)
+{
+	return file->has_begin && record_file_cmp(&file->previous, &before->file) == 0 && file->after == before->last_seq &&
+	       memcmp(file->hash, before->chain, CHAIN_LEN) == 0;
+}
+
 static void check_order(struct run *run)
 {
 	struct verify_file *before = NULL;
+	const char *named = NULL;                   /* the one-time key that is to sign the next checkpoint */
 
 	for (size_t i = 0; i < run->count; i++) {
 		struct verify_file *file = &run->files[i];
@@ -225,6 +232,12 @@ static void check_order(struct run *run)
 			check_joint(run, before, file);
 		else
 			check_head(run, file);
+		if (before && !continues(before, file))
+			named = NULL;               /* what named it may be among what is missing */
+		if (file->first_once.text.len) {
+			verify_file_check_once(file, str_from_c(named), &file->first_once);
+			named = file->next;
+		}
 		before = file;
 	}
 }

@@ -148,6 +148,38 @@ static void find_strange_key(struct state *state, const struct line *line, int64
 	state->has_strange_key = true;
 }
 
+void verify_file_check_once(struct verify_file *file, struct str named, const struct verify_once *checkpoint)
+{
+	if (named.len == 0)
+		return;
+	if (checkpoint->once.len == 0)
+		verify_file_find(file, VERIFY_UNKNOWN, checkpoint->offset, checkpoint->seq,
+				 "the row of one-time keys is broken here: the key that the checkpoint before named was lost, or records were "
+				 "written anew by somebody who holds the log key");
+	else if (!once_check(named, checkpoint->text, checkpoint->once))
+		verify_file_find(file, VERIFY_TAMPERED, checkpoint->offset, checkpoint->seq,
+				 "not signed with the one-time key that the checkpoint before named: records were written anew");
+}
+
+/* In a row within the file; its first is held against the file before by verify.c. */
+static void take_once(struct verify_file *file, struct str text, const struct checkpoint_entry *checkpoint, int64_t offset,
+		      int64_t seq)
+{
+	struct verify_once once = { text, checkpoint->once, offset, seq };
+
+	if (file->first_once.text.len) {
+		verify_file_check_once(file, str_from_c(file->next), &once);
+	} else {
+		file->first_once = once;
+		if (!arena_copy(&file->arena, once.text, &file->first_once.text) ||
+		    !arena_copy(&file->arena, once.once, &file->first_once.once))
+			file->first_once.text = STR_EMPTY;
+	}
+	file->next[0] = '\0';
+	if (checkpoint->next.len == ONCE_BASE64_LEN)
+		snprintf(file->next, sizeof file->next, STR_FMT, STR_ARG(checkpoint->next));
+}
+
 static void check_signature(struct state *state, const struct line *line, const struct record_link *link,
 			    const struct checkpoint_entry *checkpoint)
 {
@@ -161,6 +193,7 @@ static void check_signature(struct state *state, const struct line *line, const 
 	}
 	buf_init(&text, RECORD_LINE_MAX);
 	checkpoint_entry_text(checkpoint, &text);
+	take_once(file, buf_view(&text), checkpoint, line->offset, link->seq);
 	if (text.failed || !sign_check(public, buf_view(&text), checkpoint->sig)) {
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq,
 				 "the signature of this checkpoint is wrong: it or records before it were altered");
@@ -244,13 +277,11 @@ static void check_purged(struct state *state, const struct line *line, const str
 }
 
 /* Does the line follow from the one before? */
-static void check_link(struct state *state, const struct line *line, const struct record_link *link)
+static void find_link(struct state *state, const struct line *line, const struct record_link *link)
 {
 	struct verify_file *file = state->file;
 	unsigned char chain[CHAIN_LEN];
 
-	if (!state->is_known)
-		return;
 	if (link->seq == state->seq + 1)            /* what could not be read was put in */
 		state->unreadable = 0;
 
@@ -279,6 +310,17 @@ static void check_link(struct state *state, const struct line *line, const struc
 				 " was altered: its chain value does not follow from its text and the record before it", link->seq);
 }
 
+static void check_link(struct state *state, const struct line *line, const struct record_link *link)
+{
+	struct verify_file *file = state->file;
+	size_t findings = file->finding_count;
+
+	if (state->is_known)
+		find_link(state, line, link);
+	if (file->finding_count > findings)
+		file->next[0] = '\0';               /* what named the next one-time key may be among what is missing */
+}
+
 static void check_bad_line(struct state *state, const struct line *line)
 {
 	struct verify_file *file = state->file;
@@ -290,6 +332,7 @@ static void check_bad_line(struct state *state, const struct line *line)
 	else
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, -1, "a line that is no record, after record %" PRId64,
 				 state->seq);
+	file->next[0] = '\0';
 	state->unreadable++;
 }
 

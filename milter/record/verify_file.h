@@ -10,6 +10,7 @@
 #define SEKISHO_RECORD_VERIFY_FILE_H
 
 #include "milter/record/files.h"
+#include "milter/record/once.h"
 #include "milter/record/sign.h"
 #include "milter/record/verify.h"
 
@@ -19,6 +20,12 @@ struct verify_purged {
 	struct record_file file;
 	int64_t last, seq, time_us;    /* its last line; the record that says so, and when */
 	unsigned char hash[CHAIN_LEN];
+};
+
+/* A checkpoint's signed text and the signature of its one-time key. */
+struct verify_once {
+	struct str text, once;         /* text empty: no checkpoint */
+	int64_t offset, seq;
 };
 
 struct verify_file {
@@ -40,6 +47,8 @@ struct verify_file {
 	int64_t checkpoints, last_checkpoint_seq, last_checkpoint_us;
 	int64_t erased, recovered;
 	struct verify_purged *purged;
+	struct verify_once first_once; /* its first checkpoint, to be held against the file before */
+	char next[ONCE_BASE64_LEN + 1];/* the one-time key that its last checkpoint named */
 
 	struct arena arena;
 	struct verify_finding *findings;                  /* VERIFY_FINDINGS_MAX of them */
@@ -69,6 +78,9 @@ struct verify_context {
 void verify_file_look(struct verify_file *file, const struct verify_context *context);
 void verify_file_check(struct verify_file *file, const struct verify_context *context);
 void verify_file_clear(struct verify_file *file);
+
+/* Was this checkpoint signed with the key that the one before it named? */
+void verify_file_check_once(struct verify_file *file, struct str named, const struct verify_once *checkpoint);
 
 void verify_file_find(struct verify_file *file, enum verify_result result, int64_t offset, int64_t seq, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));

@@ -124,6 +124,25 @@ void relaylog_write(const struct relaylog *log, const char *file, struct str tex
 	ck_assert_msg(io_replace_file(path, text, 0640, &err), "%s", err.text);
 }
 
+static char once[4096];
+static size_t once_len;
+
+void relaylog_keep_once(const struct relaylog *log)
+{
+	struct buf text;
+
+	relaylog_read(log, ".once", &text);
+	ck_assert_uint_le(text.len, sizeof once);
+	memcpy(once, text.ptr, text.len);
+	once_len = text.len;
+	buf_clear(&text);
+}
+
+void relaylog_put_once(const struct relaylog *log)
+{
+	relaylog_write(log, ".once", str_of(once, once_len));
+}
+
 size_t relaylog_line(struct str text, size_t number)
 {
 	size_t at = 0;

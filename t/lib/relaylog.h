@@ -35,6 +35,9 @@ void relaylog_path(const struct relaylog *log, const char *file, char out[PATH_M
 /* The caller clears the buf. */
 void relaylog_read(const struct relaylog *log, const char *file, struct buf *out);
 void relaylog_write(const struct relaylog *log, const char *file, struct str text);
+/* The one-time keys as they were before the last checkpoint: what a crash during it leaves. Kept once, put back often. */
+void relaylog_keep_once(const struct relaylog *log);
+void relaylog_put_once(const struct relaylog *log);
 /* Octet where line `number` (from 0) begins. */
 size_t relaylog_line(struct str text, size_t number);
 

@@ -32,6 +32,7 @@ static void setup(void)
 		for (int i = 0; i < 10; i++)
 			relaylog_append(writer, "accepted", i % 3 ? "acme" : "ginza");
 	}
+	relaylog_keep_once(&relay);
 	record_writer_close(writer);
 }
 
@@ -231,10 +232,30 @@ static void crash_and_restart(void)
 	struct record_writer *writer;
 
 	tear_end();
+	relaylog_put_once(&relay);
 	writer = relaylog_open(&relay);
 	relaylog_append(writer, "accepted", "acme");
 	record_writer_close(writer);
 }
+
+static void rewritten(void)
+{
+	struct record_writer *writer;
+
+	cut_end();
+	writer = relaylog_open(&relay);
+	for (int i = 0; i < 4; i++)
+		relaylog_append(writer, "accepted", "ginza");
+	record_writer_close(writer);
+}
+
+static void swap_once(struct buf *text)
+{
+	char *at = text->ptr + str_find(buf_view(text), STR("\"once\":\"")) + 8;
+
+	at[5] = at[5] == 'A' ? 'B' : 'A';
+}
+static void attack_once(void) { edit(DAY3, swap_once); }
 
 static const struct {
 	const char *name;
@@ -270,6 +291,9 @@ static const struct {
 	{ "a day under another name", rename_day, VERIFY_TAMPERED, 1, "2026-11-24.jsonl",
 	  "its first line says that it is 2026-11-23.jsonl: another file was given this name" },
 	{ "a file of another node", other_node, VERIFY_TAMPERED, 5, DAY2, "a file of another node: it was written by mx2, not by mx1" },
+	{ "the end cut, and records written behind by a holder of the log key", rewritten, VERIFY_UNKNOWN, 1, DAY3,
+	  "the row of one-time keys is broken here" },
+	{ "a one-time signature altered", attack_once, VERIFY_TAMPERED, 2, DAY3, "record 39 was altered" },
 	{ "the wrong key", wrong_key, VERIFY_UNKNOWN, 4, DAY1, "signed with key" },
 	{ "the key rotated, both given", rotated_key, VERIFY_OK, 0, NULL, NULL },
 	{ "a crash and a restart", crash_and_restart, VERIFY_OK, 0, NULL, NULL },
@@ -515,6 +539,7 @@ START_TEST(cut_anywhere)
 		bool is_torn = cut > 0 && text.ptr[cut - 1] != '\n';
 
 		relaylog_write(&relay, DAY3, left);
+		relaylog_put_once(&relay);
 		relaylog_verify(&relay, &report);
 		ck_assert_msg(report.result == (is_torn ? VERIFY_UNKNOWN : VERIFY_OK), "cut at %zu: %d", cut, report.result);
 
