@@ -79,6 +79,25 @@ def test_quota_reset(world):
     check_eq(quota(world)["used"], 1, "used")
 
 
+def explain(world, *more):
+    return world.relay.gate.tool("explain", "--auth", LOGIN, "--client", "192.0.2.1", *more)
+
+
+def test_explain(world):
+    """explain says what would happen, and takes nothing for it"""
+    before = quota(world)["used"]
+    done = explain(world, "--from", "a@acme.test", "--rcpt", TO)
+    check(done.returncode == 0 and "acme" in done.stdout and "hourly" in done.stdout, "explain: {}", done)
+    many = [part for n in range(5) for part in ("--rcpt", f"r{n}@example.test")]
+    done = explain(world, "--from", "a@acme.test", *many)
+    check("451 4.7.1 acme: 5 recipients/hour used up" in done.stdout, "explain of five recipients: {}", done.stdout)
+    done = explain(world, "--from", "x@evil.test", "--rcpt", TO)
+    check("550 5.7.1" in done.stdout and "SKQ-SENDER" in done.stdout, "explain of a forgery: {}", done.stdout)
+    done = world.relay.gate.tool("explain", "--client", "192.0.2.1", "--from", "x@evil.test", "--rcpt", TO)
+    check("SKQ-WHO" in done.stdout, "explain of nobody: {}", done.stdout)
+    check_eq(quota(world)["used"], before, "used")
+
+
 def test_suspend_for_a_time(world):
     """suspended for a while: deferred, until the time is over"""
     gate = world.relay.gate
@@ -183,6 +202,14 @@ def test_metrics(world):
     with urllib.request.urlopen(f"http://127.0.0.1:{world.relay.gate.metrics_port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     check("# TYPE" in text and "sekisho" in text, "metrics: {}", text[:300])
+
+
+def test_status(world):
+    """status says what is going on, for people and for machines"""
+    accepted(send(world, "u@ginza.test"))
+    done = world.relay.gate.tool("status")
+    check(done.returncode == 0 and done.stdout, "status: {}", done)
+    json.loads(world.relay.gate.tool_ok("status", "--json"))
 
 
 def test_usage(world):
