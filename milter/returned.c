@@ -32,6 +32,7 @@ bool returned_judge(const struct report_reader *reader, const struct bounce_rule
 			.reporter = report->reporter,
 			.category = it->category,
 			.shape = report->shape,
+			.is_only = report->count == 1,
 			.is_complaint = report->kind == REPORT_COMPLAINT,
 			.is_delivered = is_delivered(it->action),
 			.is_delay = returned_is_delay(report, it),

@@ -215,7 +215,7 @@ static void said_choose(struct weighing *w, const struct bounce_facts *facts, st
 
 	said_read(facts->diagnostic, &reply);
 	said_read(facts->text, &text);
-	if (reply.reply == 0 && reply.status.len == 0 && text.reply == 0 && text.status.len == 0)
+	if (facts->is_only && reply.reply == 0 && reply.status.len == 0 && text.reply == 0 && text.status.len == 0)
 		said_read(facts->context, &text);
 	out->status = status_choose(reply.status, facts->status, text.status);
 	out->reply = reply.reply ? reply.reply : text.reply;
@@ -246,7 +246,6 @@ static bool text_judge(struct weighing *w, struct str text, int priority_min, st
 		return false;
 	words_init(&words, folded, BOUNCE_WORDS_MAX);
 	words_add(&words, text);
-	w->has_address = words.has_address;
 	if (!words_weigh(w, words_view(&words), PLAIN_SURE, &hit) || w->rules->rules[hit.rule].priority < priority_min)
 		return false;
 	verdict_take(w, &hit, words_view(&words), out);
@@ -264,11 +263,23 @@ static bool codes_judge(struct weighing *w, int priority_min, struct bounce_verd
 	return found;
 }
 
+/* Does the reply itself name an address? What stands around it does not count. */
+static bool names_address(struct str reply)
+{
+	char folded[SAID_MAX];
+	struct words words;
+
+	words_init(&words, folded, sizeof folded);
+	words_add(&words, reply);
+	return words.has_address;
+}
+
 static void facts_judge(struct weighing *w, struct bounce_verdict *out)
 {
 	const struct bounce_facts *facts = w->facts;
 	struct str reply = facts->diagnostic.len ? facts->diagnostic : said_reply_of(facts->text);
 
+	w->has_address = names_address(reply);
 	if (text_judge(w, facts->text, BOUNCE_PRIORITY_DESTINATION, out) || text_judge(w, reply, 0, out) ||
 	    text_judge(w, facts->text, 0, out) || codes_judge(w, PLAIN_FIRM, out) || text_judge(w, facts->context, 0, out))
 		return;

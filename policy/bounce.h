@@ -28,6 +28,7 @@ struct bounce_facts {
 	struct str remote, reporter;   /* host that refused, host that reports */
 	struct str category;
 	const char *shape;             /* NULL: none */
+	bool is_only;                  /* nobody else is spoken of: codes anywhere are about this recipient */
 	bool is_complaint;
 	bool is_delivered;
 	bool is_delay;                 /* still being tried */

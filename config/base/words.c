@@ -1,5 +1,6 @@
 #include "config/base/words.h"
 
+#define LOCAL_MAX 256                  /* octets; RFC 5321 4.5.3.1.1 has 64 */
 #define SENTENCE_END '\n'              /* in no phrase: keeps two texts apart */
 
 void words_init(struct words *words, char *ptr, size_t max)
@@ -30,22 +31,44 @@ static void put_blank(struct words *words)
 /* RFC 5322 3.2.3 atext and the dot, and what is not ASCII (RFC 6531). */
 static bool is_local_part(char c)
 {
-	return ascii_is_alnum(c) || (c && strchr(".!#$%&'*+-/=?^_`{|}~", c)) || (uint8_t)c >= 0x80;
+	switch (c) {
+	case '.': case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+': case '-': case '/':
+	case '=': case '?': case '^': case '_': case '`': case '{': case '|': case '}': case '~':
+		return true;
+	default:
+		return ascii_is_alnum(c) || (uint8_t)c >= 0x80;
+	}
 }
 
-static bool is_domain(char c)
+static bool is_domain(char c, bool with_unicode)
 {
-	return ascii_is_alnum(c) || c == '.' || c == '-' || c == '_' || (uint8_t)c >= 0x80;
+	return ascii_is_alnum(c) || c == '.' || c == '-' || c == '_' || (with_unicode && (uint8_t)c >= 0x80);
+}
+
+/* The end of a domain that begins at `from`; `from` itself when it has no dot. */
+static size_t domain_end(struct str text, size_t from, bool with_unicode)
+{
+	bool has_dot = false;
+	size_t end = from;
+
+	for (; end < text.len && end - from < 512 && is_domain(text.ptr[end], with_unicode); end++)
+		has_dot |= text.ptr[end] == '.' && end > from && end + 1 < text.len && is_domain(text.ptr[end + 1], with_unicode) &&
+			   text.ptr[end + 1] != '.';
+	while (end > from && (text.ptr[end - 1] == '.' || text.ptr[end - 1] == '-' || text.ptr[end - 1] == '_'))
+		end--;
+	return has_dot && end > from + 2 ? end : from;
 }
 
 size_t words_address(struct str text)
 {
 	size_t local = 0, end;
-	bool has_dot = false;
 
-	while (local < text.len && is_local_part(text.ptr[local]))
+	while (local < text.len && local < LOCAL_MAX && is_local_part(text.ptr[local]))
 		local++;
 	if (local == 0 || local + 1 >= text.len || text.ptr[local] != '@')
+		return 0;
+	/* "收件人：neko@example.jp": words of a script without blanks, then an address that begins later */
+	if ((uint8_t)text.ptr[0] >= 0x80 && (uint8_t)text.ptr[local - 1] < 0x80)
 		return 0;
 	end = local + 1;
 	if (text.ptr[end] == '[') {
@@ -53,11 +76,11 @@ size_t words_address(struct str text)
 			end++;
 		return end < text.len && text.ptr[end] == ']' ? end + 1 : 0;
 	}
-	for (; end < text.len && is_domain(text.ptr[end]); end++)
-		has_dot |= text.ptr[end] == '.' && end > local + 1;
-	while (end > local + 1 && (text.ptr[end - 1] == '.' || text.ptr[end - 1] == '-' || text.ptr[end - 1] == '_'))
-		end--;
-	return has_dot && end > local + 3 ? end : 0;
+	/* a script without blanks may follow directly, so the name ends with ASCII where it can */
+	end = domain_end(text, local + 1, false);
+	if (end == local + 1)
+		end = domain_end(text, local + 1, true);
+	return end > local + 1 ? end : 0;
 }
 
 static size_t digits(struct str text, size_t at)
@@ -207,7 +230,7 @@ void words_add(struct words *words, struct str text)
 			at++;
 		} else if ((uint8_t)c >= 0x80) {
 			at += put_wide(words, str_from(text, at));
-			in_word = words->len && words->ptr[words->len - 1] != ' ';
+			in_word = false;       /* what follows may begin a word: scripts without blanks */
 			is_first = false;
 		} else {
 			put_blank(words);

@@ -47,7 +47,12 @@ const struct mark report_marks[] = {
 	SUBJECT("送信エラー", 2), SUBJECT("エラー通知", 2), SUBJECT("エラーメール", 2), SUBJECT("配送エラー", 2),
 	SUBJECT("配達できません", 2), SUBJECT("配信できません", 2), SUBJECT("送信できません", 2), SUBJECT("不達", 2),
 	SUBJECT("退信", 3), SUBJECT("投递失败", 2), SUBJECT("无法投递", 2), SUBJECT("未送达", 2), SUBJECT("無法傳遞", 2),
-	SUBJECT("반송", 2), SUBJECT("error message", 1),
+	SUBJECT("반송", 2), SUBJECT(" error message ", 1), SUBJECT(" delivery has failed ", 2), SUBJECT(" has been delayed ", 1),
+	SUBJECT(" error sending your mail ", 2), SUBJECT(" smtp server errors from ", 3), SUBJECT(" cannot send message ", 2),
+	SUBJECT(" message status ", 1), SUBJECT(" nachricht nicht ", 1), SUBJECT(" zustellungsfehler ", 2), SUBJECT(" echec de remise ", 2),
+	SUBJECT(" échec de remise ", 2), SUBJECT(" mail delivery ", 2), SUBJECT(" mail error ", 2), SUBJECT(" email error ", 2),
+	SUBJECT(" notice mail delivery status ", 3), SUBJECT("配信に失敗", 2), SUBJECT("送信に失敗", 2), SUBJECT("配信できませんでした", 2),
+	SUBJECT(" undelivered message ", 3), SUBJECT(" message not delivered ", 2), SUBJECT(" address not found ", 2),
 	SUBJECT(" automatic reply ", -3), SUBJECT(" auto reply ", -3), SUBJECT(" autoreply ", -3),
 	SUBJECT(" out of office ", -3), SUBJECT(" report domain ", -3),
 
@@ -112,7 +117,7 @@ const struct mark report_marks[] = {
 	SHAPE("communigate", " failed to deliver to "),
 	SHAPE("dovecot", " was automatically rejected "), SHAPE("fml", " you are not a member of this mailing list "),
 	SHAPE("ezweb", "送信先メールサーバの事由により送信できませんでした"), SHAPE("ezweb", " each of the following recipients was rejected "),
-	SHAPE("ezweb", " the users account is "), SHAPE("kddi", " your mail sent on "),
+	SHAPE("ezweb", " the user s account is "), SHAPE("kddi", " your mail sent on "),
 	SHAPE("biglobe", " non delivered information "), SHAPE("mcafee", " the following addresses had delivery problems "),
 	SHAPE("lsmtp", " error for "), SHAPE("mailman", " not allowed to post to this "),
 
@@ -128,6 +133,12 @@ const struct mark report_marks[] = {
 	SHAPE(NULL, " ihre nachricht konnte nicht "), SHAPE(NULL, " su mensaje no "), SHAPE(NULL, " sua mensagem não "),
 	SHAPE(NULL, " sua mensagem nao "), SHAPE(NULL, " il tuo messaggio non "), SHAPE(NULL, " uw bericht kon niet "),
 	SHAPE(NULL, " ваше письмо не "), SHAPE(NULL, " ваше сообщение не "),
+
+	SHAPE("x6", " we had trouble delivering your message "), SHAPE("james", " this is the james mail server "),
+	SHAPE("mdaemon", " the following data may contain sections which represent bcc "),
+	SHAPE("kddi", " as their mailbox is full "), SHAPE("domino", " nicht zugestellt an "), SHAPE("domino", " na pu être remis à "),
+	SHAPE("facebook", " created automatically by facebook "), SHAPE("lotus", " router could not connect "),
+	SHAPE("sina", " could not be delivered the following recipients "), SHAPE("exchange", " did not reach the following recipients "),
 
 	SAYS(" could not be delivered ", 3), SAYS(" couldnt be delivered ", 3), SAYS(" cannot be delivered ", 3),
 	SAYS(" cant be delivered ", 3), SAYS(" can not be delivered ", 3), SAYS(" not be delivered ", 3),

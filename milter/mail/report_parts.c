@@ -181,6 +181,19 @@ static size_t body_until_boundary(const struct walk *w, struct str *rest, struct
 	return 0;
 }
 
+/* Behind the head of a returned message nothing is worth much reading, however long the message is. */
+static void returned_limit(const struct walk *w, struct str header, struct str *rest)
+{
+	enum part_kind kind = kind_of(parts_field(header, STR("Content-Type")));
+	bool has_status = false;
+
+	if (kind != PART_MESSAGE && kind != PART_HEADERS)
+		return;
+	for (size_t i = 0; i < w->out->count; i++)
+		has_status |= w->out->items[i].kind == PART_STATUS || w->out->items[i].kind == PART_FEEDBACK;
+	*rest = str_slice(*rest, 0, has_status ? PARTS_RETURNED_MAX / 8 : PARTS_RETURNED_MAX);
+}
+
 static void multipart_walk(struct walk *w, struct str body)
 {
 	struct str rest = body, part, header, inner;
@@ -202,9 +215,11 @@ static void multipart_walk(struct walk *w, struct str body)
 		if (!is_part)
 			continue;
 
-		struct str after;      /* a multipart inside: its parts follow, its own body is nothing */
+		struct str after;
 
 		parts_split(rest, &header, &after);
+		returned_limit(w, header, &rest);
+		/* a multipart inside: its parts follow, its own body is nothing */
 		if (multipart_open(w, header, false)) {
 			rest = after;
 			is_part = false;

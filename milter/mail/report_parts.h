@@ -16,6 +16,7 @@
 #define PARTS_MAX 24
 #define PARTS_DEPTH_MAX 8
 #define PARTS_HEADER_MAX 65536
+#define PARTS_RETURNED_MAX ((size_t)1 << 20)   /* octets looked at from the returned message on; an eighth when the report is whole */
 #define PARTS_BOUNDARIES_MAX 1000      /* boundary lines; behind the last nothing is looked at */
 
 enum part_kind {

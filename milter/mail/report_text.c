@@ -58,6 +58,11 @@ static struct sighting *sighting_add(struct scan *s, enum sighting_kind kind, st
 	return &out->items[out->count++];
 }
 
+static bool is_local(char c)
+{
+	return ascii_is_alnum(c) || is_any(c, ".!#$%&*+-/=?^_`{|}~");
+}
+
 /* The first address in s and where it begins; false when there is none. Each octet is looked at once. */
 static bool address_next(struct str s, size_t from, struct str *out, size_t *out_at)
 {
@@ -66,9 +71,13 @@ static bool address_next(struct str s, size_t from, struct str *out, size_t *out
 
 		if (sign >= s.len)
 			return false;
-		while (begin > at && sign - begin < 256 && (ascii_is_alnum(s.ptr[begin - 1]) || (uint8_t)s.ptr[begin - 1] >= 0x80 ||
-							    is_any(s.ptr[begin - 1], ".!#$%&*+-/=?^_`{|}~")))
+		while (begin > at && sign - begin < 256 && is_local(s.ptr[begin - 1]))
 			begin--;
+		if (begin == sign)
+			while (begin > at && sign - begin < 256 && (uint8_t)s.ptr[begin - 1] >= 0x80)
+				begin--;       /* not one ASCII letter: an internationalised name, all of it */
+		if (str_starts_nocase(str_from(s, begin), STR("smtp=")))
+			begin += 5;    /* X.400 gateways: "dda:smtp=a@b" */
 		while (begin < sign && is_any(s.ptr[begin], "=/.`*-"))    /* "to=a@b", "--a@b" */
 			begin++;
 
@@ -91,7 +100,7 @@ static bool address_here(struct str s, struct str *out, size_t *out_len)
 
 	while (at < s.len && at < 8 && is_any(s.ptr[at], "<\"'[("))
 		at++;
-	if (str_starts_nocase(str_from(s, at), STR("smtp:")))
+	if (str_starts_nocase(str_from(s, at), STR("smtp:")) || str_starts_nocase(str_from(s, at), STR("smtp=")))
 		at += 5;
 
 	size_t n = words_address(str_from(s, at));
@@ -131,12 +140,12 @@ static bool words_contain_any(struct str label, const struct str *list, size_t c
 
 /* Fields of the returned message, and people to write to: not whom the report is about. */
 static const struct str other_labels[] = {
-	STR_INIT(" from "), STR_INIT(" sender "), STR_INIT(" cc "), STR_INIT(" bcc "), STR_INIT(" reply "), STR_INIT(" subject "),
+	STR_INIT(" from "), STR_INIT(" sender "), STR_INIT(" cc "), STR_INIT(" bcc "), STR_INIT(" reply "),
 	STR_INIT(" date "), STR_INIT(" message id "), STR_INIT(" contact "), STR_INIT(" server "), STR_INIT(" host "),
 	STR_INIT(" mta "), STR_INIT(" support "), STR_INIT(" help "), STR_INIT(" path "), STR_INIT(" sent "),
-	STR_INIT(" postmaster "), STR_INIT(" administrator "), STR_INIT(" message "), STR_INIT(" mailto "),
+	STR_INIT(" postmaster "), STR_INIT(" administrator "), STR_INIT(" mailto "), STR_INIT(" subject "),
 	STR_INIT(" http "), STR_INIT(" https "), STR_INIT(" said "), STR_INIT(" reason "), STR_INIT(" diagnostic code "),
-	STR_INIT(" error "), STR_INIT(" generating "), STR_INIT(" help"), STR_INIT(" original envelope "),
+	STR_INIT(" error "), STR_INIT(" generating "), STR_INIT(" help"), STR_INIT(" original envelope "), STR_INIT(" original address "),
 };
 
 /* "some words: a@b" */
@@ -234,8 +243,8 @@ static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 		return true;
 	if (label_read(line, &address, &kind, &n)) {
 		*out_taken = true;
-		if (kind == SIGHTING_LABEL)
-			return open_begin(s, kind, line, address, n);
+		if (kind == SIGHTING_LABEL)    /* "Unknown user: a@b": the label is a word about it too */
+			return open_begin(s, kind, line, address, 0);
 		return sighting_add(s, kind, address, str_from(line, n)) != NULL;
 	}
 	return true;
@@ -414,11 +423,13 @@ size_t report_text_names(struct str text, struct str anchor, struct str *out, si
 	rest = str_from(text, at);
 	(void)str_next(&rest, '\n', &line);
 	while (count < max && str_next(&rest, '\n', &line)) {
-		struct str name = str_trim(line);
+		struct str name = str_trim(line), why;
 
 		if (name.len == 0 && count == 0)
 			continue;
-		if (name.len == 0 || name.len > 64 || !is_blank(line.ptr[0]) || str_find_byte(name, ' ') < name.len)
+		why = str_trim(str_from(name, str_find_byte(name, ' ')));      /* "neko (user not found)" */
+		name = str_slice(name, 0, str_find_byte(name, ' '));
+		if (name.len == 0 || name.len > 64 || !is_blank(line.ptr[0]) || (why.len && why.ptr[0] != '('))
 			break;
 		out[count++] = name;
 	}
