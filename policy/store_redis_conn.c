@@ -17,6 +17,7 @@
 
 #define CONNECT_US (500 * INT64_C(1000))       /* connecting and greeting together */
 #define RETRY_US (400 * INT64_C(1000))         /* and up to as much again, so that many relays do not come at once */
+#define RETRY_WELL_US (10 * INT64_C(1000))     /* when it was well: servers close idle connections, proxies restart */
 #define OUT_MAX ((size_t)64 << 20)
 #define READ_SIZE 65536
 
@@ -96,7 +97,8 @@ void redis_conn_fail(struct redis_conn *conn, int64_t now_us, redis_answered *an
 	va_end(ap);
 	close_files(conn);
 	conn->phase = CONN_DOWN;
-	conn->retry_us = now_us + RETRY_US + now_us % RETRY_US;
+	conn->down_us = now_us;
+	conn->retry_us = now_us + (conn->has_served ? RETRY_WELL_US : RETRY_US + now_us % RETRY_US);
 	conn->first = NULL;
 	conn->last = &conn->first;
 	conn->under_way = 0;
@@ -104,6 +106,9 @@ void redis_conn_fail(struct redis_conn *conn, int64_t now_us, redis_answered *an
 		next = call->next;
 		answered(arg, conn, call, NULL);
 	}
+	if (conn->has_served)
+		conn->why[0] = '\0';
+	conn->has_served = false;
 }
 
 void redis_conn_clear(struct redis_conn *conn)
@@ -278,6 +283,7 @@ static bool take_reply(struct redis_conn *conn, redisReply *reply, redis_answere
 	if (!conn->first)
 		conn->last = &conn->first;
 	conn->under_way--;
+	conn->has_served = true;
 	answered(arg, conn, call, reply);
 	return conn->phase != CONN_DOWN;        /* an answer may say that this server will not do */
 }

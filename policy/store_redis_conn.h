@@ -71,14 +71,15 @@ struct redis_conn {
 	void *session;                 /* of TLS */
 	bool wants_write;              /* TLS must write before it can go on */
 	int64_t deadline_us;           /* of connecting and greeting; monotonic */
-	int64_t retry_us;              /* down: not before */
+	int64_t down_us, retry_us;     /* down: since when, and not to be tried before */
+	bool has_served;               /* answered a call since it was opened */
 	redisReader *reader;
 	struct buf out;
 	size_t sent;
 	size_t greetings_left;
 	struct redis_call *first, **last;      /* under way, oldest first */
 	size_t under_way;
-	char why[300];                 /* it is down */
+	char why[300]; /* the last try failed; empty: not known yet, or it was well until a moment ago */
 };
 
 /* What became of a call, in the thread that drives. The callee owns call and reply. */

@@ -14,6 +14,7 @@
 #define REDIRECTS_MAX 5
 #define PATIENT_MAX 10000
 #define MAP_EVERY_US (30 * US_PER_S)
+#define ASK_PAUSE_US (200 * INT64_C(1000))
 #define MAP_PAUSE_US (200 * INT64_C(1000))
 #define TICK_MS 50                     /* while something is not as it should be */
 
@@ -116,7 +117,7 @@ static bool ask_again(struct redis_link *link, struct redis_conn *conn, struct r
 	if (starts(reply, "NOSCRIPT"))
 		return redis_call_spell_out(call);
 	if (starts(reply, "READONLY")) {        /* was a master once */
-		leave_node(link, node_of_conn(link, conn), "no master any more");
+		leave_node(link, node_of_conn(link, conn), "READONLY: it is no master any more");
 		return true;
 	}
 	if (!starts(reply, "MOVED ") && !starts(reply, "ASK "))
@@ -310,11 +311,9 @@ static void tell(struct redis_link *link, int number)
 static void keep_node(struct redis_link *link, int number, int64_t now_us)
 {
 	struct redis_node *node = &link->nodes[number];
-	bool was_ready;
 
 	if (!node->is_open)
 		open_node(link, number);
-	was_ready = is_ready(node);
 	if (atomic_load(&node->faults) >= FAULTS_MAX) {
 		atomic_store(&node->faults, 0);
 		leave_node(link, node, "alive perhaps, but it does not answer");
@@ -325,13 +324,10 @@ static void keep_node(struct redis_link *link, int number, int64_t now_us)
 	}
 	for (int i = 0; i < REDIS_POOL; i++)
 		if (node->conns[i].phase == CONN_DOWN && now_us >= node->conns[i].retry_us &&
-		    (link->mode != REDIS_SENTINEL || link->knows_master))
+		    (link->mode != REDIS_SENTINEL || link->master_us > node->conns[i].down_us))
 			redis_conn_open(&node->conns[i], now_us);
-	if (why_down(node)) {
-		link->knows_master = false;
-		if (was_ready)
-			link->map_us = 0;
-	}
+	if (node->is_ready && !is_ready(node))
+		link->map_us = 0;
 	tell(link, number);
 }
 
@@ -362,7 +358,7 @@ static void sentinel_answered(void *arg, struct redis_conn *conn, struct redis_c
 	link->map.is_used[0] = true;
 	link->map.count = 1;
 	pthread_mutex_unlock(&link->mutex);
-	link->knows_master = true;
+	link->master_us = clock_mono_us();
 	if (has_moved && link->nodes[0].is_open) {
 		leave_node(link, &link->nodes[0], "the master is another one now");
 		open_node(link, 0);
@@ -370,23 +366,39 @@ static void sentinel_answered(void *arg, struct redis_conn *conn, struct redis_c
 	}
 }
 
+/* What was said before a connection broke may have been the reason: it is asked again. */
+static bool needs_master(const struct redis_link *link)
+{
+	const struct redis_node *node = &link->nodes[0];
+
+	for (int i = 0; link->map.count && node->is_open && i < REDIS_POOL; i++)
+		if (node->conns[i].phase == CONN_DOWN && node->conns[i].down_us >= link->master_us)
+			return true;
+	return link->map.count == 0;
+}
+
 static void ask_sentinel(struct redis_link *link, int64_t now_us)
 {
 	const struct str words[] = { STR("SENTINEL"), STR("get-master-addr-by-name"), str_from_c(link->master) };
 	struct redis_conn *asker = &link->asker;
 
-	if (link->knows_master) {
+	if (!needs_master(link)) {
 		redis_conn_clear(asker);
+		asker->why[0] = '\0';
 		return;
 	}
-	if (asker->phase == CONN_DOWN && now_us >= asker->retry_us) {
-		int64_t retry_us = asker->retry_us;
+	if (asker->phase == CONN_DOWN && now_us >= link->ask_us) {
+		char why[sizeof asker->why];
 
+		snprintf(why, sizeof why, "%s", asker->why);
+		link->ask_us = now_us + ASK_PAUSE_US;
 		link->asked = (link->asked + 1) % link->seed_count;
 		redis_conn_clear(asker);
 		redis_conn_init(asker, &link->seeds[link->asked], &link->silence);
-		asker->retry_us = retry_us;
+		asker->tls = link->tls;
 		redis_conn_open(asker, now_us);
+		if (!asker->why[0])
+			snprintf(asker->why, sizeof asker->why, "%s", why);
 	}
 	if (asker->phase == CONN_READY && asker->under_way == 0) {
 		struct redis_call *call =
@@ -406,7 +418,7 @@ static void drive_asker(struct redis_link *link, short revents, int64_t now_us)
 	if (asker->phase == CONN_READY && asker->under_way && now_us > asker->deadline_us)
 		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s does not answer",
 				asker->address.text);
-	else if (asker->phase == CONN_READY && !asker->under_way && !link->knows_master)
+	else if (asker->phase == CONN_READY && !asker->under_way && needs_master(link))
 		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s knows no master %s",
 				asker->address.text, link->master);
 }

@@ -41,7 +41,8 @@ struct redis_link {
 	size_t patient;
 	struct redis_conn asker;       /* to a Sentinel */
 	int asked;                     /* the seed that is asked */
-	bool knows_master;
+	int64_t ask_us;                /* not before */
+	int64_t master_us;             /* when a Sentinel named the master last */
 	struct redis_call *map_call;   /* CLUSTER SLOTS under way */
 	int64_t map_us;                /* when the map is to be learnt again */
 };

@@ -1,4 +1,4 @@
-/* bench_store - quota decisions at the embedded store: how many a second, how long each. */
+/* bench_store - quota decisions at a store: how many a second, how long each. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -8,10 +8,13 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
+#include "policy/store_redis_script.h"
 #include "policy/store.h"
 
 static const char usage_text[] =
-	"usage: bench_store [options] DIRECTORY\n"
+	"usage: bench_store [options] DIRECTORY | -R ADDRESS\n"
+	"  -R ADDRESS Redis at host:port or unix:/path, not the embedded store\n"
+	"  -S         print the script that decides, for redis-benchmark, and do nothing\n"
 	"  -c N       threads (64)\n"
 	"  -k N       quotas taken by a message, 1 to 9 (2)\n"
 	"  -n N       tenants (100)\n"
@@ -156,12 +159,13 @@ int main(int argc, char **argv)
 {
 	struct config config = { .store_backend = STORE_EMBEDDED, .store_size_max = INT64_C(4) << 30 };
 	int64_t threads = 64, time_us = 2 * US_PER_S;
+	struct str address = STR_EMPTY;
 	struct err err;
 
 	job.takes = 2;
 	job.tenants = 100;
 	job.refund_percent = 5;
-	for (int option; (option = getopt(argc, argv, "c:k:n:T:r:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "c:k:n:T:r:R:S")) != -1;) {
 		if (option == 'c')
 			threads = number_within(optarg, 1, 1000);
 		else if (option == 'k')
@@ -170,12 +174,22 @@ int main(int argc, char **argv)
 			job.tenants = (size_t)number_within(optarg, 1, 10000000);
 		else if (option == 'r')
 			job.refund_percent = (unsigned int)number_within(optarg, 0, 100);
+		else if (option == 'R')
+			address = str_from_c(optarg);
+		else if (option == 'S')
+			return fputs(redis_script_text(SCRIPT_CHARGE).ptr, stdout) < 0;
 		else if (option != 'T' || !num_parse_duration(str_from_c(optarg), &time_us))
 			usage();
 	}
-	if (optind + 1 != argc)
+	if (optind + (address.len == 0) != argc)
 		usage();
-	config.store_path = str_from_c(argv[optind]);
+	if (address.len) {
+		config.store_backend = STORE_REDIS;
+		config.redis_addresses = (struct str_list){ .items = &address, .count = 1 };
+		config.store_timeout_us = 5 * US_PER_S;
+	} else {
+		config.store_path = str_from_c(argv[optind]);
+	}
 	if (!store_open(&config, &job.st, &err)) {
 		fprintf(stderr, "bench_store: %s\n", err.text);
 		return 1;

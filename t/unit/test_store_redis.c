@@ -1,4 +1,5 @@
 /* The shared store: the same table as the embedded one, and what only a server can do to us. */
+#include "t/lib/proxy.h"
 #include "t/lib/redis_server.h"
 #include "t/lib/store_random.h"
 #include "t/lib/unit.h"
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/io.h"
 
 static struct redis_server server;
 static struct str address;
@@ -91,15 +93,367 @@ START_TEST(random_operations)
 }
 END_TEST
 
+/* --- many at once */
+
+#define LIMIT 300
+
+static bool charge(struct store *st, const char *id, int64_t limit, bool *out_taken, struct err *err)
+{
+	struct store_take take = { .key = STR("sekisho:{acme}:quota:crowd"), .window = WINDOW_ROLLING,
+				   .period_us = DAY_US, .limit = limit, .cost = 1, .is_enforced = true };
+	struct store_taken taken;
+	struct store_charge one = { .tenant = STR("acme"), .id = str_from_c(id), .takes = &take, .count = 1 };
+	struct store_charged charged = { .taken = &taken };
+
+	if (!st->ops->charge(st, &one, &charged, err))
+		return false;
+	*out_taken = charged.is_taken;
+	return true;
+}
+
+static int64_t used(struct store *st)
+{
+	struct store_take take = { .key = STR("sekisho:{acme}:quota:crowd"), .window = WINDOW_ROLLING,
+				   .period_us = DAY_US, .limit = LIMIT_NONE, .cost = 1, .is_enforced = true };
+	struct store_taken taken = { 0 };
+	struct store_charge one = { .tenant = STR("acme"), .takes = &take, .count = 1, .is_peek = true };
+	struct store_charged charged = { .taken = &taken };
+	struct err err = { 0 };
+
+	while (!st->ops->charge(st, &one, &charged, &err))
+		usleep(20000);
+	return taken.used;
+}
+
+struct crowd {
+	pthread_t thread;
+	struct store *st;
+	int number, taken;
+};
+
+static void *crowd_work(void *arg)
+{
+	struct crowd *own = arg;
+	char id[32];
+
+	for (int i = 0; i < 12; i++) {
+		bool is_taken = false;
+		struct err err = { 0 };
+
+		snprintf(id, sizeof id, "crowd-%d-%d", own->number, i);
+		ck_assert_msg(charge(own->st, id, LIMIT, &is_taken, &err), "%s", err.text);
+		own->taken += is_taken;
+	}
+	return NULL;
+}
+
+/* Two relays with 32 sessions each, one quota; and each decision is one command, whatever else is going on. */
+START_TEST(relays_take_exactly_the_limit)
+{
+	struct config config;
+	struct crowd crowd[64];
+	struct store *relays[2];
+	int taken = 0;
+
+	setup(&config, false);
+	config.store_timeout_us = 10 * US_PER_S;
+	for (int i = 0; i < 2; i++)
+		relays[i] = open_store(&config);
+	redis_server_ask(&server, "CONFIG RESETSTAT");
+	for (int i = 0; i < 64; i++) {
+		crowd[i] = (struct crowd){ .st = relays[i % 2], .number = i };
+		ck_assert_int_eq(pthread_create(&crowd[i].thread, NULL, crowd_work, &crowd[i]), 0);
+	}
+	for (int i = 0; i < 64; i++) {
+		pthread_join(crowd[i].thread, NULL);
+		taken += crowd[i].taken;
+	}
+	ck_assert_int_eq(taken, LIMIT);
+	ck_assert_ptr_nonnull(strstr(redis_server_ask(&server, "INFO commandstats"), "cmdstat_evalsha:calls=768,"));
+	ck_assert_ptr_null(strstr(redis_server_ask(&server, "INFO commandstats"), "cmdstat_eval:"));
+	ck_assert_int_eq(used(relays[1]), LIMIT);
+	for (int i = 0; i < 2; i++)
+		store_close(relays[i]);
+}
+END_TEST
+
+static bool has_end(void *arg, struct str key, struct str value, int64_t expires_us)
+{
+	(void)key;
+	(void)value;
+	ck_assert_int_gt(expires_us, 0);
+	++*(int *)arg;
+	return true;
+}
+
+/* What the random test left: no key without an end, and a month later no key. */
+START_TEST(every_key_expires)
+{
+	struct config config;
+	struct err err = { 0 };
+	int64_t total;
+	int seen = 0;
+
+	setup(&config, true);
+	set_quiet_time();
+
+	struct store_under_test under = { .st = open_store(&config), .advance = pass_time };
+
+	store_random_run(&under, 99, 600);
+	ck_assert(under.st->ops->count_add(under.st, STR("sekisho:{acme}:bounce:x"), 1, 60 * DAY_US, &total, &err));
+	ck_assert(under.st->ops->put(under.st, STR("sekisho:{acme}:suppress:x"), STR("v"), DAY_US, &err));
+	ck_assert(under.st->ops->scan(under.st, STR(""), has_end, &seen, &err));
+	ck_assert_int_eq(seen, atoi(redis_server_ask(&server, "DBSIZE")));
+	ck_assert_int_gt(seen, 5);
+	pass_time(NULL, 62 * DAY_US);
+	seen = 0;
+	ck_assert(under.st->ops->scan(under.st, STR(""), has_end, &seen, &err));
+	ck_assert_int_eq(seen, 0);
+	store_close(under.st);
+}
+END_TEST
+
+/* --- what servers and networks do */
+
+/* Until it works: a server that is there again is found again. */
+static void charge_until_taken(struct store *st, const char *id)
+{
+	bool is_taken = false;
+	struct err err = { 0 };
+
+	while (!charge(st, id, LIMIT_NONE, &is_taken, &err))
+		usleep(20000);
+	ck_assert(is_taken);
+}
+
+/* Until what nobody learnt the outcome of has been undone. */
+static void wait_for_used(struct store *st, int64_t want)
+{
+	for (int tries = 0; tries < 200 && used(st) != want; tries++)
+		usleep(20000);
+	ck_assert_int_eq(used(st), want);
+}
+
+START_TEST(a_silent_server)
+{
+	struct config config;
+	bool is_taken;
+	struct err err = { 0 };
+	char id[32];
+
+	setup(&config, false);
+	config.store_timeout_us = 50000;
+	struct store *st = open_store(&config);
+
+	charge_until_taken(st, "before");
+	kill(server.pid, SIGSTOP);
+	for (int i = 0; i < 6; i++) {
+		snprintf(id, sizeof id, "silent-%d", i);
+		ck_assert(!charge(st, id, LIMIT_NONE, &is_taken, &err));
+		ck_assert_int_eq(err.kind, ERR_BUSY);
+		ck_assert_msg(strstr(err.text, "answer"), "%s", err.text);
+		usleep(20000);
+	}
+	kill(server.pid, SIGCONT);
+	charge_until_taken(st, "after");
+	wait_for_used(st, 2);
+	store_close(st);
+}
+END_TEST
+
+START_TEST(a_server_that_dies)
+{
+	struct config config;
+	bool is_taken;
+	struct err err = { 0 };
+
+	setup(&config, _i);
+	struct store *st = open_store(&config);
+
+	charge_until_taken(st, "before");
+	redis_server_stop(&server);
+	while (charge(st, "during", LIMIT_NONE, &is_taken, &err))
+		;
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	redis_server_restart(&server, NULL);
+	charge_until_taken(st, "after");
+	ck_assert_int_eq(used(st), 1);         /* it came back empty */
+	store_close(st);
+}
+END_TEST
+
+START_TEST(a_server_that_is_not_there_yet)
+{
+	struct config config;
+
+	setup(&config, false);
+	redis_server_stop(&server);
+	struct store *st = open_store(&config);
+
+	ck_assert_msg(strstr(st->notice, "efused"), "%s", st->notice);
+	redis_server_restart(&server, NULL);
+	charge_until_taken(st, "after");
+	store_close(st);
+}
+END_TEST
+
+/* Cut at each octet, an answer is lost and what it answered is undone; nothing is counted that nobody was told of. */
+START_TEST(answers_cut_anywhere)
+{
+	struct config config;
+	struct proxy proxy;
+	struct err err = { 0 };
+	int64_t taken = 0, failed = 0;
+	char id[32];
+
+	proxy_start(&proxy, server.port);
+	setup(&config, false);
+	address = str_from_c(proxy.address);
+	struct store *st = open_store(&config);
+
+	for (int i = 0; i < 40; i++) {
+		bool is_taken = false;
+
+		charge_until_taken(st, "steady");
+		st->ops->refund(st, STR("acme"), STR("steady"), &err);
+		snprintf(id, sizeof id, "cut-%d", i);
+		atomic_store(&proxy.cut_after, i);
+		if (charge(st, id, LIMIT_NONE, &is_taken, &err))
+			taken += is_taken;
+		else
+			failed++;
+		atomic_store(&proxy.cut_after, -1);
+	}
+	ck_assert_int_gt(failed, 15);
+	wait_for_used(st, taken);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+START_TEST(a_slow_network)
+{
+	struct config config;
+	struct proxy proxy;
+
+	proxy_start(&proxy, server.port);
+	setup(&config, false);
+	address = str_from_c(proxy.address);
+	config.store_timeout_us = 2 * US_PER_S;
+	struct store *st = open_store(&config);
+
+	atomic_store(&proxy.delay_us, 100000);
+	for (int i = 0; i < 3; i++) {
+		char id[32];
+
+		snprintf(id, sizeof id, "slow-%d", i);
+		charge_until_taken(st, id);
+	}
+	atomic_store(&proxy.delay_us, 0);
+	ck_assert_int_eq(used(st), 3);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+static const struct { const char *name, *before, *after, *says; enum err_kind kind;
+} mood_rows[] = {
+	{ "its scripts are forgotten", "SCRIPT FLUSH", NULL, NULL, ERR_NONE },
+	{ "it is a replica now", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY", ERR_BUSY },
+	{ "its memory is full", "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM", ERR_FULL },
+	{ "it hangs up on us", "CLIENT KILL TYPE normal SKIPME yes", NULL, NULL, ERR_NONE },
+	{ "its disk is broken", "CONFIG SET min-replicas-to-write 3", "CONFIG SET min-replicas-to-write 0",
+	  "NOREPLICAS", ERR_BUSY },
+};
+START_TEST(moods_of_a_server)
+{
+	struct config config;
+	bool is_taken;
+	struct err err = { 0 };
+
+	setup(&config, false);
+	struct store *st = open_store(&config);
+
+	charge_until_taken(st, "before");
+	ck_assert_str_ne(redis_server_ask(&server, mood_rows[_i].before), "-no answer");
+	if (mood_rows[_i].says) {
+		/* Twice: the first may only find out. */
+		(void)charge(st, "during", LIMIT_NONE, &is_taken, &err);
+		ck_assert_msg(!charge(st, "during", LIMIT_NONE, &is_taken, &err), "%s", mood_rows[_i].name);
+		ck_assert_msg(err.kind == mood_rows[_i].kind && strstr(err.text, mood_rows[_i].says), "%s: %s",
+			      mood_rows[_i].name, err.text);
+		redis_server_ask(&server, mood_rows[_i].after);
+	}
+	charge_until_taken(st, "after");
+	ck_assert_int_eq(used(st), 2);
+	store_close(st);
+}
+END_TEST
+
+/* --- passwords */
+
+static const char *write_password(const char *text, mode_t mode)
+{
+	static char path[400];
+	struct err err = { 0 };
+
+	snprintf(path, sizeof path, "%s/password", server.dir);
+	ck_assert(io_replace_file(path, str_from_c(text), mode, &err));
+	return path;
+}
+
+START_TEST(passwords)
+{
+	struct config config;
+	struct store *st = NULL;
+	struct err err = { 0 };
+	bool is_taken;
+
+	setup(&config, true);
+	config.redis_user = STR("relay");
+	config.redis_database = 2;
+	config.redis_password_file = str_from_c(write_password("sesame\n", 0600));
+	ck_assert_str_eq(redis_server_ask(&server, "ACL SETUSER relay on >sesame ~sekisho:* +@all"), "OK");
+	ck_assert_str_eq(redis_server_ask(&server, "ACL SETUSER default off"), "OK");
+	st = open_store(&config);
+	charge_until_taken(st, "1");
+	store_close(st);
+
+	write_password("guess", 0600);
+	st = open_store(&config);
+	ck_assert(!charge(st, "2", LIMIT_NONE, &is_taken, &err));
+	ck_assert_msg(strstr(err.text, "WRONGPASS"), "%s", err.text);
+	store_close(st);
+
+	write_password("sesame", 0644);
+	ck_assert(!store_open(&config, &st, &err));
+	ck_assert_int_eq(err.kind, ERR_CONFIG);
+	ck_assert_msg(strstr(err.text, "chmod"), "%s", err.text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store redis");
-	TCase *tc = tcase_create("redis");
+	TCase *tc = tcase_create("redis"), *faults = tcase_create("faults");
 
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, start_server, stop_server);
 	tcase_add_loop_test(tc, rows, 0, store_row_count);
 	tcase_add_loop_test(tc, random_operations, 0, 4);
+	tcase_add_test(tc, relays_take_exactly_the_limit);
+	tcase_add_test(tc, every_key_expires);
+	tcase_add_test(tc, passwords);
+
+	suite_add_tcase(suite, faults);
+	tcase_set_timeout(faults, 60);
+	tcase_add_checked_fixture(faults, start_server, stop_server);
+	tcase_add_test(faults, a_silent_server);
+	tcase_add_loop_test(faults, a_server_that_dies, 0, 2);
+	tcase_add_test(faults, a_server_that_is_not_there_yet);
+	tcase_add_test(faults, answers_cut_anywhere);
+	tcase_add_test(faults, a_slow_network);
+	unit_add_rows(faults, moods_of_a_server, mood_rows);
 	return unit_main(suite);
 }
