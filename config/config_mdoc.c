@@ -7,9 +7,10 @@ static void add_wrapped(struct buf *out, struct str text)
 {
 	struct str word;
 	size_t column = 0;
+	bool ends_sentence = false;            /* mdoc(7): a new sentence begins a new line */
 
 	while (str_next(&text, ' ', &word)) {
-		if (column && column + 1 + word.len > LINE_OCTETS) {
+		if (column && (ends_sentence || column + 1 + word.len > LINE_OCTETS)) {
 			buf_add_byte(out, '\n');
 			column = 0;
 		} else if (column) {
@@ -18,6 +19,7 @@ static void add_wrapped(struct buf *out, struct str text)
 		}
 		buf_add(out, word);
 		column += word.len;
+		ends_sentence = str_ends(word, STR("."));
 	}
 	buf_add_byte(out, '\n');
 }

@@ -1,4 +1,7 @@
-/* commands - the rows of sekisho(1), each defined beside what it does, in tool_*.c. */
+/*
+ * commands - the rows of sekisho(1), each defined beside what it does, in tool_*.c; the help, the manual and the command
+ * line follow the groups.
+ */
 #ifndef SEKISHO_COMMANDS_H
 #define SEKISHO_COMMANDS_H
 
@@ -11,5 +14,13 @@ extern const struct tool_command command_log_show, command_log_search, command_l
 extern const struct tool_command command_log_checkpoint, command_log_purge;
 extern const struct tool_command command_bounce_classify, command_bounce_rules;
 extern const struct tool_command command_rewrite, command_link_decode, command_key_rotate;
+
+struct command_group {
+	const char *title;
+	const struct tool_command *commands[16];       /* ends with NULL */
+};
+extern const struct command_group command_groups[];               /* ends with a NULL title */
+
+#define each_command(group, row) (const struct tool_command *const *row = (group).commands; *row; row++)
 
 #endif

@@ -9,36 +9,19 @@
 #include "config/config_report.h"
 #include "milter/tool/commands.h"
 
-static const struct {
-	const char *title;
-	const struct tool_command *commands[8];
-} groups[] = {
-	{ "The gate", { &command_check, &command_explain, &command_status, &command_reload } },
-	{ "Tenants", { &command_tenant_list, &command_tenant_show, &command_tenant_suspend, &command_tenant_resume,
-		       &command_quota_show, &command_quota_reset } },
-	{ "Opens and clicks", { &command_rewrite, &command_link_decode, &command_key_rotate } },
-	{ "The relay log", { &command_log_show, &command_log_search, &command_log_verify, &command_key_new,
-			     &command_log_checkpoint, &command_log_purge } },
-	{ "Returned mail", { &command_bounce_classify, &command_bounce_rules } },
-};
-
-#define GROUPS (sizeof groups / sizeof *groups)
-#define each_command(group, row) \
-	(const struct tool_command *const *row = (group).commands; *row; row++)
-
 struct common {
 	struct str config;
 	bool wants_help, wants_version, wants_json;
 };
 #define COMMON(field) offsetof(struct common, field)
 
-const struct option tool_common_options[] = {
+static const struct option common_options[] = {
 	{ "--config", OPTION_TEXT, COMMON(config), "FILE", NULL, "also -c FILE; default " CONFIG_DEFAULT_PATH },
 	{ "--help", OPTION_FLAG, COMMON(wants_help), NULL, NULL, "print this" },
 	{ NULL },
 };
-const struct option tool_json_options[] = {
-	{ "--json", OPTION_FLAG, COMMON(wants_json), NULL, NULL, "answer as JSON, for programs" },
+static const struct option json_options[] = {
+	{ "--json", OPTION_FLAG, COMMON(wants_json), NULL, NULL, TOOL_JSON_HELP },
 	{ NULL },
 };
 static const struct option main_options[] = {
@@ -59,7 +42,7 @@ static void write_exit(struct buf *out, int code, const char *meaning)
 		screen_wrap(out, lead, str_from_c(meaning));
 }
 
-void tool_write_help(const struct tool_command *command, struct buf *out)
+static void write_help(const struct tool_command *command, struct buf *out)
 {
 	struct str rest = str_from_c(command->examples), line;
 
@@ -69,8 +52,8 @@ void tool_write_help(const struct tool_command *command, struct buf *out)
 	buf_add_c(out, "\nOptions:\n");
 	options_write_help(command->options, out);
 	if (command->has_json)
-		options_write_help(tool_json_options, out);
-	options_write_help(tool_common_options, out);
+		options_write_help(json_options, out);
+	options_write_help(common_options, out);
 	buf_add_c(out, "\nExamples:\n");
 	while (str_next(&rest, '\n', &line))
 		buf_printf(out, "  " STR_FMT "\n", STR_ARG(line));
@@ -84,9 +67,9 @@ void tool_write_help(const struct tool_command *command, struct buf *out)
 static void write_overview(struct buf *out)
 {
 	buf_add_c(out, "Usage: sekisho [-c FILE] COMMAND ...\n\nLooks after the gate: who may send what, and what was recorded.\n");
-	for (size_t i = 0; i < GROUPS; i++) {
-		buf_printf(out, "\n%s:\n", groups[i].title);
-		for each_command(groups[i], row)
+	for (size_t i = 0; command_groups[i].title; i++) {
+		buf_printf(out, "\n%s:\n", command_groups[i].title);
+		for each_command(command_groups[i], row)
 			buf_printf(out, "  %-16s %s\n", (*row)->name, (*row)->summary);
 	}
 	buf_add_c(out, "\nOptions:\n");
@@ -98,7 +81,7 @@ static void write_overview(struct buf *out)
 static int print_help(struct tool *tool, const struct tool_command *command)
 {
 	if (command)
-		tool_write_help(command, &tool->out);
+		write_help(command, &tool->out);
 	else
 		write_overview(&tool->out);
 	return tool_flush(tool) ? TOOL_OK : TOOL_UNKNOWN;
@@ -120,8 +103,8 @@ static size_t count_words(struct str name, char *const *argv, size_t argc)
 
 static const struct tool_command *find_command(char *const *argv, size_t argc, size_t *out_words)
 {
-	for (size_t i = 0; i < GROUPS; i++)
-		for each_command(groups[i], row)
+	for (size_t i = 0; command_groups[i].title; i++)
+		for each_command(command_groups[i], row)
 			if ((*out_words = count_words(str_from_c((*row)->name), argv, argc)) > 0)
 				return *row;
 	return NULL;
@@ -133,8 +116,8 @@ static bool list_family(const char *word)
 	struct str prefix = str_from_c(word);
 	bool found = false;
 
-	for (size_t i = 0; i < GROUPS; i++)
-		for each_command(groups[i], row) {
+	for (size_t i = 0; command_groups[i].title; i++)
+		for each_command(command_groups[i], row) {
 			struct str first, rest;
 
 			if (!str_cut(str_from_c((*row)->name), ' ', &first, &rest) || !str_eq(first, prefix))
@@ -156,8 +139,8 @@ static int refuse_command(struct tool *tool, char *const *argv, size_t argc)
 	for (size_t words = 1; words <= 2 && words <= argc && !best.best; words++) {
 		snprintf(typed, sizeof typed, "%s%s%s", argv[0], words == 2 ? " " : "", words == 2 ? argv[1] : "");
 		best.name = str_from_c(typed);
-		for (size_t i = 0; i < GROUPS; i++)
-			for each_command(groups[i], row)
+		for (size_t i = 0; command_groups[i].title; i++)
+			for each_command(command_groups[i], row)
 				config_nearest_offer(&best, (*row)->name);
 	}
 	return tool_usage(tool, "there is no command %s%s", config_quote(str_from_c(typed), quoted),
@@ -173,8 +156,8 @@ static int run_command(struct tool *tool, struct common *common, char *const *ar
 	void *values = arena_alloc(&tool->arena, command->values_size);
 	const struct option_set sets[] = {
 		{ command->options, values },
-		{ tool_common_options, common },
-		{ command->has_json ? tool_json_options : no_options, common },
+		{ common_options, common },
+		{ command->has_json ? json_options : no_options, common },
 	};
 	struct err err;
 

@@ -105,12 +105,10 @@ bool tool_record(struct tool *tool, const struct tool_trace *trace);
 /* "alice (uid 1000)", "root (uid 0, by sudo of alice)". */
 struct str tool_actor(struct tool *tool);
 
-/* --- sekisho.c */
+/* --- main */
 
 void tool_init(struct tool *tool);
 void tool_clear(struct tool *tool);
-/* The whole help of a command. */
-void tool_write_help(const struct tool_command *command, struct buf *out);
-extern const struct option tool_common_options[], tool_json_options[];
+#define TOOL_JSON_HELP "answer as JSON, for programs"    /* of --json, where a command has it */
 
 #endif

@@ -1,0 +1,12 @@
+#include "milter/tool/commands.h"
+
+const struct command_group command_groups[] = {
+	{ "The gate", { &command_check, &command_explain, &command_status, &command_reload } },
+	{ "Tenants", { &command_tenant_list, &command_tenant_show, &command_tenant_suspend, &command_tenant_resume,
+		       &command_quota_show, &command_quota_reset } },
+	{ "Opens and clicks", { &command_rewrite, &command_link_decode, &command_key_rotate } },
+	{ "The relay log", { &command_log_show, &command_log_search, &command_log_verify, &command_key_new,
+			     &command_log_checkpoint, &command_log_purge } },
+	{ "Returned mail", { &command_bounce_classify, &command_bounce_rules } },
+	{ NULL },
+};
