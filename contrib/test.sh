@@ -2,7 +2,7 @@
 # test.sh - everything there is to test, on a Debian machine that need have nothing installed. Needs root.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
-. "$source/contrib/setup.sh"
+. "$source/contrib/common.sh"
 
 usage() {
 	cat <<END

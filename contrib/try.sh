@@ -2,7 +2,7 @@
 # try.sh - watch a message pass the gate: one command, nothing of the host's mail is touched.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
-. "$source/contrib/setup.sh"
+. "$source/contrib/common.sh"
 
 usage() {
 	cat <<END

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154
-# setup.sh - what try.sh and test.sh share: packages, a copy of the sources, a build. Sourced, not run.
+# common.sh - what try.sh and test.sh share: packages, a copy of the sources, a build. Sourced, not run.
 # The caller has set `source` (the top of the sources).
 
 # What building needs, what running the tests needs besides, and what only test.sh needs.
