@@ -162,9 +162,9 @@ class Gate:
         return [r for r in self.records() if r["event"] in MAIL_EVENTS and all(r.get(k) == v for k, v in want.items())]
 
     def record_of(self, ref, event=None):
-        """The record with this id, or of the message with this id."""
-        found = [r for r in self.mail_records() if ref in (r.get("id"), r.get("message"))]
-        check(found, "no record has the id {}", ref)
+        """The record with this id, or of the message with this id. A refusal does not wait for its own."""
+        found = wait_for(lambda: [r for r in self.mail_records() if ref in (r.get("id"), r.get("message"))],
+                         f"a record with the id {ref}")
         if event:
             check_eq(found[-1]["event"], event, f"event of record {ref}")
         return found[-1]

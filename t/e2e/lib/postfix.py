@@ -41,6 +41,7 @@ smtpd_client_connection_count_limit = 0
 smtpd_error_sleep_time = 0
 smtpd_soft_error_limit = 100000
 smtpd_hard_error_limit = 100000
+smtpd_forbid_unauth_pipelining = no
 smtpd_junk_command_limit = 100000
 smtpd_recipient_restrictions = check_recipient_access inline:{{refused@mta.test=REJECT}}, permit
 minimal_backoff_time = 1s
