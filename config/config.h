@@ -97,7 +97,7 @@ struct tenant {
 	bool recipients_is_monitor;
 	int64_t size_max;
 	bool size_is_monitor;
-	struct str tracking_host;         /* of tracked links; empty: none are made */
+	struct str tracking_host;      /* of tracked links; empty: none are made */
 	bool tracks_opens, tracks_clicks;
 	bool adds_list_unsubscribe;    /* to a message for one recipient that has none */
 	enum signed_rule on_signed;
@@ -161,9 +161,9 @@ struct config {
 	size_t class_count;
 
 	struct str token_key_file;     /* seals tracked links: milter/link/token.h */
-	struct str track_listen;       /* of sekisho-track: "127.0.0.1:9186" */
-	enum client_address track_client;
-	int64_t track_spool_max;       /* octets of all bodies that wait on disk */
+	struct str tracking_listen;    /* of sekisho-track: "127.0.0.1:9186" */
+	enum client_address tracking_client;
+	int64_t tracking_spool_max;    /* octets of all bodies that wait on disk */
 
 	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */
 	bool log_to_syslog;

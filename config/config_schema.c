@@ -185,11 +185,11 @@ static const struct setting relay_log_rows[] = {
 static const struct setting tracking_rows[] = {
 	{ "key_file", SETTING_PATH, CONFIG(token_key_file), .fallback = "/etc/sekisho/tracking.key",
 	  .meaning = "Keys that seal tracked links, one a line; the last one seals, all of them open." },
-	{ "listen", SETTING_HTTP_LISTEN, CONFIG(track_listen), .fallback = "127.0.0.1:9186",
+	{ "listen", SETTING_HTTP_LISTEN, CONFIG(tracking_listen), .fallback = "127.0.0.1:9186",
 	  .meaning = "Address and port of sekisho-track, behind a proxy that speaks TLS." },
-	{ "client_address", SETTING_WORD, CONFIG(track_client), .words = client_words, .fallback = "truncated",
+	{ "client_address", SETTING_WORD, CONFIG(tracking_client), .words = client_words, .fallback = "truncated",
 	  .meaning = "Readers' addresses in records: truncated to a network of 24 (IPv6: 48) bits, full, or none." },
-	{ "spool_max", SETTING_SIZE, CONFIG(track_spool_max), .min = 0, .max = 1024 * GIB, .fallback = "8GiB",
+	{ "spool_max", SETTING_SIZE, CONFIG(tracking_spool_max), .min = 0, .max = 1024 * GIB, .fallback = "8GiB",
 	  .meaning = "Disk space in state_dir for large bodies while they wait to be rewritten; what finds no room passes "
 		     "as it came." },
 };

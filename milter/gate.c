@@ -76,8 +76,11 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 {
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
 	gate->inside.next = gate->inside.prev = &gate->inside;
+	keyring_init(&gate->tokens);
 	snprintf(gate->node, sizeof gate->node, STR_FMT, STR_ARG(config->node));
 	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err))
+		return false;
+	if (config->needs_rewrite && !keyring_load(&gate->tokens, config->token_key_file, err))
 		return false;
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");
@@ -106,6 +109,7 @@ void gate_close(struct gate *gate)
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);
 	store_close(gate->policy.store);
+	keyring_clear(&gate->tokens);
 	pthread_mutex_destroy(&gate->lock);
 }
 

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "milter/keyring.h"
 #include "milter/record/purge.h"
 #include "policy/policy.h"
 
@@ -35,6 +36,7 @@ struct gate_class {
 
 struct gate {
 	struct policy policy;
+	struct keyring tokens;         /* keys of tracked links; empty where no tenant tracks */
 	struct record_writer_config writer;     /* all but the directory */
 	char log_dir[4096], key_file[4096], node[256];
 	struct gate_class classes[GATE_CLASSES_MAX];

@@ -24,6 +24,9 @@
 /* Descriptors that are not sessions: log files, store, metrics, standard ones. */
 #define FILES_RESERVED 64
 
+/* What changing a message needs, asked for only where some tenant tracks. */
+#define REWRITE_FLAGS (SMFIF_CHGHDRS | SMFIF_CHGBODY)
+
 /* One connection of the MTA. */
 struct front {
 	struct session *session;
@@ -132,7 +135,7 @@ static bool accepts_one_more(void)
 static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_skip, unsigned long f2, unsigned long f3,
 			  unsigned long *out_do, unsigned long *out_skip, unsigned long *out_f2, unsigned long *out_f3)
 {
-	const unsigned long needed = SMFIF_ADDHDRS | SMFIF_QUARANTINE;
+	unsigned long needed = SMFIF_ADDHDRS | SMFIF_QUARANTINE;
 	const unsigned long no_reply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_HDR | SMFIP_NR_BODY;
 
 	(void)f2;
@@ -147,8 +150,15 @@ static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_
 	struct front *front = accepts_one_more() ? calloc(1, sizeof *front) : NULL;
 	struct config *config = front ? config_acquire() : NULL;
 
+	const struct session_abilities abilities = {
+		.sees_body = config && config->needs_body,
+		.can_rewrite = config && config->needs_rewrite && (can_do & REWRITE_FLAGS) == REWRITE_FLAGS,
+	};
+
+	if (abilities.can_rewrite)
+		needed |= REWRITE_FLAGS;
 	if (front)
-		front->session = session_new(gate, config->needs_body);
+		front->session = session_new(gate, &abilities);
 	if (!front || !front->session || smfi_setpriv(ctx, front) != MI_SUCCESS) {
 		if (front)
 			session_free(front->session);
@@ -260,23 +270,87 @@ static sfsistat on_body(SMFICTX *ctx, unsigned char *chunk, size_t len)
 	return leave(quiet(front, SMFIP_NR_BODY));
 }
 
+#define FIELD_MAX 65536
+
+/* libmilter wants C strings. */
+static bool change_field(SMFICTX *ctx, const struct rewrite_field *field)
+{
+	char name[128], value[FIELD_MAX];
+
+	if (field->name.len >= sizeof name || field->value.len >= sizeof value)
+		return false;
+	snprintf(name, sizeof name, "%.*s", (int)field->name.len, field->name.ptr);
+	snprintf(value, sizeof value, "%.*s", (int)field->value.len, field->value.ptr);
+	if (field->action == HEADER_ADD)
+		return smfi_addheader(ctx, name, value) == MI_SUCCESS;
+	return smfi_chgheader(ctx, name, (int)field->nth, field->action == HEADER_REMOVE ? NULL : value) == MI_SUCCESS;
+}
+
+/* Backwards first: whether an MTA counts fields that are gone is its own affair, those before them it counts alike. */
+static bool change_header(SMFICTX *ctx, const struct session_changes *changes)
+{
+	for (size_t i = changes->field_count; i-- > 0;)
+		if (changes->fields[i].action != HEADER_ADD && !change_field(ctx, &changes->fields[i]))
+			return false;
+	for (size_t i = 0; i < changes->field_count; i++)
+		if (changes->fields[i].action == HEADER_ADD && !change_field(ctx, &changes->fields[i]))
+			return false;
+	return true;
+}
+
+/* In one unbroken run: Postfix fails the mail when anything comes between (MTA-NOTES, "Changing the message"). */
+static bool replace_body(SMFICTX *ctx, struct session *session)
+{
+	struct str chunk;
+
+	while (session_next_chunk(session, &chunk))
+		if (smfi_replacebody(ctx, (unsigned char *)(uintptr_t)chunk.ptr, (int)chunk.len) != MI_SUCCESS)
+			return false;
+	return true;
+}
+
+/* False: the MTA did not take a change that the record speaks of; it gets no "accepted" for what it has. */
+static bool pass_on(SMFICTX *ctx, struct session *session, const struct session_changes *changes)
+{
+	const char *id = changes->record_id.ptr;
+
+	if (changes->record_id.len &&
+	    smfi_addheader(ctx, (char *)(uintptr_t)SESSION_RECORD_HEADER, (char *)(uintptr_t)id) != MI_SUCCESS)
+		log_warn("the MTA took no header for record %s", id);
+	if (change_header(ctx, changes) && (!changes->has_body || replace_body(ctx, session)))
+		return true;
+	log_error("the MTA took not all changes of record %s; the message is deferred", id);
+	return false;
+}
+
+#define TURN_WAIT_US (4 * 1000000)     /* Sendmail's patience between two signs of life is 10 s */
+#define TURN_WAITS_MAX 50              /* and for all of end of message 5 min */
+
+static void await_turn(SMFICTX *ctx, struct session *session)
+{
+	for (int i = 0; i < TURN_WAITS_MAX && !session_take_turn(session, TURN_WAIT_US); i++)
+		if (smfi_progress(ctx) != MI_SUCCESS)
+			return;
+}
+
 static sfsistat on_eom(SMFICTX *ctx)
 {
 	struct session_macros macros = read_macros(ctx);
-	struct session_header header;
+	struct session_changes changes;
 	struct reply reply;
 
 	FRONT_OR(ctx, SMFIS_TEMPFAIL);
-	enum session_answer answer = session_eom(front->session, &macros, &header, &reply);
+	await_turn(ctx, front->session);
 
-	if (header.name.len && smfi_addheader(ctx, (char *)(uintptr_t)header.name.ptr, (char *)(uintptr_t)header.value.ptr) !=
-				       MI_SUCCESS)
-		log_warn("the MTA took no header for record %s", header.value.ptr);
-	if (answer == SESSION_HOLD && smfi_quarantine(ctx, reply.text) != MI_SUCCESS) {
-		log_error("the MTA would not hold record %s; the message is deferred", header.value.ptr);
-		return leave(SMFIS_TEMPFAIL);
+	enum session_answer answer = session_eom(front->session, &macros, &changes, &reply);
+	bool ok = pass_on(ctx, front->session, &changes);
+
+	session_done(front->session);
+	if (ok && answer == SESSION_HOLD && smfi_quarantine(ctx, reply.text) != MI_SUCCESS) {
+		log_error("the MTA would not hold record %s; the message is deferred", changes.record_id.ptr);
+		ok = false;
 	}
-	return leave(answer_of(ctx, answer, &reply));
+	return leave(ok ? answer_of(ctx, answer, &reply) : SMFIS_TEMPFAIL);
 }
 
 static sfsistat on_abort(SMFICTX *ctx)
@@ -299,7 +373,7 @@ static sfsistat on_close(SMFICTX *ctx)
 static const struct smfiDesc description = {
 	.xxfi_name = (char *)(uintptr_t) "sekisho",
 	.xxfi_version = SMFI_VERSION,
-	.xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE,
+	.xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE | REWRITE_FLAGS,
 	.xxfi_connect = on_connect,
 	.xxfi_helo = on_helo,
 	.xxfi_envfrom = on_mail,
@@ -322,9 +396,9 @@ static void raise_file_limit(int64_t wanted)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 
-	rlim_t need = (rlim_t)wanted + FILES_RESERVED;
+	rlim_t need = (rlim_t)wanted + FILES_RESERVED, with_spools = need + (rlim_t)wanted;
 
-	limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
+	limit.rlim_cur = with_spools < limit.rlim_max ? with_spools : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur < need) {

@@ -1,6 +1,7 @@
 #include "milter/passage.h"
 
 #include <openssl/evp.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "config/base/clock.h"
@@ -145,6 +146,50 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict)
 	}
 	if (verdict->was_store_gone)
 		add_action(p, STR("quota:open"));
+}
+
+static void add_action_text(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add_action_text(struct passage *p, const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	add_action(p, str_from_c(text));
+}
+
+static bool has_field(const struct rewrite_result *changes, enum rewrite_action action, struct str name)
+{
+	for (size_t i = 0; i < changes->field_count; i++)
+		if (changes->fields[i].action == action && str_eq_nocase(changes->fields[i].name, name))
+			return true;
+	return false;
+}
+
+void passage_add_changes(struct passage *p, const struct rewrite_result *changes, const char *why_not)
+{
+	if (why_not)
+		add_action_text(p, "left:%s", why_not);
+	if (!changes)
+		return;
+	if (changes->pixels)
+		add_action(p, STR("opens"));
+	if (changes->links)
+		add_action_text(p, "clicks:%zu", changes->links);
+	if (has_field(changes, HEADER_ADD, STR("List-Unsubscribe")))
+		add_action(p, STR("unsubscribe"));
+	if (has_field(changes, HEADER_REMOVE, STR("DKIM-Signature")))
+		add_action(p, STR("signature:stripped"));
+	for (size_t i = 0; i < changes->note_count; i++) {
+		const struct rewrite_note *note = &changes->notes[i];
+
+		if (note->part)
+			add_action_text(p, "left:part %zu: %s", note->part, note->why);
+		else
+			add_action_text(p, "left:%s", note->why);
+	}
 }
 
 struct str passage_next_id(struct passage *p)

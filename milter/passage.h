@@ -13,6 +13,7 @@
 
 #include "milter/gate.h"
 #include "milter/reply.h"
+#include "milter/rewrite.h"
 
 /* The session around it, for the record. Borrowed. */
 struct peer {
@@ -63,6 +64,9 @@ void passage_drop_recipient(struct passage *p);                /* the last one: 
 void passage_add_header(struct passage *p, struct str name, struct str value);
 /* Monitored limits and warn levels: into the record's actions and the operator's log. */
 void passage_add_notes(struct passage *p, const struct verdict *verdict);
+/* What was done to the content ("opens", "clicks:12", "unsubscribe", "signature:stripped"), and what was left alone and
+ * why ("left:part 2: unknown charset"). `changes` NULL: all of it was, `why_not` (may be NULL) says why. */
+void passage_add_changes(struct passage *p, const struct rewrite_result *changes, const char *why_not);
 
 /* The id that the next record about this message gets. Lives as long as the passage. */
 struct str passage_next_id(struct passage *p);

@@ -7,6 +7,7 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "milter/letter.h"
 #include "milter/mail/address.h"
 #include "milter/passage.h"
 
@@ -35,22 +36,25 @@ struct session {
 	struct gate *gate;
 	struct gate_link link;
 	enum phase phase;
-	bool sees_body, has_client, is_local;
+	struct session_abilities abilities;
+	bool has_client, is_local;
 	struct net_addr client;
 	char client_text[INET6_ADDRSTRLEN];
 	char helo[HELO_MAX + 1];
 	struct passage passage;        /* the message under way */
+	struct letter letter;          /* its content, when it may change; until session_done */
 	char record_id[RECORD_ID_LEN + 1];      /* of the message that passed last: the header's value */
 };
 
-struct session *session_new(struct gate *gate, bool sees_body)
+struct session *session_new(struct gate *gate, const struct session_abilities *abilities)
 {
 	struct session *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return NULL;
 	s->gate = gate;
-	s->sees_body = sees_body;
+	s->abilities = *abilities;
+	letter_init(&s->letter);
 	s->phase = PHASE_READY;
 	gate_enter(gate, &s->link, s);
 	metrics_add(METRIC_SESSIONS, 1);
@@ -130,7 +134,13 @@ void session_abort(struct session *s)
 	if (s->phase == PHASE_CONTENT)
 		metrics_add(METRIC_MESSAGES_ABORTED, 1);
 	passage_close(s);
+	letter_end(&s->letter);
 	s->phase = PHASE_READY;
+}
+
+void session_done(struct session *s)
+{
+	letter_end(&s->letter);
 }
 
 static const enum metric_id verdict_metrics[] = {
@@ -324,20 +334,32 @@ enum session_answer session_data(struct session *s, const struct session_macros 
 			policy_refund(&s->gate->policy, p->tenant, str_from_c(p->id));
 		p->is_charged = false;
 		s->phase = PHASE_RCPT;          /* the client may try DATA again, or give up */
+		return answer;
 	}
+	if (s->abilities.can_rewrite && p->tenant && config_tenant_tracks(p->tenant))
+		letter_begin(&s->letter, p->config);
 	return answer;
 }
 
 void session_header(struct session *s, struct str name, struct str value)
 {
-	if (step(s, EV_CONTENT))
-		passage_add_header(&s->passage, name, value);
+	if (!step(s, EV_CONTENT))
+		return;
+	passage_add_header(&s->passage, name, value);
+	letter_add_field(&s->letter, name, value);
 }
 
 void session_body(struct session *s, struct str chunk)
 {
-	if (step(s, EV_CONTENT))
-		s->passage.octets += (int64_t)chunk.len;
+	if (!step(s, EV_CONTENT))
+		return;
+	s->passage.octets += (int64_t)chunk.len;
+	letter_add_body(&s->letter, chunk);
+}
+
+bool session_take_turn(struct session *s, int64_t wait_us)
+{
+	return letter_take_turn(&s->letter, wait_us);
 }
 
 /* Second wait: quotas on octets. What an earlier stage remembered stands, unless the content is refused outright. */
@@ -354,6 +376,21 @@ static void judge_content(struct session *s, struct verdict *verdict)
 		*verdict = p->pending;
 	if (p->is_out_of_memory)
 		*verdict = verdict_of_memory(s);
+}
+
+/* What becomes of the content, and a word of it for the record. Without keys nothing is tracked (there is no such gate, but
+ * for the moment between a reload and a failure to load them). */
+static void rewrite_content(struct session *s)
+{
+	struct passage *p = &s->passage;
+	bool is_one = p->facts.recipient_count == 1;
+	struct keyset *keys = letter_is_kept(&s->letter) ? keyring_acquire(&s->gate->tokens) : NULL;
+
+	if (!keys)
+		return;
+	letter_rewrite(&s->letter, p->tenant, keyset_keys(keys), is_one ? p->recipients[0] : STR_EMPTY);
+	keyring_release(&s->gate->tokens, keys);
+	passage_add_changes(p, s->letter.changes, s->letter.why_not);
 }
 
 /* Third wait: no message passes, or is held, before its record is on disk. */
@@ -373,9 +410,10 @@ static bool record_passage(struct session *s, const struct verdict *verdict, str
 }
 
 static enum session_answer pass(struct session *s, const struct verdict *verdict, struct str id,
-				struct session_header *out_header)
+				struct session_changes *out)
 {
 	struct passage *p = &s->passage;
+	const struct rewrite_result *changes = s->letter.changes;
 
 	if (verdict->action == VERDICT_ACCEPT && p->is_charged) {
 		policy_settle(&s->gate->policy, p->tenant, str_from_c(p->id));
@@ -384,7 +422,12 @@ static enum session_answer pass(struct session *s, const struct verdict *verdict
 	metrics_add(verdict_metrics[verdict->action], 1);
 	metrics_add(METRIC_RECIPIENTS_ACCEPTED, (int64_t)p->facts.recipient_count);
 	memcpy(s->record_id, id.ptr, RECORD_ID_LEN);
-	*out_header = (struct session_header){ .name = STR("Sekisho-Record"), .value = str_of(s->record_id, RECORD_ID_LEN) };
+	*out = (struct session_changes){
+		.record_id = str_of(s->record_id, RECORD_ID_LEN),
+		.fields = changes ? changes->fields : NULL,
+		.field_count = changes ? changes->field_count : 0,
+		.has_body = letter_has_new_body(&s->letter),
+	};
 	return verdict->action == VERDICT_HOLD ? SESSION_HOLD : SESSION_CONTINUE;
 }
 
@@ -395,7 +438,7 @@ static bool is_passing(const struct verdict *verdict)
 
 /* Only a hold has something to say: why, and since when. */
 static enum session_answer record_and_pass(struct session *s, const struct verdict *verdict,
-					   struct session_header *out_header, struct reply *reply)
+					   struct session_changes *out, struct reply *reply)
 {
 	struct str id = passage_next_id(&s->passage), text = STR_EMPTY;
 	char line[REPLY_TEXT_MAX + 32];
@@ -408,30 +451,37 @@ static enum session_answer record_and_pass(struct session *s, const struct verdi
 	}
 	if (!record_passage(s, verdict, id, text, &instead))
 		return refuse(s, &instead, reply);
-	return pass(s, verdict, id, out_header);
+	return pass(s, verdict, id, out);
 }
 
-/* Judge, record, reply. */
-enum session_answer session_eom(struct session *s, const struct session_macros *macros, struct session_header *out_header,
+/* Judge, rewrite, record, reply. */
+enum session_answer session_eom(struct session *s, const struct session_macros *macros, struct session_changes *out,
 				struct reply *reply)
 {
 	struct passage *p = &s->passage;
 	struct verdict verdict;
 	int64_t start_us = clock_mono_us();
 
-	*out_header = (struct session_header){ .name = STR_EMPTY };
+	*out = (struct session_changes){ .record_id = STR_EMPTY };
 	if (!step(s, EV_EOM))
 		return out_of_order(reply);
 	if (macros->queue_id.len && !str_eq(macros->queue_id, p->queue_id))
 		passage_keep(p, macros->queue_id, &p->queue_id);
-	p->facts.size = s->sees_body ? p->octets : 0;
+	p->facts.size = s->abilities.sees_body ? p->octets : 0;
 
 	judge_content(s, &verdict);
+	if (is_passing(&verdict))
+		rewrite_content(s);
 
-	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out_header, reply)
+	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out, reply)
 							  : refuse(s, &verdict, reply);
 
 	passage_close(s);
 	metrics_observe(METRIC_EOM_TIME, clock_mono_us() - start_us);
 	return answer;
+}
+
+bool session_next_chunk(struct session *s, struct str *out)
+{
+	return letter_next_chunk(&s->letter, out);
 }

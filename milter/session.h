@@ -7,10 +7,14 @@
  *
  * Waits    three named steps may wait: the store at DATA (take_quotas), the store at end of message (judge_content), the
  *          record becoming durable (record_passage)
+ * Order    changes are rendered, then recorded, then handed to the front: what the record says was done is certain before
+ *          any of it is, and no message passes without its record. A front that fails half way answers 4xx; the MTA keeps
+ *          nothing of such a message, and its next attempt has a record of its own
  * Local    mail that the MTA made or took on the host itself (is_local) is never refused before end of message: neither
  *          MTA can carry such an answer back (MTA-NOTES, "Time and replies")
  * Memory   one arena a message, at most transaction_memory_max; over it the message is deferred (SKQ-MEM), never the
- *          session ended. Between messages a session owns only itself
+ *          session ended. Content that may be rewritten is kept beside it: letter.h. Between messages a session owns
+ *          only itself
  * Threads  one call at a time per session; different threads may make them
  */
 #ifndef SEKISHO_SESSION_H
@@ -19,6 +23,7 @@
 #include "config/net.h"
 #include "milter/gate.h"
 #include "milter/reply.h"
+#include "milter/rewrite.h"
 
 enum session_answer {
 	SESSION_CONTINUE = 1,
@@ -31,13 +36,23 @@ struct session_macros {
 	struct str queue_id, auth_authen, daemon_name, tls_version, verify, cert_subject, cert_issuer;
 };
 
-/* One header that the front adds at end of message. The value lives until the next call. */
-struct session_header {
-	struct str name, value;
+/* What the front does to a message that passes. All of it is on the record already when the front hears it; what it points
+ * to lives until session_done. */
+struct session_changes {
+	struct str record_id;          /* value of the header SESSION_RECORD_HEADER, with a NUL behind it; empty: none */
+	const struct rewrite_field *fields;    /* as in rewrite.h: nth counts the fields as they came */
+	size_t field_count;
+	bool has_body;                 /* a new one, to be read with session_next_chunk, in one unbroken run */
 };
+#define SESSION_RECORD_HEADER "Sekisho-Record"
 
-/* `sees_body`: the front will show the body, so sizes can be measured. NULL: out of memory. */
-struct session *session_new(struct gate *gate, bool sees_body);
+/* What the front can do in this session. */
+struct session_abilities {
+	bool sees_body;                /* it shows the body: sizes can be measured */
+	bool can_rewrite;              /* it shows the body, and can change it and the header */
+};
+/* NULL: out of memory. */
+struct session *session_new(struct gate *gate, const struct session_abilities *abilities);
 void session_free(struct session *session);                    /* also in the middle of anything; NULL is fine */
 
 /* NULL `client`: the peer has no address. */
@@ -50,8 +65,16 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 enum session_answer session_data(struct session *s, const struct session_macros *macros, struct reply *reply);
 void session_header(struct session *s, struct str name, struct str value);
 void session_body(struct session *s, struct str chunk);
-enum session_answer session_eom(struct session *s, const struct session_macros *macros, struct session_header *out_header,
+/*
+ * Before end of message: large bodies are rewritten a few at a time. Waits for this one's turn, at most wait_us; false: not
+ * yet. A front may keep the MTA patient meanwhile, and ask again. End of message without a turn lets such a body as it is.
+ */
+bool session_take_turn(struct session *s, int64_t wait_us);
+enum session_answer session_eom(struct session *s, const struct session_macros *macros, struct session_changes *out,
 				struct reply *reply);
+bool session_next_chunk(struct session *s, struct str *out);
+/* After end of message, once the front has passed all changes on. */
+void session_done(struct session *s);
 void session_abort(struct session *s);
 
 #endif

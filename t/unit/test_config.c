@@ -139,9 +139,9 @@ START_TEST(every_default)
 	ck_assert_ptr_null(config->default_tenant);
 	ck_assert(!config->needs_body && !config->needs_rewrite);
 	ck_assert_str_is(config->token_key_file, STR("/etc/sekisho/tracking.key"));
-	ck_assert_str_is(config->track_listen, STR("127.0.0.1:9186"));
-	ck_assert_int_eq(config->track_client, CLIENT_TRUNCATED);
-	ck_assert_int_eq(config->track_spool_max, INT64_C(8) << 30);
+	ck_assert_str_is(config->tracking_listen, STR("127.0.0.1:9186"));
+	ck_assert_int_eq(config->tracking_client, CLIENT_TRUNCATED);
+	ck_assert_int_eq(config->tracking_spool_max, INT64_C(8) << 30);
 	ck_assert_uint_eq(acme->tracking_host.len, 0);
 	ck_assert(!config_tenant_tracks(acme));
 	ck_assert_int_eq(acme->on_signed, SIGNED_SKIP);
@@ -240,8 +240,8 @@ START_TEST(tracking)
 	const struct tenant *acme = config_find_tenant(config, STR("acme")), *shy = config_find_tenant(config, STR("shy"));
 
 	ck_assert_str_is(config->token_key_file, STR("/nowhere/track.key"));
-	ck_assert_int_eq(config->track_client, CLIENT_NONE);
-	ck_assert_int_eq(config->track_spool_max, 0);
+	ck_assert_int_eq(config->tracking_client, CLIENT_NONE);
+	ck_assert_int_eq(config->tracking_spool_max, 0);
 	ck_assert(config->needs_body && config->needs_rewrite);
 	ck_assert_str_is(acme->tracking_host, STR("track.acme.example"));
 	ck_assert(acme->tracks_opens && !acme->tracks_clicks && !acme->adds_list_unsubscribe);

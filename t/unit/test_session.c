@@ -15,6 +15,7 @@ static const char yaml[] =
 	"node: gate.test\n"
 	"state_dir: %1$s/%2$s\n"
 	"milter: { listen: \"unix:%1$s/%2$s/sock\", transaction_memory_max: 256KiB }\n"
+	"tracking: { key_file: %1$s/tokens }\n"
 	"relay_log: { dir: %1$s/%2$s/log, key_file: %1$s/key }\n"
 	"log: { to: stderr, level: error }\n"
 	"tenants:\n"
@@ -34,6 +35,9 @@ static const char yaml[] =
 	"  held:\n"
 	"    match: [ { auth: held } ]\n"
 	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n"
+	"  seen:\n"
+	"    match: [ { auth: seen } ]\n"
+	"    tracking: { host: track.seen.example, opens: true, clicks: true, list_unsubscribe: true }\n"
 	"  heavy:\n"
 	"    match: [ { auth: heavy } ]\n"
 	"    quotas: [ { name: two, limit: 2, per: hour }, { name: octets, counts: bytes, limit: 10, per: hour, on_excess: hold } ]\n";
@@ -108,7 +112,8 @@ static size_t count(struct str text, const char *needle)
 
 static struct session *visitor(void)
 {
-	struct session *s = session_new(&gate, true);
+	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
+	struct session *s = session_new(&gate, &abilities);
 	struct net_addr client;
 
 	ck_assert_ptr_nonnull(s);
@@ -130,7 +135,7 @@ static const struct session_macros at_data = { .queue_id = STR_INIT("4QfQ1") };
 /* MAIL, n recipients, DATA, headers, body, end: the last answer that was not "continue". */
 static enum session_answer send_as(struct session *s, const char *auth, int recipients, struct reply *reply)
 {
-	struct session_header header;
+	struct session_changes changes;
 	enum session_answer answer = mail_as(s, auth, "<a@acme.example>", reply);
 
 	for (int i = 0; answer == SESSION_CONTINUE && i < recipients; i++) {
@@ -147,8 +152,8 @@ static enum session_answer send_as(struct session *s, const char *auth, int reci
 	session_header(s, STR("Subject"), STR("hello"));
 	session_header(s, STR("Message-ID"), STR("<1@acme.example>"));
 	session_body(s, STR("Hello.\r\n"));
-	answer = session_eom(s, &at_data, &header, reply);
-	ck_assert_msg((answer != SESSION_REPLY) == (header.name.len > 0), "a header exactly on what passes");
+	answer = session_eom(s, &at_data, &changes, reply);
+	ck_assert_msg((answer != SESSION_REPLY) == (changes.record_id.len > 0), "a header exactly on what passes");
 	return answer;
 }
 
@@ -215,7 +220,7 @@ END_TEST
 
 START_TEST(quota_is_exact_and_comes_back)
 {
-	struct session_header header;
+	struct session_changes changes;
 	struct reply reply;
 
 	open_gate("quota");
@@ -241,7 +246,7 @@ START_TEST(quota_is_exact_and_comes_back)
 	ck_assert_ptr_nonnull(strstr(reply.text, "[SKQ-RATE] (ref "));
 	/* the same transaction may try again and is still refused, under a reference of its own */
 	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_REPLY);
-	ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_REPLY);
+	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
 	session_free(s);
 
 	struct str log = relay_log();
@@ -253,7 +258,7 @@ END_TEST
 
 START_TEST(refused_recipients_cost_nothing)
 {
-	struct session_header header;
+	struct session_changes changes;
 	struct reply reply;
 
 	open_gate("rcpts");
@@ -264,7 +269,7 @@ START_TEST(refused_recipients_cost_nothing)
 		ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), i < 5 ? SESSION_CONTINUE : SESSION_REPLY);
 	ck_assert_int_eq(reply.code, 452);
 	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
-	ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	session_free(s);
 
@@ -278,7 +283,7 @@ END_TEST
 START_TEST(content_is_judged)
 {
 	static char big[2000];
-	struct session_header header;
+	struct session_changes changes;
 	struct reply reply;
 
 	open_gate("content");
@@ -290,7 +295,7 @@ START_TEST(content_is_judged)
 		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
 		session_header(s, STR("From"), i ? STR("a@acme.example") : STR("a@acme.example, b@evil.example"));
 		session_body(s, str_of(big, i ? sizeof big : 1));
-		ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_REPLY);
+		ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
 		ck_assert_int_eq(reply.code, i ? 552 : 550);
 		ck_assert_ptr_nonnull(strstr(reply.text, i ? "SKQ-SIZE" : "SKQ-FROM"));
 	}
@@ -344,18 +349,19 @@ END_TEST
 /* Mail made on the host: nothing is refused before end of message, and a bounce passes though nobody owns it. */
 START_TEST(local_mail_is_judged_at_the_end)
 {
-	struct session_header header;
+	struct session_changes changes;
 	struct reply reply;
 
 	open_gate("local");
-	struct session *s = session_new(&gate, true);
+	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
+	struct session *s = session_new(&gate, &abilities);
 
 	session_connect(s, NULL, true);
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(mail_as(s, "", i ? "" : "root@gate.test", &reply), SESSION_CONTINUE);
 		ck_assert_int_eq(session_rcpt(s, STR("r@x.example"), &reply), SESSION_CONTINUE);
 		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
-		ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), i ? SESSION_CONTINUE : SESSION_REPLY);
+		ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), i ? SESSION_CONTINUE : SESSION_REPLY);
 	}
 	session_free(s);
 	relay_log();
@@ -369,7 +375,8 @@ START_TEST(memory_is_bounded)
 	int i;
 
 	open_gate("memory");
-	struct session *s = session_new(&gate, true);
+	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
+	struct session *s = session_new(&gate, &abilities);
 
 	session_connect(s, NULL, true);
 	memset(address, 'a', sizeof address);
@@ -378,9 +385,9 @@ START_TEST(memory_is_bounded)
 		ck_assert_int_eq(session_rcpt(s, str_of(address, sizeof address), &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
 
-	struct session_header header;
+	struct session_changes changes;
 
-	ck_assert_int_eq(session_eom(s, &at_data, &header, &reply), SESSION_REPLY);
+	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
 	ck_assert_int_eq(reply.code, 452);
 	ck_assert_ptr_nonnull(strstr(reply.text, "SKQ-MEM"));
 	session_free(s);
@@ -392,7 +399,7 @@ END_TEST
  * passes without MAIL, RCPT and DATA. */
 START_TEST(any_order)
 {
-	struct session_header header;
+	struct session_changes changes;
 	struct reply reply;
 	const int stages = 8;
 
@@ -419,7 +426,7 @@ START_TEST(any_order)
 			else if (stage == 6)
 				session_helo(s, STR("again"));
 			else
-				want = session_eom(s, &at_data, &header, &reply) == SESSION_HOLD;
+				want = session_eom(s, &at_data, &changes, &reply) == SESSION_HOLD;
 			if (want)
 				ck_assert_msg(n == 0 + 8 * 1 + 64 * 2 + 512 * 7, "passed at %d", n);
 		}
@@ -429,8 +436,93 @@ START_TEST(any_order)
 }
 END_TEST
 
+/* An HTML message as `auth` sends it; what the front is to do with it. */
+static enum session_answer send_page(struct session *s, const char *auth, int recipients, struct str page,
+				     struct session_changes *changes)
+{
+	struct reply reply;
+
+	mail_as(s, auth, "<a@acme.example>", &reply);
+	for (int i = 0; i < recipients; i++)
+		session_rcpt(s, STR("<r@elsewhere.example>"), &reply);
+	session_data(s, &at_data, &reply);
+	session_header(s, STR("Content-Type"), STR("text/html; charset=utf-8"));
+	session_header(s, STR("X-Sekisho-Track"), STR("id=spring"));
+	session_body(s, page);
+	ck_assert(session_take_turn(s, 0));
+	return session_eom(s, &at_data, changes, &reply);
+}
+
+START_TEST(rewrites_what_its_tenant_tracks)
+{
+	struct session_changes changes;
+	struct str chunk;
+
+	open_gate("tracked");
+	struct session *s = visitor();
+	struct str page = STR("<a href=\"http://example.org/a\">a</a> <a href=\"http://example.org/b\">b</a>\r\n");
+
+	ck_assert_int_eq(send_page(s, "own", 1, page, &changes), SESSION_CONTINUE);
+	ck_assert_msg(!changes.has_body && changes.field_count == 0, "own does not track");
+	session_done(s);
+	for (int recipients = 1; recipients <= 2; recipients++) {
+		ck_assert_int_eq(send_page(s, "seen", recipients, page, &changes), SESSION_CONTINUE);
+		ck_assert(changes.has_body);
+		ck_assert_uint_eq(changes.field_count, recipients == 1 ? 3 : 1);   /* two of them List-Unsubscribe's */
+		ck_assert(session_next_chunk(s, &chunk));
+		ck_assert_uint_eq(count(chunk, "https://track.seen.example/c/"), 2);
+		ck_assert_uint_eq(count(chunk, "https://track.seen.example/o/"), 1);
+		ck_assert(!session_next_chunk(s, &chunk));
+		session_done(s);
+	}
+	ck_assert_int_eq(send_page(s, "seen", 1, STR("<p>only text"), &changes), SESSION_CONTINUE);
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(count(log, "\"actions\":[\"opens\",\"clicks:2\",\"unsubscribe\"]"), 1);
+	ck_assert_uint_eq(count(log, "\"actions\":[\"opens\",\"clicks:2\"]"), 1);
+	ck_assert_uint_eq(count(log, "\"actions\":[\"opens\",\"unsubscribe\"]"), 1);
+	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 3);
+}
+END_TEST
+
+/* A front that cannot change messages has nothing changed, and what is refused is not looked into. */
+START_TEST(rewrites_only_what_passes)
+{
+	const struct session_abilities blind = { .sees_body = true };
+	struct session_changes changes;
+	struct reply reply;
+
+	open_gate("untracked");
+	struct session *s = session_new(&gate, &blind);
+
+	ck_assert_int_eq(send_page(s, "seen", 1, STR("<p>a"), &changes), SESSION_CONTINUE);
+	ck_assert_msg(!changes.has_body && changes.field_count == 0, "it cannot");
+	session_done(s);
+	session_free(s);
+	s = visitor();
+	ck_assert_int_eq(mail_as(s, "seen", "<a@acme.example>", &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+	session_body(s, STR("<p>half a mess"));
+	session_abort(s);
+	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
+	ck_assert_msg(!changes.has_body && changes.record_id.len == 0, "out of order");
+	session_free(s);
+	ck_assert_uint_eq(count(relay_log(), "\"actions\""), 0);
+}
+END_TEST
+
 static void make_key(void)
 {
+	char tokens[160] = "1 ";
+
+	memset(tokens + 2, 'a', 64);
+	memset(tokens + 66, 'b', 64);
+	tokens[130] = '\n';
+	write_file("tokens", str_of(tokens, 131));
+
 	char path[4096], id[SIGN_ID_LEN + 1];
 	struct err err;
 
@@ -456,6 +548,8 @@ int main(void)
 	tcase_add_test(tc, holds);
 	tcase_add_test(tc, what_is_held_takes_nothing);
 	tcase_add_test(tc, local_mail_is_judged_at_the_end);
+	tcase_add_test(tc, rewrites_what_its_tenant_tracks);
+	tcase_add_test(tc, rewrites_only_what_passes);
 	tcase_add_test(tc, memory_is_bounded);
 	tcase_add_test(tc, any_order);
 	return unit_main(suite);
