@@ -213,6 +213,7 @@ static void check_checkpoint(struct state *state, const struct line *line, const
 
 	if (!scan_find(line->text, STR("detail"), &detail) || !checkpoint_entry_read(detail, link->time, &checkpoint)) {
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "a checkpoint that cannot be read");
+		file->next[0] = '\0';
 		return;
 	}
 	if (state->context->node.len && !str_eq(checkpoint.node, state->context->node))
@@ -225,6 +226,7 @@ static void check_checkpoint(struct state *state, const struct line *line, const
 	    (checkpoint.head != state->seq || memcmp(checkpoint.hash, state->chain, CHAIN_LEN) != 0)) {
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq,
 				 "this checkpoint signs other records than those before it: they were altered");
+		file->next[0] = '\0';
 		return;
 	}
 	check_signature(state, line, link, &checkpoint);
