@@ -103,7 +103,7 @@ int tool_fail(const struct tool *tool, enum tool_exit code, const char *fmt, ...
 	va_start(ap, fmt);
 	complain(tool, fmt, ap);
 	va_end(ap);
-	return code;
+	return (int)code;
 }
 
 int tool_usage(const struct tool *tool, const char *fmt, ...)
