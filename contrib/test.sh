@@ -11,7 +11,8 @@ Usage: contrib/test.sh [--quick] [--keep]
 Installs what tests need (Debian packages; no service is started), builds in a
 directory of its own, and runs: the unit tests with gcc, with AddressSanitizer and
 UndefinedBehaviorSanitizer, with ThreadSanitizer; a build with clang; make
-distcheck; and the end-to-end tests through a private Postfix on loopback.
+distcheck; the end-to-end tests through a private Postfix on loopback; and, where
+node and npm are, rewritten mail against independent readers from npm.
 The last line says "N passed, N failed".
 
   --quick   only gcc's unit tests and the end-to-end tests
@@ -112,6 +113,12 @@ end_to_end() {
 	cd "$work/gcc" && make -s e2e
 }
 
+# Readers of mail and pages that others wrote come from npm; Debian's are too old for it.
+differential() {
+	cp -R "$tree/t/differential" "$work/differential" && cd "$work/differential" &&
+		npm install --no-audit --no-fund --no-package-lock --silent && node run.mjs "$work/gcc/sekisho"
+}
+
 # shellcheck disable=SC2086
 install_packages $build_packages $mta_packages $test_packages
 say "Testing in $work, on $(jobs) cores"
@@ -120,6 +127,11 @@ cd "$tree"
 step 'autoreconf' autoreconf -fi
 step 'unit tests, gcc' unit gcc
 step 'end to end, through a private Postfix' end_to_end
+if command -v npm >/dev/null && command -v node >/dev/null; then
+	step 'rewriting, held against other readers' differential
+else
+	say 'rewriting, held against other readers: left out, there is no node and npm here'
+fi
 if [ -z "$quick" ]; then
 	step 'unit tests, address and undefined behaviour' unit asan --enable-asan CFLAGS='-O1 -g'
 	step 'build with clang' clang_build

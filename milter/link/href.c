@@ -20,7 +20,7 @@ static bool is_opt_out(const struct html_attr *attr)
 
 void href_init(struct href_scan *scan, struct str page)
 {
-	*scan = (struct href_scan){ .body_end = page.len + 1, .html_end = page.len + 1 };
+	*scan = (struct href_scan){ .body_end = page.len + 1, .html_end = page.len + 1, .ends_from = page.len + 1 };
 	html_init(&scan->page, page);
 }
 
@@ -91,16 +91,50 @@ static bool comment_next(struct href_scan *scan, struct href *out)
 	return false;
 }
 
-static void note_place(struct href_scan *scan, const struct html_token *token)
+/*
+ * A pixel is text to a browser: where a formatting element has lost its parent ("<p><b>x</p>"), it would open that element
+ * again around the pixel. So it stands before the end tags that took the parent away, while all is still open.
+ */
+static size_t place_before(const struct href_scan *scan, size_t at)
 {
-	if (token->kind != HTML_END || (token->name != HTML_BODY && token->name != HTML_HTML))
+	return scan->open_total && scan->ends_to == at && scan->ends_from <= at ? scan->ends_from : at;
+}
+
+static void note_formatting(struct href_scan *scan, const struct html_token *token)
+{
+	size_t *open = &scan->open[token->name];
+
+	if (token->kind == HTML_END) {
+		scan->open_total -= *open > 0;
+		*open -= *open > 0;
+	} else if (!token->is_svg && !(*open && (token->name == HTML_A || token->name == HTML_NOBR))) {
+		++*open;
+		scan->open_total++;
+	}
+}
+
+static void note_end(struct href_scan *scan, const struct html_token *token, bool was_plain)
+{
+	if (scan->ends_to != token->at)
+		scan->ends_from = was_plain ? token->at : scan->page.page.len + 1;
+	scan->ends_to = token->end;
+}
+
+static void note_place(struct href_scan *scan, const struct html_token *token, bool was_plain)
+{
+	if (token->kind == HTML_COMMENT)
 		return;
-	if (!is_in_plain_html(&scan->page))
+	if (token->name != HTML_OTHER && token->name < HTML_FORMATTING_MAX) {
+		note_formatting(scan, token);
 		return;
-	if (token->name == HTML_BODY)
-		scan->body_end = token->at;
-	else
-		scan->html_end = token->at;
+	}
+	if (token->kind != HTML_END)
+		return;
+	if (token->name == HTML_BODY && was_plain)
+		scan->body_end = place_before(scan, token->at);
+	else if (token->name == HTML_HTML && was_plain)
+		scan->html_end = place_before(scan, token->at);
+	note_end(scan, token, was_plain);
 }
 
 bool href_next(struct href_scan *scan, struct href *out)
@@ -111,8 +145,12 @@ bool href_next(struct href_scan *scan, struct href *out)
 
 	if (scan->is_in_comment && comment_next(scan, out))
 		return true;
-	while (html_next(&scan->page, &token)) {
-		note_place(scan, &token);
+	for (;;) {
+		bool was_plain = is_in_plain_html(&scan->page);
+
+		if (!html_next(&scan->page, &token))
+			return false;
+		note_place(scan, &token, was_plain);
 		if (token.kind == HTML_COMMENT && comment_page(token.tag, &value)) {
 			html_init(&scan->comment, value);
 			scan->is_in_comment = true;
@@ -127,7 +165,6 @@ bool href_next(struct href_scan *scan, struct href *out)
 			return true;
 		}
 	}
-	return false;
 }
 
 bool href_pixel_place(const struct href_scan *scan, size_t *out_at)
@@ -146,7 +183,7 @@ bool href_pixel_place(const struct href_scan *scan, size_t *out_at)
 		page.len--;
 	if (page.len < scan->page.page.len && str_ends(page, STR("\r")))
 		page.len--;
-	*out_at = page.len;
+	*out_at = place_before(scan, page.len);
 	return has_end;
 }
 

@@ -25,6 +25,8 @@ struct href_scan {
 	size_t comment_at;             /* where the comment's page begins */
 	bool is_in_comment;
 	size_t body_end, html_end;     /* the last </body> and </html> where a pixel may stand; page.len + 1: none */
+	size_t open[HTML_FORMATTING_MAX], open_total;      /* formatting elements that have not ended */
+	size_t ends_from, ends_to;     /* the last run of end tags of other elements; ends_from page.len + 1: none to stand before */
 };
 
 void href_init(struct href_scan *scan, struct str page);

@@ -112,21 +112,27 @@ bool html_attr_find(const struct html *html, const struct html_token *token, str
 
 static enum html_name name_of(struct str tag)
 {
-	static const struct { struct str text; enum html_name name; } rows[] = {
-		{ STR_INIT("a"), HTML_A },
-		{ STR_INIT("svg"), HTML_SVG }, { STR_INIT("img"), HTML_IMG }, { STR_INIT("xmp"), HTML_XMP },
-		{ STR_INIT("area"), HTML_AREA }, { STR_INIT("body"), HTML_BODY }, { STR_INIT("html"), HTML_HTML },
-		{ STR_INIT("math"), HTML_MATH }, { STR_INIT("meta"), HTML_META },
-		{ STR_INIT("style"), HTML_STYLE }, { STR_INIT("title"), HTML_TITLE }, { STR_INIT("input"), HTML_INPUT },
-		{ STR_INIT("script"), HTML_SCRIPT }, { STR_INIT("iframe"), HTML_IFRAME }, { STR_INIT("select"), HTML_SELECT },
-		{ STR_INIT("keygen"), HTML_KEYGEN },
+	static const struct { struct str text; enum html_name name; } rows[] = {    /* by length */
+		{ STR_INIT("a"), HTML_A }, { STR_INIT("b"), HTML_B }, { STR_INIT("i"), HTML_I },
+		{ STR_INIT("s"), HTML_S }, { STR_INIT("u"), HTML_U },
+		{ STR_INIT("em"), HTML_EM }, { STR_INIT("tt"), HTML_TT },
+		{ STR_INIT("big"), HTML_BIG }, { STR_INIT("img"), HTML_IMG }, { STR_INIT("svg"), HTML_SVG },
+		{ STR_INIT("xmp"), HTML_XMP },
+		{ STR_INIT("area"), HTML_AREA }, { STR_INIT("body"), HTML_BODY }, { STR_INIT("code"), HTML_CODE },
+		{ STR_INIT("font"), HTML_FONT }, { STR_INIT("html"), HTML_HTML }, { STR_INIT("math"), HTML_MATH },
+		{ STR_INIT("meta"), HTML_META }, { STR_INIT("nobr"), HTML_NOBR },
+		{ STR_INIT("input"), HTML_INPUT }, { STR_INIT("small"), HTML_SMALL },
+		{ STR_INIT("style"), HTML_STYLE }, { STR_INIT("title"), HTML_TITLE },
+		{ STR_INIT("iframe"), HTML_IFRAME }, { STR_INIT("keygen"), HTML_KEYGEN },
+		{ STR_INIT("script"), HTML_SCRIPT }, { STR_INIT("select"), HTML_SELECT },
+		{ STR_INIT("strike"), HTML_STRIKE }, { STR_INIT("strong"), HTML_STRONG },
 		{ STR_INIT("noembed"), HTML_NOEMBED },
-		{ STR_INIT("textarea"), HTML_TEXTAREA }, { STR_INIT("noframes"), HTML_NOFRAMES },
-		{ STR_INIT("template"), HTML_TEMPLATE }, { STR_INIT("frameset"), HTML_FRAMESET },
+		{ STR_INIT("frameset"), HTML_FRAMESET }, { STR_INIT("noframes"), HTML_NOFRAMES },
+		{ STR_INIT("template"), HTML_TEMPLATE }, { STR_INIT("textarea"), HTML_TEXTAREA },
 		{ STR_INIT("plaintext"), HTML_PLAINTEXT },
 		{ STR_INIT(""), HTML_OTHER },
 	};
-	static const unsigned char first_of_length[] = { 22, 0, 22, 1, 4, 9, 12, 16, 17, 21 };    /* where each length begins */
+	static const unsigned char first_of_length[] = { 35, 0, 5, 7, 11, 19, 23, 29, 30, 34 };
 
 	if (tag.len >= sizeof first_of_length)
 		return HTML_OTHER;

@@ -3,7 +3,7 @@
 /* One line of encoded text: content, blanks that do not count, `=` of a soft break, line end. */
 struct line {
 	struct str content;            /* without trailing blanks and without the soft `=` */
-	struct str eol;                /* as it stands; empty at the end of the text */
+	struct str blanks, eol;        /* as they stand; eol is empty at the end of the text */
 	struct str all;
 	bool is_soft;
 };
@@ -23,6 +23,7 @@ static bool line_next(struct str *rest, struct line *out)
 		end--;
 	out->is_soft = end > 0 && rest->ptr[end - 1] == '=';
 	out->content = str_slice(*rest, 0, out->is_soft ? end - 1 : end);
+	out->blanks = str_slice(*rest, end, out->all.len - out->eol.len - end);
 	*rest = str_from(*rest, out->all.len);
 	return true;
 }
@@ -118,18 +119,23 @@ static void encoder_add(struct encoder *enc, char c)
 		encoder_escape(enc, c);
 }
 
-static void encoder_break(struct encoder *enc, struct str eol)
+/* RFC 2045 6.7 (3): a blank that is meant cannot stand last. */
+static void encoder_end(struct encoder *enc)
 {
 	struct buf *out = enc->out;
 	char last = enc->column && !out->failed ? out->ptr[out->len - 1] : 'x';
 
-	/* RFC 2045 6.7 (3): a blank that is meant cannot stand last. */
 	if (last == ' ' || last == '\t') {
 		out->len--;
 		enc->column--;
 		encoder_escape(enc, last);
 	}
-	buf_add(out, eol);
+}
+
+static void encoder_break(struct encoder *enc, struct str eol)
+{
+	encoder_end(enc);
+	buf_add(enc->out, eol);
 	enc->column = 0;
 }
 
@@ -146,7 +152,7 @@ void qp_encode(struct str in, struct str eol, struct buf *out)
 			in = str_from(in, 1);
 		}
 	}
-	encoder_break(&enc, STR_EMPTY);
+	encoder_end(&enc);
 }
 
 /* qp_edit walks encoded lines and decoded offsets side by side. */
@@ -199,6 +205,14 @@ static bool editor_leaves_alone(const struct editor *ed, size_t decoded_len, boo
 	return is_last ? ed->edits->items[ed->next].at > end : ed->edits->items[ed->next].at >= end;
 }
 
+/* Readers should not see blanks at the end of a line, but some do: what was there stays, where it fits. */
+static struct str blanks_that_fit(const struct editor *ed, const struct line *line)
+{
+	size_t used = ed->enc.column + line->is_soft + line->blanks.len;
+
+	return used <= QP_LINE_MAX ? line->blanks : STR_EMPTY;
+}
+
 static void editor_end_line(struct editor *ed, const struct line *line)
 {
 	/* The line end is one or two decoded octets; an edit may begin before either. */
@@ -216,12 +230,18 @@ static void editor_end_line(struct editor *ed, const struct line *line)
 			kept[kept_len++] = line->eol.ptr[i];
 	}
 	if (line->is_soft && line->eol.len) {
+		struct str blanks = blanks_that_fit(ed, line);
+
 		buf_add_byte(ed->enc.out, '=');
+		buf_add(ed->enc.out, blanks);
 		buf_add(ed->enc.out, line->eol);
 		ed->enc.column = 0;
 		ed->is_touched = ed->skip_to > ed->at;
 	} else if (kept_len == line->eol.len && kept_len) {
-		encoder_break(&ed->enc, line->eol);
+		encoder_end(&ed->enc);
+		buf_add(ed->enc.out, blanks_that_fit(ed, line));
+		buf_add(ed->enc.out, line->eol);
+		ed->enc.column = 0;
 		ed->is_touched = false;
 	} else {
 		for (size_t i = 0; i < kept_len; i++)
@@ -267,5 +287,5 @@ void qp_edit(struct str in, const struct edit_list *edits, struct str eol, struc
 	}
 	editor_begin_edits(&ed);
 	if (ed.is_touched)
-		encoder_break(&ed.enc, STR_EMPTY);
+		encoder_end(&ed.enc);
 }
