@@ -20,6 +20,7 @@ struct report_head {
 		complaint_recipient, apple_unsubscribe;
 	int score;
 	bool has_sender_evidence;      /* more than a Subject anybody could write */
+	bool has_bounce_subject;
 	bool is_dsn_report, is_feedback_report;
 	bool is_forward;               /* "Fwd: ..." */
 	struct str evidence;           /* the mark that counted most */

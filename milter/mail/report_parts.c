@@ -299,3 +299,51 @@ bool part_decode(const struct part *part, size_t max, struct arena *arena, struc
 	}
 	return to_utf8(label, body, arena, out);
 }
+
+/* Tags go, those that end a line end it, the few references that occur in addresses become characters. */
+bool part_strip_html(struct arena *arena, struct str html, struct str *out)
+{
+	static const struct { struct str name; char c; } references[] = {
+		{ STR_INIT("&lt;"), '<' }, { STR_INIT("&gt;"), '>' }, { STR_INIT("&amp;"), '&' }, { STR_INIT("&quot;"), '"' },
+		{ STR_INIT("&#39;"), '\'' }, { STR_INIT("&nbsp;"), ' ' }, { STR_INIT("&#64;"), '@' }, { STR_INIT("&#43;"), '+' },
+	};
+	static const struct str inline_tags[] = {
+		STR_INIT("<a "), STR_INIT("</a"), STR_INIT("<b>"), STR_INIT("</b"), STR_INIT("<i>"), STR_INIT("</i"), STR_INIT("<span"),
+		STR_INIT("</span"), STR_INIT("<font"), STR_INIT("</font"), STR_INIT("<strong"), STR_INIT("</strong"), STR_INIT("<em"),
+		STR_INIT("</em"),
+	};
+	char *to = arena_alloc(arena, html.len + 1);
+	size_t n = 0;
+
+	if (!to)
+		return false;
+	for (size_t at = 0; at < html.len;) {
+		struct str left = str_from(html, at);
+
+		if (left.ptr[0] == '<') {
+			bool is_inline = false, is_hidden = str_starts_nocase(left, STR("<style")) || str_starts_nocase(left, STR("<script"));
+
+			for (size_t i = 0; i < sizeof inline_tags / sizeof *inline_tags; i++)
+				is_inline |= str_starts_nocase(left, inline_tags[i]);
+			if (!is_inline)
+				to[n++] = '\n';
+			at += is_hidden ? str_find(left, STR("</")) + 1 : str_find_byte(left, '>') + 1;
+			continue;
+		}
+		if (left.ptr[0] == '&') {
+			size_t i = 0, known = sizeof references / sizeof *references;
+
+			while (i < known && !str_starts_nocase(left, references[i].name))
+				i++;
+			if (i < known) {
+				to[n++] = references[i].c;
+				at += references[i].name.len;
+				continue;
+			}
+		}
+		to[n++] = left.ptr[0];
+		at++;
+	}
+	*out = str_of(to, n);
+	return true;
+}

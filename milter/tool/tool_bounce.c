@@ -117,7 +117,7 @@ static void answer_print(const struct classifying *c, const struct answer *answe
 	tool_field(c->tool, "  known by", STR_FMT " \"" STR_FMT "\"", STR_ARG(answer->shape), STR_ARG(str_trim(answer->evidence)));
 	tool_field(c->tool, "  rule", STR_FMT, STR_ARG(verdict->rule ? verdict->rule->id : STR("none")));
 	tool_field(c->tool, "  matched", "\"" STR_FMT "\"", STR_ARG(verdict->matched));
-	tool_field(c->tool, "  said", STR_FMT, STR_ARG(str_trim(verdict->said)));
+	tool_field(c->tool, "  said", STR_FMT, STR_ARG(answer->diagnostic));
 }
 
 static void answer_give(struct classifying *c, const struct answer *answer)
@@ -131,7 +131,7 @@ static void answer_give(struct classifying *c, const struct answer *answer)
 		tool_flush(c->tool);
 }
 
-/* A diagnostic in one line. */
+/* A diagnostic in one line, without what joined it to the address before it. */
 static struct str one_line(struct arena *arena, struct str s)
 {
 	char *to = arena_alloc(arena, s.len + 1);
@@ -140,6 +140,8 @@ static struct str one_line(struct arena *arena, struct str s)
 	if (!to)
 		return STR_EMPTY;
 	s = str_trim(str_slice(s, 0, 2000));
+	while (s.len && s.ptr[0] && strchr(":;,.>)] \t\r\n", s.ptr[0]))
+		s = str_from(s, 1);
 	for (size_t i = 0; i < s.len; i++) {
 		bool is_blank = s.ptr[i] == ' ' || s.ptr[i] == '\t' || s.ptr[i] == '\r' || s.ptr[i] == '\n';
 
