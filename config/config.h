@@ -49,6 +49,7 @@ enum excess_action { EXCESS_DEFER, EXCESS_REJECT, EXCESS_HOLD };
 enum from_rule { FROM_ANY, FROM_SENDERS };        /* header From (and Sender): anything, or inside `senders` */
 enum signed_rule { SIGNED_SKIP, SIGNED_STRIP, SIGNED_REWRITE };    /* what to do with a DKIM-Signature that is there */
 enum client_address { CLIENT_TRUNCATED, CLIENT_FULL, CLIENT_NONE };              /* in records of opens and clicks */
+enum suppress_mode { SUPPRESS_MODE_OFF, SUPPRESS_MODE_MONITOR, SUPPRESS_MODE_REJECT };
 enum store_backend { STORE_EMBEDDED, STORE_REDIS };
 enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
 enum store_failure { STORE_FAILURE_LOCAL, STORE_FAILURE_DEFER, STORE_FAILURE_ACCEPT };
@@ -101,6 +102,9 @@ struct tenant {
 	bool tracks_opens, tracks_clicks;
 	bool adds_list_unsubscribe;    /* to a message for one recipient that has none */
 	enum signed_rule on_signed;
+	enum suppress_mode suppress;   /* what the suppression list does at RCPT */
+	int64_t suppress_hard_us, suppress_complaint_us;    /* how long a hard bounce, a complaint puts somebody on it; 0: it does not */
+	bool suppress_releases;        /* a good delivery takes back what a bounce has entered */
 	const struct quota *quotas;
 	size_t quota_count;
 	uint32_t given[ORIGIN_COUNT];  /* which settings stand where: a bit a row of the tenant's table; see config_setting_origin */

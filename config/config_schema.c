@@ -36,6 +36,9 @@ static const struct setting_word identify_words[] = {
 static const struct setting_word require_words[] = { { "tls", REQUIRE_TLS }, { "auth", REQUIRE_AUTH }, { 0 } };
 static const struct setting_word from_words[] = { { "any", FROM_ANY }, { "senders", FROM_SENDERS }, { 0 } };
 static const struct setting_word refuse_words[] = { { "defer", EXCESS_DEFER }, { "reject", EXCESS_REJECT }, { 0 } };
+static const struct setting_word suppress_words[] = {
+	{ "reject", SUPPRESS_MODE_REJECT }, { "monitor", SUPPRESS_MODE_MONITOR }, { "off", SUPPRESS_MODE_OFF }, { 0 },
+};
 static const struct setting_word excess_words[] = {
 	{ "defer", EXCESS_DEFER }, { "reject", EXCESS_REJECT }, { "hold", EXCESS_HOLD }, { 0 },
 };
@@ -225,6 +228,8 @@ static const struct setting tenant_rows[] = {
 	  .meaning = "Recipients of one message." },
 	{ "size_max", SETTING_SECTION, .section = TABLE_SIZE_MAX, .is_short = true, .meaning = "Size of one message." },
 	{ "tracking", SETTING_SECTION, .section = TABLE_TENANT_TRACKING, .meaning = "Which mail is tracked, and how." },
+	{ "suppress", SETTING_SECTION, .section = TABLE_SUPPRESS, .is_short = true,
+	  .meaning = "The suppression list: recipients that this tenant's mail no longer goes to." },
 	{ "pool", SETTING_RATES, FIELD(struct tenant_draft, pool), .computed = "none",
 	  .meaning = "Recipients for the whole tenant, as 10000/day or a list of such: quotas with key: tenant, in "
 		     "short." },
@@ -268,6 +273,20 @@ static const struct setting tenant_tracking_rows[] = {
 	  .meaning = "Add List-Unsubscribe, with one click (RFC 8058), to mail for one recipient that has none." },
 	{ "on_signed", SETTING_WORD, TENANT(on_signed), .words = signed_words, .fallback = "skip",
 	  .meaning = "Mail with a DKIM-Signature: leave it alone, take the signature out, or rewrite and break it." },
+};
+
+static const struct setting suppress_rows[] = {
+	{ "list", SETTING_WORD, TENANT(suppress), .words = suppress_words, .fallback = "reject",
+	  .meaning = "reject: a listed recipient is refused with 550 5.7.1; monitor: it is only recorded; off: nobody looks, "
+		     "and nobody is entered." },
+	{ "hard_bounces", SETTING_DURATION, TENANT(suppress_hard_us), .min = SECONDS(60), .max = SECONDS(315360000),
+	  .accepts_none = true, .fallback = "30d",
+	  .meaning = "How long a hard bounce (no such mailbox or domain) puts its recipient on the list; none: it does not." },
+	{ "complaints", SETTING_DURATION, TENANT(suppress_complaint_us), .min = SECONDS(60), .max = SECONDS(315360000),
+	  .accepts_none = true, .fallback = "1y",
+	  .meaning = "The same for a complaint." },
+	{ "release", SETTING_BOOL, TENANT(suppress_releases), .fallback = "true",
+	  .meaning = "A good delivery takes back what a bounce has entered; other entries stay." },
 };
 
 static const struct setting quota_rows[] = {
@@ -333,6 +352,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_RECIPIENTS_MAX] = TABLE(recipients_max_rows),
 	[TABLE_SIZE_MAX] = TABLE(size_max_rows),
 	[TABLE_TENANT_TRACKING] = TABLE(tenant_tracking_rows),
+	[TABLE_SUPPRESS] = TABLE(suppress_rows),
 	[TABLE_QUOTA] = TABLE(quota_rows),
 	[TABLE_MATCH] = TABLE(match_rows),
 	[TABLE_CERT] = TABLE(cert_rows),
@@ -425,6 +445,7 @@ static const struct {
 	{ TABLE_RECIPIENTS_MAX, "tenants.NAME.recipients_max." },
 	{ TABLE_SIZE_MAX, "tenants.NAME.size_max." },
 	{ TABLE_TENANT_TRACKING, "tenants.NAME.tracking." },
+	{ TABLE_SUPPRESS, "tenants.NAME.suppress." },
 	{ TABLE_QUOTA, "tenants.NAME.quotas[]." },
 };
 _Static_assert(sizeof row_order / sizeof *row_order == TABLE_COUNT, "every table has its place in the manual");

@@ -57,7 +57,7 @@ struct setting_word {
 
 enum setting_table_id {
 	TABLE_TOP, TABLE_MILTER, TABLE_STORE, TABLE_REDIS, TABLE_RELAY_LOG, TABLE_TRACKING, TABLE_METRICS, TABLE_LOG,
-	TABLE_TENANT, TABLE_FROM, TABLE_RECIPIENTS_MAX, TABLE_SIZE_MAX, TABLE_TENANT_TRACKING,
+	TABLE_TENANT, TABLE_FROM, TABLE_RECIPIENTS_MAX, TABLE_SIZE_MAX, TABLE_TENANT_TRACKING, TABLE_SUPPRESS,
 	TABLE_QUOTA,
 	TABLE_MATCH, TABLE_CERT,
 	TABLE_COUNT
@@ -71,7 +71,7 @@ struct setting {
 	const struct setting_word *words;      /* ends with a NULL word */
 	enum setting_table_id section;
 	bool is_short;
-	bool accepts_none;             /* the word none: empty */
+	bool accepts_none;             /* the word none: empty, a duration 0 */
 	const char *fallback;          /* the default as one would write it; NULL: none, or see `computed` */
 	const char *computed;          /* the default in words, where it depends on something */
 	const char *meaning;           /* one sentence */

@@ -377,6 +377,8 @@ bool config_read_value(struct reader *r, const struct scope *scope, const struct
 	struct value v = { .r = r, .scope = scope, .row = row, .node = node, .base = base };
 
 	if (row->accepts_none && is_word(node, "none")) {
+		if (row->type == SETTING_DURATION)
+			return store_int(&v, 0);
 		*(struct str *)value_field(&v) = STR_EMPTY;
 		return true;
 	}

@@ -40,6 +40,8 @@ static const struct row {
 		"{tenant}: authentication required" },
 	[REASON_SIZE] = { "SKQ-SIZE", { 452, "4.3.4" }, { 552, "5.3.4" },
 		"{tenant}: a message of {used} bytes is over the limit of {limit}" },
+	[REASON_SUPPRESSED] = { "SKQ-SUPP", { 450, "4.7.1" }, { 550, "5.7.1" },
+		"{tenant}: {scope} is on the suppression list{until}{why}" },
 	[REASON_RECIPIENTS] = { "SKQ-RCPTS", { 452, "4.5.3" }, { 550, "5.5.3" },
 		"{tenant}: at most {limit} {unit} in one message" },
 	[REASON_RATE] = { "SKQ-RATE", { 451, "4.7.1" }, { 550, "5.7.1" },

@@ -1,7 +1,9 @@
 #include "policy/policy.h"
 
+#include "config/base/clock.h"
 #include "policy/asking.h"
 #include "policy/charge.h"
+#include "policy/suppress.h"
 #include "policy/tenant.h"
 
 /* A limit was passed: refuse, or only note it. */
@@ -150,6 +152,46 @@ static void check_domains(const struct asking *a)
 		check_count(a, POLICY_RULE_DOMAINS, (int64_t)most + 1, (int64_t)most, false, VERDICT_DEFER);
 }
 
+/* "userunknown (bounce of 2026-11-21)" */
+static void tell_suppression(const struct asking *a, const struct suppression *s, struct str recipient)
+{
+	char date[JST_DATE_LEN + 1];
+
+	if (a->tenant->suppress == SUPPRESS_MODE_MONITOR) {
+		asking_note(a, (struct policy_note){ .rule = POLICY_RULE_SUPPRESS, .scope = recipient,
+						     .reason = REASON_SUPPRESSED });
+		return;
+	}
+	jst_format_date(jst_day(s->since_us), date);
+	asking_decide(a, VERDICT_REJECT, REASON_SUPPRESSED, POLICY_RULE_SUPPRESS);
+	a->out->scope = recipient;
+	a->out->retry_at_us = s->until_us;
+	if (!arena_printf(a->arena, &a->out->detail, STR_FMT "%s(%s of %s)", STR_ARG(s->reason), s->reason.len ? " " : "",
+			  suppress_source_name(s->source), date))
+		a->out->detail = STR_EMPTY;
+}
+
+/* Looked up outside the message's arena: ten thousand recipients must not use it up. */
+static void check_suppressed(const struct asking *a)
+{
+	struct suppression s;
+	struct arena work;
+	struct err err = { 0 };
+	bool found;
+
+	if (a->tenant->suppress == SUPPRESS_MODE_OFF || a->facts->recipient_count == 0)
+		return;
+
+	struct str recipient = a->facts->recipients[a->facts->recipient_count - 1];
+
+	arena_init(&work, (size_t)2 * STORE_VALUE_MAX);
+	if (!suppress_find(a->policy->store, a->tenant->name, recipient, &work, &s, &found, &err))
+		asking_store_failed(a, &err);
+	else if (found && suppress_covers(&s, a->facts->sender))
+		tell_suppression(a, &s, recipient);
+	arena_clear(&work);
+}
+
 void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct arena *arena, struct verdict *out)
 {
@@ -168,6 +210,8 @@ void policy_on_rcpt(const struct policy *policy, const struct config *config, co
 			    asking_action(tenant->recipients_on_excess));
 	if (!asking_is_refused(&a))
 		check_domains(&a);
+	if (!asking_is_refused(&a))
+		check_suppressed(&a);
 }
 
 /* --- DATA */

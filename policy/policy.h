@@ -37,6 +37,7 @@ enum verdict_reason {
 	REASON_TLS,                    /* SKQ-TLS */
 	REASON_AUTH,                   /* SKQ-AUTH */
 	REASON_SIZE,                   /* SKQ-SIZE */
+	REASON_SUPPRESSED,             /* SKQ-SUPP: the recipient is on the tenant's suppression list */
 	REASON_RECIPIENTS,             /* SKQ-RCPTS: too many in one message */
 	REASON_RATE,                   /* SKQ-RATE: would fit later */
 	REASON_QUOTA,                  /* SKQ-QUOTA: calendar quota used up */
@@ -87,6 +88,7 @@ struct policy_note {
 #define POLICY_RULE_AUTH STR("require_auth")
 #define POLICY_RULE_SIZE STR("size_max")
 #define POLICY_RULE_RECIPIENTS STR("recipients_max")
+#define POLICY_RULE_SUPPRESS STR("suppress")
 #define POLICY_RULE_DOMAINS STR("recipient_domains")    /* more than one charge can count: STORE_TAKES_MAX */
 
 struct verdict {
@@ -100,7 +102,7 @@ struct verdict {
 	struct str period;             /* "hour", "day", "10m": for the sentence */
 	int64_t used, limit;
 	int64_t retry_at_us;           /* wall time when it would fit, or when a suspension ends; 0: unknown or never */
-	struct str detail;             /* for REASON_SUSPENDED: why; REASON_STORE: what the store said */
+	struct str detail;             /* for REASON_SUSPENDED and REASON_SUPPRESSED: why; REASON_STORE: what the store said */
 	struct policy_note notes[POLICY_NOTES_MAX];
 	size_t note_count;
 	bool was_store_gone;           /* decided without the store (on_store_failure: accept) */
@@ -114,7 +116,7 @@ struct policy {
 /* Whose is it, may it send at all, may it use this sender. Sets out->tenant. */
 void policy_on_mail(const struct policy *policy, const struct config *config, const struct policy_facts *facts,
 		    struct arena *arena, struct verdict *out);
-/* One recipient more, the last of facts->recipients: does it fit into the message? */
+/* One recipient more, the last of facts->recipients: does it fit into the message, does it want mail at all? */
 void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct arena *arena, struct verdict *out);
 /* All recipients are known: take every quota on recipients and messages, under the name `charge_id`. */

@@ -191,6 +191,23 @@ static struct str text_size(struct tool *tool, const struct tenant *t)
 	return tool_text(tool, STR_FMT " bytes%s", STR_ARG(tool_number(tool, t->size_max)), t->size_is_monitor ? ", monitored" : "");
 }
 
+static struct str text_time(struct tool *tool, int64_t us)
+{
+	return us ? tool_text(tool, "for " STR_FMT, STR_ARG(tool_duration(tool, us))) : STR("not");
+}
+
+static struct str text_suppress(struct tool *tool, const struct tenant *t)
+{
+	static const char *const does[] = { [SUPPRESS_MODE_MONITOR] = "recorded", [SUPPRESS_MODE_REJECT] = "refused" };
+
+	if (t->suppress == SUPPRESS_MODE_OFF)
+		return STR("off");
+	return tool_text(tool, "listed recipients are %s; a hard bounce is listed " STR_FMT ", a complaint " STR_FMT "%s",
+			 does[t->suppress], STR_ARG(text_time(tool, t->suppress_hard_us)),
+			 STR_ARG(text_time(tool, t->suppress_complaint_us)),
+			 t->suppress_releases ? "; a delivery takes a bounce back" : "");
+}
+
 static struct str text_class(struct tool *tool, const struct tenant *t)
 {
 	const struct record_class *class = config_find_class(tool->config, t->record_class);
@@ -240,7 +257,7 @@ static struct str text_per_login(struct tool *tool, const struct tenant *t)
 
 static const struct line lines[] = {
 	{ "senders", text_senders },   { "from", text_from },         { "require", text_require },
-	{ "recipients_max", text_recipients }, { "size_max", text_size }, { "pool", text_pool },
+	{ "recipients_max", text_recipients }, { "size_max", text_size }, { "suppress", text_suppress }, { "pool", text_pool },
 	{ "default_per_login", text_per_login }, { "quotas", text_quotas }, { "record_class", text_class },
 };
 

@@ -490,6 +490,7 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_RECIPIENTS_MAX: add_children(out, &tenants, "recipients_max", false); break;
 	case TABLE_SIZE_MAX: add_children(out, &tenants, "size_max", false); break;
 	case TABLE_TENANT_TRACKING: add_children(out, &tenants, "tracking", false); break;
+	case TABLE_SUPPRESS: add_children(out, &tenants, "suppress", false); break;
 	case TABLE_QUOTA: add_children(out, &tenants, "quotas", true); break;
 	case TABLE_MATCH: *out = rules; break;
 	case TABLE_CERT: add_children(out, &rules, "cert", false); break;

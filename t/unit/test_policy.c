@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "policy/suppress.h"
 #include "policy/tenant.h"
 #include "t/lib/policy_fixture.h"
 
@@ -175,6 +176,51 @@ START_TEST(rcpt_domains)
 }
 END_TEST
 
+/* --- the suppression list */
+
+static const struct {
+	const char *name;
+	enum suppress_mode mode;
+	const char *recipient, *scope;
+	bool is_internal;
+	unsigned failing;
+	const char *want;
+	size_t notes;
+} suppress_rows[] = {
+	{ "listed", SUPPRESS_MODE_REJECT, "c@x.example", "", .want = "reject suppressed" },
+	{ "listed, typed otherwise", SUPPRESS_MODE_REJECT, "C@X.Example", "", .want = "reject suppressed" },
+	{ "another", SUPPRESS_MODE_REJECT, "d@x.example", "", .want = "accept" },
+	{ "for this sender", SUPPRESS_MODE_REJECT, "c@x.example", "@acme.example", .want = "reject suppressed" },
+	{ "for another sender", SUPPRESS_MODE_REJECT, "c@x.example", "@news.example", .want = "accept" },
+	{ "monitored", SUPPRESS_MODE_MONITOR, "c@x.example", "", .want = "accept", .notes = 1 },
+	{ "not asked for", SUPPRESS_MODE_OFF, "c@x.example", "", .failing = FAKE_GET, .want = "accept" },
+	{ "made by the MTA", SUPPRESS_MODE_REJECT, "c@x.example", "", .is_internal = true, .want = "accept" },
+	{ "store gone", SUPPRESS_MODE_REJECT, "c@x.example", "", .failing = FAKE_GET, .want = "defer store" },
+};
+START_TEST(suppressed)
+{
+	const struct tenant tenant = { ACME, .suppress = suppress_rows[_i].mode };
+	const struct config config = fixture_config(&tenant);
+	const struct suppression entry = { .recipient = str_from_c(suppress_rows[_i].recipient), .source = SUPPRESS_BOUNCE,
+					   .reason = STR("userunknown"), .since_us = now_us, .until_us = now_us + HOUR_US,
+					   .scope = str_from_c(suppress_rows[_i].scope) };
+	struct policy_facts facts = fixture_facts();
+	struct verdict v;
+
+	facts.is_internal = suppress_rows[_i].is_internal;
+	ck_assert(suppress_add(&fake.store, tenant.name, &entry, NULL));
+	fake.failing = suppress_rows[_i].failing;
+	policy_on_rcpt(&policy, &config, &tenant, &facts, &arena, &v);
+	ck_assert_msg(strcmp(fixture_words(&v), suppress_rows[_i].want) == 0, "%s: %s", suppress_rows[_i].name,
+		      fixture_words(&v));
+	ck_assert_uint_eq(v.note_count, suppress_rows[_i].notes);
+	if (v.reason == REASON_SUPPRESSED) {
+		ck_assert_str_is(v.detail, STR("userunknown (bounce of 2026-11-21)"));
+		ck_assert_int_eq(v.retry_at_us, entry.until_us);
+	}
+}
+END_TEST
+
 /* --- end of message */
 
 static const struct str from_good[] = { STR_INIT("S@Acme.example"), STR_INIT("t@acme.example") };
@@ -284,6 +330,7 @@ int main(void)
 	tcase_add_test(tcase, held_then_refused);
 	unit_add_rows(tcase, rcpt, rcpt_rows);
 	tcase_add_test(tcase, rcpt_domains);
+	unit_add_rows(tcase, suppressed, suppress_rows);
 	unit_add_rows(tcase, eom, eom_rows);
 	unit_add_rows(tcase, store_gone, gone_rows);
 	tcase_add_test(tcase, store_gone_is_no_excuse);

@@ -56,6 +56,11 @@ static const struct {
 	{ "nobody's", { .action = VERDICT_REJECT, .reason = REASON_NO_TENANT },
 	  "550 5.7.1 this relay does not know whose mail this is; log in, or send from a registered address"
 	  " [SKQ-WHO] (ref R)", 0 },
+	{ "suppressed",
+	  { .action = VERDICT_REJECT, .reason = REASON_SUPPRESSED, .tenant = &acme, .scope = STR_INIT("neko@example.jp"),
+	    .detail = STR_INIT("userunknown (bounce of 2026-11-21)") },
+	  "550 5.7.1 acme: neko@example.jp is on the suppression list until 15:58 JST: userunknown (bounce of 2026-11-21)"
+	  " [SKQ-SUPP] (ref R)", 3540 },
 	{ "suspended", { .action = VERDICT_REJECT, .reason = REASON_SUSPENDED, .tenant = &acme },
 	  "550 5.7.13 acme: sending is suspended [SKQ-SUSP] (ref R)", 0 },
 	{ "suspended for a time",
