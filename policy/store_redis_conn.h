@@ -34,6 +34,7 @@ struct redis_call {
 	bool is_pinned;                /* to `node`, whatever the slot */
 	atomic_int node;               /* which was asked, or must be; -1: none yet */
 	int redirects;
+	int64_t not_before_us;         /* monotonic; asked to come again */
 	bool is_asking;                /* cluster: the slot is moving, the next node must be told to answer */
 	bool is_patient;               /* nobody waits, and it waits for a server however long that takes */
 	int64_t made_us;               /* monotonic */

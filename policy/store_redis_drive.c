@@ -14,6 +14,7 @@
 #define REDIRECTS_MAX 5
 #define PATIENT_MAX 10000
 #define MAP_EVERY_US (30 * US_PER_S)
+#define AGAIN_PAUSE_US (20 * INT64_C(1000))
 #define ASK_PAUSE_US (200 * INT64_C(1000))
 #define MAP_PAUSE_US (200 * INT64_C(1000))
 #define TICK_MS 50                     /* while something is not as it should be */
@@ -112,7 +113,17 @@ static bool starts(const redisReply *reply, const char *word)
 static bool ask_again(struct redis_link *link, struct redis_conn *conn, struct redis_call *call,
 		      const redisReply *reply)
 {
-	if (reply->type != REDIS_REPLY_ERROR || ++call->redirects > REDIRECTS_MAX)
+	if (reply->type != REDIS_REPLY_ERROR)
+		return false;
+	if (starts(reply, "CLUSTERDOWN"))
+		link->map_us = 0;
+	/* Its slot is on the move, and keys that do not exist yet are nowhere: until that is over, or nobody waits. */
+	if (starts(reply, "TRYAGAIN")) {
+		call->not_before_us = clock_mono_us() + AGAIN_PAUSE_US;
+		call->is_pinned = call->is_asking = false;
+		return true;
+	}
+	if (++call->redirects > REDIRECTS_MAX)
 		return false;
 	if (starts(reply, "NOSCRIPT"))
 		return redis_call_spell_out(call);
@@ -236,6 +247,8 @@ static void send_or_keep(struct redis_link *link, struct redis_call *call)
 
 	if (is_given_up(link, call)) {
 		finish(link, call, NULL, false);
+	} else if (clock_mono_us() < call->not_before_us) {
+		wait_for_server(link, call);
 	} else if (conn) {
 		atomic_store(&call->node, number);
 		redis_conn_send(conn, call);
@@ -418,7 +431,7 @@ static void drive_asker(struct redis_link *link, short revents, int64_t now_us)
 	if (asker->phase == CONN_READY && asker->under_way && now_us > asker->deadline_us)
 		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s does not answer",
 				asker->address.text);
-	else if (asker->phase == CONN_READY && !asker->under_way && needs_master(link))
+	else if (asker->phase == CONN_READY && asker->has_served && needs_master(link))
 		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s knows no master %s",
 				asker->address.text, link->master);
 }

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/base/io.h"
 #include "t/lib/unit.h"
 
 #define START_TRIES 500
@@ -56,32 +57,54 @@ static void make_shift(struct redis_server *server)
 		give_up("no map for its clock");
 }
 
-static _Noreturn void run_server(const struct redis_server *server, const char *const *options)
+/* Not before the test dies, and with a clock that can be moved. */
+static _Noreturn void run(const struct redis_server *server, const char **words)
 {
 	const char *builddir = getenv("builddir");
-	char preload[4096], shift[300], port[16];
+	char preload[4096], shift[300];
+	int nothing = open("/dev/null", O_WRONLY);
+
+	snprintf(preload, sizeof preload, "%s/t/lib/timeshift.so", builddir ? builddir : ".");
+	snprintf(shift, sizeof shift, "%s/shift", server->dir);
+	if (access(preload, R_OK) != 0)
+		give_up("timeshift.so is not built");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(nothing, STDOUT_FILENO);
+	setenv("LD_PRELOAD", preload, 1);
+	setenv("TIMESHIFT_FILE", shift, 1);
+	execvp(words[0], (char *const *)(uintptr_t)words);
+	give_up("redis-server cannot be run");
+}
+
+static _Noreturn void run_server(const struct redis_server *server, const char *const *options)
+{
+	char port[16];
 	const char *words[OPTIONS_MAX] = {
 		"redis-server",	    "--port",	 port,	      "--bind",	     "127.0.0.1", "--unixsocket",
 		server->socket + 5, "--dir",	 server->dir, "--save",	     "",	  "--loglevel",
 		"warning",	    "--logfile", "log",	      "--databases", "4",
 	};
 	size_t count = 17;
-	int log;
 
-	snprintf(preload, sizeof preload, "%s/t/lib/timeshift.so", builddir ? builddir : ".");
-	snprintf(shift, sizeof shift, "%s/shift", server->dir);
 	snprintf(port, sizeof port, "%d", server->port);
 	for (; options && *options && count + 1 < OPTIONS_MAX; options++)
 		words[count++] = *options;
-	if (access(preload, R_OK) != 0)
-		give_up("timeshift.so is not built");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	log = open("/dev/null", O_WRONLY);
-	dup2(log, STDOUT_FILENO);
-	setenv("LD_PRELOAD", preload, 1);
-	setenv("TIMESHIFT_FILE", shift, 1);
-	execvp(words[0], (char *const *)(uintptr_t)words);
-	give_up("redis-server cannot be run");
+	run(server, words);
+}
+
+static _Noreturn void run_sentinel(const struct redis_server *server, int master_port)
+{
+	char path[300], text[1200];
+	const char *words[] = { "redis-server", path, "--sentinel", NULL };
+
+	snprintf(path, sizeof path, "%s/sentinel.conf", server->dir);
+	snprintf(text, sizeof text,
+		 "port %d\nbind 127.0.0.1\nunixsocket %s\ndir %s\nlogfile log\nsentinel monitor relay 127.0.0.1 %d 1\n"
+		 "sentinel down-after-milliseconds relay 300\nsentinel failover-timeout relay 2000\n",
+		 server->port, server->socket + 5, server->dir, master_port);
+	if (!io_replace_file(path, str_from_c(text), 0600, NULL))
+		give_up(path);
+	run(server, words);
 }
 
 const char *redis_server_ask(const struct redis_server *server, const char *command)
@@ -105,11 +128,8 @@ const char *redis_server_ask(const struct redis_server *server, const char *comm
 	return answer;
 }
 
-void redis_server_restart(struct redis_server *server, const char *const *options)
+static void wait_until_up(const struct redis_server *server)
 {
-	server->pid = fork();
-	if (server->pid == 0)
-		run_server(server, options);
 	for (int tries = 0; tries < START_TRIES; tries++, usleep(START_PAUSE_US)) {
 		const char *answer = redis_server_ask(server, "PING");
 
@@ -119,16 +139,38 @@ void redis_server_restart(struct redis_server *server, const char *const *option
 	give_up("the server does not answer");
 }
 
-void redis_server_start(struct redis_server *server, const char *name, const char *const *options)
+void redis_server_restart(struct redis_server *server, const char *const *options)
 {
-	*server = (struct redis_server){ .port = free_port() };
+	server->pid = fork();
+	if (server->pid == 0)
+		run_server(server, options);
+	wait_until_up(server);
+}
+
+static void prepare(struct redis_server *server, const char *name)
+{
+	*server = (struct redis_server){ .port = free_port(), .bus_port = free_port() };
 	snprintf(server->dir, sizeof server->dir, "%.150s/%.40s", unit_dir(), name);
 	snprintf(server->socket, sizeof server->socket, "unix:%s/socket", server->dir);
 	snprintf(server->address, sizeof server->address, "127.0.0.1:%d", server->port);
 	if (mkdir(server->dir, 0700) != 0)
 		give_up(server->dir);
 	make_shift(server);
+}
+
+void redis_server_start(struct redis_server *server, const char *name, const char *const *options)
+{
+	prepare(server, name);
 	redis_server_restart(server, options);
+}
+
+void redis_sentinel_start(struct redis_server *server, const char *name, int master_port)
+{
+	prepare(server, name);
+	server->pid = fork();
+	if (server->pid == 0)
+		run_sentinel(server, master_port);
+	wait_until_up(server);
 }
 
 void redis_server_stop(struct redis_server *server)

@@ -12,7 +12,7 @@
 
 struct redis_server {
 	pid_t pid;
-	int port;
+	int port, bus_port;            /* of a cluster's nodes among themselves */
 	char address[64];              /* "127.0.0.1:PORT" */
 	char socket[300];              /* "unix:/path" */
 	char dir[200];
@@ -24,6 +24,8 @@ struct redis_server {
 void redis_server_start(struct redis_server *server, const char *name, const char *const *options);
 /* The same directory, port and options again. */
 void redis_server_restart(struct redis_server *server, const char *const *options);
+/* A Sentinel that watches 127.0.0.1:`master_port` under the name "relay", and needs no other to agree. */
+void redis_sentinel_start(struct redis_server *server, const char *name, int master_port);
 void redis_server_stop(struct redis_server *server);
 
 /* Answer of one command as text, errors as "-...", written into a static buffer. */
