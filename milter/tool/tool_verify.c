@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
-#include "milter/record/verify.h"
+#include "milter/record/export.h"
 #include "milter/tool/commands.h"
 
 struct verify_values {
@@ -212,6 +212,28 @@ static struct str only_class(const struct verify_values *want)
 	return want->no_personal_data ? STR("ops") : (struct str){ 0 };
 }
 
+/* A file that log export wrote needs no configuration when the key is named. */
+static int verify_export(struct tool *tool, const struct verify_values *want)
+{
+	static struct verify_report report;
+	struct str file = tool->operands.items[0], key = want->key;
+	int code;
+	struct err err;
+
+	if (!key.ptr && !tool_config(tool))
+		return TOOL_UNKNOWN;
+	if (!key.ptr)
+		key = default_key(tool);
+	if (!record_verify_export(file.ptr, key, &report, &err)) {
+		code = tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	} else {
+		code = (int)report.result;
+		(tool->is_json ? write_json : write_person)(tool, file, &report);
+	}
+	verify_report_clear(&report);
+	return code;
+}
+
 static int run(struct tool *tool, const void *values)
 {
 	const struct verify_values *want = values;
@@ -219,6 +241,8 @@ static int run(struct tool *tool, const void *values)
 	enum verify_result result = VERIFY_OK;
 	size_t seen = 0;
 
+	if (tool->operands.count)
+		return verify_export(tool, want);
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	for (size_t i = 0; i < tool->config->class_count; i++) {
@@ -238,10 +262,12 @@ static int run(struct tool *tool, const void *values)
 
 const struct tool_command command_log_verify = {
 	.name = "log verify",
-	.operands = "",
+	.operands = "[EXPORT]",
+	.operands_max = 1,
 	.summary = "is the log as it was written? none altered, none missing",
 	.about = "Recomputes the chain over every record, checks the signatures of its checkpoints, and says what that proves and "
-		 "what it does not. Needs the public key alone. With --json one line a class. Its exit codes are its own.",
+		 "what it does not. Needs the public key alone. EXPORT is a file that `log export` wrote. With --json one line a "
+		 "class. Its exit codes are its own.",
 	.options = options,
 	.values_size = sizeof(struct verify_values),
 	.has_json = true,

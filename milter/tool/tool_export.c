@@ -1,0 +1,149 @@
+/* sekisho log export: records for a spreadsheet, or for an auditor of one tenant. */
+#include "config/base/clock.h"
+#include "milter/record/export.h"
+#include "milter/tool/commands.h"
+#include "milter/tool/records.h"
+
+#define FLUSH_AT ((size_t)1 << 20)
+
+struct export_values {
+	struct str class_name, tenant, format, reason;
+	struct option_time since, until;
+};
+#define EXPORT(field) offsetof(struct export_values, field)
+
+static const struct option options[] = {
+	{ "--class", OPTION_TEXT, EXPORT(class_name), "CLASS", NULL, "class of records (default relay)" },
+	{ "--tenant", OPTION_TEXT, EXPORT(tenant), "NAME", NULL, "of this tenant alone" },
+	{ "--since", OPTION_SINCE, EXPORT(since), "TIME", NULL, "from then on: 2026-11-21, \"2026-11-21 18:04\" (JST), today, 2h (ago)" },
+	{ "--until", OPTION_UNTIL, EXPORT(until), "TIME", NULL, "up to then; a date includes its day" },
+	{ "--format", OPTION_WORD, EXPORT(format), "FORMAT", "csv|jsonl", "csv, or jsonl: with a signed trailer (default)" },
+	{ "--reason", OPTION_TEXT, EXPORT(reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ NULL },
+};
+
+struct export {
+	struct tool *tool;
+	const struct export_values *want;
+	const struct record_class *class;
+	struct arena scratch;          /* for one line */
+	struct export_jsonl jsonl;
+	bool is_csv, is_lost;          /* lost: stdout took no more */
+	int64_t count;
+};
+
+static bool is_wanted(const struct export *x, const struct record_line *record)
+{
+	const struct export_values *want = x->want;
+
+	return (!want->tenant.ptr || str_eq(want->tenant, record->event.tenant)) &&
+	       (!want->since.is_given || record->stamp.time_us >= want->since.us) &&
+	       (!want->until.is_given || record->stamp.time_us <= want->until.us);
+}
+
+static bool look_at(void *arg, struct str class_name, struct str line)
+{
+	struct export *x = arg;
+	struct found found;
+
+	(void)class_name;
+	arena_reset(&x->scratch);
+	if (!records_take(&x->scratch, x->class, line, &found) || !is_wanted(x, &found.record))
+		return true;
+	x->count++;
+	if (x->is_csv)
+		export_csv_record(&found.record, &x->tool->out);
+	else
+		export_jsonl_record(&x->jsonl, line, found.record.stamp.seq, &x->tool->out);
+	x->is_lost = x->tool->out.len > FLUSH_AT && !tool_flush(x->tool);
+	return !x->is_lost;
+}
+
+/* The log key when this user may read it; without it the trailer is not signed, and we say so. */
+static struct sign_key *load_key(struct tool *tool)
+{
+	struct sign_key *key = NULL;
+	struct err err;
+
+	if (tool->config->log_key_file.len == 0 ||
+	    !sign_key_load(tool_text(tool, STR_FMT, STR_ARG(tool->config->log_key_file)).ptr, &key, &err)) {
+		tool_fail(tool, TOOL_OK, "the trailer is not signed: %s", tool->config->log_key_file.len ? err.text : "no log key");
+		return NULL;
+	}
+	return key;
+}
+
+static int end(struct export *x)
+{
+	struct tool *tool = x->tool;
+	struct err err;
+
+	if (x->is_csv)
+		return TOOL_OK;
+
+	struct sign_key *key = load_key(tool);
+	bool ok = export_jsonl_end(&x->jsonl, tool->config->node, x->class->name, x->want->tenant.ptr ? x->want->tenant : STR_EMPTY,
+				   key, &tool->out, &err);
+
+	sign_key_free(key);
+	return ok ? TOOL_OK : tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+}
+
+static int write_all(struct export *x)
+{
+	const struct export_values *want = x->want;
+	struct tool *tool = x->tool;
+	struct err err;
+
+	if (x->is_csv)
+		export_csv_header(&tool->out);
+	else if (!export_jsonl_begin(&x->jsonl, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (!records_walk(tool, x->class, want->since.is_given ? jst_day(want->since.us) - 1 : INT64_MIN,
+			  want->until.is_given ? jst_day(want->until.us) + 1 : INT64_MAX, false, look_at, x, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	return x->is_lost ? TOOL_UNKNOWN : end(x);
+}
+
+static int run(struct tool *tool, const void *values)
+{
+	const struct export_values *want = values;
+	struct export x = { .tool = tool, .want = want, .is_csv = str_eq(want->format, STR("csv")) };
+
+	if (!tool_config(tool))
+		return TOOL_UNKNOWN;
+	x.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : STR("relay"));
+	if (!x.class)
+		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
+	if (!tool_ops(tool))
+		return TOOL_UNKNOWN;
+	arena_init(&x.scratch, RECORD_LINE_MAX * 8);
+
+	int code = write_all(&x);
+
+	/* What was shown is on the record even when the rest could not be. */
+	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log export"), .tenant = want->tenant,
+						     .reason = want->reason, .count = x.count }))
+		code = TOOL_UNKNOWN;
+	export_jsonl_clear(&x.jsonl);
+	arena_clear(&x.scratch);
+	return code;
+}
+
+const struct tool_command command_log_export = {
+	.name = "log export",
+	.operands = "",
+	.summary = "records as CSV, or as lines that prove themselves",
+	.about = "Writes records to standard output: CSV for a spreadsheet (nothing in it can become a formula), or the log's own lines "
+		 "with a signed trailer, which `log verify FILE` checks with the public key alone. A tenant's records carry "
+		 "its own gap-free numbers, so that its auditor sees without the others' records that none is missing.",
+	.options = options,
+	.values_size = sizeof(struct export_values),
+	.examples = "sekisho log export --tenant acme --since 2026-11-01 > acme.jsonl\n"
+		    "sekisho log verify --key relay-log.key.pub acme.jsonl\n"
+		    "sekisho log export --tenant acme --format csv > acme.csv",
+	.ok = "written, be it without records",
+	.no = "there is no such class",
+	.unknown = "the log could not be read, or the output written",
+	.run = run,
+};
