@@ -9,6 +9,6 @@ const struct command_group command_groups[] = {
 			     &command_log_checkpoint, &command_log_export, &command_log_purge } },
 	{ "The suppression list", { &command_suppress_list, &command_suppress_add, &command_suppress_remove,
 				    &command_suppress_import, &command_suppress_export } },
-	{ "Returned mail", { &command_bounce_classify, &command_bounce_rules } },
+	{ "Returned mail", { &command_bounce_classify, &command_bounce_count, &command_bounce_rules } },
 	{ NULL },
 };

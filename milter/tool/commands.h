@@ -14,7 +14,7 @@ extern const struct tool_command command_log_show, command_log_search, command_l
 extern const struct tool_command command_log_checkpoint, command_log_export, command_log_purge;
 extern const struct tool_command command_suppress_list, command_suppress_add, command_suppress_remove, command_suppress_import,
 	command_suppress_export;
-extern const struct tool_command command_bounce_classify, command_bounce_rules;
+extern const struct tool_command command_bounce_classify, command_bounce_count, command_bounce_rules;
 extern const struct tool_command command_rewrite, command_link_decode, command_key_rotate;
 
 struct command_group {
