@@ -43,7 +43,6 @@ smtpd_soft_error_limit = 100000
 smtpd_hard_error_limit = 100000
 smtpd_forbid_unauth_pipelining = no
 smtpd_junk_command_limit = 100000
-smtpd_forbid_unauth_pipelining = no
 smtpd_recipient_restrictions = check_recipient_access inline:{{refused@mta.test=REJECT}}, permit
 minimal_backoff_time = 1s
 maximal_backoff_time = 1s
