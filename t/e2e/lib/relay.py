@@ -10,12 +10,14 @@ PASSWORD = "secret"
 
 
 class Relay:
-    def __init__(self, world, tenants, logins=(), with_tls=False, settings=None, postfix=(), log_dir=None):
+    def __init__(self, world, tenants, logins=(), with_tls=False, settings=None, postfix=(), log_dir=None,
+                 behind=()):
+        """`behind`: more milters, which see what Sekisho made of the mail."""
         self.world = world
         self.sink = Sink(world)
         self.gate = Gate(world, tenants, settings, log_dir=log_dir)
         self.certificates = Certificates(world) if with_tls else None
-        self.mta = Postfix(world, self.sink.port, self.gate.socket, {login: PASSWORD for login in logins},
+        self.mta = Postfix(world, self.sink.port, ", ".join((self.gate.socket, *behind)), {login: PASSWORD for login in logins},
                            self.certificates, postfix)
 
     def client(self, login=None, tls=False, certificate=None, special=False, **xclient):
