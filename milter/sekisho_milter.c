@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -273,6 +274,13 @@ static int run(struct config *config, int pid_fd)
 	return ok ? EXIT_SUCCESS : err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;
 }
 
+/* What a large body took goes back to the system with it. Left to itself the C library raises this bound at the first such
+ * free, and 256 sessions at once keep for good what they needed for a moment (415 MiB instead of 128). */
+static void keep_memory_small(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -287,6 +295,7 @@ int main(int argc, char **argv)
 	struct err err;
 	int option, pid_fd = -1;
 
+	keep_memory_small();
 	snprintf(config_path, sizeof config_path, "%s", CONFIG_DEFAULT_PATH);
 	log_open("sekisho-milter", LOG_TO_STDERR, LOG_LEVEL_INFO);
 	while ((option = getopt_long(argc, argv, "c:fhV", options, NULL)) != -1) {

@@ -4,8 +4,10 @@ import os
 import quopri
 import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 from lib.harness import check, check_eq
+from lib.milter import MilterPeer
 from lib.relay import Relay, accepted
 from lib.signer import Signer
 from lib.smtp import message
@@ -164,6 +166,46 @@ def test_signed_before(world):
     delivered = send(world.relay, "strip", "stripped", body, extra + signature + signature)
     check_eq(delivered.header("DKIM-Signature"), [], "signatures")
     check_eq(parts(delivered)[1].count(b"https://track.strip.test/c/"), 2, "links")
+
+
+def test_memory(world):
+    """256 messages of 10 MB at their end at once: all rewritten, in less than 256 MiB"""
+    count, chunk = 256, (b"<p>" + b"x" * 900 + b"</p>\r\n") * 71
+    relay = world.relay
+    peers = [MilterPeer(relay.gate.socket, 120.0) for _ in range(count)]
+    for peer in peers:
+        peer.negotiate()
+        peer.connect()
+        peer.envelope("user@acme.test", "user@acme.test", [TO])
+        peer.step("L", b"Content-Type\0text/html; charset=utf-8\0")
+        peer.step("B", PAGE.replace("</body></html>", "").encode())
+    for _ in range(10000000 // len(chunk)):
+        for peer in peers:
+            peer.step("B", chunk)
+    with ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(end_of_message, peers))
+    for peer in peers:
+        peer.socket.close()
+    check_eq({answer for answer, _ in answers}, {"c"}, "answers")
+    check(min(size for _, size in answers) > 10000000, "new bodies: {}", min(answers))
+    now, most = relay.gate.rss()
+    print(f"     resident: {most >> 20} MiB at most, {now >> 20} MiB afterwards")
+    check(most < 256 << 20, "resident at most: {} MiB", most >> 20)
+
+
+test_memory.seconds = 240
+
+
+def end_of_message(peer):
+    """The answer, and how many octets of a new body came before it."""
+    peer.macros("E", i="4AbCdEf")
+    peer.packet("E")
+    size = 0
+    while True:
+        command, payload = peer.read()
+        if command not in "hib+-2meplq":
+            return command, size
+        size += len(payload) if command == "b" else 0
 
 
 def test_keys_come_and_go(world):
