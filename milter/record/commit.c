@@ -289,6 +289,11 @@ static bool sign_day(struct commit *commit, struct err *err)
 	return try_group(commit, NULL, true, commit->sync, err) != TAIL_WRITE_FAILED;
 }
 
+static bool is_full(const struct commit *commit)
+{
+	return commit->part_max > 0 && commit->tail.size >= commit->part_max;
+}
+
 /* The file that this moment's records belong into: never an older day's than the current one. */
 static bool choose_file(struct commit *commit, struct err *err)
 {
@@ -299,6 +304,8 @@ static bool choose_file(struct commit *commit, struct err *err)
 		return tail_new_file(tail, day, err);
 	if (day > tail->file.day)
 		return sign_day(commit, err) && tail_new_file(tail, day, err);
+	if (!tail->is_spoilt && is_full(commit))
+		return sign_day(commit, err) && tail_new_file(tail, tail->file.day, err);
 	return !tail->is_spoilt || tail_new_file(tail, tail->file.day, err);
 }
 

@@ -30,6 +30,7 @@ struct commit_item {
 struct commit {
 	struct str node, class_name;   /* the caller's */
 	const struct sign_key *key;    /* the caller's; NULL: no checkpoints */
+	int64_t part_max;              /* octets of a file after which a new part begins; 0: never */
 	struct tail tail;
 	struct buf group, detail, line;
 	struct once once;

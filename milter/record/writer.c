@@ -19,6 +19,7 @@
 #define DISK_LOOK_US US_PER_S
 #define CHECKPOINT_BUSY_US (60 * US_PER_S)
 #define CHECKPOINT_IDLE_US (3600 * US_PER_S)
+#define PART_MAX (INT64_C(256) << 20)
 #define QUEUE_MAX ((size_t)64 << 20)
 
 /* One append on its way: a waiter's lives on its stack, a queued one on the heap. */
@@ -325,6 +326,7 @@ bool record_writer_open(const struct record_writer_config *config, struct record
 	writer->checkpoint_busy_us = config->checkpoint_busy_us > 0 ? config->checkpoint_busy_us : CHECKPOINT_BUSY_US;
 	writer->checkpoint_idle_us = config->checkpoint_idle_us > 0 ? config->checkpoint_idle_us : CHECKPOINT_IDLE_US;
 	writer->disk_warn_percent = config->disk_warn_percent;
+	writer->commit.part_max = config->part_max ? config->part_max : PART_MAX;
 	writer->queue_max = config->queue_max ? config->queue_max : QUEUE_MAX;
 	writer->state.clock = "ok";
 	writer->commit.tail.fd = writer->commit.tail.lock_fd = -1;

@@ -3,7 +3,7 @@
  *
  * One thread commits groups: whatever is waiting when the disk is free goes into one write and one fdatasync; there is
  * no artificial delay. Files are LOGDIR/CLASS/YYYY-MM-DD.jsonl, the day being the JST day of the commit; a file that
- * may not be continued (failed sync, damage) is followed by YYYY-MM-DD.2.jsonl and so on. A file continues the chain of the
+ * may not be continued (failed sync, damage) or is large is followed by YYYY-MM-DD.2.jsonl and so on. A file continues the chain of the
  * file before.
  *
  * Several processes may hold a writer on one directory (the daemon, the tool's access records): each commit group
@@ -32,6 +32,8 @@ struct record_writer_config {
 	struct str key_file;           /* empty: no checkpoints */
 	int64_t checkpoint_busy_us, checkpoint_idle_us;   /* 0: 60 s, 1 h */
 	int64_t preallocate;
+	int64_t part_max;              /* octets; a larger file is followed by a new part, so that a start, which reads the last
+					* file, takes about a second however busy the day. 0: 256 MiB */
 	int64_t disk_warn_percent;
 	size_t queue_max;              /* octets waiting; beyond: ERR_BUSY at once. 0: 64 MiB */
 };

@@ -282,6 +282,33 @@ START_TEST(damaged_file)
 }
 END_TEST
 
+/* A large file is followed by a part: intact as a whole, tenants' numbers going on, also after a restart in between. */
+START_TEST(a_large_file_is_followed_by_a_part)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct verify_report report;
+	struct record_writer *writer;
+	struct buf text;
+	struct err err;
+
+	config.part_max = 4000;
+	for (int round = 0; round < 2; round++) {
+		ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+		for (int i = 0; i < 20; i++)
+			relaylog_append(writer, "accepted", "acme");
+		record_writer_close(writer);
+	}
+	relaylog_read(&relay, "2026-11-21.3.jsonl", &text);
+	ck_assert_uint_gt(text.len, 0);
+	ck_assert_uint_lt(text.len, 4000 + 4000);
+	buf_clear(&text);
+	relaylog_verify(&relay, &report);
+	ck_assert_int_eq(report.result, VERIFY_OK);
+	ck_assert_int_ge(report.files, 3);
+	verify_report_clear(&report);
+}
+END_TEST
+
 /* Somebody shortens or removes the file under a running writer: what is gone stays visible as gone. */
 START_TEST(shortened_while_open)
 {
@@ -497,6 +524,7 @@ int main(void)
 	tcase_add_test(tcase, many_tenants);
 	unit_add_rows(tcase, torn_tails, harm_rows);
 	tcase_add_loop_test(tcase, damaged_file, 0, 2);
+	tcase_add_test(tcase, a_large_file_is_followed_by_a_part);
 	tcase_add_loop_test(tcase, shortened_while_open, 0, 2);
 	tcase_add_test(tcase, queue_is_bounded);
 	tcase_add_test(tcase, queued_records);
