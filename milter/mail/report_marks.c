@@ -119,7 +119,8 @@ const struct mark report_marks[] = {
 	SHAPE("ezweb", "送信先メールサーバの事由により送信できませんでした"), SHAPE("ezweb", " each of the following recipients was rejected "),
 	SHAPE("ezweb", " the user s account is "), SHAPE("kddi", " your mail sent on "),
 	SHAPE("biglobe", " non delivered information "), SHAPE("mcafee", " the following addresses had delivery problems "),
-	SHAPE("lsmtp", " error for "), SHAPE("mailman", " not allowed to post to this "),
+	SHAPE("lsmtp", " error description error for "),
+	SHAPE("newmail", " machine generated message from mail service "), SHAPE("smail", " failed addresses follow "), SHAPE("mailman", " not allowed to post to this "),
 
 	SHAPE(NULL, " your message could not be delivered "), SHAPE(NULL, " your mail could not be delivered "),
 	SHAPE(NULL, " your email could not be delivered "), SHAPE(NULL, " message that you sent could not be delivered "),
@@ -140,7 +141,10 @@ const struct mark report_marks[] = {
 	SHAPE("facebook", " created automatically by facebook "), SHAPE("lotus", " router could not connect "),
 	SHAPE("sina", " could not be delivered the following recipients "), SHAPE("exchange", " did not reach the following recipients "),
 
-	SAYS(" could not be delivered ", 3), SAYS(" couldnt be delivered ", 3), SAYS(" cannot be delivered ", 3),
+	SAYS(" failed recipients ", 3), SAYS(" failed addresses follow ", 3), SAYS(" could not deliver ", 3),
+	SAYS(" couldnt deliver ", 3), SAYS(" cannot deliver ", 3), SAYS(" not able to deliver ", 3), SAYS(" not able to be delivered ", 3),
+	SAYS(" failed to deliver ", 3), SAYS(" unable to send ", 2), SAYS(" mailbox unavailable ", 2), SAYS(" did not receive a copy ", 3),
+	SAYS(" intended recipient ", 1), SAYS(" could not be delivered ", 3), SAYS(" couldnt be delivered ", 3), SAYS(" cannot be delivered ", 3),
 	SAYS(" cant be delivered ", 3), SAYS(" can not be delivered ", 3), SAYS(" not be delivered ", 3),
 	SAYS(" wasnt delivered ", 3), SAYS(" was not delivered ", 3), SAYS(" not delivered ", 2),
 	SAYS(" message not delivered ", 3), SAYS(" unable to deliver ", 2), SAYS(" was unable to deliver ", 3),
@@ -202,12 +206,14 @@ static const struct str ends[] = {
 	STR_INIT("cabeçalhos originais"), STR_INIT("cabeçalhos de mensagens originais"), STR_INIT("oorspronkelijke berichtkop"),
 	STR_INIT("origineel bericht"), STR_INIT("元のメッセージ"), STR_INIT("原始邮件"), STR_INIT("原始郵件"), STR_INIT("原邮件"),
 	STR_INIT("content-type: message/rfc822"), STR_INIT("content-type: text/rfc822-headers"),
-	STR_INIT("mail header follows"), STR_INIT("header of your message"), STR_INIT("the message headers"),
+	STR_INIT("below the next line is a copy"), STR_INIT("returned mail -"), STR_INIT("returned mail follows"),
+	STR_INIT("old message:"), STR_INIT("attachment is a copy"), STR_INIT("the original follows"), STR_INIT("the header and top"),
+	STR_INIT("here is your returned mail"), STR_INIT("mail header follows"), STR_INIT("header of your message"), STR_INIT("the message headers"),
 };
 
 static bool is_ruler(char c)
 {
-	return c == '-' || c == ' ' || c == '=' || c == '*' || c == '#' || c == '_' || c == '~' || c == '\t' || c == '.';
+	return c == '-' || c == ' ' || c == '=' || c == '*' || c == '#' || c == '_' || c == '~' || c == '\t' || c == '.' || c == '|';
 }
 
 bool report_is_end(struct str line)

@@ -217,6 +217,22 @@ static void address_prefer_bracketed(struct str line, struct str *address, size_
 	*after += at + n;
 }
 
+/* `"Neko" <a@b>`: a name in quotation marks, then the address; *out_end is behind it. */
+static bool named_read(struct str line, struct str *out_address, size_t *out_end)
+{
+	struct str rest = str_from(line, indent_of(line));
+	size_t quote, at, n;
+
+	if (rest.len == 0 || rest.ptr[0] != '"')
+		return false;
+	quote = str_find_byte(str_from(rest, 1), '"') + 2;
+	at = quote + indent_of(str_from(rest, quote));
+	if (at >= rest.len || rest.ptr[at] != '<' || !address_here(str_from(rest, at), out_address, &n))
+		return false;
+	*out_end = (size_t)(rest.ptr + at + n - line.ptr);
+	return true;
+}
+
 static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 {
 	struct str address, head;
@@ -241,6 +257,10 @@ static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 	}
 	if (line.len && line.ptr[0] == '>' && !str_starts(line, STR(">>")))
 		return true;
+	if (!s->is_after_sender && named_read(line, &address, &n)) {
+		*out_taken = true;
+		return open_begin(s, SIGHTING_LINE, line, address, n);
+	}
 	if (label_read(line, &address, &kind, &n)) {
 		*out_taken = true;
 		if (kind == SIGHTING_LABEL)    /* "Unknown user: a@b": the label is a word about it too */
