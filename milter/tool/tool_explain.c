@@ -1,13 +1,11 @@
-/*
- * sekisho explain: what the gate would say to a message, and why. It asks the policy the same four questions as a
- * session does, of a store that cannot be changed.
- */
+/* sekisho explain: what the gate would say to a message, and by which rule. */
 #include <stdio.h>
 
 #include "milter/mail/address.h"
 #include "milter/reply.h"
 #include "milter/tool/commands.h"
-#include "milter/tool/peephole.h"
+#include "milter/tool/explain.h"
+#include "milter/tool/settings.h"
 
 struct explain_values {
 	struct str auth, from, daemon, subject, issuer;
@@ -34,95 +32,6 @@ static const struct option options[] = {
 	{ NULL },
 };
 
-/* --- asking, as a session does */
-
-enum stage { STAGE_MAIL, STAGE_RCPT, STAGE_DATA, STAGE_EOM, STAGE_COUNT };
-static const char *const stage_names[] = { "MAIL FROM", "RCPT TO", "DATA", "end of data" };
-
-/* What one question was answered. */
-struct answer {
-	enum stage stage;
-	struct str recipient;
-	struct verdict verdict;
-};
-
-struct asking {
-	struct tool *tool;
-	struct policy policy;
-	struct policy_facts facts;
-	bool is_local;
-	struct str *recipients;
-	struct answer *answers;
-	size_t count;
-	struct answer final;           /* what the sender hears in the end */
-};
-
-static bool is_refusal(const struct verdict *v)
-{
-	return v->action == VERDICT_DEFER || v->action == VERDICT_REJECT;
-}
-
-/* A refusal outweighs a hold, and the first of a kind stands. True: the session would go on. */
-static bool settle(struct asking *a, enum stage stage, struct str recipient, const struct verdict *verdict)
-{
-	struct answer *answer = &a->answers[a->count++];
-
-	*answer = (struct answer){ stage, recipient, *verdict };
-	if (verdict->action == VERDICT_ACCEPT)
-		return true;
-	if (a->final.verdict.action == VERDICT_ACCEPT || (a->final.verdict.action == VERDICT_HOLD && is_refusal(verdict)))
-		a->final = *answer;
-	a->facts.is_held |= verdict->action == VERDICT_HOLD;
-	return !is_refusal(verdict) || a->is_local;
-}
-
-/* Refused recipients are left out, and the message goes on with the others. False: none is left. */
-static bool ask_recipients(struct asking *a, const struct tenant *tenant, const struct str_list *rcpts)
-{
-	struct answer before = a->final;
-	struct verdict verdict;
-
-	for (size_t i = 0; i < rcpts->count; i++) {
-		a->recipients[a->facts.recipient_count++] = rcpts->items[i];
-		policy_on_rcpt(&a->policy, a->tool->config, tenant, &a->facts, &a->tool->arena, &verdict);
-		if (!settle(a, STAGE_RCPT, rcpts->items[i], &verdict))
-			a->facts.recipient_count--;
-	}
-	if (a->facts.recipient_count == 0)
-		return false;
-	if (!a->is_local)
-		a->final = before;
-	return true;
-}
-
-static void ask(struct asking *a, const struct explain_values *values)
-{
-	const struct config *config = a->tool->config;
-	struct arena *arena = &a->tool->arena;
-	struct verdict verdict;
-
-	policy_on_mail(&a->policy, config, &a->facts, arena, &verdict);
-	a->final = (struct answer){ .stage = STAGE_EOM, .verdict = { .action = VERDICT_ACCEPT, .tenant = verdict.tenant,
-								      .matched_by = verdict.matched_by } };
-
-	const struct tenant *tenant = verdict.tenant;
-	enum match_kind matched_by = verdict.matched_by;
-	bool goes_on = settle(a, STAGE_MAIL, STR_EMPTY, &verdict) && ask_recipients(a, tenant, &values->rcpts);
-
-	if (goes_on) {
-		policy_on_data(&a->policy, config, tenant, &a->facts, STR("explain"), arena, &verdict);
-		goes_on = settle(a, STAGE_DATA, STR_EMPTY, &verdict);
-	}
-	/* A local message is refused at its end, by what was found before. */
-	if (goes_on && !is_refusal(&a->final.verdict)) {
-		a->facts.size = values->size;
-		policy_on_eom(&a->policy, config, tenant, &a->facts, STR("explain"), arena, &verdict);
-		settle(a, STAGE_EOM, STR_EMPTY, &verdict);
-	}
-	a->final.verdict.tenant = tenant;
-	a->final.verdict.matched_by = matched_by;
-}
-
 /* --- the facts */
 
 static bool bare(struct tool *tool, const char *option, struct str *address)
@@ -143,11 +52,11 @@ static bool bare_list(struct tool *tool, const char *option, const struct str_li
 	return true;
 }
 
-/* What a session would have learnt by the end of message. False: said why not. */
-static bool learn(struct asking *a, struct explain_values *values)
+/* What a session would have learnt by the end of data. False: said why not. */
+static bool learn(struct explain *e, struct explain_values *values)
 {
-	struct tool *tool = a->tool;
-	struct policy_facts *f = &a->facts;
+	struct tool *tool = e->tool;
+	struct policy_facts *f = &e->facts;
 
 	if (!values->from.ptr || values->rcpts.count == 0) {
 		tool_usage(tool, "--from ADDRESS and --rcpt ADDRESS are wanted");
@@ -156,14 +65,15 @@ static bool learn(struct asking *a, struct explain_values *values)
 	if (!bare(tool, "--from", &values->from) || !bare_list(tool, "--rcpt", &values->rcpts) ||
 	    !bare_list(tool, "--header-from", &values->header_from))
 		return false;
-	a->is_local = !values->client.is_given;
+	e->recipients = values->rcpts;
+	e->is_local = !values->client.is_given;
 	*f = (struct policy_facts){
 		.client = values->client.is_given ? &values->client.addr : NULL,
 		.cert_subject = values->subject,
 		.cert_issuer = values->issuer,
 		.daemon_name = values->daemon,
 		.has_tls = values->tls,
-		.is_internal = a->is_local,
+		.is_internal = e->is_local,
 		.sender = values->from,
 		.declared_size = values->size,
 		.from = values->header_from.items,
@@ -173,11 +83,7 @@ static bool learn(struct asking *a, struct explain_values *values)
 		f->from = &f->sender;
 		f->from_count = 1;
 	}
-	a->recipients = arena_array(&tool->arena, values->rcpts.count, sizeof *a->recipients);
-	a->answers = arena_array(&tool->arena, values->rcpts.count + 3, sizeof *a->answers);
-	f->recipients = a->recipients;
-	return (a->recipients && a->answers && arena_copy_lower(&tool->arena, values->auth, &f->auth)) ||
-	       tool_fail(tool, TOOL_UNKNOWN, "out of memory") == TOOL_OK;
+	return arena_copy_lower(&tool->arena, values->auth, &f->auth);
 }
 
 /* --- telling */
@@ -215,74 +121,201 @@ static struct str note_text(struct tool *tool, const struct policy_note *note)
 	return tool_text(tool, STR_FMT " is over, but only monitored", STR_ARG(note->rule));
 }
 
-static struct str rule_text(struct tool *tool, const struct answer *answer)
+/* --- each rule */
+
+static const char *const stage_names[] = { "MAIL FROM", "RCPT TO", "DATA", "end of data" };
+
+/*
+ * In the order in which they are asked; `setting` is where the tenant says it. A row without a name stands for whatever
+ * else may decide at its stage: quotas, and (shown only when it did) the lack of a tenant, a limit of 0, the store.
+ */
+static const struct rule {
+	enum stage stage;
+	struct str name;               /* verdict.rule, when it decides */
+	const char *setting;
+} rules[] = {
+	{ STAGE_MAIL, STR_INIT("suspended"), NULL },
+	{ STAGE_MAIL, STR_INIT("require_tls"), "require" },
+	{ STAGE_MAIL, STR_INIT("require_auth"), "require" },
+	{ STAGE_MAIL, STR_INIT("senders"), "senders" },
+	{ STAGE_MAIL, STR_INIT("size_max"), "size_max" },
+	{ STAGE_MAIL, STR_INIT(""), NULL },
+	{ STAGE_RCPT, STR_INIT("suppress"), "suppress" },
+	{ STAGE_RCPT, STR_INIT("recipients_max"), "recipients_max" },
+	{ STAGE_RCPT, STR_INIT(""), NULL },
+	{ STAGE_DATA, STR_INIT(""), NULL },
+	{ STAGE_EOM, STR_INIT("size_max"), "size_max" },
+	{ STAGE_EOM, STR_INIT("from"), "from" },
+	{ STAGE_EOM, STR_INIT(""), NULL },
+};
+#define RULES (sizeof rules / sizeof *rules)
+
+static bool is_rule(const struct rule *rule, struct str name)
+{
+	if (rule->name.len)
+		return str_eq(rule->name, name);
+	for (size_t i = 0; i < RULES; i++)
+		if (rules[i].stage == rule->stage && str_eq(rules[i].name, name))
+			return false;
+	return true;
+}
+
+/* The first answer of this stage that this rule decided; NULL: none. *out_count: how many it decided. */
+static const struct answer *decided_by(const struct explain *e, const struct rule *rule, size_t *out_count)
+{
+	const struct answer *first = NULL;
+
+	*out_count = 0;
+	for (size_t i = 0; i < e->count; i++) {
+		const struct answer *answer = &e->answers[i];
+
+		if (answer->stage != rule->stage || answer->verdict.action == VERDICT_ACCEPT ||
+		    !is_rule(rule, answer->verdict.rule))
+			continue;
+		first = first ? first : answer;
+		++*out_count;
+	}
+	return first;
+}
+
+/* Limits that are only monitored, and warnings. */
+static void add_notes(struct explain *e, const struct rule *rule, struct buf *buf)
+{
+	for (size_t i = 0; i < e->count; i++)
+		for (size_t j = 0; e->answers[i].stage == rule->stage && j < e->answers[i].verdict.note_count; j++) {
+			const struct policy_note *note = &e->answers[i].verdict.notes[j];
+
+			if (is_rule(rule, note->rule))
+				buf_printf(buf, "; " STR_FMT, STR_ARG(note_text(e->tool, note)));
+		}
+}
+
+/* A stage that was not reached is not asked, nor what stands behind the rule that refused. */
+static bool is_asked(const struct explain *e, const struct rule *rule)
+{
+	bool is_reached = false;
+	size_t count;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct verdict *v = &e->answers[i].verdict;
+
+		if (e->answers[i].stage != rule->stage)
+			continue;
+		is_reached = v->reason != REASON_STORE && v->reason != REASON_MEMORY;
+	}
+	for (const struct rule *before = rules; is_reached && before < rule && rule->stage != STAGE_RCPT; before++) {
+		const struct answer *answer = decided_by(e, before, &count);
+
+		if (answer && before->stage == rule->stage && explain_is_refusal(&answer->verdict))
+			return false;
+	}
+	return is_reached;
+}
+
+static void add_decision(const struct rule *rule, const struct answer *answer, size_t count, struct buf *buf)
 {
 	const struct verdict *v = &answer->verdict;
+
+	buf_add_c(buf, action_names[v->action]);
+	if (rule->stage == STAGE_DATA || rule->stage == STAGE_EOM)
+		buf_printf(buf, " by " STR_FMT, STR_ARG(v->rule));
+	if (v->scope.len)
+		buf_printf(buf, " of " STR_FMT, STR_ARG(v->scope));
+	if (answer->recipient.len)
+		buf_printf(buf, " " STR_FMT, STR_ARG(answer->recipient));
+	if (count > 1)
+		buf_printf(buf, " and %zu more", count - 1);
+	buf_printf(buf, " [%s]", reply_tag(v->reason));
+}
+
+static struct str rule_answer(struct explain *e, const struct rule *rule)
+{
+	size_t count;
+	const struct answer *answer = decided_by(e, rule, &count);
 	struct buf buf;
 	struct str out;
 
+	if (!answer && !is_asked(e, rule))
+		return STR("not asked");
 	buf_init(&buf, 65536);
-	if (answer->recipient.len)
-		buf_printf(&buf, STR_FMT ": ", STR_ARG(answer->recipient));
-	if (v->action == VERDICT_ACCEPT)
-		buf_add_c(&buf, "passes");
+	if (answer)
+		add_decision(rule, answer, count, &buf);
 	else
-		buf_printf(&buf, "%s, by %s" STR_FMT "%s" STR_FMT " [%s]", action_names[v->action],
-			   v->period.len ? "quota " : "", STR_ARG(v->rule), v->scope.len ? " of " : "", STR_ARG(v->scope),
-			   reply_tag(v->reason));
-	for (size_t i = 0; i < v->note_count; i++)
-		buf_printf(&buf, "; " STR_FMT, STR_ARG(note_text(tool, &v->notes[i])));
-	if (v->was_store_gone)
-		buf_add_c(&buf, "; the store is gone, on_store_failure: accept");
-	out = tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf)));
+		buf_add_c(&buf, "passes");
+	add_notes(e, rule, &buf);
+	out = tool_text(e->tool, STR_FMT, STR_ARG(buf_view(&buf)));
 	buf_clear(&buf);
 	return out;
 }
 
-static const char *const asked[] = {
-	[STAGE_MAIL] = "tenant, suspended, TLS, login, senders, size",
-	[STAGE_RCPT] = "recipients_max",
-	[STAGE_DATA] = "quotas on recipients and messages",
-	[STAGE_EOM] = "size, From and Sender, quotas on bytes",
-};
-
-static void write_answers(struct tool *tool, const struct asking *a)
+static struct str rule_setting(struct explain *e, const struct rule *rule)
 {
-	static const struct column columns[] = { { "STAGE", COLUMN_LEFT }, { "ASKED", COLUMN_FOLD }, { "ANSWER", COLUMN_FOLD } };
-	struct table table;
-	bool is_reached[STAGE_COUNT] = { false };
+	size_t count;
 
-	table_init(&table, &tool->arena, columns, 3);
-	for (size_t i = 0; i < a->count; i++) {
-		const struct answer *answer = &a->answers[i];
-
-		table_add(&table, (struct str[]){ str_from_c(stage_names[answer->stage]), str_from_c(asked[answer->stage]),
-						  rule_text(tool, answer) });
-		is_reached[answer->stage] = true;
-	}
-	for (size_t i = 0; i < STAGE_COUNT; i++)
-		if (!is_reached[i])
-			table_add(&table, (struct str[]){ str_from_c(stage_names[i]), str_from_c(asked[i]), STR("not reached") });
-	tool_print(tool, "\n");
-	tool_table(tool, &table);
+	if (rule->setting)
+		return setting_text(e->tool, e->final.verdict.tenant, rule->setting);
+	if (rule->name.len)
+		return decided_by(e, rule, &count) ? STR("yes") : STR("no");
+	return rule->stage == STAGE_DATA ? STR("on recipients and messages") : rule->stage == STAGE_EOM ? STR("on bytes") : STR("-");
 }
+
+static struct str rule_name(const struct explain *e, const struct rule *rule)
+{
+	size_t count;
+	const struct answer *answer = decided_by(e, rule, &count);
+
+	return rule->name.len ? rule->name : answer && rule->stage <= STAGE_RCPT ? answer->verdict.rule : STR("quotas");
+}
+
+/* Without a tenant there are no rules but that. */
+static bool is_shown(const struct explain *e, const struct rule *rule)
+{
+	size_t count;
+
+	if (rule->name.len == 0 && rule->stage <= STAGE_RCPT)
+		return decided_by(e, rule, &count) != NULL;
+	return e->final.verdict.tenant != NULL;
+}
+
+static void write_rules(struct explain *e)
+{
+	static const struct column columns[] = {
+		{ "STAGE", COLUMN_LEFT }, { "RULE", COLUMN_LEFT }, { "SETTING", COLUMN_FOLD }, { "ANSWER", COLUMN_FOLD },
+	};
+	enum stage shown = STAGE_COUNT;
+	struct table table;
+
+	table_init(&table, &e->tool->arena, columns, 4);
+	for (const struct rule *rule = rules; rule < rules + RULES; rule++) {
+		if (!is_shown(e, rule))
+			continue;
+		table_add(&table, (struct str[]){ shown == rule->stage ? STR("") : str_from_c(stage_names[rule->stage]),
+						  rule_name(e, rule), rule_setting(e, rule), rule_answer(e, rule) });
+		shown = rule->stage;
+	}
+	tool_print(e->tool, "\n");
+	tool_table(e->tool, &table);
+}
+
+/* --- the whole answer */
 
 static int64_t left_of(const struct quota_state *state)
 {
 	return state->limit == LIMIT_NONE ? LIMIT_NONE : state->used < state->limit ? state->limit - state->used : 0;
 }
 
-static void write_quotas(struct tool *tool, const struct quota_state *states, size_t count)
+static void write_quotas(struct explain *e)
 {
 	static const struct column columns[] = {
 		{ "QUOTA", COLUMN_FOLD }, { "WHOSE", COLUMN_FOLD }, { "USED", COLUMN_RIGHT }, { "LIMIT", COLUMN_RIGHT },
 		{ "LEFT", COLUMN_RIGHT }, { "FITS", COLUMN_LEFT }, { "ROOM AGAIN (JST)", COLUMN_LEFT },
 	};
+	struct tool *tool = e->tool;
 	struct table table;
 
 	table_init(&table, &tool->arena, columns, sizeof columns / sizeof *columns);
-	for (size_t i = 0; i < count; i++) {
-		const struct quota_state *s = &states[i];
+	for (size_t i = 0; i < e->state_count; i++) {
+		const struct quota_state *s = &e->states[i];
 
 		table_add(&table, (struct str[]){ s->quota->name, s->scope.len ? s->scope : STR("tenant"), tool_number(tool, s->used),
 						  tool_limit(tool, s->limit), tool_limit(tool, left_of(s)),
@@ -293,17 +326,18 @@ static void write_quotas(struct tool *tool, const struct quota_state *states, si
 	tool_table(tool, &table);
 }
 
-static void write_person(struct tool *tool, const struct asking *a, const struct quota_state *states, size_t count)
+static void write_person(struct explain *e)
 {
-	const struct verdict *v = &a->final.verdict;
+	const struct verdict *v = &e->final.verdict;
+	struct tool *tool = e->tool;
 
 	tool_field(tool, "Tenant", STR_FMT, STR_ARG(tenant_text(tool, v)));
 	tool_field(tool, "Verdict", "%s%s%s", action_names[v->action], v->action == VERDICT_ACCEPT ? "" : " at ",
-		   v->action == VERDICT_ACCEPT ? "" : stage_names[a->is_local ? STAGE_EOM : a->final.stage]);
+		   v->action == VERDICT_ACCEPT ? "" : stage_names[e->is_local ? STAGE_EOM : e->final.stage]);
 	tool_field(tool, "Reply", STR_FMT, STR_ARG(reply_text(tool, v)));
-	write_answers(tool, a);
-	if (count)
-		write_quotas(tool, states, count);
+	write_rules(e);
+	if (e->state_count)
+		write_quotas(e);
 	tool_print(tool, "\nNothing was taken. A real reply ends in (ref ...): see `sekisho log show`.\n");
 }
 
@@ -326,10 +360,28 @@ static void write_answer_json(struct tool *tool, const struct answer *answer)
 	json_object_close(json);
 }
 
-static void write_json(struct tool *tool, const struct asking *a, const struct quota_state *states, size_t count)
+static void write_state_json(struct tool *tool, const struct quota_state *state)
 {
 	struct json *json = &tool->json;
-	const struct verdict *v = &a->final.verdict;
+
+	json_object_open(json);
+	json_member_str(json, "quota", state->quota->name);
+	json_member_str_opt(json, "key", state->scope);
+	json_member_i64(json, "used", state->used);
+	if (state->limit != LIMIT_NONE) {
+		json_member_i64(json, "limit", state->limit);
+		json_member_i64(json, "left", left_of(state));
+	}
+	json_member_bool(json, "fits", !state->is_over);
+	tool_json_time(tool, "room_again", state->used ? state->resets_us : 0);
+	json_object_close(json);
+}
+
+static void write_json(struct explain *e)
+{
+	struct tool *tool = e->tool;
+	struct json *json = &tool->json;
+	const struct verdict *v = &e->final.verdict;
 
 	json_object_open(json);
 	json_member_str_opt(json, "tenant", v->tenant ? v->tenant->name : STR_EMPTY);
@@ -340,24 +392,13 @@ static void write_json(struct tool *tool, const struct asking *a, const struct q
 	json_member_str(json, "reply", reply_text(tool, v));
 	json_key(json, "stages");
 	json_array_open(json);
-	for (size_t i = 0; i < a->count; i++)
-		write_answer_json(tool, &a->answers[i]);
+	for (size_t i = 0; i < e->count; i++)
+		write_answer_json(tool, &e->answers[i]);
 	json_array_close(json);
 	json_key(json, "quotas");
 	json_array_open(json);
-	for (size_t i = 0; i < count; i++) {
-		json_object_open(json);
-		json_member_str(json, "quota", states[i].quota->name);
-		json_member_str_opt(json, "key", states[i].scope);
-		json_member_i64(json, "used", states[i].used);
-		if (states[i].limit != LIMIT_NONE) {
-			json_member_i64(json, "limit", states[i].limit);
-			json_member_i64(json, "left", left_of(&states[i]));
-		}
-		json_member_bool(json, "fits", !states[i].is_over);
-		tool_json_time(tool, "room_again", states[i].used ? states[i].resets_us : 0);
-		json_object_close(json);
-	}
+	for (size_t i = 0; i < e->state_count; i++)
+		write_state_json(tool, &e->states[i]);
 	json_array_close(json);
 	json_object_close(json);
 	buf_add_byte(&tool->out, '\n');
@@ -365,28 +406,18 @@ static void write_json(struct tool *tool, const struct asking *a, const struct q
 
 static int run(struct tool *tool, const void *values)
 {
-	static struct quota_state states[QUOTA_STATES_MAX];
 	struct explain_values given = *(const struct explain_values *)values;
-	struct asking a = { .tool = tool };
-	struct peephole peephole;
+	struct explain e = { .tool = tool };
 	struct err err;
-	size_t count = 0;
 
-	if (!learn(&a, &given))
+	if (!learn(&e, &given))
 		return TOOL_USAGE;
 	if (!tool_config(tool) || !tool_store(tool, TOOL_LOOK))
 		return TOOL_UNKNOWN;
-	peephole_init(&peephole, tool->store);
-	a.policy = (struct policy){ .store = &peephole.store, .node = tool->config->node };
-	ask(&a, &given);
-	/* What is left is asked for the whole message, whatever became of it. */
-	a.facts.recipients = given.rcpts.items;
-	a.facts.recipient_count = given.rcpts.count;
-	if (a.final.verdict.tenant &&
-	    !policy_peek(&a.policy, tool->config, a.final.verdict.tenant, &a.facts, &tool->arena, states, &count, &err))
+	if (!explain_ask(&e, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	(tool->is_json ? write_json : write_person)(tool, &a, states, count);
-	return a.final.verdict.action == VERDICT_ACCEPT ? TOOL_OK : TOOL_NO;
+	(tool->is_json ? write_json : write_person)(&e);
+	return e.final.verdict.action == VERDICT_ACCEPT ? TOOL_OK : TOOL_NO;
 }
 
 const struct tool_command command_explain = {

@@ -3,6 +3,7 @@
 
 #include "config/base/clock.h"
 #include "milter/tool/commands.h"
+#include "milter/tool/settings.h"
 #include "milter/tool/usage.h"
 #include "policy/tenant.h"
 
@@ -139,128 +140,6 @@ const struct tool_command command_tenant_list = {
 
 /* --- show: every setting, and where it comes from */
 
-struct line {
-	const char *setting;
-	struct str (*text)(struct tool *tool, const struct tenant *tenant);
-};
-
-static struct str join(struct tool *tool, struct str_list list, const char *empty)
-{
-	struct buf buf;
-	struct str out;
-
-	if (list.count == 0)
-		return str_from_c(empty);
-	buf_init(&buf, (size_t)1 << 24);
-	for (size_t i = 0; i < list.count; i++)
-		buf_printf(&buf, "%s" STR_FMT, i ? ", " : "", STR_ARG(list.items[i]));
-	out = tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf)));
-	buf_clear(&buf);
-	return out;
-}
-
-static struct str text_senders(struct tool *tool, const struct tenant *t)
-{
-	return join(tool, t->senders, "any envelope sender");
-}
-
-static struct str text_from(struct tool *tool, const struct tenant *t)
-{
-	return tool_text(tool, "%s%s", t->from == FROM_SENDERS ? "only senders" : "any header From",
-			 t->from_is_monitor ? ", monitored" : "");
-}
-
-static struct str text_require(struct tool *tool, const struct tenant *t)
-{
-	return tool_text(tool, "%s%s%s", t->require_tls ? "TLS" : "", t->require_tls && t->require_auth ? " and " : "",
-			 t->require_auth ? "login" : t->require_tls ? "" : "nothing");
-}
-
-static struct str text_recipients(struct tool *tool, const struct tenant *t)
-{
-	if (t->recipients_max == LIMIT_NONE)
-		return STR("no limit a message");
-	return tool_text(tool, STR_FMT " a message, then %s%s", STR_ARG(tool_number(tool, t->recipients_max)),
-			 usage_excess_name(t->recipients_on_excess), t->recipients_is_monitor ? ", monitored" : "");
-}
-
-static struct str text_size(struct tool *tool, const struct tenant *t)
-{
-	if (t->size_max == LIMIT_NONE)
-		return STR("no limit");
-	return tool_text(tool, STR_FMT " bytes%s", STR_ARG(tool_number(tool, t->size_max)), t->size_is_monitor ? ", monitored" : "");
-}
-
-static struct str text_time(struct tool *tool, int64_t us)
-{
-	return us ? tool_text(tool, "for " STR_FMT, STR_ARG(tool_duration(tool, us))) : STR("not");
-}
-
-static struct str text_suppress(struct tool *tool, const struct tenant *t)
-{
-	static const char *const does[] = { [SUPPRESS_MODE_MONITOR] = "recorded", [SUPPRESS_MODE_REJECT] = "refused" };
-
-	if (t->suppress == SUPPRESS_MODE_OFF)
-		return STR("off");
-	return tool_text(tool, "listed recipients are %s; a hard bounce is listed " STR_FMT ", a complaint " STR_FMT "%s",
-			 does[t->suppress], STR_ARG(text_time(tool, t->suppress_hard_us)),
-			 STR_ARG(text_time(tool, t->suppress_complaint_us)),
-			 t->suppress_releases ? "; a delivery takes a bounce back" : "");
-}
-
-static struct str text_class(struct tool *tool, const struct tenant *t)
-{
-	const struct record_class *class = config_find_class(tool->config, t->record_class);
-
-	if (!class)
-		return t->record_class;
-	return class->keep_is_year ? tool_text(tool, STR_FMT ", kept 1 year", STR_ARG(t->record_class))
-				   : tool_text(tool, STR_FMT ", kept %lld days", STR_ARG(t->record_class), (long long)class->keep_days);
-}
-
-/* Quotas of one of the three settings that make them: PREFIX-PERIOD, or any other name. */
-static struct str text_quotas_of(struct tool *tool, const struct tenant *t, const char *prefix)
-{
-	struct buf buf;
-	struct str out;
-
-	buf_init(&buf, (size_t)1 << 20);
-	for (size_t i = 0; i < t->quota_count; i++) {
-		const struct quota *quota = &t->quotas[i];
-		bool is_pool = str_starts(quota->name, STR("pool-")), is_login = str_starts(quota->name, STR("per-login-"));
-		bool is_wanted = prefix ? str_starts(quota->name, str_from_c(prefix)) : !is_pool && !is_login;
-
-		if (is_wanted)
-			buf_printf(&buf, "%s" STR_FMT ": " STR_FMT " " STR_FMT ", then %s", buf.len ? "; " : "",
-				   STR_ARG(quota->name), STR_ARG(tool_limit(tool, quota->limit)),
-				   STR_ARG(usage_describe(tool, quota)), usage_excess_name(quota->on_excess));
-	}
-	out = buf.len ? tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf))) : STR("none");
-	buf_clear(&buf);
-	return out;
-}
-
-static struct str text_quotas(struct tool *tool, const struct tenant *t)
-{
-	return text_quotas_of(tool, t, NULL);
-}
-
-static struct str text_pool(struct tool *tool, const struct tenant *t)
-{
-	return text_quotas_of(tool, t, "pool-");
-}
-
-static struct str text_per_login(struct tool *tool, const struct tenant *t)
-{
-	return text_quotas_of(tool, t, "per-login-");
-}
-
-static const struct line lines[] = {
-	{ "senders", text_senders },   { "from", text_from },         { "require", text_require },
-	{ "recipients_max", text_recipients }, { "size_max", text_size }, { "suppress", text_suppress }, { "pool", text_pool },
-	{ "default_per_login", text_per_login }, { "quotas", text_quotas }, { "record_class", text_class },
-};
-
 static struct str origin_text(struct tool *tool, const struct tenant *tenant, const char *setting)
 {
 	switch (config_setting_origin(tenant, setting)) {
@@ -285,9 +164,9 @@ static void show_settings(struct tool *tool, const struct tenant *tenant)
 	struct table table;
 
 	table_init(&table, &tool->arena, columns, 3);
-	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-		table_add(&table, (struct str[]){ str_from_c(lines[i].setting), lines[i].text(tool, tenant),
-						  origin_text(tool, tenant, lines[i].setting) });
+	for (const struct setting_line *line = setting_lines; line->name; line++)
+		table_add(&table, (struct str[]){ str_from_c(line->name), line->text(tool, tenant),
+						  origin_text(tool, tenant, line->name) });
 	tool_print(tool, "\n");
 	tool_table(tool, &table);
 }
@@ -296,11 +175,11 @@ static void show_settings_json(struct tool *tool, const struct tenant *tenant)
 {
 	json_key(&tool->json, "settings");
 	json_object_open(&tool->json);
-	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-		json_key(&tool->json, lines[i].setting);
+	for (const struct setting_line *line = setting_lines; line->name; line++) {
+		json_key(&tool->json, line->name);
 		json_object_open(&tool->json);
-		json_member_str(&tool->json, "value", lines[i].text(tool, tenant));
-		json_member_str(&tool->json, "from", origin_text(tool, tenant, lines[i].setting));
+		json_member_str(&tool->json, "value", line->text(tool, tenant));
+		json_member_str(&tool->json, "from", origin_text(tool, tenant, line->name));
 		json_object_close(&tool->json);
 	}
 	json_object_close(&tool->json);

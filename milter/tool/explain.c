@@ -1,0 +1,89 @@
+#include "milter/tool/explain.h"
+
+bool explain_is_refusal(const struct verdict *v)
+{
+	return v->action == VERDICT_DEFER || v->action == VERDICT_REJECT;
+}
+
+/* A refusal outweighs a hold, and the first of a kind stands. True: the session would go on. */
+static bool settle(struct explain *e, enum stage stage, struct str recipient, const struct verdict *verdict)
+{
+	struct answer *answer = &e->answers[e->count++];
+
+	*answer = (struct answer){ stage, recipient, *verdict };
+	if (verdict->action == VERDICT_ACCEPT)
+		return true;
+	if (e->final.verdict.action == VERDICT_ACCEPT || (e->final.verdict.action == VERDICT_HOLD && explain_is_refusal(verdict)))
+		e->final = *answer;
+	e->facts.is_held |= verdict->action == VERDICT_HOLD;
+	return !explain_is_refusal(verdict) || e->is_local;
+}
+
+/* Refused recipients are left out, and the message goes on with the others. False: none is left. */
+static bool ask_recipients(struct explain *e, const struct policy *policy, struct str *room)
+{
+	struct answer before = e->final;
+	struct verdict verdict;
+
+	e->facts.recipients = room;
+	for (size_t i = 0; i < e->recipients.count; i++) {
+		room[e->facts.recipient_count++] = e->recipients.items[i];
+		policy_on_rcpt(policy, e->tool->config, before.verdict.tenant, &e->facts, &e->tool->arena, &verdict);
+		if (!settle(e, STAGE_RCPT, e->recipients.items[i], &verdict))
+			e->facts.recipient_count--;
+	}
+	if (e->facts.recipient_count == 0)
+		return false;
+	if (!e->is_local)
+		e->final = before;
+	return true;
+}
+
+static void ask(struct explain *e, const struct policy *policy, struct str *room)
+{
+	const struct config *config = e->tool->config;
+	struct arena *arena = &e->tool->arena;
+	struct verdict verdict;
+
+	policy_on_mail(policy, config, &e->facts, arena, &verdict);
+
+	const struct tenant *tenant = verdict.tenant;
+	enum match_kind matched_by = verdict.matched_by;
+
+	e->final = (struct answer){ .stage = STAGE_EOM, .verdict = { .action = VERDICT_ACCEPT, .tenant = tenant } };
+
+	bool goes_on = settle(e, STAGE_MAIL, STR_EMPTY, &verdict) && ask_recipients(e, policy, room);
+
+	if (goes_on) {
+		policy_on_data(policy, config, tenant, &e->facts, STR("explain"), arena, &verdict);
+		goes_on = settle(e, STAGE_DATA, STR_EMPTY, &verdict);
+	}
+	/* A local message is refused at its end, by what was found before. */
+	if (goes_on && !explain_is_refusal(&e->final.verdict)) {
+		e->facts.size = e->facts.declared_size;
+		policy_on_eom(policy, config, tenant, &e->facts, STR("explain"), arena, &verdict);
+		settle(e, STAGE_EOM, STR_EMPTY, &verdict);
+	}
+	e->final.verdict.tenant = tenant;
+	e->final.verdict.matched_by = matched_by;
+}
+
+bool explain_ask(struct explain *e, struct err *err)
+{
+	struct arena *arena = &e->tool->arena;
+	struct str *room = arena_array(arena, e->recipients.count, sizeof *room);
+	struct peephole peephole;
+	struct policy policy = { .store = &peephole.store, .node = e->tool->config->node };
+
+	e->answers = arena_array(arena, e->recipients.count + 3, sizeof *e->answers);
+	e->states = arena_array(arena, QUOTA_STATES_MAX, sizeof *e->states);
+	if (!room || !e->answers || !e->states)
+		return err_memory(err);
+	peephole_init(&peephole, e->tool->store);
+	ask(e, &policy, room);
+	if (!e->final.verdict.tenant)
+		return true;
+	e->facts.recipients = e->recipients.items;
+	e->facts.recipient_count = e->recipients.count;
+	return policy_peek(&policy, e->tool->config, e->final.verdict.tenant, &e->facts, arena, e->states, &e->state_count, err);
+}

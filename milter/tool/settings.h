@@ -1,0 +1,17 @@
+/*
+ * settings - what a tenant's settings say, in words: one line a setting of sekisho.yaml(5).
+ */
+#ifndef SEKISHO_SETTINGS_H
+#define SEKISHO_SETTINGS_H
+
+#include "milter/tool/tool.h"
+
+struct setting_line {
+	const char *name;              /* NULL ends the table */
+	struct str (*text)(struct tool *tool, const struct tenant *tenant);
+};
+extern const struct setting_line setting_lines[];
+
+struct str setting_text(struct tool *tool, const struct tenant *tenant, const char *name);
+
+#endif
