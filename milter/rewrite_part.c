@@ -85,8 +85,9 @@ static const char *choose_charset(struct page *page)
 {
 	struct str label = page->part->charset, octets = page->octets;
 	bool has_mark = str_starts(octets, STR("\xff\xfe")) || str_starts(octets, STR("\xfe\xff"));
+	bool has_utf8_mark = str_starts(octets, STR("\xef\xbb\xbf"));
 
-	if (!label.len)
+	if (!label.len && !has_utf8_mark)
 		label = href_declared_charset(octets);
 	page->charset = label.len ? charset_find(label) : charset_utf8;
 	if (!page->charset)
@@ -99,7 +100,7 @@ static const char *choose_charset(struct page *page)
 		if (!page->charset)
 			return "UTF-16 of unknown order";
 	}
-	if (has_mark && page->charset->shape != CHARSET_WIDE)
+	if (page->charset->shape == CHARSET_WIDE ? has_utf8_mark : has_mark || (has_utf8_mark && !page->charset->is_utf8))
 		return "charset against byte order mark";
 	if (page->charset->shape == CHARSET_OTHER)
 		return "charset that is not edited";

@@ -86,8 +86,10 @@ static const struct {
 
 size_t charset_escape(struct str s, char *out_state)
 {
+	if (s.len < 3 || s.ptr[0] != '\033')
+		return 0;
 	for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++)
-		if (str_starts(s, escapes[i].sequence)) {
+		if (s.ptr[2] == escapes[i].sequence.ptr[2] && str_starts(s, escapes[i].sequence)) {
 			*out_state = escapes[i].state;
 			return escapes[i].sequence.len;
 		}

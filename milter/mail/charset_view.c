@@ -33,19 +33,20 @@ static void view_double(const struct charset *charset, char *bytes, size_t len)
 	}
 }
 
-/* What one octet of ISO-2022-JP is in a state. */
-static char iso_2022_jp_octet(char c, char state)
+/* Octets of ISO-2022-JP between two escape sequences, as they are read in a state. */
+static void view_stretch(struct str text, char state, char *to)
 {
-	switch (state) {
-	case 'B':
-		return c;
-	case 'J':
-		return c == '\\' || c == '~' ? OPAQUE : c;
-	case 'I':
-		return c > ' ' && c < 0x60 ? OPAQUE : c;
-	default:
-		return OPAQUE;
+	if (state == '$' || state == 'D') {
+		memset(to, OPAQUE, text.len);
+		return;
 	}
+	memcpy(to, text.ptr, text.len);
+	for (size_t i = 0; state == 'J' && i < text.len; i++)
+		if (to[i] == '\\' || to[i] == '~')
+			to[i] = OPAQUE;
+	for (size_t i = 0; state == 'I' && i < text.len; i++)
+		if (to[i] > ' ' && to[i] < 0x60)
+			to[i] = OPAQUE;
 }
 
 static size_t count_escapes(struct str text)
@@ -68,14 +69,17 @@ static bool view_iso_2022_jp(struct str text, struct arena *arena, struct charse
 		return false;
 	stretches[0].state = state;
 	for (size_t at = 0; at < text.len;) {
-		size_t escape = text.ptr[at] == '\033' ? charset_escape(str_from(text, at), &state) : 0;
+		size_t escape = charset_escape(str_from(text, at), &state), end;
 
-		if (escape) {
-			at += escape;
+		at += escape;
+		if (escape)
 			stretches[n++] = (struct charset_stretch){ .view_at = view_at, .text_at = at, .state = state };
-		} else {
-			bytes[view_at++] = iso_2022_jp_octet(text.ptr[at++], state);
-		}
+		/* An escape octet that begins no sequence is an octet like others. */
+		end = escape || at == text.len ? at : at + 1;
+		end += str_find_byte(str_from(text, end), '\033');
+		view_stretch(str_slice(text, at, end - at), state, bytes + view_at);
+		view_at += end - at;
+		at = end;
 	}
 	out->bytes = str_of(bytes, view_at);
 	out->stretches = stretches;

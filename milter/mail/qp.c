@@ -28,14 +28,23 @@ static bool line_next(struct str *rest, struct line *out)
 	return true;
 }
 
+/* One more than the value of a hex digit; 0 for what is none. */
+static const unsigned char hex_values[256] = {
+	['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+	['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
 /* The octet at the start of s, and how many octets of s stand for it. */
 static size_t atom_read(struct str s, char *out)
 {
-	int high, low;
+	if (s.ptr[0] == '=' && s.len >= 3) {
+		unsigned high = hex_values[(unsigned char)s.ptr[1]], low = hex_values[(unsigned char)s.ptr[2]];
 
-	if (s.ptr[0] == '=' && s.len >= 3 && (high = ascii_hex(s.ptr[1])) >= 0 && (low = ascii_hex(s.ptr[2])) >= 0) {
-		*out = (char)(high * 16 + low);
-		return 3;
+		if (high && low) {
+			*out = (char)((high - 1) << 4 | (low - 1));
+			return 3;
+		}
 	}
 	*out = s.ptr[0];
 	return 1;
@@ -54,13 +63,13 @@ void qp_decode(struct str in, struct buf *out)
 		struct str s = line.content;
 
 		while (s.len) {
-			size_t plain = str_find_byte(s, '=');
+			size_t n = s.ptr[0] == '=' ? atom_read(s, to++) : str_find_byte(s, '=');
 
-			memcpy(to, s.ptr, plain);
-			to += plain;
-			s = str_from(s, plain);
-			if (s.len)
-				s = str_from(s, atom_read(s, to++));
+			if (s.ptr[0] != '=') {
+				memcpy(to, s.ptr, n);
+				to += n;
+			}
+			s = str_of(s.ptr + n, s.len - n);
 		}
 		if (!line.is_soft && line.eol.len) {
 			memcpy(to, line.eol.ptr, line.eol.len);
@@ -179,19 +188,17 @@ static void editor_begin_edits(struct editor *ed)
 
 static size_t line_decoded_length(const struct line *line)
 {
-	size_t n = line->is_soft ? 0 : line->eol.len;
+	size_t decoded = line->is_soft ? 0 : line->eol.len;
 	char c;
 
-	for (struct str s = line->content; s.len; n++) {
-		size_t plain = str_find_byte(s, '=');
+	for (struct str s = line->content; s.len;) {
+		bool is_escape = s.ptr[0] == '=';
+		size_t n = is_escape ? atom_read(s, &c) : str_find_byte(s, '=');
 
-		n += plain;
-		s = str_from(s, plain);
-		if (!s.len)
-			break;
-		s = str_from(s, atom_read(s, &c));
+		decoded += is_escape ? 1 : n;
+		s = str_of(s.ptr + n, s.len - n);
 	}
-	return n;
+	return decoded;
 }
 
 static bool editor_leaves_alone(const struct editor *ed, size_t decoded_len, bool is_last)

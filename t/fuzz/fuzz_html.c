@@ -12,7 +12,9 @@ static size_t scan(struct str page, struct buf *out, bool *out_has_place, size_t
 	struct href href;
 	struct str host;
 	size_t last = 0, images = 0;
+	struct buf url;
 
+	buf_init(&url, (size_t)1 << 23);
 	href_init(&scan, page);
 	while (href_next(&scan, &href)) {
 		assert(href.at >= last && href.at <= page.len && href.len <= page.len - href.at);
@@ -20,8 +22,10 @@ static size_t scan(struct str page, struct buf *out, bool *out_has_place, size_t
 		images += href.kind == HREF_IMAGE;
 		buf_reset(out);
 		html_value(str_slice(page, href.at, href.len), out);
-		url_destination(buf_view(out), NULL, out, &host);
+		buf_reset(&url);
+		url_destination(buf_view(out), NULL, &url, &host);
 	}
+	buf_clear(&url);
 	*out_has_place = href_pixel_place(&scan, out_place) && !href_doubt(&scan);
 	assert(!*out_has_place || *out_place <= page.len);
 	return images;
