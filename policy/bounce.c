@@ -20,12 +20,11 @@ struct track {
 struct weighing {
 	const struct bounce_rules *rules;
 	const struct bounce_facts *facts;
-	struct arena *arena;
 	struct str status;
 	int reply;
 	enum smtp_command command;
 	bool has_address;
-	struct track *tracks;          /* by bounce_rule.track - 1 */
+	struct track tracks[RULES_TRACKED_MAX];        /* by bounce_rule.track - 1 */
 	struct hit hits[BOUNCE_HITS_MAX];
 	size_t hit_count;
 };
@@ -157,23 +156,35 @@ static void plain_weigh(const struct weighing *w, int priority_min, struct hit *
 	}
 }
 
-/* The best rule for a text: its phrases, and the rows without phrase that are sure enough. */
-static bool words_weigh(struct weighing *w, struct str words, int plain_min, struct hit *out)
+/* A text folded, and the best rule for it. */
+struct weighed {
+	char folded[BOUNCE_WORDS_MAX];
+	struct words words;
+	struct hit best;
+	bool is_found;
+};
+
+/* Its phrases are weighed, and the rows without phrase that are sure enough. */
+static bool text_weigh(struct weighing *w, struct str text, struct weighed *out)
 {
 	bool found = false;
 
+	words_init(&out->words, out->folded, sizeof out->folded);
+	words_add(&out->words, text);
 	w->hit_count = 0;
-	memset(w->tracks, 0, (w->rules->track_count + 1) * sizeof *w->tracks);
-	phrase_scan(w->rules->set, words, phrase_hit, w);
+	memset(w->tracks, 0, w->rules->track_count * sizeof *w->tracks);
+	phrase_scan(w->rules->set, words_view(&out->words), phrase_hit, w);
 	for (size_t i = 0; i < w->hit_count; i++) {
 		const struct hit *hit = &w->hits[i];
 
-		if ((found && !is_better(w->rules, hit, out)) || !conditions_hold(w, &w->rules->rules[hit->rule]))
+		if ((found && !is_better(w->rules, hit, &out->best)) || !conditions_hold(w, &w->rules->rules[hit->rule]))
 			continue;
-		*out = *hit;
+		out->best = *hit;
 		found = true;
 	}
-	plain_weigh(w, plain_min, out, &found);
+	if (text.len)
+		plain_weigh(w, PLAIN_SURE, &out->best, &found);
+	out->is_found = found;
 	return found;
 }
 
@@ -183,12 +194,14 @@ static bool status_names_address(struct str status)
 	return status.len && (status_matches(STR("?.1.0 ?.1.1 ?.1.2 ?.1.3 ?.1.10 ?.1.351"), status));
 }
 
-static void verdict_take(const struct weighing *w, const struct hit *hit, struct str words, struct bounce_verdict *out)
+static void verdict_take(const struct weighing *w, const struct hit *hit, struct str words, struct arena *arena,
+			 struct bounce_verdict *out)
 {
 	const struct bounce_rule *rule = &w->rules->rules[hit->rule];
 
 	out->rule = rule;
-	out->matched = str_trim(str_slice(words, hit->at, hit->end - hit->at));
+	if (!arena_copy(arena, str_trim(str_slice(words, hit->at, hit->end - hit->at)), &out->matched))
+		out->matched = STR_EMPTY;
 	out->reason = rule->reason;
 	out->command = w->command;
 	if (rule->has_later && w->command != SMTP_RCPT && !status_names_address(out->status))
@@ -232,34 +245,14 @@ static bool is_transient(const struct bounce_verdict *verdict)
 	return verdict->status.len && verdict->status.ptr[0] == '4';
 }
 
-/* One text: folded, weighed, and the verdict taken when a rule of at least `priority_min` fits. */
-static bool text_judge(struct weighing *w, struct str text, int priority_min, struct bounce_verdict *out)
-{
-	struct words words;
-	struct hit hit;
-	char *folded;
-
-	if (text.len == 0)
-		return false;
-	folded = arena_alloc(w->arena, BOUNCE_WORDS_MAX);
-	if (!folded)
-		return false;
-	words_init(&words, folded, BOUNCE_WORDS_MAX);
-	words_add(&words, text);
-	if (!words_weigh(w, words_view(&words), PLAIN_SURE, &hit) || w->rules->rules[hit.rule].priority < priority_min)
-		return false;
-	verdict_take(w, &hit, words_view(&words), out);
-	return true;
-}
-
-static bool codes_judge(struct weighing *w, int priority_min, struct bounce_verdict *out)
+static bool codes_judge(struct weighing *w, int priority_min, struct arena *arena, struct bounce_verdict *out)
 {
 	struct hit hit;
 	bool found = false;
 
 	plain_weigh(w, priority_min, &hit, &found);
 	if (found)
-		verdict_take(w, &hit, STR_EMPTY, out);
+		verdict_take(w, &hit, STR_EMPTY, arena, out);
 	return found;
 }
 
@@ -274,37 +267,46 @@ static bool names_address(struct str reply)
 	return words.has_address;
 }
 
-static void facts_judge(struct weighing *w, struct bounce_verdict *out)
+static void facts_judge(struct weighing *w, struct arena *arena, struct bounce_verdict *out)
 {
 	const struct bounce_facts *facts = w->facts;
-	struct str reply = facts->diagnostic.len ? facts->diagnostic : said_reply_of(facts->text);
+	struct str said = facts->diagnostic.len ? facts->diagnostic : said_reply_of(facts->text);
+	struct weighed text, reply;
+	const struct weighed *best = NULL;
 
-	w->has_address = names_address(reply);
-	if (text_judge(w, facts->text, BOUNCE_PRIORITY_DESTINATION, out) || text_judge(w, reply, 0, out) ||
-	    text_judge(w, facts->text, 0, out) || codes_judge(w, PLAIN_FIRM, out) || text_judge(w, facts->context, 0, out))
+	w->has_address = names_address(said);
+	if (text_weigh(w, facts->text, &text) && w->rules->rules[text.best.rule].priority >= BOUNCE_PRIORITY_DESTINATION)
+		best = &text;
+	else if (text_weigh(w, said, &reply))
+		best = &reply;
+	else if (text.is_found)
+		best = &text;
+	else if (codes_judge(w, PLAIN_FIRM, arena, out))
 		return;
-	if (facts->is_delay)
+	else if (text_weigh(w, facts->context, &text))
+		best = &text;
+	if (best)
+		verdict_take(w, &best->best, words_view(&best->words), arena, out);
+	else if (facts->is_delay)
 		out->reason = BOUNCE_EXPIRED;
-	else if (!codes_judge(w, 0, out))
-		out->reason = facts->diagnostic.len || facts->text.len || facts->context.len ? BOUNCE_ONHOLD : BOUNCE_UNDEFINED;
+	else if (!codes_judge(w, 0, arena, out) && !facts->diagnostic.len && !facts->text.len && !facts->context.len)
+		out->reason = BOUNCE_UNDEFINED;
 }
 
 void bounce_judge(const struct bounce_rules *rules, const struct bounce_facts *facts, struct arena *arena,
 		  struct bounce_verdict *out)
 {
-	struct weighing *w = arena_new(arena, struct weighing);
-	struct track *tracks = arena_array(arena, rules->track_count + 1, sizeof *tracks);
+	struct weighing w;
 
-	*out = (struct bounce_verdict){ .reason = BOUNCE_ONHOLD, .status = facts->status };
-	if (!w || !tracks)
-		return;
-	*w = (struct weighing){ .rules = rules, .facts = facts, .arena = arena, .tracks = tracks };
-	said_choose(w, facts, out);
+	w.rules = rules;
+	w.facts = facts;
+	*out = (struct bounce_verdict){ .reason = BOUNCE_ONHOLD };
+	said_choose(&w, facts, out);
 	if (facts->is_complaint)
 		out->reason = BOUNCE_FEEDBACK;
 	else if (facts->is_delivered)
 		out->reason = BOUNCE_DELIVERED;
 	else
-		facts_judge(w, out);
+		facts_judge(&w, arena, out);
 	out->is_hard = bounce_reason_is_hard(out->reason, is_transient(out));
 }

@@ -5,9 +5,9 @@
  * the rules (policy/bounce_rules.h); when none of them fits, the report's text as a whole is tried; when none fits
  * there, a delay is `expired`, words are `onhold`, and nothing is `undefined`.
  *
- * Memory   strings point into the facts, the rules or the arena
+ * Memory   strings point into the facts or the rules; `matched` is copied into the arena. About 60 KiB of stack
  * Bounds   BOUNCE_WORDS_MAX octets of words are judged; BOUNCE_HITS_MAX phrases that occur are weighed
- * Errors   none: with the arena used up the verdict is onhold
+ * Errors   none; with the arena used up `matched` is empty
  * The same facts give the same verdict, always.
  */
 #ifndef SEKISHO_BOUNCE_H

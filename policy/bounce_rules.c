@@ -201,6 +201,11 @@ static bool rules_compile(struct loader *l)
 			config_report_error(l->report, rule->place, "rule " STR_FMT ": this text is no phrase", STR_ARG(rule->id));
 			return false;
 		}
+		if (rules->track_count > RULES_TRACKED_MAX) {
+			config_report_error(l->report, rule->place, "more than %d rules with several parts or with `not`",
+					    RULES_TRACKED_MAX);
+			return false;
+		}
 		if (rule->parts == 0)
 			rules->plain[rules->plain_count++] = i;
 	}

@@ -36,6 +36,7 @@
 #include "policy/bounce_said.h"
 
 #define RULES_MAX 4000
+#define RULES_TRACKED_MAX 2000         /* rows whose text has several parts, or with `not` */
 #define RULES_GAP_MAX 60
 #define RULE_PARTS_MAX 4
 #define RULE_TEXT_MAX 200
