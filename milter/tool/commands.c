@@ -6,7 +6,7 @@ const struct command_group command_groups[] = {
 		       &command_quota_show, &command_quota_reset } },
 	{ "Opens and clicks", { &command_rewrite, &command_link_decode, &command_key_rotate } },
 	{ "The relay log", { &command_log_show, &command_log_search, &command_log_verify, &command_key_new,
-			     &command_log_checkpoint, &command_log_export, &command_log_purge } },
+			     &command_log_report, &command_log_export, &command_log_checkpoint, &command_log_purge } },
 	{ "The suppression list", { &command_suppress_list, &command_suppress_add, &command_suppress_remove,
 				    &command_suppress_import, &command_suppress_export } },
 	{ "Returned mail", { &command_bounce_classify, &command_bounce_count, &command_bounce_rules } },

@@ -1,0 +1,51 @@
+/*
+ * report - the relay log of some weeks on one page, for people who do not run the gate.
+ *
+ * One HTML file that holds all it needs: no script, no link, nothing fetched; charts are SVG. It prints on A4. Every text out of
+ * a record is somebody else's: it is escaped, and its control characters are shown as U+FFFD.
+ *
+ * Memory   REPORT_DAYS_MAX days of counters; REPORT_NAMES_MAX names a list, the rest is summed up
+ */
+#ifndef SEKISHO_REPORT_H
+#define SEKISHO_REPORT_H
+
+#include "milter/record/retention.h"
+#include "milter/record/verify.h"
+
+#define REPORT_DAYS_MAX 400
+#define REPORT_NAMES_MAX 24
+
+enum report_verdict { REPORT_ACCEPTED, REPORT_DEFERRED, REPORT_REJECTED, REPORT_HELD, REPORT_VERDICTS };
+
+struct report_count {
+	struct str name;
+	int64_t n;
+};
+/* Names in order of first appearance; `others` for those that found no room. */
+struct report_list {
+	struct report_count rows[REPORT_NAMES_MAX];
+	size_t count;
+	int64_t others;
+};
+
+struct report {
+	struct str node, tenant;       /* tenant empty: all */
+	int64_t first_day, last_day, made_us;
+	int64_t days[REPORT_DAYS_MAX][REPORT_VERDICTS];
+	int64_t messages[REPORT_VERDICTS], recipients, delivered, failed;
+	struct report_list rules, bounces, clocks, readers;
+	int64_t recovered;
+	struct retention keep;
+	int64_t oldest_us;             /* of the records there are; 0: none */
+	const struct verify_report *verify;    /* NULL: not verified */
+	struct arena *arena;           /* the names' */
+};
+
+void report_add(struct report_list *list, struct str name, struct arena *arena);
+/* A record of the class that mail is recorded in; those of other days and tenants do not count. */
+void report_take(struct report *report, const struct record_line *record);
+
+enum report_lang { REPORT_EN, REPORT_JA };
+void report_write(const struct report *report, enum report_lang lang, struct buf *out);
+
+#endif

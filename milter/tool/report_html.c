@@ -1,0 +1,368 @@
+/* The page itself. Words stand in one table, a row a sentence, in each language. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/base/clock.h"
+#include "config/base/json.h"
+#include "milter/tool/report.h"
+
+enum word {
+	W_TITLE, W_PERIOD, W_NODE, W_TENANT, W_ALL, W_MADE, W_VOLUME, W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD, W_RECIPIENTS,
+	W_DELIVERED, W_FAILED, W_BY_DAY, W_RULES, W_BOUNCES, W_INTEGRITY, W_INTACT, W_TAMPERED, W_RETENTION_BROKEN, W_UNKNOWN,
+	W_CHECKED, W_SIGNED, W_UNSIGNED, W_PURGED, W_ERASED, W_RECOVERED, W_FINDINGS, W_NOT_PROVED, W_RETENTION, W_PROMISED,
+	W_OLDEST, W_CLOCK, W_CLOCK_GOOD, W_ACCESS, W_NONE, W_OTHERS, W_MESSAGES, W_TIMES, WORDS
+};
+
+static const char *const words[WORDS][2] = {
+	[W_TITLE] = { "Mail relay report", "メール中継記録報告書" },
+	[W_PERIOD] = { "Period", "対象期間" },
+	[W_NODE] = { "Relay", "中継ノード" },
+	[W_TENANT] = { "Tenant", "テナント" },
+	[W_ALL] = { "all", "すべて" },
+	[W_MADE] = { "Made", "作成日時" },
+	[W_VOLUME] = { "Messages", "メッセージ数" },
+	[W_ACCEPTED] = { "accepted", "受理" },
+	[W_DEFERRED] = { "deferred", "一時拒否" },
+	[W_REJECTED] = { "rejected", "拒否" },
+	[W_HELD] = { "held", "保留" },
+	[W_RECIPIENTS] = { "recipients of accepted messages", "受理メッセージの宛先数" },
+	[W_DELIVERED] = { "deliveries reported by the MTA", "MTA が報告した配送" },
+	[W_FAILED] = { "failures reported", "報告された配送失敗" },
+	[W_BY_DAY] = { "Messages a day (JST)", "日別メッセージ数（日本時間）" },
+	[W_RULES] = { "Not accepted, by rule", "受理しなかった理由（ルール別）" },
+	[W_BOUNCES] = { "Failures by reason", "配送失敗の理由" },
+	[W_INTEGRITY] = { "Is the log as it was written?", "記録の完全性" },
+	[W_INTACT] = { "Intact: none altered, none missing.", "完全です。改変も欠落もありません。" },
+	[W_TAMPERED] = { "ALTERED: records were changed, or are missing.", "改変あり：変更または欠落した記録があります。" },
+	[W_RETENTION_BROKEN] = { "Kept too long, or not long enough.", "保存期間の違反があります。" },
+	[W_UNKNOWN] = { "Cannot tell.", "判定できません。" },
+	[W_CHECKED] = { "records checked", "検証した記録" },
+	[W_SIGNED] = { "good signatures", "正しい署名" },
+	[W_UNSIGNED] = { "records since the last signature", "最後の署名以後の記録" },
+	[W_PURGED] = { "files removed after their time, declared and signed", "保存期間満了により削除（署名済）したファイル" },
+	[W_ERASED] = { "records erased", "消去した記録" },
+	[W_RECOVERED] = { "recoveries after a crash", "障害後の復旧" },
+	[W_FINDINGS] = { "Findings", "指摘事項" },
+	[W_NOT_PROVED] = { "This does not prove that what a record says is true, that no mail went round the relay, or that nobody "
+			   "copied data before it was removed.",
+			   "記録の内容が真実であること、中継を経ない送信がなかったこと、削除前に複製されなかったことを証明するものではありません。" },
+	[W_RETENTION] = { "Retention", "保存期間" },
+	[W_PROMISED] = { "promised", "約束した期間" },
+	[W_OLDEST] = { "oldest record there is", "現存する最古の記録" },
+	[W_CLOCK] = { "Clock", "時計" },
+	[W_CLOCK_GOOD] = { "Synchronised throughout.", "全期間にわたり同期していました。" },
+	[W_ACCESS] = { "Who looked into the log", "記録の閲覧者" },
+	[W_NONE] = { "none", "なし" },
+	[W_OTHERS] = { "others", "その他" },
+	[W_MESSAGES] = { "messages", "通" },
+	[W_TIMES] = { "times", "回" },
+};
+
+static const char *const colours[REPORT_VERDICTS] = { "#2b6cb0", "#d69e2e", "#c53030", "#805ad5" };
+static const enum word verdict_words[REPORT_VERDICTS] = { W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD };
+
+struct page {
+	const struct report *report;
+	enum report_lang lang;
+	struct buf *out;
+};
+
+static const char *word(const struct page *page, enum word w)
+{
+	return words[w][page->lang];
+}
+
+static void add_text(struct buf *out, struct str s)
+{
+	while (s.len) {
+		size_t len = utf8_length(s);
+		unsigned char c = (unsigned char)*s.ptr;
+
+		if (len == 0 || c < 0x20 || c == 0x7f || (len == 2 && c == 0xc2 && (unsigned char)s.ptr[1] < 0xa0))
+			buf_add_c(out, "\xef\xbf\xbd");
+		else if (c == '&')
+			buf_add_c(out, "&amp;");
+		else if (c == '<')
+			buf_add_c(out, "&lt;");
+		else if (c == '>')
+			buf_add_c(out, "&gt;");
+		else if (c == '"')
+			buf_add_c(out, "&quot;");
+		else
+			buf_add(out, str_slice(s, 0, len));
+		s = str_from(s, len ? len : 1);
+	}
+}
+
+static void add_number(struct buf *out, int64_t n)
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof digits, "%" PRId64, n);
+
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			buf_add_byte(out, ',');
+		buf_add_byte(out, digits[i]);
+	}
+}
+
+static void write_row(const struct page *page, const char *name, int64_t n)
+{
+	buf_printf(page->out, "<tr><th>%s</th><td class=n>", name);
+	add_number(page->out, n);
+	buf_add_c(page->out, "</td></tr>\n");
+}
+
+static void write_text_row(const struct page *page, const char *name, struct str text)
+{
+	buf_printf(page->out, "<tr><th>%s</th><td>", name);
+	add_text(page->out, text);
+	buf_add_c(page->out, "</td></tr>\n");
+}
+
+static void write_head(const struct page *page)
+{
+	static const char style[] =
+		"@page{size:A4;margin:18mm}"
+		"body{font:10.5pt/1.5 system-ui,'Noto Sans JP','Hiragino Sans',sans-serif;color:#1a202c;max-width:174mm;margin:auto;"
+		"padding:8mm}"
+		"h1{font-size:18pt;margin:0 0 4mm}h2{font-size:12.5pt;margin:8mm 0 2mm;border-bottom:.3mm solid #cbd5e0}"
+		"table{border-collapse:collapse}th{text-align:left;font-weight:400;padding:.4mm 6mm .4mm 0;color:#4a5568}"
+		"td{padding:.4mm 0}.n{text-align:right;padding-left:3mm;font-variant-numeric:tabular-nums}"
+		"section{break-inside:avoid}svg{width:100%;height:auto;display:block}"
+		".good{color:#276749;font-weight:600}.bad{color:#c53030;font-weight:600}"
+		".key i{display:inline-block;width:3mm;height:3mm;margin:0 1.5mm 0 4mm}.small{font-size:9pt;color:#4a5568}"
+		"li{overflow-wrap:anywhere}";
+	const struct report *report = page->report;
+	char first[JST_DATE_LEN + 1], last[JST_DATE_LEN + 1], made[JST_TIME_LEN + 1];
+
+	jst_format_date(report->first_day, first);
+	jst_format_date(report->last_day, last);
+	jst_format_time(report->made_us, made);
+	buf_printf(page->out, "<!DOCTYPE html>\n<html lang=%s><head><meta charset=utf-8><title>%s</title>\n<style>%s</style></head>\n"
+		   "<body><h1>%s</h1>\n<table>", page->lang == REPORT_JA ? "ja" : "en", word(page, W_TITLE), style, word(page, W_TITLE));
+	buf_printf(page->out, "<tr><th>%s</th><td>%s &ndash; %s</td></tr>\n", word(page, W_PERIOD), first, last);
+	write_text_row(page, word(page, W_NODE), report->node);
+	write_text_row(page, word(page, W_TENANT), report->tenant.len ? report->tenant : str_from_c(word(page, W_ALL)));
+	buf_printf(page->out, "<tr><th>%s</th><td>%.10s %.5s JST</td></tr></table>\n", word(page, W_MADE), made, made + 11);
+}
+
+static void write_volume(const struct page *page)
+{
+	const struct report *report = page->report;
+
+	buf_printf(page->out, "<section><h2>%s</h2><table>\n", word(page, W_VOLUME));
+	for (size_t i = 0; i < REPORT_VERDICTS; i++)
+		write_row(page, word(page, verdict_words[i]), report->messages[i]);
+	write_row(page, word(page, W_RECIPIENTS), report->recipients);
+	write_row(page, word(page, W_DELIVERED), report->delivered);
+	write_row(page, word(page, W_FAILED), report->failed);
+	buf_add_c(page->out, "</table></section>\n");
+}
+
+/* The next of 1, 2, 5, 10, 20, ...: a scale that people read. */
+static int64_t round_up(int64_t n)
+{
+	static const int steps[] = { 1, 2, 5 };
+
+	for (int64_t power = 1; power <= INT64_MAX / 50; power *= 10)
+		for (size_t i = 0; i < 3; i++)
+			if (steps[i] * power >= n)
+				return steps[i] * power;
+	return n;
+}
+
+#define CHART_W 700
+#define CHART_H 170
+#define CHART_LEFT 52
+#define CHART_BOTTOM 20
+
+static void write_day(const struct page *page, int64_t at, double x, double width, int64_t top)
+{
+	const int64_t *counts = page->report->days[at];
+	char date[JST_DATE_LEN + 1];
+	double y = CHART_H - CHART_BOTTOM;
+
+	jst_format_date(page->report->first_day + at, date);
+	for (size_t i = 0; i < REPORT_VERDICTS; i++) {
+		double height = (double)counts[i] * (CHART_H - CHART_BOTTOM - 8) / (double)top;
+
+		if (counts[i] == 0)
+			continue;
+		y -= height;
+		buf_printf(page->out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%s %s %" PRId64
+			   "</title></rect>\n", x, y, width * 0.86, height, colours[i], date, word(page, verdict_words[i]), counts[i]);
+	}
+}
+
+static int64_t busiest_day(const struct report *report, int64_t days)
+{
+	int64_t most = 1;
+
+	for (int64_t at = 0; at < days; at++) {
+		int64_t sum = 0;
+
+		for (size_t i = 0; i < REPORT_VERDICTS; i++)
+			sum += report->days[at][i];
+		most = sum > most ? sum : most;
+	}
+	return round_up(most);
+}
+
+static void write_axes(const struct page *page, int64_t top)
+{
+	char first[JST_DATE_LEN + 1], last[JST_DATE_LEN + 1];
+
+	jst_format_date(page->report->first_day, first);
+	jst_format_date(page->report->last_day, last);
+	for (int i = 0; i <= 2; i++) {
+		double y = CHART_H - CHART_BOTTOM - (CHART_H - CHART_BOTTOM - 8) * i / 2.0;
+
+		buf_printf(page->out, "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#e2e8f0\"/><text x=\"%d\" y=\"%.1f\" "
+			   "text-anchor=\"end\">", CHART_LEFT, CHART_W, y, y, CHART_LEFT - 6, y + 3.5);
+		if (i < 2 || top > 1)
+			add_number(page->out, top * i / 2);
+		buf_add_c(page->out, "</text>\n");
+	}
+	buf_printf(page->out, "<text x=\"%d\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", CHART_LEFT,
+		   CHART_H - 5, first, CHART_W, CHART_H - 5, last);
+}
+
+static void write_days(const struct page *page)
+{
+	const struct report *report = page->report;
+	int64_t days = report->last_day - report->first_day + 1;
+
+	days = days < REPORT_DAYS_MAX ? days : REPORT_DAYS_MAX;
+
+	int64_t top = busiest_day(report, days);
+	double width = (double)(CHART_W - CHART_LEFT) / (double)days;
+
+	buf_printf(page->out, "<section><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=10 fill=\"#4a5568\">\n",
+		   word(page, W_BY_DAY), CHART_W, CHART_H);
+	write_axes(page, top);
+	for (int64_t at = 0; at < days; at++)
+		write_day(page, at, CHART_LEFT + width * ((double)at + 0.07), width, top);
+	buf_add_c(page->out, "</svg><div class=key>");
+	for (size_t i = 0; i < REPORT_VERDICTS; i++)
+		buf_printf(page->out, "<i style=\"background:%s\"></i>%s", colours[i], word(page, verdict_words[i]));
+	buf_add_c(page->out, "</div></section>\n");
+}
+
+static int more_first(const void *a, const void *b)
+{
+	const struct report_count *x = a, *y = b;
+
+	return (x->n < y->n) - (x->n > y->n);
+}
+
+/* Rows of a name and a bar, the longest first. */
+static void write_bars(const struct page *page, enum word title, const struct report_list *list, const char *colour,
+		       enum word unit)
+{
+	int64_t most = list->others > 1 ? list->others : 1;
+	struct report_list all = *list;
+
+	qsort(all.rows, all.count, sizeof *all.rows, more_first);
+	if (all.count && all.rows[0].n > most)
+		most = all.rows[0].n;
+	buf_printf(page->out, "<section><h2>%s</h2>", word(page, title));
+	if (all.count == 0) {
+		buf_printf(page->out, "<p>%s</p></section>\n", word(page, W_NONE));
+		return;
+	}
+	buf_add_c(page->out, "<table>\n");
+	for (size_t i = 0; i < all.count + (all.others > 0); i++) {
+		bool is_rest = i == all.count;
+		int64_t n = is_rest ? all.others : all.rows[i].n;
+
+		buf_add_c(page->out, "<tr><th>");
+		add_text(page->out, is_rest ? str_from_c(word(page, W_OTHERS)) : all.rows[i].name);
+		buf_printf(page->out, "</th><td><svg viewBox=\"0 0 300 10\" style=\"width:80mm\" role=img><rect width=\"%.1f\" height=\"9\" "
+			   "fill=\"%s\"/></svg></td><td class=n>", 300.0 * (double)n / (double)most, colour);
+		add_number(page->out, n);
+		buf_printf(page->out, " %s</td></tr>\n", word(page, unit));
+	}
+	buf_add_c(page->out, "</table></section>\n");
+}
+
+static void write_findings(const struct page *page, const struct verify_report *verify)
+{
+	if (verify->finding_count == 0)
+		return;
+	buf_printf(page->out, "<p>%s</p><ul class=small>\n", word(page, W_FINDINGS));
+	for (size_t i = 0; i < verify->finding_count && i < 20; i++) {
+		buf_add_c(page->out, "<li>");
+		add_text(page->out, verify->findings[i].file);
+		buf_add_c(page->out, verify->findings[i].file.len ? ": " : "");
+		add_text(page->out, verify->findings[i].text);
+		buf_add_c(page->out, "</li>\n");
+	}
+	if (verify->finding_count > 20)
+		buf_printf(page->out, "<li>... %s: %zu</li>\n", word(page, W_OTHERS), verify->finding_count - 20);
+	buf_add_c(page->out, "</ul>\n");
+}
+
+static void write_integrity(const struct page *page)
+{
+	static const enum word verdicts[] = { [VERIFY_OK] = W_INTACT, [VERIFY_TAMPERED] = W_TAMPERED,
+					      [VERIFY_RETENTION] = W_RETENTION_BROKEN, [VERIFY_UNKNOWN] = W_UNKNOWN };
+	const struct verify_report *verify = page->report->verify;
+
+	buf_printf(page->out, "<section><h2>%s</h2>\n", word(page, W_INTEGRITY));
+	if (!verify) {
+		buf_printf(page->out, "<p class=bad>%s</p></section>\n", word(page, W_UNKNOWN));
+		return;
+	}
+	buf_printf(page->out, "<p class=%s>%s</p><table>\n", verify->result == VERIFY_OK ? "good" : "bad",
+		   word(page, verdicts[verify->result]));
+	write_row(page, word(page, W_CHECKED), verify->records);
+	write_row(page, word(page, W_SIGNED), verify->checkpoints);
+	write_row(page, word(page, W_UNSIGNED), verify->unsigned_records);
+	write_row(page, word(page, W_PURGED), verify->purged);
+	write_row(page, word(page, W_ERASED), verify->erased);
+	write_row(page, word(page, W_RECOVERED), page->report->recovered);
+	buf_add_c(page->out, "</table>\n");
+	write_findings(page, verify);
+	buf_printf(page->out, "<p class=small>%s</p></section>\n", word(page, W_NOT_PROVED));
+}
+
+static void write_retention(const struct page *page)
+{
+	const struct report *report = page->report;
+	char keep[RETENTION_TEXT_MAX], oldest[JST_TIME_LEN + 1] = "";
+
+	retention_text(report->keep, keep);
+	if (report->oldest_us)
+		jst_format_time(report->oldest_us, oldest);
+	buf_printf(page->out, "<section><h2>%s</h2><table>\n", word(page, W_RETENTION));
+	write_text_row(page, word(page, W_PROMISED), str_from_c(keep));
+	write_text_row(page, word(page, W_OLDEST), oldest[0] ? str_from_c(oldest) : str_from_c(word(page, W_NONE)));
+	buf_add_c(page->out, "</table></section>\n");
+}
+
+static void write_clock(const struct page *page)
+{
+	if (page->report->clocks.count) {
+		write_bars(page, W_CLOCK, &page->report->clocks, "#718096", W_TIMES);
+		return;
+	}
+	buf_printf(page->out, "<section><h2>%s</h2><p>%s</p></section>\n", word(page, W_CLOCK), word(page, W_CLOCK_GOOD));
+}
+
+void report_write(const struct report *report, enum report_lang lang, struct buf *out)
+{
+	const struct page page = { report, lang, out };
+
+	write_head(&page);
+	write_volume(&page);
+	write_days(&page);
+	write_bars(&page, W_RULES, &report->rules, colours[REPORT_REJECTED], W_MESSAGES);
+	write_bars(&page, W_BOUNCES, &report->bounces, colours[REPORT_DEFERRED], W_MESSAGES);
+	write_integrity(&page);
+	write_retention(&page);
+	write_clock(&page);
+	write_bars(&page, W_ACCESS, &report->readers, "#4a5568", W_TIMES);
+	buf_add_c(out, "</body></html>\n");
+}

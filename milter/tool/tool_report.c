@@ -1,0 +1,168 @@
+/* sekisho log report: the relay log on one page, for people who do not run the gate. */
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "milter/record/scan.h"
+#include "milter/tool/commands.h"
+#include "milter/tool/records.h"
+#include "milter/tool/report.h"
+
+#define DAYS_DEFAULT 30
+
+struct report_values {
+	struct str class_name, tenant, lang, key, reason;
+	struct option_time since, until;
+};
+#define REPORT(field) offsetof(struct report_values, field)
+
+static const struct option options[] = {
+	{ "--tenant", OPTION_TEXT, REPORT(tenant), "NAME", NULL, "about this tenant alone" },
+	{ "--since", OPTION_SINCE, REPORT(since), "DAY", NULL, "from this JST day on (default: 30 days)" },
+	{ "--until", OPTION_UNTIL, REPORT(until), "DAY", NULL, "up to this JST day" },
+	{ "--lang", OPTION_WORD, REPORT(lang), "LANG", "en|ja", "en or ja (default en)" },
+	{ "--class", OPTION_TEXT, REPORT(class_name), "CLASS", NULL, "class of records (default relay)" },
+	{ "--key", OPTION_TEXT, REPORT(key), "FILE", NULL, "public key (default: key_file of the configuration with .pub)" },
+	{ "--reason", OPTION_TEXT, REPORT(reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ NULL },
+};
+
+struct gather {
+	struct tool *tool;
+	const struct record_class *class;
+	struct report report;
+	struct verify_report verify;
+	struct arena scratch;          /* for one line */
+	int64_t count;
+};
+
+static bool take_mail(void *arg, struct str class_name, struct str line)
+{
+	struct gather *g = arg;
+	struct found found;
+
+	(void)class_name;
+	arena_reset(&g->scratch);
+	if (records_take(&g->scratch, g->class, line, &found)) {
+		report_take(&g->report, &found.record);
+		g->count++;
+	}
+	return true;
+}
+
+/* Who looked: the person, as the trace has it. */
+static bool take_access(void *arg, struct str class_name, struct str line)
+{
+	struct gather *g = arg;
+	struct report *report = &g->report;
+	struct found found;
+	struct str by;
+	int64_t day;
+
+	(void)class_name;
+	arena_reset(&g->scratch);
+	if (!records_take(&g->scratch, g->class, line, &found) || !str_eq(found.record.event.event, STR("access")) ||
+	    (report->tenant.len && !str_eq(report->tenant, found.record.event.tenant)))
+		return true;
+	day = jst_day(found.record.stamp.time_us);
+	if (day >= report->first_day && day <= report->last_day && scan_find_string(found.record.event.detail, STR("by"), &by))
+		report_add(&report->readers, by, report->arena);
+	return true;
+}
+
+static bool read_records(struct gather *g, struct err *err)
+{
+	const struct record_class *mail = g->class;
+	bool ok = records_walk(g->tool, mail, INT64_MIN, INT64_MAX, false, take_mail, g, err);
+
+	g->class = config_find_class(g->tool->config, STR("ops"));
+	if (ok && g->class)
+		ok = records_walk(g->tool, g->class, g->report.first_day, g->report.last_day, false, take_access, g, err);
+	g->class = mail;
+	return ok;
+}
+
+static void verify(struct gather *g, struct str key)
+{
+	const struct config *config = g->tool->config;
+	const struct verify_options want = {
+		.dir = tool_text(g->tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(g->class->name)),
+		.public_key_file = key.ptr ? key : tool_text(g->tool, STR_FMT ".pub", STR_ARG(config->log_key_file)),
+		.node = config->node,
+		.class_name = g->class->name,
+		.first_day = INT64_MIN,
+		.last_day = INT64_MAX,
+		.has_retention = true,
+		.keep = g->report.keep,
+		.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+	};
+	struct err err;
+
+	if (record_verify(&want, &g->verify, &err))
+		g->report.verify = &g->verify;
+	else
+		tool_fail(g->tool, TOOL_OK, "not verified: %s", err.text);
+}
+
+static int make(struct gather *g, const struct report_values *want)
+{
+	struct report *report = &g->report;
+	struct tool *tool = g->tool;
+	struct err err;
+
+	report->node = tool->config->node;
+	report->tenant = want->tenant.ptr ? want->tenant : STR_EMPTY;
+	report->made_us = clock_now_us();
+	report->last_day = jst_day(want->until.is_given ? want->until.us : report->made_us);
+	report->first_day = want->since.is_given ? jst_day(want->since.us) : report->last_day - DAYS_DEFAULT + 1;
+	report->keep = (struct retention){ g->class->keep_days, g->class->keep_is_year };
+	report->arena = &tool->arena;
+	if (report->first_day > report->last_day || report->last_day - report->first_day >= REPORT_DAYS_MAX)
+		return tool_usage(tool, "a report is about 1 to %d days", REPORT_DAYS_MAX);
+	if (!tool_ops(tool))
+		return TOOL_UNKNOWN;
+	if (!read_records(g, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	verify(g, want->key);
+	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log report"), .tenant = want->tenant,
+						     .reason = want->reason, .count = g->count }))
+		return TOOL_UNKNOWN;
+	report_write(report, str_eq(want->lang, STR("ja")) ? REPORT_JA : REPORT_EN, &tool->out);
+	return report->verify && report->verify->result == VERIFY_OK ? TOOL_OK : TOOL_NO;
+}
+
+static int run(struct tool *tool, const void *values)
+{
+	const struct report_values *want = values;
+	static struct gather g;
+
+	if (!tool_config(tool))
+		return TOOL_UNKNOWN;
+	g.tool = tool;
+	g.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : STR("relay"));
+	if (!g.class)
+		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
+	arena_init(&g.scratch, RECORD_LINE_MAX * 8);
+	arena_init(&g.verify.arena, 0);
+
+	int code = make(&g, want);
+
+	arena_clear(&g.scratch);
+	verify_report_clear(&g.verify);
+	return code;
+}
+
+const struct tool_command command_log_report = {
+	.name = "log report",
+	.operands = "",
+	.summary = "the log on one page, for people",
+	.about = "Writes one HTML page to standard output that holds all it needs, without scripts, and prints on A4: messages a day, "
+		 "why they were not accepted, failures by reason, whether the log is as it was written, retention, clock, and who "
+		 "looked into the log.",
+	.options = options,
+	.values_size = sizeof(struct report_values),
+	.examples = "sekisho log report > report.html\nsekisho log report --tenant acme --since 2026-11-01 --lang ja > acme.html",
+	.ok = "written, and the log is intact",
+	.no = "written, and the page says what is wrong with the log",
+	.unknown = "the log could not be read",
+	.run = run,
+};
