@@ -181,15 +181,15 @@ void screen_wrap(struct buf *out, const char *lead, struct str s)
 	screen_clean(&clean, s, false);
 	rest = buf_view(&clean);
 	buf_add_c(out, lead);
-	do {
+	for (size_t begin = out->len - strlen(lead);; begin = out->len, add_blanks(out, indent)) {
 		size_t n = screen_fit(rest, indent < SCREEN_WIDTH ? SCREEN_WIDTH - indent : 1);
 
-		buf_add(out, without_end_blanks(str_slice(rest, 0, n)));
-		buf_add_byte(out, '\n');
+		buf_add(out, str_slice(rest, 0, n));
+		end_line(out, begin);
 		rest = without_front_blanks(str_from(rest, n));
-		if (rest.len)
-			add_blanks(out, indent);
-	} while (rest.len);
+		if (rest.len == 0 || out->failed)
+			break;
+	}
 	buf_clear(&clean);
 }
 

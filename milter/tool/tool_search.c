@@ -35,14 +35,13 @@ struct search {
 	const struct record_class *class;
 	struct net_prefix client;
 	struct str texts[16];          /* all of which must occur */
-	struct str raw_texts[16];      /* the same as they stand in a line */
 	size_t text_count;
+	struct str raw_texts[18];      /* what a line that matches must hold as it stands: the same, and whole addresses */
+	size_t raw_count;
 	struct arena scratch;          /* for one line */
-	struct table table;
-	struct buf lines;              /* --json */
+	struct buf lines;              /* the answer */
 	int64_t limit, count;
 	bool has_more;
-	bool is_ops;                   /* records about the gate, not about mail */
 };
 
 static bool holds_raw(struct str line, const char *member, struct str value)
@@ -59,7 +58,7 @@ static bool may_match(const struct search *s, struct str line)
 	if ((s->want->tenant.ptr && !holds_raw(line, "tenant", s->want->tenant)) ||
 	    (s->want->event.ptr && !holds_raw(line, "event", s->want->event)))
 		return false;
-	for (size_t i = 0; i < s->text_count; i++)
+	for (size_t i = 0; i < s->raw_count; i++)
 		if (!records_contains(line, s->raw_texts[i]))
 			return false;
 	return true;
@@ -121,25 +120,34 @@ static bool matches(const struct search *s, const struct record_line *record)
 	return true;
 }
 
+/* What it is about: mail has a sender and recipients, the rest tells of itself. */
+static struct str subject_of(struct search *s, const struct record_event *event)
+{
+	struct str tenant = event->tenant.len ? tool_text(s->tool, STR_FMT ": ", STR_ARG(event->tenant)) : STR_EMPTY;
+
+	if (event->from.len == 0 && event->to_count == 0 && event->rcpt.len == 0)
+		return tool_text(s->tool, STR_FMT STR_FMT, STR_ARG(tenant), STR_ARG(records_describe(s->tool, event)));
+	return tool_text(s->tool, STR_FMT STR_FMT " -> " STR_FMT, STR_ARG(tenant), STR_ARG(event->from.len ? event->from : STR("<>")),
+			 STR_ARG(records_recipients(s->tool, event)));
+}
+
+/* Two lines a record: when, what, about whom; then its reference, whole, and what the sender heard. */
 static void show(struct search *s, const struct found *found)
 {
 	const struct record_event *event = &found->record.event;
+	struct tool *tool = s->tool;
+	struct str time = str_from(tool_time(tool, found->record.stamp.time_us), 5);
+	struct str name = str_slice(screen_text(&tool->arena, event->event), 0, 12);
+	struct str lead = tool_text(tool, STR_FMT "  %-12.*s  ", STR_ARG(time), STR_ARG(name));
 
-	if (s->tool->is_json) {
+	if (tool->is_json) {
 		buf_add(&s->lines, found->line);
 		buf_add_byte(&s->lines, '\n');
 		return;
 	}
-	if (s->is_ops) {
-		table_add(&s->table, (struct str[]){ str_from(tool_time(s->tool, found->record.stamp.time_us), 5), event->event,
-						     event->tenant.len ? event->tenant : STR("-"),
-						     records_describe(s->tool, event) });
-		return;
-	}
-	table_add(&s->table, (struct str[]){ str_from(tool_time(s->tool, found->record.stamp.time_us), 5), event->event,
-					     event->tenant.len ? event->tenant : STR("-"),
-					     event->from.len ? event->from : STR("-"), records_recipients(s->tool, event),
-					     event->id });
+	screen_wrap(&s->lines, lead.ptr, subject_of(s, event));
+	screen_wrap(&s->lines, "                              ",
+		    tool_text(tool, STR_FMT "%s" STR_FMT, STR_ARG(event->id), event->reply.len ? "  " : "", STR_ARG(event->reply)));
 }
 
 static bool look_at(void *arg, struct str class_name, struct str line)
@@ -163,7 +171,7 @@ static bool look_at(void *arg, struct str class_name, struct str line)
 	return true;
 }
 
-static bool add_text(struct search *s, struct str text)
+static bool add_raw(struct search *s, struct str text)
 {
 	struct buf raw;
 	struct str escaped;
@@ -172,10 +180,20 @@ static bool add_text(struct search *s, struct str text)
 
 	buf_init(&raw, 65536);
 	json_escape(&raw, text);
-	ok = buf_done(&raw, &escaped, &err) && arena_copy(&s->tool->arena, escaped, &s->raw_texts[s->text_count]);
+	ok = text.len && buf_done(&raw, &escaped, &err) && arena_copy(&s->tool->arena, escaped, &s->raw_texts[s->raw_count++]);
 	buf_clear(&raw);
-	s->texts[s->text_count++] = text;
 	return ok;
+}
+
+static bool has_wildcard(struct str pattern)
+{
+	return str_find_byte(pattern, '*') < pattern.len || str_find_byte(pattern, '?') < pattern.len;
+}
+
+/* A whole address stands in every line that can match. */
+static bool add_address(struct search *s, struct str address)
+{
+	return !address.ptr || has_wildcard(address) || address.len == 0 || add_raw(s, address);
 }
 
 /* 0, or the exit code. */
@@ -189,9 +207,13 @@ static int prepare(struct search *s)
 		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
 	if (want->client.ptr && !net_parse_prefix(want->client, &s->client))
 		return tool_usage(tool, "--client: an IP address or network wanted, not " STR_FMT, STR_ARG(want->client));
-	for (size_t i = 0; i < tool->operands.count; i++)
-		if (tool->operands.items[i].len == 0 || !add_text(s, tool->operands.items[i]))
+	for (size_t i = 0; i < tool->operands.count; i++) {
+		s->texts[s->text_count++] = tool->operands.items[i];
+		if (!add_raw(s, tool->operands.items[i]))
 			return tool_usage(tool, "an empty text, or one that is too long");
+	}
+	if (!add_address(s, want->from) || !add_address(s, want->rcpt))
+		return tool_usage(tool, "an address that is too long");
 	return TOOL_OK;
 }
 
@@ -201,20 +223,13 @@ static void write_person(struct search *s)
 		tool_print(s->tool, "Nothing found.\n");
 		return;
 	}
-	tool_table(s->tool, &s->table);
+	buf_add(&s->tool->out, buf_view(&s->lines));
 	if (s->has_more)
 		tool_print(s->tool, "... and older ones; --limit %lld shows more\n", (long long)s->limit * 10);
 }
 
 static int run(struct tool *tool, const void *values)
 {
-	static const struct column columns[] = {
-		{ "TIME (JST)", COLUMN_LEFT }, { "EVENT", COLUMN_LEFT }, { "TENANT", COLUMN_FOLD },
-		{ "FROM", COLUMN_FOLD }, { "TO", COLUMN_FOLD }, { "REF", COLUMN_FOLD },
-	};
-	static const struct column ops_columns[] = {
-		{ "TIME (JST)", COLUMN_LEFT }, { "EVENT", COLUMN_LEFT }, { "TENANT", COLUMN_FOLD }, { "", COLUMN_FOLD },
-	};
 	const struct search_values *want = values;
 	struct search s = { .tool = tool, .want = want, .limit = want->limit ? want->limit : LIMIT_DEFAULT };
 	struct err err;
@@ -227,8 +242,6 @@ static int run(struct tool *tool, const void *values)
 		return code;
 	if (!tool_ops(tool))
 		return TOOL_UNKNOWN;
-	s.is_ops = str_eq(s.class->name, STR("ops"));
-	table_init(&s.table, &tool->arena, s.is_ops ? ops_columns : columns, s.is_ops ? 4 : 6);
 	buf_init(&s.lines, (size_t)1 << 30);
 	arena_init(&s.scratch, RECORD_LINE_MAX * 8);
 
