@@ -144,6 +144,7 @@ struct config {
 	int64_t store_size_max;
 	enum store_failure on_store_failure;
 	int64_t store_timeout_us;
+	int64_t store_local_share;     /* per cent of a limit that this relay may use by itself */
 
 	enum redis_mode redis_mode;
 	struct str_list redis_addresses;          /* the server, the Sentinels, or some nodes of the cluster */

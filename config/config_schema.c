@@ -18,7 +18,7 @@
 
 /* Only what this program can do: a second backend brings its words along. */
 static const struct setting_word failure_words[] = {
-	{ "defer", STORE_FAILURE_DEFER }, { "accept", STORE_FAILURE_ACCEPT }, { 0 },
+	{ "local", STORE_FAILURE_LOCAL }, { "defer", STORE_FAILURE_DEFER }, { "accept", STORE_FAILURE_ACCEPT }, { 0 },
 };
 static const struct setting_word backend_words[] = { { "embedded", STORE_EMBEDDED }, { "redis", STORE_REDIS }, { 0 } };
 static const struct setting_word redis_words[] = {
@@ -133,8 +133,14 @@ static const struct setting store_rows[] = {
 	  .meaning = "Directory of the embedded store." },
 	{ "size_max", SETTING_SIZE, CONFIG(store_size_max), .min = MIB, .max = 1024 * GIB, .fallback = "4GiB",
 	  .meaning = "Size up to which the embedded store may grow." },
-	{ "on_store_failure", SETTING_WORD, CONFIG(on_store_failure), .words = failure_words, .fallback = "defer",
-	  .meaning = "Without the store: defer (451 4.3.0, the mail waits) or accept (uncounted, and on the record)." },
+	{ "on_store_failure", SETTING_WORD, CONFIG(on_store_failure), .words = failure_words, .fallback = "local",
+	  .meaning =
+		  "Without Redis: local (this relay counts in its embedded store and adds that to Redis later), defer "
+		  "(451 4.3.0, the mail waits) or accept (uncounted, and on the record). Without the embedded store "
+		  "local "
+		  "is defer." },
+	{ "local_share", SETTING_INTEGER, CONFIG(store_local_share), .min = 1, .max = 100, .fallback = "100",
+	  .meaning = "Per cent of each limit that this relay may use by itself while Redis is away." },
 	{ "timeout", SETTING_DURATION, CONFIG(store_timeout_us), .min = 1000, .max = SECONDS(25), .fallback = "250ms",
 	  .meaning = "How long a message waits for the store at most." },
 	{ "redis", SETTING_SECTION, .section = TABLE_REDIS, .meaning = "Where Redis is, for backend: redis." },
@@ -193,8 +199,9 @@ static const struct setting tracking_rows[] = {
 	{ "client_address", SETTING_WORD, CONFIG(tracking_client), .words = client_words, .fallback = "truncated",
 	  .meaning = "Readers' addresses in records: truncated to a network of 24 (IPv6: 48) bits, full, or none." },
 	{ "spool_max", SETTING_SIZE, CONFIG(tracking_spool_max), .min = 0, .max = 1024 * GIB, .fallback = "8GiB",
-	  .meaning = "Disk space in state_dir for large bodies while they wait to be rewritten; what finds no room passes "
-		     "as it came." },
+	  .meaning =
+		  "Disk space in state_dir for large bodies while they wait to be rewritten; what finds no room passes "
+		  "as it came." },
 };
 
 static const struct setting metrics_rows[] = {
@@ -277,14 +284,15 @@ static const struct setting tenant_tracking_rows[] = {
 
 static const struct setting suppress_rows[] = {
 	{ "list", SETTING_WORD, TENANT(suppress), .words = suppress_words, .fallback = "reject",
-	  .meaning = "reject: a listed recipient is refused with 550 5.7.1; monitor: it is only recorded; off: nobody looks, "
+	  .meaning = "reject: a listed recipient is refused with 550 5.7.1; monitor: it is only recorded; off: nobody "
+		     "looks, "
 		     "and nobody is entered." },
 	{ "hard_bounces", SETTING_DURATION, TENANT(suppress_hard_us), .min = SECONDS(60), .max = SECONDS(315360000),
 	  .accepts_none = true, .fallback = "30d",
-	  .meaning = "How long a hard bounce (no such mailbox or domain) puts its recipient on the list; none: it does not." },
+	  .meaning = "How long a hard bounce (no such mailbox or domain) puts its recipient on the list; none: it does "
+		     "not." },
 	{ "complaints", SETTING_DURATION, TENANT(suppress_complaint_us), .min = SECONDS(60), .max = SECONDS(315360000),
-	  .accepts_none = true, .fallback = "1y",
-	  .meaning = "The same for a complaint." },
+	  .accepts_none = true, .fallback = "1y", .meaning = "The same for a complaint." },
 	{ "release", SETTING_BOOL, TENANT(suppress_releases), .fallback = "true",
 	  .meaning = "A good delivery takes back what a bounce has entered; other entries stay." },
 };

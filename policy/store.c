@@ -1,4 +1,4 @@
-#include "policy/store.h"
+#include "policy/store_local.h"
 
 static const struct store_ops *const backends[] = {
 	[STORE_EMBEDDED] = &store_lmdb,
@@ -9,6 +9,8 @@ bool store_open(const struct config *config, struct store **out, struct err *err
 {
 	size_t row = (size_t)config->store_backend;
 
+	if (config->store_backend == STORE_REDIS && config->on_store_failure == STORE_FAILURE_LOCAL)
+		return store_local.open(config, out, err);
 	if (row >= sizeof backends / sizeof *backends || !backends[row])
 		return err_set(err, ERR_CONFIG, "store: this build has no such backend");
 	return backends[row]->open(config, out, err);

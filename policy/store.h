@@ -15,6 +15,8 @@
 #ifndef SEKISHO_STORE_H
 #define SEKISHO_STORE_H
 
+#include <stdatomic.h>
+
 #include "config/base/num.h"
 #include "config/config.h"
 
@@ -48,11 +50,13 @@ struct store_charge {
 	const struct store_take *takes;
 	size_t count;
 	bool is_peek;                  /* look, take nothing, remember nothing */
+	bool is_once;                  /* Redis: done already when a charge of this id is still remembered there */
 };
 
 struct store_charged {
 	bool is_taken;                 /* every enforced take fitted and all were taken (or would have been: peek) */
 	int64_t now_us;                /* the store's clock */
+	bool is_local;                 /* the shared store was away: counted by this relay alone */
 	struct store_taken *taken;     /* caller's array of `count` */
 };
 
@@ -95,6 +99,7 @@ extern const struct store_ops store_lmdb, store_redis;
 struct store {
 	const struct store_ops *ops;
 	char notice[STORE_NOTICE_MAX]; /* what happened at open and belongs on the record; empty: nothing did */
+	atomic_bool is_local;          /* the shared store is away, and this relay counts by itself */
 };
 
 bool store_open(const struct config *config, struct store **out, struct err *err);

@@ -119,7 +119,7 @@ static bool send_charge(struct redis_link *link, const struct store_charge *char
 
 	if (!charge_key(charge->tenant, charge->id, room, &words[0], err))
 		return false;
-	words[at++] = charge->is_peek ? STR("0") : STR("1");
+	words[at++] = charge->is_peek ? STR("0") : charge->is_once ? STR("2") : STR("1");
 	words[at++] = number_word(life_ms(STORE_CHARGE_TTL_US), life);
 	for (size_t i = 0; i < charge->count; i++, at += TAKE_WORDS) {
 		if (!key_fits(charge->takes[i].key, err))
@@ -130,7 +130,7 @@ static bool send_charge(struct redis_link *link, const struct store_charge *char
 
 	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = words, .count = 1, .key_count = 1 };
 	const struct redis_words call = { .script = SCRIPT_CHARGE, .words = words, .count = at, .key_count = keys,
-					  .undo = charge->is_peek ? NULL : &undo };
+					  .undo = charge->is_peek || charge->is_once ? NULL : &undo };
 
 	if (!redis_link_call(link, &call, -1, &reply, err))
 		return false;
@@ -157,7 +157,7 @@ static bool redis_charge(struct store *st, const struct store_charge *charge, st
 	return ok;
 }
 
-/* A refund that nobody saw done is done again. */
+/* A refund that nobody saw done is done again, when a server answers. */
 static bool redis_refund(struct store *st, struct str tenant, struct str id, struct err *err)
 {
 	char room[STORE_KEY_MAX + 1];
@@ -167,12 +167,11 @@ static bool redis_refund(struct store *st, struct str tenant, struct str id, str
 		return false;
 
 	const struct redis_words again = { .script = SCRIPT_REFUND, .words = &key, .count = 1, .key_count = 1 };
-	struct redis_words call = again;
 	redisReply *reply;
 
-	call.undo = &again;
-	if (!redis_link_call(link_of(st), &call, -1, &reply, err))
-		return false;
+	/* While nobody answers it waits for its turn; nobody need wait for it. */
+	if (!redis_link_call(link_of(st), &again, -1, &reply, err))
+		return redis_link_later(link_of(st), &again, err);
 	freeReplyObject(reply);
 	return true;
 }

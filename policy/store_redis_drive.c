@@ -12,7 +12,6 @@
 
 #define FAULTS_MAX 3                   /* unanswered calls in a row, then the node is left */
 #define REDIRECTS_MAX 5
-#define PATIENT_MAX 10000
 #define MAP_EVERY_US (30 * US_PER_S)
 #define AGAIN_PAUSE_US (20 * INT64_C(1000))
 #define ASK_PAUSE_US (200 * INT64_C(1000))
@@ -78,9 +77,8 @@ static void finish(struct redis_link *link, struct redis_call *call, redisReply 
 {
 	bool is_ours;
 
-	if (call->is_patient)
-		link->patient--;
 	pthread_mutex_lock(&link->mutex);
+	link->patient -= call->is_patient;
 	is_ours = call->is_abandoned || call->is_patient;
 	if (was_sent && (call->is_abandoned || (!reply && !call->is_patient)))
 		send_undo(link, call);
@@ -449,7 +447,9 @@ static void ask_for_map(struct redis_link *link, int64_t now_us)
 		return;
 	link->map_call->slot = -1;
 	link->map_call->is_patient = true;
+	pthread_mutex_lock(&link->mutex);
 	link->patient++;
+	pthread_mutex_unlock(&link->mutex);
 	wait_for_server(link, link->map_call);
 }
 

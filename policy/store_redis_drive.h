@@ -9,6 +9,7 @@
 #include "policy/store_redis_link.h"
 
 #define REDIS_POOL 2                   /* connections to a node */
+#define PATIENT_MAX 10000
 
 struct redis_node {
 	struct redis_conn conns[REDIS_POOL];
@@ -33,12 +34,12 @@ struct redis_link {
 	pthread_mutex_t mutex;         /* guards what follows */
 	struct redis_call *queue, **queue_last;
 	bool is_closing;
+	size_t patient;                /* calls that wait for a server and for nobody */
 	struct redis_map map;          /* only the thread changes it, and reads it without the mutex */
 
 	/* the thread's own */
 	struct redis_node nodes[REDIS_NODES_MAX];
 	struct redis_call *waiting, **waiting_last;
-	size_t patient;
 	struct redis_conn asker;       /* to a Sentinel */
 	int asked;                     /* the seed that is asked */
 	int64_t ask_us;                /* not before */

@@ -85,6 +85,26 @@ bool redis_link_call(struct redis_link *link, const struct redis_words *words, i
 	return ok;
 }
 
+bool redis_link_later(struct redis_link *link, const struct redis_words *words, struct err *err)
+{
+	struct redis_call *call = redis_call_new(words);
+
+	if (!call)
+		return err_memory(err);
+	pthread_mutex_lock(&link->mutex);
+	bool has_room = link->patient < PATIENT_MAX;
+
+	call->is_patient = has_room;
+	link->patient += has_room;
+	if (has_room)
+		hand_over(link, call);
+	pthread_mutex_unlock(&link->mutex);
+	if (has_room)
+		return true;
+	redis_call_free(call);
+	return err_set(err, ERR_BUSY, "redis: away, and %d refunds wait for it already", PATIENT_MAX);
+}
+
 int redis_link_nodes(struct redis_link *link)
 {
 	pthread_mutex_lock(&link->mutex);

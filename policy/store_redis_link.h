@@ -38,6 +38,8 @@ struct redis_words {
  */
 bool redis_link_call(struct redis_link *link, const struct redis_words *words, int node, redisReply **out,
 		     struct err *err);
+/* To be done as soon as a server answers, within STORE_CHARGE_TTL_US; what can be done twice. */
+bool redis_link_later(struct redis_link *link, const struct redis_words *words, struct err *err);
 /* How many nodes there are, from 0; some of them may be unused, calls to those fail with *out_unused. */
 int redis_link_nodes(struct redis_link *link);
 bool redis_link_node_is_used(struct redis_link *link, int node);

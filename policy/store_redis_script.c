@@ -224,7 +224,7 @@ static const char charge_text[] = PRELUDE
 	"  end\n"
 	"end\n"
 	"if not taken then out[1] = 0\n"
-	"elseif ARGV[1] == '1' and #record > 0 then\n"
+	"elseif ARGV[1] ~= '0' and #record > 0 and not (ARGV[1] == '2' and redis.call('EXISTS', KEYS[1]) == 1) then\n"
 	"  for _, w in pairs(windows) do if w.changed then save(w) end end\n"
 	"  redis.call('SET', KEYS[1], cmsgpack.pack(record), 'PX', ARGV[2])\n"
 	"end\n"

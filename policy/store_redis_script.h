@@ -18,7 +18,8 @@
 
 enum redis_script {
 	/*
-	 * KEYS charge's record, then one a take; ARGV 1 to take or 0 to peek, the record's life in ms, then for each take:
+	 * KEYS charge's record, then one a take; ARGV 1 to take, 2 to take unless the record is there, 0 to peek; the
+	 * record's life in ms; then for each take:
 	 * window, calendar, period, limit (or "-"), cost, enforced. Answers taken, now, then over, used, retry (-1: never),
 	 * resets for each.
 	 */

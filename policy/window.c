@@ -416,6 +416,20 @@ static bool take_shape(const struct store_take *take, struct str *in)
 	       bytes_take_varint(in, &period_us) && period_us == shape_period(take);
 }
 
+bool window_shape(struct str bytes, struct store_take *out)
+{
+	unsigned char version, window, detail;
+	int64_t period_us;
+
+	if (!bytes_take_octet(&bytes, &version) || version != STATE_VERSION || !bytes_take_octet(&bytes, &window) ||
+	    window > WINDOW_CALENDAR || !bytes_take_octet(&bytes, &detail) || !bytes_take_varint(&bytes, &period_us))
+		return false;
+	out->window = (enum quota_window)window;
+	out->calendar = window == WINDOW_CALENDAR ? (enum calendar_unit)detail : CALENDAR_NONE;
+	out->period_us = period_us;
+	return window != WINDOW_CALENDAR || detail <= CALENDAR_MONTH;
+}
+
 static bool take_slots(const struct store_take *take, struct str *in, struct window_state *state)
 {
 	int64_t oldest = slot_oldest(take, state->at), slot = state->at, gap, value;

@@ -47,6 +47,8 @@ struct window_mark {
 int64_t window_slots(int64_t period_us);
 
 /* Of `take` the functions use window, calendar and period_us (the shape), and those said below. */
+/* The shape that a state's bytes say they have; false for bytes that are no state. */
+bool window_shape(struct str bytes, struct store_take *out);
 void window_decode(const struct store_take *take, struct str bytes, struct window_state *out);
 size_t window_encode(const struct store_take *take, const struct window_state *state, char out[WINDOW_STATE_MAX]);
 

@@ -185,6 +185,7 @@ int main(int argc, char **argv)
 		usage();
 	if (address.len) {
 		config.store_backend = STORE_REDIS;
+		config.on_store_failure = STORE_FAILURE_DEFER;
 		config.redis_addresses = (struct str_list){ .items = &address, .count = 1 };
 		config.store_timeout_us = 5 * US_PER_S;
 	} else {

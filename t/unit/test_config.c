@@ -127,7 +127,7 @@ START_TEST(every_default)
 	ck_assert_int_eq(config->recipients_max, 10000);
 	ck_assert_int_eq(config->shutdown_wait_us, 30000000);
 	ck_assert_int_eq(config->store_backend, STORE_EMBEDDED);
-	ck_assert_int_eq(config->on_store_failure, STORE_FAILURE_DEFER);
+	ck_assert_int_eq(config->on_store_failure, STORE_FAILURE_LOCAL);
 	ck_assert_int_eq(config->store_timeout_us, 250000);
 	ck_assert_str_is(config->metrics_listen, STR("127.0.0.1:9185"));
 	ck_assert(config->log_to_syslog);

@@ -20,7 +20,9 @@ static struct str address;
 static void setup(struct config *config, bool by_socket)
 {
 	address = str_from_c(by_socket ? server.socket : server.address);
-	*config = (struct config){ .store_backend = STORE_REDIS, .store_timeout_us = 500000,
+	*config = (struct config){ .store_backend = STORE_REDIS,
+				   .store_timeout_us = 500000,
+				   .on_store_failure = STORE_FAILURE_DEFER,
 				   .redis_addresses = { .items = &address, .count = 1 } };
 }
 
@@ -390,6 +392,105 @@ START_TEST(moods_of_a_server)
 }
 END_TEST
 
+/* --- on_store_failure: local */
+
+static void setup_local(struct config *config, int64_t share)
+{
+	static char path[400];
+
+	setup(config, false);
+	snprintf(path, sizeof path, "%s/own", server.dir);
+	config->on_store_failure = STORE_FAILURE_LOCAL;
+	config->store_path = str_from_c(path);
+	config->store_size_max = 16 << 20;
+	config->store_local_share = share;
+	config->node = STR("mx1");
+}
+
+/* Until Redis itself says so much. */
+static void wait_for_merged(struct store *st, int64_t least, int64_t most)
+{
+	while (atomic_load(&st->is_local) || used(st) < least || used(st) > most)
+		usleep(20000);
+}
+
+START_TEST(without_redis_counts_locally)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	int64_t total;
+	char id[32];
+
+	setup_local(&config, 50);
+	struct store *st = open_store(&config);
+
+	for (int i = 0; i < 7; i++) {
+		snprintf(id, sizeof id, "shared-%d", i);
+		charge_until_taken(st, id);
+	}
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 2, DAY_US, &total, &err));
+	kill(server.pid, SIGSTOP);
+	for (int i = 0; i < 12; i++) {
+		snprintf(id, sizeof id, "local-%d", i);
+		ck_assert_msg(charge(st, id, 20, &is_taken, &err), "%s", err.text);
+		ck_assert_msg(is_taken == (i < 10), "charge %d", i);
+	}
+	ck_assert(atomic_load(&st->is_local));
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 3, DAY_US, &total, &err));
+	ck_assert_int_eq(total, 3);
+	/* Each where it was taken, though one of them cannot be reached. */
+	ck_assert_msg(st->ops->refund(st, STR("acme"), STR("local-3"), &err), "%s", err.text);
+	ck_assert_msg(st->ops->refund(st, STR("acme"), STR("shared-3"), &err), "%s", err.text);
+
+	if (_i) {                       /* our process dies before Redis is back */
+		store_close(st);
+		st = open_store(&config);
+	}
+	kill(server.pid, SIGCONT);
+	/* With the process died what it still wanted undone: one refund, and three charges that were never answered. */
+	wait_for_merged(st, 7 - 1 + 9, 7 - 1 + 9 + (_i ? 4 : 0));
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 0, DAY_US, &total, &err));
+	ck_assert_int_eq(total, 5);
+	ck_assert(charge(st, "full", 15, &is_taken, &err));
+	ck_assert(!is_taken);
+	store_close(st);
+}
+END_TEST
+
+START_TEST(without_redis_knows_what_it_knew)
+{
+	struct config config;
+	struct err err = { 0 };
+	struct arena arena;
+	struct str value;
+	bool found;
+
+	setup_local(&config, 100);
+	struct store *st = open_store(&config);
+
+	arena_init(&arena, SIZE_MAX);
+	ck_assert(st->ops->put(st, STR("sekisho:{acme}:suspended"), STR("yes"), DAY_US, &err));
+	ck_assert(st->ops->put(st, STR("sekisho:{beta}:suspended"), STR("yes"), DAY_US, &err));
+	ck_assert(st->ops->put(st, STR("sekisho:{beta}:suspended"), STR(""), 0, &err));
+	redis_server_ask(&server, "SET sekisho:{gamma}:suspended elsewhere PX 100000");
+	ck_assert(st->ops->get(st, STR("sekisho:{gamma}:suspended"), &arena, &value, &found, &err) && found);
+	redis_server_stop(&server);
+
+	while (!atomic_load(&st->is_local))
+		ck_assert(st->ops->get(st, STR("sekisho:{acme}:suspended"), &arena, &value, &found, &err));
+	ck_assert(st->ops->get(st, STR("sekisho:{acme}:suspended"), &arena, &value, &found, &err) && found);
+	ck_assert_str_is(value, STR("yes"));
+	ck_assert(st->ops->get(st, STR("sekisho:{beta}:suspended"), &arena, &value, &found, &err) && !found);
+	ck_assert(st->ops->get(st, STR("sekisho:{gamma}:suspended"), &arena, &value, &found, &err) && found);
+	ck_assert_str_is(value, STR("elsewhere"));
+	ck_assert(!st->ops->put(st, STR("sekisho:{acme}:suspended"), STR("no"), DAY_US, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	arena_clear(&arena);
+	store_close(st);
+}
+END_TEST
+
 /* --- passwords */
 
 static const char *write_password(const char *text, mode_t mode)
@@ -455,5 +556,7 @@ int main(void)
 	tcase_add_test(faults, answers_cut_anywhere);
 	tcase_add_test(faults, a_slow_network);
 	unit_add_rows(faults, moods_of_a_server, mood_rows);
+	tcase_add_loop_test(faults, without_redis_counts_locally, 0, 2);
+	tcase_add_test(faults, without_redis_knows_what_it_knew);
 	return unit_main(suite);
 }

@@ -20,7 +20,10 @@ static void setup(struct config *config, enum redis_mode mode, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		addresses[i] = str_from_c(servers[i].address);
-	*config = (struct config){ .store_backend = STORE_REDIS, .store_timeout_us = 250000, .redis_mode = mode,
+	*config = (struct config){ .store_backend = STORE_REDIS,
+				   .store_timeout_us = 250000,
+				   .redis_mode = mode,
+				   .on_store_failure = STORE_FAILURE_DEFER,
 				   .redis_master = STR("relay"),
 				   .redis_addresses = { .items = addresses, .count = count } };
 }

@@ -1,0 +1,13 @@
+/*
+ * store_local - Redis, and the embedded store of this relay while Redis does not answer (on_store_failure: local).
+ *
+ * See the head of store_local.c for what is promised meanwhile.
+ */
+#ifndef SEKISHO_STORE_LOCAL_H
+#define SEKISHO_STORE_LOCAL_H
+
+#include "policy/store.h"
+
+extern const struct store_ops store_local;
+
+#endif
