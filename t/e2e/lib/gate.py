@@ -46,7 +46,6 @@ class Gate:
         self.world, self.dir = world, world.new_dir("gate")
         self.config_path = f"{self.dir}/sekisho.yaml"
         self.log_dir = log_dir or f"{self.dir}/log"
-        self.socket = f"unix:{self.dir}/milter.sock"
         self.process = None
         os.mkdir(f"{self.dir}/state")
         os.makedirs(self.log_dir, exist_ok=True)
@@ -54,7 +53,7 @@ class Gate:
         self.config = {
             "node": "gate1",
             "state_dir": f"{self.dir}/state",
-            "milter": {"listen": self.socket, "socket_mode": "0660", "socket_group": "postfix"},
+            "milter": {"listen": f"unix:{self.dir}/milter.sock", "socket_mode": "0660", "socket_group": "postfix"},
             "relay_log": {"dir": self.log_dir, "key_file": f"{self.dir}/relay-log.key"},
             "metrics": {"listen": f"127.0.0.1:{self.metrics_port}"},
             "log": {"to": "stderr", "level": "info"},
@@ -62,6 +61,7 @@ class Gate:
         }
         for name, section in (settings or {}).items():
             self.config[name] = {**self.config.get(name, {}), **section} if isinstance(section, dict) else section
+        self.socket = self.config["milter"]["listen"]
         self.write_config()
         self.make_key()
         if start:

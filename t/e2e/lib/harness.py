@@ -102,6 +102,14 @@ class World:
         os.chmod(path, SEARCHABLE)
         return path
 
+    def new_safe_dir(self, name):
+        """The same where no parent is writable by all, as Sendmail wants it for what it trusts."""
+        path = tempfile.mkdtemp(prefix=f"sekisho-{name}-", dir="/run")
+        os.chmod(path, SEARCHABLE)
+        if not self.options.keep:
+            self.at_end(lambda: shutil.rmtree(path, ignore_errors=True))
+        return path
+
     def program(self, name):
         path = os.path.join(self.build, name)
         if not os.access(path, os.X_OK):

@@ -207,5 +207,5 @@ class Saslauthd:
                 size = stream.read(2)
                 fields.append(stream.read(struct.unpack(">H", size)[0]).decode() if len(size) == 2 else "")
             user, password, _, realm = fields
-            known = self.logins.get(f"{user}@{realm}" if realm else user) == password
+            known = password in (self.logins.get(user), self.logins.get(f"{user}@{realm}"))
             peer.sendall(struct.pack(">H", 2) + (b"OK" if known else b"NO"))
