@@ -1,5 +1,7 @@
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "config/base/io.h"
 #include "policy/bounce_lint.h"
 #include "t/lib/unit.h"
 
@@ -109,6 +111,51 @@ START_TEST(reply_cuts)
 		arena_clear(&arena);
 		unit_wall_free(wall);
 	}
+}
+END_TEST
+
+/* "userunknown,filtered|550 ...": is the reason one of those? */
+static bool row_agrees(struct str row, struct arena *arena)
+{
+	struct str reasons, reply, reason;
+	struct bounce_verdict got;
+	bool agrees = false;
+
+	if (!str_cut(row, '|', &reasons, &reply))
+		return false;
+	judge(reply, "", &got, arena);
+	while (str_next(&reasons, ',', &reason))
+		agrees |= str_eq(reason, str_from_c(bounce_reason_name(got.reason)));
+	if (!agrees)
+		printf(STR_FMT ": got %s\n", STR_ARG(row), bounce_reason_name(got.reason));
+	return agrees;
+}
+
+START_TEST(world)
+{
+	const char *srcdir = getenv("srcdir");
+	char path[4096];
+	struct buf text;
+	struct str rest, line;
+	struct arena arena;
+	size_t rows_read = 0, bad = 0;
+
+	snprintf(path, sizeof path, "%s/t/unit/bounce-replies.txt", srcdir ? srcdir : ".");
+	buf_init(&text, (size_t)1 << 20);
+	ck_assert(io_read_file(path, &text, NULL));
+	rest = buf_view(&text);
+	arena_init(&arena, 1000000);
+	while (str_next(&rest, '\n', &line)) {
+		if (line.len == 0 || line.ptr[0] == '#')
+			continue;
+		rows_read++;
+		bad += !row_agrees(line, &arena);
+		arena_reset(&arena);
+	}
+	ck_assert_uint_gt(rows_read, 300);
+	ck_assert_uint_eq(bad, 0);
+	arena_clear(&arena);
+	buf_clear(&text);
 }
 END_TEST
 
@@ -277,6 +324,7 @@ int main(void)
 	tcase_add_unchecked_fixture(tc, rules_make, rules_drop);
 	unit_add_rows(tc, replies, rows);
 	unit_add_rows(tc, reply_cuts, rows);
+	tcase_add_test(tc, world);
 	unit_add_rows(tc, codes, said_rows);
 	tcase_add_test(tc, rules_lint);
 	unit_add_rows(tc, broken, broken_rows);
