@@ -167,6 +167,25 @@ static bool check_redis(struct reader *r, const struct config *config)
 	return check_secret(r, TABLE_REDIS, "key_file", config->redis_key_file, config) && ok;
 }
 
+/* The figures tell of customers, and nobody is asked who they are: they stay on this host. */
+static bool check_metrics(struct reader *r, const struct config *config)
+{
+	struct str listen = config->metrics_listen, host = STR_EMPTY, port;
+	struct net_prefix v4, v6;
+	struct net_addr addr;
+
+	if (listen.len == 0 || !str_cut_last(listen, ':', &host, &port))
+		return true;
+	if (str_starts(host, STR("[")))
+		host = str_slice(host, 1, host.len - 2);
+	if (net_parse_addr(host, &addr) && net_parse_prefix(STR("127.0.0.0/8"), &v4) && net_parse_prefix(STR("::1"), &v6) &&
+	    (net_prefix_covers(&v4, &addr) || net_prefix_covers(&v6, &addr)))
+		return true;
+	return config_refuse(r, config_setting_place(r, TABLE_METRICS, "listen", config->path),
+			     "listen in metrics: " STR_FMT " is not a loopback address; use 127.0.0.1 and let a proxy that "
+			     "asks for a password stand before it", STR_ARG(listen));
+}
+
 bool config_check(struct reader *r, struct config_draft *draft)
 {
 	const struct config *config = &draft->config;
@@ -174,6 +193,7 @@ bool config_check(struct reader *r, struct config_draft *draft)
 	bool ok = check_secret(r, TABLE_RELAY_LOG, "key_file", config->log_key_file, config);
 
 	ok = check_redis(r, config) && ok;
+	ok = check_metrics(r, config) && ok;
 	ok = check_secret(r, TABLE_TRACKING, "key_file", config->token_key_file, config) && ok;
 	/* Most likely a file that was cut. Mail that waits for the gate to start is better than mail refused for good. */
 	if (config->tenant_count == 0 && r->report->count == 0)
