@@ -170,6 +170,8 @@ struct config {
 	enum client_address tracking_client;
 	int64_t tracking_spool_max;    /* octets of all bodies that wait on disk */
 
+	struct str maillog_path;       /* the MTA's log, which tells what became of mail; empty: nobody reads it */
+
 	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */
 	bool log_to_syslog;
 	int64_t log_level;             /* enum log_level */

@@ -77,6 +77,8 @@ static const struct setting top_rows[] = {
 	{ "store", SETTING_SECTION, .section = TABLE_STORE, .meaning = "Where quota counts and suspensions are kept." },
 	{ "relay_log", SETTING_SECTION, .section = TABLE_RELAY_LOG, .meaning = "The evidence of what passed." },
 	{ "tracking", SETTING_SECTION, .section = TABLE_TRACKING, .meaning = "Opens and clicks, for all tenants." },
+	{ "maillog", SETTING_SECTION, .section = TABLE_MAILLOG, .is_short = true,
+	  .meaning = "The MTA's own log, which says what became of mail." },
 	{ "metrics", SETTING_SECTION, .section = TABLE_METRICS, .meaning = "Figures for Prometheus." },
 	{ "log", SETTING_SECTION, .section = TABLE_LOG, .meaning = "What the operator reads." },
 	{ "replies", SETTING_REPLIES, CONFIG(reply_texts), .fallback = "{}",
@@ -202,6 +204,12 @@ static const struct setting tracking_rows[] = {
 	  .meaning =
 		  "Disk space in state_dir for large bodies while they wait to be rewritten; what finds no room passes "
 		  "as it came." },
+};
+
+static const struct setting maillog_rows[] = {
+	{ "path", SETTING_PATH, CONFIG(maillog_path), .accepts_none = true, .fallback = "none",
+	  .meaning = "File in which Postfix or Sendmail logs, by syslog or maillog_file; it is read as it grows, rotated or not, "
+		     "and each delivery, delay and failure becomes a record. Read permission is all it needs." },
 };
 
 static const struct setting metrics_rows[] = {
@@ -353,6 +361,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_REDIS] = TABLE(redis_rows),
 	[TABLE_RELAY_LOG] = TABLE(relay_log_rows),
 	[TABLE_TRACKING] = TABLE(tracking_rows),
+	[TABLE_MAILLOG] = TABLE(maillog_rows),
 	[TABLE_METRICS] = TABLE(metrics_rows),
 	[TABLE_LOG] = TABLE(log_rows),
 	[TABLE_TENANT] = TABLE(tenant_rows),
@@ -444,6 +453,7 @@ static const struct {
 	{ TABLE_REDIS, "store.redis." },
 	{ TABLE_RELAY_LOG, "relay_log." },
 	{ TABLE_TRACKING, "tracking." },
+	{ TABLE_MAILLOG, "maillog." },
 	{ TABLE_METRICS, "metrics." },
 	{ TABLE_LOG, "log." },
 	{ TABLE_TENANT, "tenants.NAME." },

@@ -84,6 +84,10 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		return false;
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");
+	if (config->maillog_path.len && !(gate->queue_ids = maillog_map_new())) {
+		gate_close(gate);
+		return err_memory(err);
+	}
 	gate->policy.node = str_from_c(gate->node);
 	gate->writer = (struct record_writer_config){
 		.node = str_from_c(gate->node),
@@ -109,6 +113,7 @@ void gate_close(struct gate *gate)
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);
 	store_close(gate->policy.store);
+	maillog_map_free(gate->queue_ids);
 	keyring_clear(&gate->tokens);
 	pthread_mutex_destroy(&gate->lock);
 }

@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "milter/keyring.h"
+#include "milter/maillog_map.h"
 #include "milter/record/purge.h"
 #include "policy/policy.h"
 
@@ -42,6 +43,7 @@ struct gate {
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;
 	struct purger *purger;         /* removes what is over its time, by the classes' `keep` at the start */
+	struct maillog_map *queue_ids; /* what the MTA calls the messages that passed; NULL: nobody reads its log */
 	pthread_mutex_t lock;          /* over `inside` and `classes` */
 	struct gate_link inside;       /* a ring */
 };

@@ -93,6 +93,24 @@ static void write_log(struct json *json, const struct record_writer_state *state
 	json_object_close(json);
 }
 
+static void write_maillog(struct json *json)
+{
+	struct config *config = config_acquire();
+
+	if (config->maillog_path.len) {
+		json_key(json, "maillog");
+		json_object_open(json);
+		json_member_str(json, "path", config->maillog_path);
+		json_member_i64(json, "lines", metrics_read(METRIC_MAILLOG_LINES));
+		json_member_i64(json, "outcomes", metrics_read(METRIC_MAILLOG_OUTCOMES));
+		json_member_i64(json, "strangers", metrics_read(METRIC_MAILLOG_STRANGERS));
+		json_member_i64(json, "behind_octets", metrics_read(METRIC_MAILLOG_BEHIND));
+		json_member_i64(json, "lag_s", metrics_read(METRIC_MAILLOG_LAG));
+		json_object_close(json);
+	}
+	config_release(config);
+}
+
 /* Class relay has been open since the start. */
 static void read_log(struct monitor *monitor, struct record_writer_state *out)
 {
@@ -125,6 +143,7 @@ static void write_status(struct monitor *monitor, struct buf *out)
 	json_member_i64(&json, "failures", metrics_read(METRIC_STORE_FAILURES));
 	json_object_close(&json);
 	write_log(&json, &log);
+	write_maillog(&json);
 	json_key(&json, "clock");
 	json_object_open(&json);
 	json_member_str(&json, "state", str_from_c(log.clock));

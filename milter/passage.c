@@ -269,6 +269,8 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 	buf_clear(&detail);
 	if (!ok)
 		metrics_add(METRIC_RECORD_FAILURES, 1);
+	else if (outcomes[decision->action].wait == RECORD_DURABLE)
+		maillog_map_add(gate->queue_ids, event.queue_id, event.message, event.tenant);
 	return ok;
 }
 

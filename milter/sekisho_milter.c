@@ -20,6 +20,7 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "milter/glue.h"
+#include "milter/maillog.h"
 #include "milter/monitor.h"
 #include "milter/reply.h"
 
@@ -100,6 +101,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 				       old->checkpoint_busy_us == new->checkpoint_busy_us &&
 				       old->checkpoint_idle_us == new->checkpoint_idle_us &&
 				       old->preallocate == new->preallocate && old->disk_warn_percent == new->disk_warn_percent },
+		{ "maillog", str_eq(old->maillog_path, new->maillog_path) },
 		{ "metrics.listen", str_eq(old->metrics_listen, new->metrics_listen) },
 		{ "log", old->log_to_syslog == new->log_to_syslog && old->log_level == new->log_level },
 	};
@@ -240,6 +242,7 @@ static bool write_pid(int fd, struct err *err)
 static int run(struct config *config, int pid_fd)
 {
 	struct monitor *monitor = NULL;
+	struct maillog *maillog = NULL;
 	struct err err;
 	int64_t shutdown_wait_us = config->shutdown_wait_us;
 	bool ok = write_pid(pid_fd, &err) && start_signals(&err) && gate_open(&gate, config, &err);
@@ -252,7 +255,8 @@ static int run(struct config *config, int pid_fd)
 	config_publish(config);
 	config = config_acquire();
 	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)config->generation);
-	ok = monitor_open(&gate, config, &monitor, &err) && glue_open(&gate, config, &err);
+	ok = monitor_open(&gate, config, &monitor, &err) && glue_open(&gate, config, &err) &&
+	     maillog_start(&gate, config, &maillog, &err);
 	if (ok) {
 		record_config(config, STR_EMPTY);
 		gate_record(&gate, STR("started"), STR("{\"version\":\"" PACKAGE_VERSION "\"}"));
@@ -267,6 +271,7 @@ static int run(struct config *config, int pid_fd)
 	if (!ok)
 		log_error("%s", err.text);
 	monitor_close(monitor);
+	maillog_stop(maillog);
 	gate_close(&gate);
 	config_publish(NULL);
 	if (ok)

@@ -25,6 +25,8 @@ enum metric_id {
 	METRIC_RECORDS, METRIC_RECORD_GROUPS, METRIC_RECORD_BYTES,
 	METRIC_LOG_FREE_PERCENT,       /* gauge */
 	METRIC_CLOCK_ERROR_US,         /* gauge */
+	METRIC_MAILLOG_LINES, METRIC_MAILLOG_OUTCOMES, METRIC_MAILLOG_STRANGERS,
+	METRIC_MAILLOG_BEHIND, METRIC_MAILLOG_LAG,     /* gauges: octets, seconds */
 	METRIC_CHARGE_TIME,            /* histogram, microseconds */
 	METRIC_EOM_TIME,               /* histogram */
 	METRIC_COUNT

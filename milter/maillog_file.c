@@ -1,0 +1,297 @@
+#include "milter/maillog_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/base/io.h"
+#include "config/base/num.h"
+
+#define BUFFER_SIZE ((size_t)4 * MAILLOG_LINE_MAX)
+
+struct maillog_file {
+	char path[PATH_MAX];
+	int fd;                        /* -1: there is no file yet */
+	uint64_t inode;
+	int64_t begin;                 /* in the file: of what the buffer holds */
+	uint64_t print;
+	int64_t print_len;
+	bool is_skipping;              /* in the rest of a line that is too long */
+	size_t at, len;                /* of the buffer: next line, end */
+	char buffer[BUFFER_SIZE];
+};
+
+/* The first octets, as many as there are up to `most`. */
+static bool read_print(int fd, int64_t most, uint64_t *out_print, int64_t *out_len)
+{
+	char first[MAILLOG_PRINT_MAX];
+	ssize_t n = pread(fd, first, most < MAILLOG_PRINT_MAX ? (size_t)most : MAILLOG_PRINT_MAX, 0);
+
+	if (n < 0)
+		return false;
+	*out_print = str_hash(str_of(first, (size_t)n));
+	*out_len = n;
+	return true;
+}
+
+static bool has_print(int fd, uint64_t print, int64_t len)
+{
+	uint64_t now;
+	int64_t now_len;
+
+	return read_print(fd, len, &now, &now_len) && now_len == len && now == print;
+}
+
+static void begin_at(struct maillog_file *file, int64_t offset)
+{
+	file->begin = offset;
+	file->at = file->len = 0;
+	file->is_skipping = false;
+	file->print_len = 0;
+}
+
+static void take_fd(struct maillog_file *file, int fd, int64_t offset)
+{
+	struct stat st;
+
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = fd;
+	file->inode = fstat(fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
+	begin_at(file, offset);
+}
+
+/* A log that is not there yet is no error: the MTA has not written. */
+static bool open_path(struct maillog_file *file, struct err *err)
+{
+	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", file->path);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return err_set(err, ERR_CONFIG, "%s is no plain file", file->path);
+	}
+	take_fd(file, fd, 0);
+	return true;
+}
+
+/* --- finding a position again */
+
+static bool is_position(int fd, const struct maillog_position *from)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_ino == from->inode && st.st_size >= from->offset &&
+	       has_print(fd, from->print, from->print_len);
+}
+
+static bool find_again(struct maillog_file *file, const struct maillog_position *from)
+{
+	struct str folder, base, path = str_from_c(file->path);
+	char name[PATH_MAX];
+	bool found = false;
+	DIR *dir;
+
+	if (!str_cut_last(path, '/', &folder, &base))
+		return false;
+	snprintf(name, sizeof name, STR_FMT, STR_ARG(folder.len ? folder : STR("/")));
+	dir = opendir(name);
+	for (struct dirent *entry; !found && dir && (entry = readdir(dir));) {
+		if (!str_starts(str_from_c(entry->d_name), base) || (uint64_t)entry->d_ino != from->inode)
+			continue;
+
+		int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+		found = fd >= 0 && is_position(fd, from);
+		if (found)
+			take_fd(file, fd, from->offset);
+		else if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+bool maillog_file_open(struct str path, const struct maillog_position *from, struct maillog_file **out, bool *out_is_found,
+		       struct err *err)
+{
+	struct maillog_file *file;
+
+	if (path.len >= PATH_MAX)
+		return err_set(err, ERR_CONFIG, "the log's path is too long");
+	file = calloc(1, sizeof *file);
+	if (!file)
+		return err_memory(err);
+	file->fd = -1;
+	memcpy(file->path, path.ptr, path.len);
+	*out_is_found = from && from->print_len > 0 && find_again(file, from);
+	if (!*out_is_found && !open_path(file, err)) {
+		maillog_file_close(file);
+		return false;
+	}
+	*out = file;
+	return true;
+}
+
+void maillog_file_close(struct maillog_file *file)
+{
+	if (file && file->fd >= 0)
+		close(file->fd);
+	free(file);
+}
+
+/* --- reading */
+
+/* Room behind what waits; a line that fills all of it is cut and its rest skipped. */
+static bool fill(struct maillog_file *file, size_t *out_n, struct err *err)
+{
+	ssize_t n;
+
+	/* Truncated and grown again beyond where we were: only its beginning tells. */
+	if (file->print_len && !has_print(file->fd, file->print, file->print_len))
+		begin_at(file, 0);
+	if (file->at) {
+		memmove(file->buffer, file->buffer + file->at, file->len - file->at);
+		file->begin += (int64_t)file->at;
+		file->len -= file->at;
+		file->at = 0;
+	}
+	do
+		n = pread(file->fd, file->buffer + file->len, BUFFER_SIZE - file->len, file->begin + (int64_t)file->len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_errno(err, ERR_BUSY, "%s", file->path);
+	file->len += (size_t)n;
+	*out_n = (size_t)n;
+	return true;
+}
+
+/* A line out of the buffer. */
+static bool take_line(struct maillog_file *file, struct str *out)
+{
+	for (;;) {
+		struct str rest = str_of(file->buffer + file->at, file->len - file->at);
+		size_t n = str_find_byte(rest, '\n');
+		bool was_skipping = file->is_skipping;
+
+		if (n == rest.len) {
+			if (n <= MAILLOG_LINE_MAX)
+				return false;
+			/* What came so far is the line; whatever follows up to its end is not. */
+			file->at += n;
+			file->is_skipping = true;
+			*out = str_slice(rest, 0, MAILLOG_LINE_MAX);
+			if (!was_skipping)
+				return true;
+			continue;
+		}
+		file->at += n + 1;
+		file->is_skipping = false;
+		if (was_skipping)
+			continue;
+		*out = str_slice(rest, 0, n < MAILLOG_LINE_MAX ? n : MAILLOG_LINE_MAX);
+		return true;
+	}
+}
+
+/* At the end of what there is: is it still the same file, and still the one with that path? *out_more: read on. */
+static bool look_around(struct maillog_file *file, bool *out_more, struct err *err)
+{
+	struct stat here, there;
+	int64_t end = file->begin + (int64_t)file->len;
+
+	*out_more = false;
+	if (fstat(file->fd, &here) != 0)
+		return err_errno(err, ERR_BUSY, "%s", file->path);
+	if (here.st_size < end) {
+		begin_at(file, 0);
+		*out_more = here.st_size > 0;
+		return true;
+	}
+	/* Until the new file has something in it the old one may still be written: the writers have not opened it yet. */
+	if (stat(file->path, &there) != 0 || (uint64_t)there.st_ino == file->inode || there.st_size == 0)
+		return true;
+	if (!open_path(file, err))
+		return false;
+	*out_more = true;
+	return true;
+}
+
+bool maillog_file_next(struct maillog_file *file, struct str *out_line, bool *out_found, struct err *err)
+{
+	bool more = true;
+	size_t n = 0;
+
+	*out_found = false;
+	if (file->fd < 0 && !open_path(file, err))
+		return false;
+	while (file->fd >= 0 && !(*out_found = take_line(file, out_line))) {
+		if (!fill(file, &n, err))
+			return false;
+		if (n == 0 && !look_around(file, &more, err))
+			return false;
+		if (n == 0 && !more)
+			return true;
+	}
+	return true;
+}
+
+/* --- position */
+
+void maillog_file_position(struct maillog_file *file, struct maillog_position *out)
+{
+	int64_t offset = file->begin + (int64_t)file->at;
+
+	/* Known by octets that have been read: others may still be being written. */
+	if (file->fd >= 0 && file->print_len < MAILLOG_PRINT_MAX && file->print_len < offset &&
+	    !read_print(file->fd, offset, &file->print, &file->print_len))
+		file->print_len = 0;
+	*out = (struct maillog_position){ .inode = file->inode, .offset = offset, .print = file->print,
+					  .print_len = file->print_len };
+}
+
+int64_t maillog_file_behind(const struct maillog_file *file)
+{
+	struct stat here, there;
+	int64_t behind = 0;
+
+	if (file->fd < 0 || fstat(file->fd, &here) != 0)
+		return 0;
+	behind = (int64_t)here.st_size - file->begin - (int64_t)file->at;
+	if (stat(file->path, &there) == 0 && (uint64_t)there.st_ino != file->inode)
+		behind += (int64_t)there.st_size;
+	return behind > 0 ? behind : 0;
+}
+
+void maillog_position_format(const struct maillog_position *p, struct buf *out)
+{
+	buf_printf(out, "1 %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " %" PRId64 "\n", p->inode, p->offset, p->print,
+		   p->print_len, p->saved_us);
+}
+
+bool maillog_position_parse(struct str text, struct maillog_position *out)
+{
+	struct maillog_position p;
+	struct str line, piece[6];
+
+	if (!str_cut(text, '\n', &line, &text) || text.len)
+		return false;
+	for (size_t i = 0; i < 6; i++)
+		if (!str_next(&line, ' ', &piece[i]))
+			return false;
+	if (line.len || !str_eq(piece[0], STR("1")) || !num_parse_u64(piece[1], &p.inode) || !num_parse_i64(piece[2], &p.offset) ||
+	    !num_parse_u64(piece[3], &p.print) || !num_parse_i64(piece[4], &p.print_len) || !num_parse_i64(piece[5], &p.saved_us) ||
+	    p.offset < 0 || p.print_len < 0 || p.print_len > MAILLOG_PRINT_MAX)
+		return false;
+	*out = p;
+	return true;
+}

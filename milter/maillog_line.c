@@ -1,0 +1,189 @@
+#include "milter/maillog_line.h"
+
+#include <time.h>
+
+#include "config/base/clock.h"
+#include "config/base/num.h"
+
+#define HEAD_MAX 400
+#define TRADITIONAL_LEN 15             /* "Jun  3 10:00:01" */
+
+static bool is_queue_id(struct str id)
+{
+	if (id.len < 5 || id.len > 40)
+		return false;
+	for (size_t i = 0; i < id.len; i++)
+		if (!ascii_is_alnum(id.ptr[i]) && id.ptr[i] != '-' && id.ptr[i] != '.')
+			return false;
+	return true;
+}
+
+static bool take_stamp(struct str line, struct str *out)
+{
+	size_t n = line.len && ascii_is_digit(line.ptr[0]) ? str_find_byte(line, ' ') : TRADITIONAL_LEN;
+
+	if (n >= line.len || line.ptr[n] != ' ')
+		return false;
+	*out = str_slice(line, 0, n);
+	return true;
+}
+
+/* "STAMP HOST PROGRAM[PID]: QUEUEID: REST" */
+static bool take_head(struct str line, struct maillog_line *out, struct str *out_program, struct str *out_rest)
+{
+	struct str head = str_slice(line, 0, HEAD_MAX), program;
+	size_t end = str_find(head, STR("]: "));
+
+	if (end == head.len || !take_stamp(line, &out->stamp) || !str_cut_last(str_slice(head, 0, end), ' ', &head, &program))
+		return false;
+	*out_program = str_slice(program, 0, str_find_byte(program, '['));
+	*out_rest = str_from(line, end + 3);
+	if (!str_cut(*out_rest, ':', &out->queue_id, out_rest) || !is_queue_id(out->queue_id))
+		return false;
+	*out_rest = str_trim(*out_rest);
+	return true;
+}
+
+static enum maillog_kind postfix_kind(struct str program, struct str rest, struct maillog_line *out)
+{
+	struct str left, old;
+
+	if (str_ends(program, STR("/qmgr"))) {
+		if (str_eq(rest, STR("removed")))
+			return MAILLOG_REMOVED;
+		if (str_starts(rest, STR("from=<")) && str_ends(rest, STR("expired, returned to sender")) &&
+		    (str_ends(rest, STR(", status=expired, returned to sender")) ||
+		     str_ends(rest, STR(", status=force-expired, returned to sender"))))
+			return MAILLOG_EXPIRED;
+	}
+	if (str_ends(program, STR("/pickup")) && str_cut_last(rest, ' ', &left, &old) && str_starts(old, STR("orig_id=")) &&
+	    is_queue_id(str_from(old, 8))) {
+		out->old_id = str_from(old, 8);
+		return MAILLOG_REQUEUED;
+	}
+	return MAILLOG_NONE;
+}
+
+static enum maillog_kind sendmail_kind(struct str rest)
+{
+	struct str id, words;
+
+	return str_cut(rest, ':', &id, &words) && is_queue_id(id) && str_starts(words, STR(" sender notify: Cannot send message"))
+		       ? MAILLOG_EXPIRED : MAILLOG_NONE;
+}
+
+/* sendmail: to=<a>,<b>, delay=...: what follows the first address. */
+static struct str more_of(struct str line, struct str first)
+{
+	const char *end = line.ptr + line.len, *at = first.ptr + first.len;
+
+	if (first.len == 0 || first.ptr < line.ptr || at >= end)
+		return STR_EMPTY;
+
+	struct str rest = str_of(at, (size_t)(end - at));
+	size_t n = rest.ptr[0] == '>' ? 1 : 0;
+
+	while (str_starts(str_from(rest, n), STR(",<"))) {
+		struct str one = str_from(rest, n + 2);
+		size_t close = str_find_byte(one, '>');
+
+		if (close == one.len)
+			break;
+		n += 2 + close + 1;
+	}
+	return str_slice(rest, rest.ptr[0] == '>' ? 1 : 0, n ? n - 1 : 0);
+}
+
+bool maillog_line_next(struct str *more, struct str *out_recipient)
+{
+	struct str one = str_from(*more, 2);
+	size_t close = str_find_byte(one, '>');
+
+	if (!str_starts(*more, STR(",<")) || close == one.len)
+		return false;
+	*out_recipient = str_slice(one, 0, close);
+	*more = str_from(one, close + 1);
+	return true;
+}
+
+bool maillog_line_read(struct str line, struct maillog_line *out)
+{
+	struct str program, rest;
+
+	*out = (struct maillog_line){ .kind = MAILLOG_NONE };
+	line = str_slice(line, 0, OUTCOME_LINE_MAX);
+	if (line.len && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	if (!take_head(line, out, &program, &rest))
+		return false;
+	out->is_postfix = str_find_byte(program, '/') < program.len;
+	if (str_starts(rest, STR("to="))) {
+		if (!outcome_read(line, &out->outcome))
+			return false;
+		out->kind = MAILLOG_OUTCOME;
+		out->queue_id = out->outcome.queue_id;
+		out->more = out->is_postfix ? STR_EMPTY : more_of(line, out->outcome.recipient);
+		return true;
+	}
+	out->kind = out->is_postfix ? postfix_kind(program, rest, out) : sendmail_kind(rest);
+	return out->kind != MAILLOG_NONE;
+}
+
+/* --- stamps */
+
+static bool take_two(struct str s, size_t at, int *out)
+{
+	uint64_t n;
+	struct str two = str_trim(str_slice(s, at, 2));
+
+	if (!num_parse_u64(two, &n))
+		return false;
+	*out = (int)n;
+	return true;
+}
+
+static bool take_month(struct str s, int *out)
+{
+	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+	for (int i = 0; i < 12; i++)
+		if (str_starts_nocase(s, str_of(names + 3 * i, 3))) {
+			*out = i;
+			return true;
+		}
+	return false;
+}
+
+/* syslog writes the host's own time: the one place that asks for its zone. */
+static bool host_time_us(struct tm tm, int64_t *out_us)
+{
+	tm.tm_isdst = -1;
+
+	time_t t = mktime(&tm);
+
+	if (t == (time_t)-1)
+		return false;
+	*out_us = (int64_t)t * US_PER_S;
+	return true;
+}
+
+bool maillog_stamp_us(struct str stamp, int64_t now_us, int64_t *out_us)
+{
+	struct tm tm = { 0 }, now;
+	time_t now_s = (time_t)(now_us / US_PER_S);
+
+	if (stamp.len && ascii_is_digit(stamp.ptr[0]))
+		return jst_parse_time(stamp, out_us);
+	if (stamp.len != TRADITIONAL_LEN || stamp.ptr[9] != ':' || stamp.ptr[12] != ':' || !take_month(stamp, &tm.tm_mon) ||
+	    !take_two(stamp, 4, &tm.tm_mday) || !take_two(stamp, 7, &tm.tm_hour) || !take_two(stamp, 10, &tm.tm_min) ||
+	    !take_two(stamp, 13, &tm.tm_sec) || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
+	    tm.tm_sec > 60 || !localtime_r(&now_s, &now))
+		return false;
+	tm.tm_year = now.tm_year;
+	if (!host_time_us(tm, out_us))
+		return false;
+	if (*out_us <= now_us + DAY_US)
+		return true;
+	tm.tm_year--;
+	return host_time_us(tm, out_us);
+}

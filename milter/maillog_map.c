@@ -1,0 +1,275 @@
+#include "milter/maillog_map.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "config/base/clock.h"
+
+#define BUCKETS (1u << 16)
+#define SAID_KEEP 256
+
+/* In two rings at most: the bucket's chain, and one of two queues in the order of coming. */
+struct entry {
+	struct entry *chain;
+	struct entry *prev, *next;
+	struct maillog_open *open;
+	size_t open_count;
+	int64_t done_us;               /* monotonic; 0: the MTA still has it */
+	char queue_id[MAILLOG_QUEUE_ID_MAX + 1];
+	struct maillog_message message;
+};
+
+struct maillog_map {
+	pthread_mutex_t lock;
+	struct entry *buckets[BUCKETS];
+	struct entry live, done;       /* rings: next is the oldest */
+	size_t count, open_count;
+};
+
+static void ring_init(struct entry *ring)
+{
+	ring->next = ring->prev = ring;
+}
+
+static void ring_add(struct entry *ring, struct entry *e)
+{
+	e->prev = ring->prev;
+	e->next = ring;
+	e->prev->next = e;
+	ring->prev = e;
+}
+
+static void ring_leave(struct entry *e)
+{
+	e->prev->next = e->next;
+	e->next->prev = e->prev;
+}
+
+struct maillog_map *maillog_map_new(void)
+{
+	struct maillog_map *map = calloc(1, sizeof *map);
+
+	if (!map)
+		return NULL;
+	pthread_mutex_init(&map->lock, NULL);
+	ring_init(&map->live);
+	ring_init(&map->done);
+	return map;
+}
+
+void maillog_open_free(struct maillog_open *list)
+{
+	while (list) {
+		struct maillog_open *next = list->next;
+
+		free(list);
+		list = next;
+	}
+}
+
+static struct entry **place_of(struct maillog_map *map, struct str queue_id)
+{
+	struct entry **at = &map->buckets[str_hash(queue_id) % BUCKETS];
+
+	while (*at && !str_eq(str_from_c((*at)->queue_id), queue_id))
+		at = &(*at)->chain;
+	return at;
+}
+
+static void drop(struct maillog_map *map, struct entry *e)
+{
+	struct entry **at = place_of(map, str_from_c(e->queue_id));
+
+	*at = e->chain;
+	ring_leave(e);
+	for (struct maillog_open *open = e->open; open; open = open->next)
+		map->open_count--;
+	maillog_open_free(e->open);
+	free(e);
+	map->count--;
+}
+
+void maillog_map_free(struct maillog_map *map)
+{
+	if (!map)
+		return;
+	while (map->live.next != &map->live)
+		drop(map, map->live.next);
+	while (map->done.next != &map->done)
+		drop(map, map->done.next);
+	pthread_mutex_destroy(&map->lock);
+	free(map);
+}
+
+/* Done long ago, then done, then the oldest. */
+static void make_room(struct maillog_map *map)
+{
+	int64_t now_us = clock_mono_us();
+
+	while (map->done.next != &map->done &&
+	       (map->count >= MAILLOG_MESSAGES_MAX || map->done.next->done_us + MAILLOG_DONE_KEEP_US <= now_us))
+		drop(map, map->done.next);
+	while (map->count >= MAILLOG_MESSAGES_MAX)
+		drop(map, map->live.next);
+}
+
+static bool keep_text(char *room, size_t max, struct str s)
+{
+	if (s.len > max || memchr(s.ptr, '\0', s.len))
+		return false;
+	memcpy(room, s.ptr, s.len);
+	room[s.len] = '\0';
+	return true;
+}
+
+void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant)
+{
+	struct entry *e;
+
+	if (!map || queue_id.len == 0 || !(e = calloc(1, sizeof *e)))
+		return;
+	if (!keep_text(e->queue_id, MAILLOG_QUEUE_ID_MAX, queue_id) || !keep_text(e->message.id, MAILLOG_ID_MAX, id) ||
+	    !keep_text(e->message.tenant, MAILLOG_TENANT_MAX, tenant)) {
+		free(e);
+		return;
+	}
+	pthread_mutex_lock(&map->lock);
+	if (*place_of(map, queue_id))
+		drop(map, *place_of(map, queue_id));
+	make_room(map);
+	*place_of(map, queue_id) = e;
+	ring_add(&map->live, e);
+	map->count++;
+	pthread_mutex_unlock(&map->lock);
+}
+
+bool maillog_map_find(struct maillog_map *map, struct str queue_id, struct maillog_message *out)
+{
+	pthread_mutex_lock(&map->lock);
+
+	struct entry *e = *place_of(map, queue_id);
+
+	if (e)
+		*out = e->message;
+	pthread_mutex_unlock(&map->lock);
+	return e != NULL;
+}
+
+void maillog_map_done(struct maillog_map *map, struct str queue_id)
+{
+	pthread_mutex_lock(&map->lock);
+
+	struct entry *e = *place_of(map, queue_id);
+
+	if (e && e->done_us == 0) {
+		e->done_us = clock_mono_us();
+		ring_leave(e);
+		ring_add(&map->done, e);
+	}
+	pthread_mutex_unlock(&map->lock);
+}
+
+void maillog_map_rename(struct maillog_map *map, struct str old_id, struct str new_id)
+{
+	struct maillog_message message;
+	struct maillog_open *open;
+
+	if (!maillog_map_find(map, old_id, &message))
+		return;
+	open = maillog_map_take(map, old_id);
+	maillog_map_add(map, new_id, str_from_c(message.id), str_from_c(message.tenant));
+	for (const struct maillog_open *one = open; one; one = one->next)
+		maillog_map_wait(map, new_id, one->recipient, one->status, one->said);
+	maillog_open_free(open);
+	maillog_map_done(map, old_id);
+}
+
+/* --- who waits */
+
+static struct str put(char **at, struct str s)
+{
+	struct str kept = str_of(*at, s.len);
+
+	memcpy(*at, s.ptr, s.len);
+	*at += s.len;
+	return kept;
+}
+
+static struct maillog_open *open_new(struct str recipient, struct str status, struct str said)
+{
+	said = str_slice(said, 0, SAID_KEEP);
+	status = str_slice(status, 0, 16);
+
+	struct maillog_open *open = malloc(sizeof *open + recipient.len + status.len + said.len);
+	char *at = (char *)(open + 1);
+
+	if (!open)
+		return NULL;
+	*open = (struct maillog_open){ .recipient = put(&at, recipient) };
+	open->status = put(&at, status);
+	open->said = put(&at, said);
+	return open;
+}
+
+static void settle(struct maillog_map *map, struct entry *e, struct str recipient)
+{
+	for (struct maillog_open **at = &e->open; *at; at = &(*at)->next)
+		if (str_eq_nocase((*at)->recipient, recipient)) {
+			struct maillog_open *gone = *at;
+
+			*at = gone->next;
+			free(gone);
+			map->open_count--;
+			e->open_count--;
+			return;
+		}
+}
+
+void maillog_map_settle(struct maillog_map *map, struct str queue_id, struct str recipient)
+{
+	pthread_mutex_lock(&map->lock);
+
+	struct entry *e = *place_of(map, queue_id);
+
+	if (e)
+		settle(map, e, recipient);
+	pthread_mutex_unlock(&map->lock);
+}
+
+void maillog_map_wait(struct maillog_map *map, struct str queue_id, struct str recipient, struct str status, struct str said)
+{
+	struct maillog_open *open;
+
+	pthread_mutex_lock(&map->lock);
+
+	struct entry *e = *place_of(map, queue_id);
+
+	if (e)
+		settle(map, e, recipient);
+	if (e && map->open_count < MAILLOG_OPEN_MAX && e->open_count < MAILLOG_OPEN_ONE_MAX && (open = open_new(recipient, status, said))) {
+		open->next = e->open;
+		e->open = open;
+		e->open_count++;
+		map->open_count++;
+	}
+	pthread_mutex_unlock(&map->lock);
+}
+
+struct maillog_open *maillog_map_take(struct maillog_map *map, struct str queue_id)
+{
+	struct maillog_open *list = NULL;
+
+	pthread_mutex_lock(&map->lock);
+
+	struct entry *e = *place_of(map, queue_id);
+
+	if (e) {
+		list = e->open;
+		e->open = NULL;
+		e->open_count = 0;
+	}
+	for (const struct maillog_open *open = list; open; open = open->next)
+		map->open_count--;
+	pthread_mutex_unlock(&map->lock);
+	return list;
+}

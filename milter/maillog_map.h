@@ -1,0 +1,57 @@
+/*
+ * maillog_map - which of our messages a queue id of the MTA means, and which of its recipients still wait.
+ *
+ * Kept in memory: the session adds a message when it lets it pass, the follower forgets it a while after the MTA has. What
+ * was there before a restart comes back from the relay log, whose records have queue id and message both; so nothing but
+ * the relay log has to be kept, and a message costs the store nothing.
+ *
+ * Bounds   MAILLOG_MESSAGES_MAX messages, the oldest go first; MAILLOG_OPEN_MAX waiting recipients in all, MAILLOG_OPEN_ONE_MAX
+ *          of one message
+ * Threads  any
+ */
+#ifndef SEKISHO_MAILLOG_MAP_H
+#define SEKISHO_MAILLOG_MAP_H
+
+#include "config/base/str.h"
+#include "config/config.h"
+
+#define MAILLOG_MESSAGES_MAX 250000
+#define MAILLOG_OPEN_MAX 100000
+#define MAILLOG_OPEN_ONE_MAX 1000       /* of one message */
+#define MAILLOG_DONE_KEEP_US (INT64_C(600) * 1000000)      /* reports about it may still come */
+#define MAILLOG_QUEUE_ID_MAX 40
+#define MAILLOG_ID_MAX 32
+#define MAILLOG_TENANT_MAX 64
+
+struct maillog_message {
+	char id[MAILLOG_ID_MAX + 1];   /* ours */
+	char tenant[MAILLOG_TENANT_MAX + 1];      /* empty: nobody's */
+};
+
+/* A recipient whose delivery was put off, with the last reason. */
+struct maillog_open {
+	struct maillog_open *next;
+	struct str recipient, status, said;       /* behind the struct */
+};
+
+struct maillog_map;
+
+struct maillog_map *maillog_map_new(void);         /* NULL: out of memory */
+void maillog_map_free(struct maillog_map *map);
+
+/* A queue id that is there already means the new message from now on. NULL map: nothing. What is too long for its field
+ * or finds no memory is left out. */
+void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant);
+bool maillog_map_find(struct maillog_map *map, struct str queue_id, struct maillog_message *out);
+/* The message goes on under a new queue id, its waiting recipients too. */
+void maillog_map_rename(struct maillog_map *map, struct str old_id, struct str new_id);
+/* The MTA is done with it. */
+void maillog_map_done(struct maillog_map *map, struct str queue_id);
+
+void maillog_map_wait(struct maillog_map *map, struct str queue_id, struct str recipient, struct str status, struct str said);
+void maillog_map_settle(struct maillog_map *map, struct str queue_id, struct str recipient);
+/* All that wait, now the caller's to free. */
+struct maillog_open *maillog_map_take(struct maillog_map *map, struct str queue_id);
+void maillog_open_free(struct maillog_open *list);
+
+#endif

@@ -1,0 +1,378 @@
+#include "milter/maillog_outcome.h"
+
+#include <errno.h>
+#include <openssl/sha.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/json.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "milter/record/reader.h"
+#include "policy/suppress.h"
+#include "policy/tally.h"
+
+#define WORK_MAX ((size_t)256 << 10)
+#define OUTCOME_MAX ((size_t)64 << 10)
+#define REPLY_MAX 1000                 /* of the remote's words, in a record */
+#define MAILLOG_RECALL_DAYS 6           /* longer than a queue keeps a message */
+#define BY STR("mail.log")
+
+static const struct str events[] = {
+	[OUTCOME_DELIVERED] = STR_INIT("delivered"), [OUTCOME_DELAYED] = STR_INIT("delayed"),
+	[OUTCOME_FAILED] = STR_INIT("failed"),       [OUTCOME_EXPIRED] = STR_INIT("expired"),
+};
+
+/* One recipient's outcome on its way. */
+struct telling {
+	struct maillog_judge *judge;
+	struct config *config;
+	struct arena arena;
+	const struct tenant *tenant;   /* NULL: nobody's, or gone from the configuration */
+	struct maillog_message message;
+	enum outcome_kind kind;
+	struct str queue_id, recipient, status, reply, relay;
+	char logged[JST_TIME_LEN + 1]; /* empty: the line's time cannot be read */
+	struct bounce_verdict verdict;
+};
+
+/* --- said before? */
+
+/* Of all that makes two lines one statement. An outsider must not be able to make two different ones alike. */
+static uint64_t identity(struct str event, struct str queue_id, struct str recipient, struct str logged)
+{
+	const struct str parts[] = { event, queue_id, recipient, logged };
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	uint64_t id;
+	struct buf buf;
+
+	buf_init(&buf, OUTCOME_MAX);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		buf_add(&buf, parts[i]);
+		buf_add_byte(&buf, '\0');
+	}
+	SHA256((const unsigned char *)buf_view(&buf).ptr, buf_view(&buf).len, digest);
+	buf_clear(&buf);
+	memcpy(&id, digest, sizeof id);
+	return id | 1;
+}
+
+static uint64_t *place_of(struct maillog_judge *judge, uint64_t id)
+{
+	return &judge->recent[id / 2 % MAILLOG_RECENT];
+}
+
+/* --- judging */
+
+static void judge_words(struct telling *t, struct str said)
+{
+	const struct bounce_facts facts = {
+		.recipient = t->recipient, .diagnostic = t->reply, .text = said, .status = t->status, .remote = t->relay,
+		.is_only = true, .is_delivered = t->kind == OUTCOME_DELIVERED, .is_delay = t->kind != OUTCOME_FAILED,
+	};
+
+	bounce_judge(t->judge->rules, &facts, &t->arena, &t->verdict);
+}
+
+static bool is_hard(const struct telling *t)
+{
+	return t->kind == OUTCOME_FAILED && t->verdict.is_hard;
+}
+
+static struct str reason_of(const struct telling *t)
+{
+	return str_from_c(t->kind == OUTCOME_EXPIRED ? bounce_reason_name(BOUNCE_EXPIRED) : bounce_reason_name(t->verdict.reason));
+}
+
+static bool suppress(struct telling *t, struct err *err)
+{
+	int64_t now_us = clock_now_us();
+	const struct suppression entry = { .recipient = t->recipient, .source = SUPPRESS_BOUNCE, .reason = reason_of(t), .by = BY,
+					   .since_us = now_us, .until_us = now_us + t->tenant->suppress_hard_us };
+
+	if (!is_hard(t) || t->tenant->suppress == SUPPRESS_MODE_OFF || t->tenant->suppress_hard_us == 0)
+		return true;
+	if (suppress_add(t->judge->gate->policy.store, t->tenant->name, &entry, err))
+		return true;
+	if (err->kind != ERR_INPUT)
+		return false;
+	log_warn("%s", err->text);             /* an address that no list can hold: it will not come again either */
+	return true;
+}
+
+static bool count_failure(struct telling *t, struct err *err)
+{
+	const struct tally_failure failure = { .message = str_from_c(t->message.id), .recipient = t->recipient,
+					       .reason = reason_of(t), .is_hard = is_hard(t) };
+	bool first;
+
+	return tally_failed(t->judge->gate->policy.store, t->config, t->tenant, &failure, &first, err) && suppress(t, err);
+}
+
+/* What may be done twice without harm. */
+static bool settle_with_store(struct telling *t, struct err *err)
+{
+	bool was;
+
+	if (!t->tenant)
+		return true;
+	if (t->kind == OUTCOME_FAILED || t->kind == OUTCOME_EXPIRED)
+		return count_failure(t, err);
+	if (t->kind != OUTCOME_DELIVERED || t->tenant->suppress == SUPPRESS_MODE_OFF || !t->tenant->suppress_releases)
+		return true;
+	return suppress_release(t->judge->gate->policy.store, t->tenant->name, t->recipient, &was, err);
+}
+
+/* --- the record */
+
+static void write_outcome(const struct telling *t, struct buf *out)
+{
+	struct json json;
+
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str_opt(&json, "dsn", t->status);
+	json_member_str_opt(&json, "reply", str_slice(t->reply, 0, REPLY_MAX));
+	json_member_str_opt(&json, "relay", t->relay);
+	if (t->kind != OUTCOME_DELIVERED) {
+		json_member_str(&json, "reason", reason_of(t));
+		json_member_bool(&json, "hard", is_hard(t));
+	}
+	json_member_str_opt(&json, "logged", str_from_c(t->logged));
+	json_object_close(&json);
+}
+
+static bool record(struct telling *t, struct err *err)
+{
+	struct gate *gate = t->judge->gate;
+	struct record_writer *log = gate_writer(gate, t->tenant ? t->tenant->record_class : GATE_CLASS_RELAY, err);
+	struct buf outcome;
+
+	buf_init(&outcome, OUTCOME_MAX);
+	write_outcome(t, &outcome);
+
+	const struct record_event event = {
+		.event = events[t->kind],
+		.tenant = str_from_c(t->message.tenant),
+		.message = str_from_c(t->message.id),
+		.queue_id = t->queue_id,
+		.host = str_from_c(gate->node),
+		.rcpt = t->recipient,
+		.outcome = buf_view(&outcome),
+	};
+	bool ok = log && record_append(log, &event, RECORD_QUEUED, NULL, err);
+
+	buf_clear(&outcome);
+	return ok;
+}
+
+static void note_in_map(const struct telling *t)
+{
+	if (t->kind == OUTCOME_DELAYED)
+		maillog_map_wait(t->judge->map, t->queue_id, t->recipient, t->status, t->reply);
+	else
+		maillog_map_settle(t->judge->map, t->queue_id, t->recipient);
+}
+
+static bool tell(struct telling *t, struct str said, struct err *err)
+{
+	uint64_t id = identity(events[t->kind], t->queue_id, t->recipient, str_from_c(t->logged));
+	struct err late;
+
+	if (*place_of(t->judge, id) == id)
+		return true;
+	judge_words(t, said);
+	if (!settle_with_store(t, err) || !record(t, err))
+		return false;
+	*place_of(t->judge, id) = id;
+	note_in_map(t);
+	metrics_add(METRIC_MAILLOG_OUTCOMES, 1);
+	/* Not before the record: a line that comes again would count again. */
+	if (t->kind == OUTCOME_DELIVERED && t->tenant &&
+	    !tally_delivered(t->judge->gate->policy.store, t->config, t->tenant, 1, &late))
+		log_warn("%s", late.text);
+	return true;
+}
+
+/* --- lines */
+
+static bool tell_outcome(struct telling *t, const struct maillog_line *line, struct err *err)
+{
+	const struct outcome *o = &line->outcome;
+	struct str more = line->more;
+
+	t->kind = o->kind;
+	t->status = o->status;
+	t->reply = o->reply.len ? o->reply : o->said;
+	t->relay = o->remote;
+	/* Postfix's orig_to is what we were given; ctladdr is somebody else. */
+	t->recipient = line->is_postfix && str_find_byte(o->original, '@') < o->original.len ? o->original : o->recipient;
+	do {
+		if (!tell(t, o->said, err))
+			return false;
+	} while (maillog_line_next(&more, &t->recipient));
+	return true;
+}
+
+/* One by one out of the map, so that a line that comes again finds those who were not told of. */
+static bool tell_expired(struct telling *t, struct err *err)
+{
+	struct maillog_open *open = maillog_map_take(t->judge->map, t->queue_id), *one = open;
+	bool ok = true;
+
+	t->kind = OUTCOME_EXPIRED;
+	for (; one && ok; one = ok ? one->next : one) {
+		t->recipient = one->recipient;
+		t->status = one->status;
+		t->reply = one->said;
+		ok = tell(t, one->said, err);
+	}
+	for (; one; one = one->next)
+		maillog_map_wait(t->judge->map, t->queue_id, one->recipient, one->status, one->said);
+	maillog_open_free(open);
+	return ok;
+}
+
+static bool tell_line(struct telling *t, const struct maillog_line *line, struct err *err)
+{
+	t->queue_id = line->queue_id;
+	t->config = config_acquire();
+	t->tenant = config_find_tenant(t->config, str_from_c(t->message.tenant));
+	arena_init(&t->arena, WORK_MAX);
+
+	bool ok = line->kind == MAILLOG_EXPIRED ? tell_expired(t, err) : tell_outcome(t, line, err);
+
+	arena_clear(&t->arena);
+	config_release(t->config);
+	return ok;
+}
+
+bool maillog_judge_line(struct maillog_judge *judge, struct str text, struct err *err)
+{
+	struct telling t = { .judge = judge };
+	struct maillog_line line;
+	int64_t logged_us;
+
+	metrics_add(METRIC_MAILLOG_LINES, 1);
+	if (!maillog_line_read(text, &line))
+		return true;
+	if (maillog_stamp_us(line.stamp, clock_now_us(), &logged_us)) {
+		judge->last_stamp_us = logged_us;
+		jst_format_time(logged_us, t.logged);
+	}
+	if (line.kind == MAILLOG_REMOVED) {
+		maillog_map_done(judge->map, line.queue_id);
+		return true;
+	}
+	if (line.kind == MAILLOG_REQUEUED) {
+		maillog_map_rename(judge->map, line.old_id, line.queue_id);
+		return true;
+	}
+	if (!maillog_map_find(judge->map, line.queue_id, &t.message)) {
+		metrics_add(METRIC_MAILLOG_STRANGERS, 1);
+		return true;
+	}
+	return tell_line(&t, &line, err);
+}
+
+/* --- before a restart */
+
+struct recalling {
+	struct maillog_judge *judge;
+	int64_t since_us;
+	struct arena arena;
+};
+
+static bool is_outcome(struct str event, enum outcome_kind *out)
+{
+	for (size_t i = OUTCOME_DELIVERED; i <= OUTCOME_EXPIRED; i++)
+		if (str_eq(events[i], event)) {
+			*out = (enum outcome_kind)i;
+			return true;
+		}
+	return false;
+}
+
+static void recall_outcome(struct recalling *r, const struct record_line *record, enum outcome_kind kind)
+{
+	const struct record_event *event = &record->event;
+	struct maillog_map *map = r->judge->map;
+	struct str logged = STR_EMPTY, status = STR_EMPTY, reply = STR_EMPTY;
+	uint64_t id;
+
+	record_peek(event->outcome, STR("logged"), &logged);
+	if (record->stamp.time_us >= r->since_us) {
+		id = identity(event->event, event->queue_id, event->rcpt, logged);
+		*place_of(r->judge, id) = id;
+	}
+	if (kind != OUTCOME_DELAYED) {
+		maillog_map_settle(map, event->queue_id, event->rcpt);
+		return;
+	}
+	record_peek(event->outcome, STR("dsn"), &status);
+	record_peek(event->outcome, STR("reply"), &reply);
+	maillog_map_wait(map, event->queue_id, event->rcpt, status, reply);
+}
+
+/* Most lines are none of these: looked at before they are taken apart. */
+static void recall_line(struct recalling *r, struct str line)
+{
+	struct record_line record;
+	enum outcome_kind kind;
+	struct str event;
+	struct err err;
+	bool is_passed;
+
+	if (!record_peek(line, STR("event"), &event))
+		return;
+	is_passed = str_eq(event, STR("accepted")) || str_eq(event, STR("held"));
+	if (!is_passed && !is_outcome(event, &kind))
+		return;
+	arena_reset(&r->arena);
+	if (!record_parse(line, &r->arena, &record, &err) || record.is_erased || record.event.queue_id.len == 0)
+		return;
+	if (is_passed)
+		maillog_map_add(r->judge->map, record.event.queue_id, record.event.message, record.event.tenant);
+	else
+		recall_outcome(r, &record, kind);
+}
+
+static bool recall_class(struct recalling *r, const struct config *config, const struct record_class *class,
+			 const _Atomic bool *stop, struct err *err)
+{
+	int64_t today = jst_day(clock_now_us());
+	struct record_reader *reader;
+	struct buf dir;
+	struct str line;
+	bool is_torn, found, ok;
+
+	buf_init(&dir, 8192);
+	buf_printf(&dir, STR_FMT "/" STR_FMT "%c", STR_ARG(config->log_dir), STR_ARG(class->name), '\0');
+	if (!dir.failed && access(dir.ptr, F_OK) != 0 && errno == ENOENT) {    /* nobody has written this class */
+		buf_clear(&dir);
+		return true;
+	}
+	dir.len -= dir.len > 0;
+	ok = record_reader_open(buf_view(&dir), today - MAILLOG_RECALL_DAYS, today + 1, false, &reader, err);
+	buf_clear(&dir);
+	if (!ok)
+		return false;
+	while (!*stop && (ok = record_reader_next(reader, &line, &is_torn, &found, err)) && found)
+		if (!is_torn)
+			recall_line(r, line);
+	record_reader_close(reader);
+	return ok;
+}
+
+bool maillog_judge_recall(struct maillog_judge *judge, const struct config *config, int64_t since_us, const _Atomic bool *stop,
+			  struct err *err)
+{
+	struct recalling r = { .judge = judge, .since_us = since_us };
+	bool ok = true;
+
+	arena_init(&r.arena, (size_t)8 << 20);
+	for (size_t i = 0; ok && i < config->class_count && !*stop; i++)
+		ok = str_eq(config->classes[i].name, GATE_CLASS_OPS) || recall_class(&r, config, &config->classes[i], stop, err);
+	arena_clear(&r.arena);
+	return ok;
+}

@@ -1,0 +1,132 @@
+"""What became of mail, as the MTA's own log tells it: records, counts, suppression; through rotation and restart."""
+import os
+import time
+
+from lib.harness import check, check_eq, wait_for
+from lib.relay import Relay, accepted, refused
+from lib.smtp import message
+
+LOGIN = "user@acme.test"
+SENDER = "a@acme.test"
+TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounces": "30d"}}}
+
+
+def setup(world):
+    world.relay = Relay(world, TENANTS, settings={"maillog": {"path": world.path("postfix", "maillog")}})
+
+
+def send(world, recipient):
+    with world.relay.client(LOGIN=LOGIN) as client:
+        return client.send(SENDER, [recipient], message(SENDER, recipient))
+
+
+def outcomes(world, recipient, event=None):
+    return [r for r in world.relay.gate.records() if r.get("rcpt") == recipient and "outcome" in r
+            and event in (None, r["event"])]
+
+
+def wait_outcome(world, recipient, event):
+    return wait_for(lambda: outcomes(world, recipient, event), f"a record {event} of {recipient}", 20)[0]
+
+
+def counted(world, name):
+    return world.relay.gate.tool_json("bounce", "count", "acme")[name]
+
+
+def test_delivered(world):
+    """a delivery is a record of the message, with the next hop's words"""
+    reply = accepted(send(world, "ok@example.test"))
+    record = wait_outcome(world, "ok@example.test", "delivered")
+    first = next(r for r in world.relay.gate.mail_records(event="accepted") if "ok@example.test" in r["to"])
+    check_eq(record["message"], first["message"], "message of both records")
+    check_eq((record["tenant"], record["queue_id"]), ("acme", first["queue_id"]), "tenant and queue id")
+    check_eq(record["outcome"]["dsn"], "2.0.0", "dsn")
+    shown = world.relay.gate.tool_ok("log", "show", first["message"])
+    check("accepted" in shown and "delivered" in shown, "no whole timeline: {}", shown)
+    wait_for(lambda: counted(world, "delivered") == 1, "one delivery counted")
+
+
+def test_failed(world):
+    """a hard bounce: recorded, counted once, on the suppression list, refused at the next RCPT"""
+    accepted(send(world, "bounce.neko@example.test"))
+    record = wait_outcome(world, "bounce.neko@example.test", "failed")
+    check_eq((record["outcome"]["reason"], record["outcome"]["hard"], record["outcome"]["dsn"]), ("userunknown", True, "5.1.1"),
+             "verdict")
+    check("550 5.1.1" in record["outcome"]["reply"], "no reply in {}", record["outcome"])
+    refused(send(world, "Bounce.Neko@example.test"), 550, "5.7.1", "SKQ-SUPP")
+    check_eq((counted(world, "failed"), counted(world, "hard")), (1, 1), "failed and hard")
+    listed = world.relay.gate.tool_ok("suppress", "list", "acme", "--json")
+    check('"source":"bounce","reason":"userunknown","by":"mail.log"' in listed, "not so on the list: {}", listed)
+
+
+def test_released_by_hand(world):
+    """taken off the list, mail goes again; and fails again, as another message"""
+    world.relay.gate.tool_ok("suppress", "remove", "acme", "bounce.neko@example.test")
+    accepted(send(world, "bounce.neko@example.test"))
+    wait_for(lambda: counted(world, "hard") == 2, "the second failure counted", 20)
+
+
+def test_delayed(world):
+    """a deferral is no failure, and suppresses nobody"""
+    accepted(send(world, "tf.tora@example.test"))
+    record = wait_outcome(world, "tf.tora@example.test", "delayed")
+    check_eq(record["outcome"]["hard"], False, "hard")
+    accepted(send(world, "tf.tora@example.test"))
+    check_eq(counted(world, "hard"), 2, "hard")
+
+
+def test_delivery_releases(world):
+    """a good delivery takes back what a bounce has entered, and nothing else"""
+    gate = world.relay.gate
+    gate.config["tenants"]["acme"]["suppress"]["list"] = "monitor"
+    gate.reload()
+    gate.tool_ok("suppress", "add", "acme", "by-hand@example.test")
+    with open(world.path("list.jsonl"), "w") as out:
+        out.write('{"recipient":"back@example.test","source":"bounce","reason":"userunknown"}\n')
+    gate.tool_ok("suppress", "import", "acme", world.path("list.jsonl"))
+    for name in ("by-hand@example.test", "back@example.test"):
+        accepted(send(world, name))
+        wait_outcome(world, name, "delivered")
+    listed = gate.tool_ok("suppress", "list", "acme", "--json")
+    check("by-hand@" in listed and "back@" not in listed, "on the list: {}", listed)
+
+
+def test_rotated(world):
+    """the log is renamed and a new one begun: nothing is missing, nothing twice"""
+    log = world.path("postfix", "maillog")
+    accepted(send(world, "before@example.test"))
+    wait_outcome(world, "before@example.test", "delivered")
+    os.rename(log, log + ".1")
+    accepted(send(world, "between@example.test"))
+    world.relay.mta.postfix("reload")
+    accepted(send(world, "after@example.test"))
+    for name in ("between@example.test", "after@example.test"):
+        wait_outcome(world, name, "delivered")
+    for name in ("before@example.test", "between@example.test", "after@example.test"):
+        check_eq(len(outcomes(world, name)), 1, f"outcomes of {name}")
+
+
+def test_restarted(world):
+    """what the MTA says while the gate is away is told afterwards, under the right message"""
+    gate, mta = world.relay.gate, world.relay.mta
+    mta.postfix("stop")
+    mta.start()
+    accepted(send(world, "tf.late@example.test"))
+    wait_outcome(world, "tf.late@example.test", "delayed")
+    before = len(outcomes(world, "tf.late@example.test"))
+    gate.kill()
+    time.sleep(2.5)                                # the MTA tries again meanwhile
+    gate.start()
+    wait_for(lambda: len(outcomes(world, "tf.late@example.test")) > before, "more deferrals told", 20)
+    said = [(r["queue_id"], r["rcpt"], r["event"], r["outcome"]["logged"]) for r in gate.records() if "outcome" in r]
+    check_eq(len(said), len(set(said)), "outcomes, each once")
+
+
+def test_stated(world):
+    """status says how far behind it is"""
+    import json
+    import urllib.request
+    with urllib.request.urlopen(f"http://127.0.0.1:{world.relay.gate.metrics_port}/status") as page:
+        status = json.load(page)["maillog"]
+    check(status["lines"] > 0 and "lag_s" in status and "behind_octets" in status, "status: {}", status)
+    world.relay.gate.verify()
