@@ -10,6 +10,7 @@ Exit codes: 0 intact, 1 tampering, 2 kept too long or too short, 3 cannot tell; 
 import argparse
 import base64
 import binascii
+import bisect
 import datetime
 import hashlib
 import json
@@ -150,7 +151,8 @@ class Log:
     def __init__(self, args):
         self.args, self.report = args, Report()
         self.keys = read_keys(args.key)
-        self.purged, self.checkpoints, self.erased, self.declared = [], 0, set(), set()
+        self.purged, self.checkpoints = [], 0
+        self.erased, self.declared = [], []     # lines that were erased; ranges that statements declare
         self.wanted = {}                # seq -> (hash, name) of checkpoints kept elsewhere
         self.first_seq = None
 
@@ -248,6 +250,10 @@ class Log:
             return None
         if event == 'purged':
             self.purged.append((detail['file'], detail['last'], detail['hash'], line['time'], place))
+        else:
+            for piece in detail['seqs'].split(','):
+                first, _, last = piece.partition('-')
+                self.declared.append((int(first), int(last or first)))
         return None
 
     def check_file(self, day, limit):
@@ -288,7 +294,9 @@ class Log:
                 self.find(TAMPERED, place, f'record {got} was altered')
                 day.named = None
             day.seq, day.chain = seq, chain
-            if event in ('checkpoint', 'purged'):
+            if erased:
+                self.erased.append((got, place))
+            if event in ('checkpoint', 'purged', 'erased') and not erased:
                 self.take_special(day, place, line, event, known and not bad)
             known, bad, seq, chain = True, 0, got, bytes.fromhex(tail[1].decode())
             day.records += 1
@@ -322,6 +330,17 @@ class Log:
         begin = day.begin
         return before and begin and (begin['previous'], begin['after'], begin['hash']) == (
             before.name, before.seq, before.chain.hex())
+
+    def check_erasures(self):
+        declared = sorted(self.declared)
+        starts, ends, end = [first for first, _ in declared], [], 0
+        for _, last in declared:
+            end = max(end, last)
+            ends.append(end)
+        for seq, place in self.erased:
+            at = bisect.bisect_right(starts, seq) - 1
+            if at < 0 or ends[at] < seq:
+                self.find(TAMPERED, place, f'record {seq} was erased, and no signed record declares it')
 
     def check_retention(self, days):
         keep = (int(self.args.keep[:-1]), self.args.keep[-1])
@@ -373,6 +392,7 @@ class Log:
                 self.check_once(named, day.first_named)
                 named = day.named
             before = day
+        self.check_erasures()
         if self.args.keep:
             self.check_retention(days)
         self.conclude(full)

@@ -7,6 +7,8 @@
 #include "milter/record/scan.h"
 
 #define TEXT_MAX ((size_t)4096)
+#define REASON_MAX 1000
+#define SEQS_MAX (RECORD_JSON_MAX / 2)
 
 bool entry_is_name(struct str name)
 {
@@ -191,4 +193,34 @@ bool purged_entry_read(struct str detail, struct purged_entry *out)
 	return scan_find_string(detail, STR("node"), &out->node) && scan_find_string(detail, STR("class"), &out->class_name) &&
 	       scan_find_string(detail, STR("file"), &out->file) && scan_find_i64(detail, STR("last"), &out->last) &&
 	       find_hash(detail, STR("hash"), out->hash) && scan_find_string(detail, STR("keep"), &out->keep);
+}
+
+bool erased_entry_write(const struct erased_entry *erased, const struct spans *spans, size_t *at, const struct sign_key *key,
+			struct buf *out, struct err *err)
+{
+	struct json json;
+
+	buf_reset(out);
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str(&json, "node", erased->node);
+	json_member_str(&json, "class", erased->class_name);
+	json_member_str_opt(&json, "tenant", erased->tenant);
+	json_member_str_opt(&json, "id", erased->id);
+	json_member_str(&json, "file", erased->file);
+	json_member_str_opt(&json, "reason", erased->reason.len > REASON_MAX ? str_slice(erased->reason, 0, REASON_MAX)
+									     : erased->reason);
+	json_key(&json, "seqs");
+	buf_add_byte(out, '"');
+	spans_write(spans, at, SEQS_MAX, out);
+	buf_add_byte(out, '"');
+	return statement_sign(out, erased->node, erased->class_name, "erased", key, err);
+}
+
+bool erased_entry_read(struct str detail, struct str *out_node, struct str *out_class_name, struct spans *spans)
+{
+	struct str seqs;
+
+	return scan_find_string(detail, STR("node"), out_node) && scan_find_string(detail, STR("class"), out_class_name) &&
+	       scan_find_string(detail, STR("seqs"), &seqs) && spans_read(spans, seqs);
 }

@@ -22,6 +22,9 @@
  *   purged       a file was removed because its time was over; signed, and on disk before the file goes
  *                {"node","class","file","last":SEQ,"hash":HEX,"keep":"60d","key":ID,"sig":BASE64}
  *
+ *   erased       lines were replaced by their leaves (erase.h); signed, and on disk before they are
+ *                {"node","class","tenant" or "id","file","reason","seqs":"12,15-20","key","sig"}
+ *
  * Other signed lines than checkpoints are statements: a detail that begins with "node" and "class" and ends in
  * ,"key":ID,"sig":BASE64}; the signature covers the line "sekisho:NODE/CLASS EVENT" with its newline, then the detail's octets
  * before ,"sig".
@@ -34,6 +37,7 @@
 #include "milter/record/files.h"
 #include "milter/record/format.h"
 #include "milter/record/sign.h"
+#include "milter/record/span.h"
 
 #define ENTRY_NAME_MAX 255
 
@@ -75,6 +79,15 @@ struct purged_entry {
 /* The detail, into `out`, which is emptied first. `key` NULL: not signed. */
 bool purged_entry_write(const struct purged_entry *purged, const struct sign_key *key, struct buf *out, struct err *err);
 bool purged_entry_read(struct str detail, struct purged_entry *out);
+
+struct erased_entry {
+	struct str node, class_name, tenant, id, file, reason;
+};
+/* Declares ranges from *at on, as many as fit one line; *at moves on. */
+bool erased_entry_write(const struct erased_entry *erased, const struct spans *spans, size_t *at, const struct sign_key *key,
+			struct buf *out, struct err *err);
+/* Adds the lines that it declares to `spans`. */
+bool erased_entry_read(struct str detail, struct str *out_node, struct str *out_class_name, struct spans *spans);
 
 /* Ends a detail that lacks its closing brace with key and signature. */
 bool statement_sign(struct buf *detail, struct str node, struct str class_name, const char *event, const struct sign_key *key,

@@ -70,7 +70,7 @@ static bool read_generation(const struct tail *tail, char out[sizeof tail->gener
 }
 
 /* Before the set of files changes, so that nobody who looks at the number goes on in an old file. */
-static bool raise_generation(struct tail *tail, struct err *err)
+bool tail_raise(struct tail *tail, struct err *err)
 {
 	uint64_t number = 0;
 	char text[sizeof tail->generation + 1];
@@ -158,7 +158,7 @@ bool tail_new_file(struct tail *tail, int64_t day, struct err *err)
 	char path[PATH_MAX];
 
 	if (!next_part(tail, day, &file.part, err) || !record_file_path(tail->dir, file, path, err) ||
-	    !raise_generation(tail, err))
+	    !tail_raise(tail, err))
 		return false;
 
 	int fd = io_open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, FILE_MODE, err);

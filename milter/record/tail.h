@@ -59,6 +59,9 @@ void tail_close(struct tail *tail);
 bool tail_lock(struct tail *tail, struct err *err);
 void tail_unlock(struct tail *tail);
 
+/* Before a file of the class is replaced: the others read its end anew. */
+bool tail_raise(struct tail *tail, struct err *err);
+
 /* A new, empty file for `day` (a part when the day has one already) becomes the current one. */
 bool tail_new_file(struct tail *tail, int64_t day, struct err *err);
 

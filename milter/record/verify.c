@@ -242,6 +242,32 @@ static void check_order(struct run *run)
 	}
 }
 
+/* Every erased line must be declared by a signed record, here or in a later file. */
+static void check_erasures(struct run *run)
+{
+	struct spans declared = { 0 };
+	bool ok = true;
+
+	for (size_t i = 0; i < run->count; i++)
+		for (size_t at = 0; ok && at < run->files[i].declared_seqs.count; at++)
+			ok = spans_add(&declared, run->files[i].declared_seqs.rows[at].first, run->files[i].declared_seqs.rows[at].last);
+	spans_sort(&declared);
+	for (size_t i = 0; i < run->count; i++) {
+		struct verify_file *file = &run->files[i];
+
+		for (size_t at = 0; at < file->erased_seqs.count; at++) {
+			struct span span = file->erased_seqs.rows[at];
+
+			if (ok && spans_cover(&declared, span))
+				continue;
+			verify_file_find(file, ok && run->options->last_day == INT64_MAX ? VERIFY_TAMPERED : VERIFY_UNKNOWN, -1, span.first,
+					 "records %" PRId64 " to %" PRId64 " were erased, and no signed record among those looked at "
+					 "declares all of them", span.first, span.last);
+		}
+	}
+	spans_clear(&declared);
+}
+
 /* Kept as long as promised, to the second by what the records say, and no longer, to the hour. */
 static void check_retention(struct run *run)
 {
@@ -350,6 +376,7 @@ static void judge_outside(struct run *run)
 static void conclude(struct run *run)
 {
 	check_order(run);
+	check_erasures(run);
 	if (run->options->has_retention)
 		check_retention(run);
 	for (size_t i = 0; i < run->count; i++) {

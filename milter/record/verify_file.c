@@ -278,6 +278,19 @@ static void check_purged(struct state *state, const struct line *line, const str
 	state->file->purged = purged;
 }
 
+static void check_erased(struct state *state, const struct line *line, const struct record_link *link)
+{
+	struct verify_file *file = state->file;
+	struct str detail = STR_EMPTY, node, class_name;
+
+	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail))
+		return;
+	if (!erased_entry_read(detail, &node, &class_name, &file->declared_seqs) ||
+	    (state->context->node.len && !str_eq(node, state->context->node)) ||
+	    (state->context->class_name.len && !str_eq(class_name, state->context->class_name)))
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "an erased record of another log");
+}
+
 /* Does the line follow from the one before? */
 static void find_link(struct state *state, const struct line *line, const struct record_link *link)
 {
@@ -370,8 +383,11 @@ static void take_line(struct state *state, const struct record_link *link)
 
 	if (file->records++ == 0)
 		file->first_seq = link->seq;
-	if (link->leaf_text.len == 0)
+	if (link->leaf_text.len == 0) {
 		file->erased++;
+		if (!spans_add(&file->erased_seqs, link->seq, link->seq))
+			verify_file_find(file, VERIFY_UNKNOWN, -1, link->seq, "out of memory for erased records");
+	}
 	if (link->time.len == JST_TIME_LEN) {
 		memcpy(state->time, link->time.ptr, JST_TIME_LEN);
 		if (file->first_time_us == 0)
@@ -398,6 +414,8 @@ static void check_line(struct state *state, const struct line *line)
 		state->file->recovered++;
 	else if (str_eq(link.event, STR("purged")))
 		check_purged(state, line, &link);
+	else if (str_eq(link.event, STR("erased")))
+		check_erased(state, line, &link);
 	else if (str_eq(link.event, STR("begin")) && line->offset > 0)
 		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a first line in the middle of a file");
 	if (state->context->outside_count)
@@ -477,4 +495,6 @@ void verify_file_check(struct verify_file *file, const struct verify_context *co
 void verify_file_clear(struct verify_file *file)
 {
 	arena_clear(&file->arena);
+	spans_clear(&file->erased_seqs);
+	spans_clear(&file->declared_seqs);
 }

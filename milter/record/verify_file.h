@@ -12,6 +12,7 @@
 #include "milter/record/files.h"
 #include "milter/record/once.h"
 #include "milter/record/sign.h"
+#include "milter/record/span.h"
 #include "milter/record/verify.h"
 
 /* A file that a signed record says was removed. */
@@ -47,6 +48,7 @@ struct verify_file {
 	int64_t checkpoints, last_checkpoint_seq, last_checkpoint_us;
 	int64_t erased, recovered;
 	struct verify_purged *purged;
+	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare */
 	struct verify_once first_once; /* its first checkpoint, to be held against the file before */
 	char next[ONCE_BASE64_LEN + 1];/* the one-time key that its last checkpoint named */
 

@@ -1,0 +1,267 @@
+/* milter/record/erase, span: what was to go is gone, nothing else is, and nobody else can do it unseen. */
+#include "t/lib/relaylog.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/base/io.h"
+#include "milter/record/erase.h"
+#include "milter/record/span.h"
+
+#define DAY1 "2026-11-21.jsonl"
+
+static struct relaylog relay;
+
+/* Two days of four records, acme's and ginza's in turn. */
+static void setup(void)
+{
+	struct record_writer *writer;
+
+	relaylog_setup(&relay);
+	writer = relaylog_open(&relay);
+	for (int day = 0; day < 2; day++) {
+		clock_set(NOON + day * DAY_US);
+		for (int i = 0; i < 4; i++)
+			relaylog_append(writer, "accepted", i % 2 ? "ginza" : "acme");
+	}
+	record_writer_close(writer);
+}
+
+static enum verify_result verify(const char *text)
+{
+	struct verify_report report;
+	enum verify_result result;
+
+	relaylog_verify(&relay, &report);
+	result = report.result;
+	if (text)
+		ck_assert_msg(report.finding_count && str_starts(report.findings[0].text, str_from_c(text)), STR_FMT,
+			      STR_ARG(report.findings[0].text));
+	verify_report_clear(&report);
+
+	int second = relaylog_second_opinion(&relay, NULL, NULL);
+
+	ck_assert_msg(second == -1 || second == (int)result, "the second verifier says %d, not %d", second, result);
+	return result;
+}
+
+static bool try_erase(const struct erase_request *request, struct erase_result *out, struct err *err)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+
+	return record_erase(&config, request, out, err);
+}
+
+static struct erase_result erase(struct str tenant, struct str id)
+{
+	const struct erase_request request = { .tenant = tenant, .id = id, .reason = STR("contract ended") };
+	struct erase_result result;
+	struct err err = { .kind = ERR_NONE };
+
+	ck_assert_msg(try_erase(&request, &result, &err), "%s", err.text);
+	return result;
+}
+
+static bool holds(const char *file, const char *text)
+{
+	struct buf buf;
+
+	relaylog_read(&relay, file, &buf);
+	bool found = str_find(buf_view(&buf), str_from_c(text)) < buf.len;
+
+	buf_clear(&buf);
+	return found;
+}
+
+START_TEST(a_tenant)
+{
+	struct erase_result result = erase(STR("acme"), STR_EMPTY);
+
+	ck_assert_int_eq(result.records, 4);
+	ck_assert_int_eq(result.files, 2);
+	ck_assert_str_eq(relaylog_story(&relay, false),
+			 "begin checkpoint - accepted:ginza:1 - accepted:ginza:2 checkpoint "
+			 "begin tenants - accepted:ginza:3 - accepted:ginza:4 checkpoint erased erased checkpoint");
+	ck_assert(!holds(DAY1, "\"tenant\":\"acme\""));
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+	ck_assert_int_eq(erase(STR("acme"), STR_EMPTY).records, 0);
+	ck_assert_int_eq(erase(STR("acm"), STR_EMPTY).records, 0);
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+}
+END_TEST
+
+START_TEST(one_record)
+{
+	struct record_event event = { .event = STR("accepted"), .tenant = STR("ginza"), .from = STR("taro@x.example") };
+	struct record_writer *writer = relaylog_open(&relay);
+	char id[RECORD_ID_LEN + 1];
+
+	ck_assert(record_append(writer, &event, RECORD_DURABLE, id, NULL));
+	record_writer_close(writer);
+	ck_assert(holds("2026-11-22.jsonl", "taro"));
+	ck_assert_int_eq(erase(STR_EMPTY, str_from_c(id)).records, 1);
+	ck_assert(!holds("2026-11-22.jsonl", "taro"));
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+}
+END_TEST
+
+/* The daemon writes on while its file is copied under it. */
+START_TEST(beside_a_writer)
+{
+	struct record_writer *writer = relaylog_open(&relay);
+
+	relaylog_append(writer, "accepted", "ginza");
+	ck_assert_int_eq(erase(STR("acme"), STR_EMPTY).records, 4);
+	relaylog_append(writer, "accepted", "ginza");
+	record_writer_close(writer);
+	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "accepted:ginza:6"));
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+}
+END_TEST
+
+/* Somebody without the key takes a line out the same way. */
+START_TEST(forged)
+{
+	struct chain_hash *hash;
+	struct buf text, out;
+
+	ck_assert(chain_hash_new(&hash, NULL));
+	relaylog_read(&relay, DAY1, &text);
+	buf_init(&out, 1 << 20);
+
+	size_t at = relaylog_line(buf_view(&text), 3), end = relaylog_line(buf_view(&text), 4);
+	unsigned char leaf[CHAIN_LEN];
+	char hex[CHAIN_HEX_LEN];
+
+	chain_leaf(hash, str_of(text.ptr + at, end - 77 - at), leaf);
+	hex_write(leaf, CHAIN_LEN, hex);
+	buf_add(&out, str_of(text.ptr, at));
+	buf_printf(&out, "{\"seq\":4,\"erased\":\"%.*s\"", CHAIN_HEX_LEN, hex);
+	buf_add(&out, str_from(buf_view(&text), end - 77));
+	relaylog_write(&relay, DAY1, buf_view(&out));
+	ck_assert_int_eq(verify("records 4 to 4 were erased, and no signed record"), VERIFY_TAMPERED);
+	buf_clear(&text);
+	buf_clear(&out);
+	chain_hash_free(hash);
+}
+END_TEST
+
+START_TEST(by_an_operator)
+{
+	struct sign_key *operator;
+	char path[PATH_MAX + 16], id[SIGN_ID_LEN + 1];
+	struct erase_request request = { .tenant = STR("acme") };
+	struct erase_result result;
+	struct buf both;
+
+	snprintf(path, sizeof path, "%s.operator", relay.key);
+	ck_assert(sign_key_new(path, id, NULL) && sign_key_load(path, &operator, NULL));
+	request.signer = operator;
+	ck_assert(try_erase(&request, &result, NULL));
+	sign_key_free(operator);
+	ck_assert_int_eq(verify("records 3 to 3 were erased"), VERIFY_TAMPERED);    /* its key was not given */
+	buf_init(&both, 1 << 16);
+	snprintf(path, sizeof path, "%s.operator.pub", relay.key);
+	ck_assert(io_read_file(relay.pub, &both, NULL) && io_read_file(path, &both, NULL));
+	ck_assert(io_replace_file(relay.pub, buf_view(&both), 0644, NULL));
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+	buf_clear(&both);
+}
+END_TEST
+
+static int renames_left;
+static int (*real_rename)(const char *from, const char *to);
+static int fail_rename(const char *from, const char *to)
+{
+	return renames_left-- > 0 ? real_rename(from, to) : -1;
+}
+
+START_TEST(interrupted)
+{
+	struct erase_request request = { .tenant = STR("acme") };
+	struct erase_result result;
+
+	real_rename = io_calls.rename;
+	io_calls.rename = fail_rename;
+	renames_left = _i;
+	ck_assert(!try_erase(&request, &result, NULL));
+	io_calls.rename = real_rename;
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+	ck_assert_int_eq(erase(STR("acme"), STR_EMPTY).records, 4 - 2 * _i);
+	ck_assert(!holds(DAY1, "\"tenant\":\"acme\""));
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+}
+END_TEST
+
+START_TEST(nothing_there)
+{
+	snprintf(relay.dir, sizeof relay.dir, "%s/nowhere/relay", unit_dir());
+	ck_assert_int_eq(erase(STR("acme"), STR_EMPTY).records, 0);
+}
+END_TEST
+
+static const struct { const char *text; bool ok; int64_t in, out; } span_rows[] = {
+	{ "12,15-20,33", true, 17, 21 }, { "12,15-20,33", true, 12, 13 }, { "15-20,12,13,14", true, 14, 21 },
+	{ "1-5,3-9", true, 8, 10 },      { "5-3", false, 0, 0 },          { "0", false, 0, 0 },
+	{ "a", false, 0, 0 },            { "1-", false, 0, 0 },           { "9223372036854775807", true, INT64_MAX, 1 },
+};
+START_TEST(span_texts)
+{
+	struct spans spans = { 0 };
+	bool ok = spans_read(&spans, str_from_c(span_rows[_i].text));
+
+	ck_assert_msg(ok == span_rows[_i].ok, "%s", span_rows[_i].text);
+	spans_sort(&spans);
+	if (ok)
+		ck_assert_msg(spans_hold(&spans, span_rows[_i].in) && !spans_hold(&spans, span_rows[_i].out), "%s",
+			      span_rows[_i].text);
+	spans_clear(&spans);
+}
+END_TEST
+
+/* However many, cut into as many texts as it takes, and read back the same. */
+START_TEST(span_round)
+{
+	struct spans spans = { 0 }, again = { 0 };
+	struct buf out;
+	size_t at = 0, texts = 0;
+
+	buf_init(&out, 1 << 20);
+	for (int64_t i = 1; i < 30000; i += i % 3 ? 1 : 2)
+		ck_assert(spans_add(&spans, i, i));
+	while (at < spans.count) {
+		buf_reset(&out);
+		spans_write(&spans, &at, 5000, &out);
+		ck_assert_uint_le(out.len, 5000);
+		ck_assert(spans_read(&again, buf_view(&out)));
+		texts++;
+	}
+	ck_assert_uint_gt(texts, 10);
+	spans_sort(&again);
+	ck_assert_uint_eq(again.count, spans.count);
+	ck_assert_mem_eq(again.rows, spans.rows, spans.count * sizeof *spans.rows);
+	spans_clear(&spans);
+	spans_clear(&again);
+	buf_clear(&out);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("record erase");
+	TCase *tcase = tcase_create("all");
+
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, a_tenant);
+	tcase_add_test(tcase, one_record);
+	tcase_add_test(tcase, beside_a_writer);
+	tcase_add_test(tcase, forged);
+	tcase_add_test(tcase, by_an_operator);
+	tcase_add_loop_test(tcase, interrupted, 0, 2);
+	tcase_add_test(tcase, nothing_there);
+	unit_add_rows(tcase, span_texts, span_rows);
+	tcase_add_test(tcase, span_round);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
