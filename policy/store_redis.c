@@ -17,6 +17,7 @@
 #define TAKE_WORDS 6
 #define NUMBER_MAX 24
 #define SCAN_COUNT "500"
+#define VERSION_MIN 5
 
 struct store_redis {
 	struct store store;
@@ -380,18 +381,53 @@ static void redis_close(struct store *st)
 	free(st);
 }
 
+/* "name:value\r\n" among others. */
+static struct str info_value(struct str info, struct str name)
+{
+	struct str line, key, value;
+
+	while (str_next(&info, '\n', &line))
+		if (str_cut(line, ':', &key, &value) && str_eq(key, name))
+			return str_trim(value);
+	return STR_EMPTY;
+}
+
+/* A server that may forget what it likes, or is older than scripts that write by its own clock, is none to count on. */
+static void judge_server(struct store_redis *st, struct str info)
+{
+	struct str policy = info_value(info, STR("maxmemory_policy")), version = info_value(info, STR("redis_version"));
+	struct str major, rest;
+	uint64_t number;
+	size_t room = sizeof st->store.notice;
+
+	if (str_starts(policy, STR("allkeys-")) || str_starts(policy, STR("volatile-")))
+		snprintf(st->store.notice, room,
+			 "store: redis may forget counts when its memory is full: maxmemory-policy is " STR_FMT
+			 ", not noeviction",
+			 STR_ARG(policy));
+	if (str_cut(version, '.', &major, &rest) && num_parse_u64(major, &number) && number < VERSION_MIN)
+		snprintf(st->store.notice, room, "store: redis is version " STR_FMT ", at least %d is needed",
+			 STR_ARG(version), VERSION_MIN);
+	if (st->store.notice[0])
+		log_warn("%s", st->store.notice);
+}
+
 /* A server that is away now may come later; the operator should know all the same. */
 static void greet(struct store_redis *st)
 {
-	const struct str ping = STR("PING");
+	const struct str ping = STR("INFO");
 	redisReply *reply;
 	struct err err = { 0 };
 
 	if (redis_link_call(st->link, &(struct redis_words){ .script = SCRIPT_NONE, .words = &ping, .count = 1 }, -1,
 			    &reply, &err)) {
+		if (reply->type == REDIS_REPLY_STRING)
+			judge_server(st, str_of(reply->str, (size_t)reply->len));
 		freeReplyObject(reply);
 		return;
 	}
+	if (strstr(err.text, "NOPERM"))         /* this user may not ask how the server is; it answers, that will do */
+		return;
 	snprintf(st->store.notice, sizeof st->store.notice, "store: %.480s", err.text);
 	log_warn("store: not to be had at start: %s", err.text);
 }

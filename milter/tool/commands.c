@@ -9,6 +9,7 @@ const struct command_group command_groups[] = {
 			     &command_log_report, &command_log_export, &command_log_checkpoint, &command_log_purge } },
 	{ "The suppression list", { &command_suppress_list, &command_suppress_add, &command_suppress_remove,
 				    &command_suppress_import, &command_suppress_export } },
+	{ "The store", { &command_store_copy } },
 	{ "Returned mail", { &command_bounce_classify, &command_bounce_count, &command_bounce_rules } },
 	{ NULL },
 };

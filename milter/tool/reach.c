@@ -111,8 +111,13 @@ static bool open_store(struct tool *tool, enum tool_wish wish, struct err *err)
 {
 	char path[PATH_SIZE];
 
-	if (tool->config->store_backend != STORE_EMBEDDED)
-		return store_open(tool->config, &tool->store, err);
+	/* What this relay counts by itself while Redis is away is the daemon's business; here the truth or nothing is wanted. */
+	if (tool->config->store_backend != STORE_EMBEDDED) {
+		struct config shared = *tool->config;
+
+		shared.on_store_failure = STORE_FAILURE_DEFER;
+		return store_open(&shared, &tool->store, err);
+	}
 	if (!c_path(tool->config->store_path, path))
 		return err_set(err, ERR_CONFIG, "store.path is too long");
 	if (access(path, F_OK) != 0 && errno == ENOENT) {

@@ -13,6 +13,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
+#include "policy/store_copy.h"
 
 static struct redis_server server;
 static struct str address;
@@ -491,6 +492,106 @@ START_TEST(without_redis_knows_what_it_knew)
 }
 END_TEST
 
+START_TEST(a_server_that_forgets)
+{
+	struct config config;
+
+	setup(&config, true);
+	ck_assert_str_eq(redis_server_ask(&server, "CONFIG SET maxmemory-policy allkeys-lru"), "OK");
+	struct store *st = open_store(&config);
+
+	ck_assert_msg(strstr(st->notice, "maxmemory-policy is allkeys-lru"), "%s", st->notice);
+	store_close(st);
+}
+END_TEST
+
+/* --- copying */
+
+#define Q "sekisho:{acme}:q:"
+
+static const struct store_take copied[] = {
+	{ .key = STR_INIT(Q "r"),
+	  .window = WINDOW_ROLLING,
+	  .period_us = DAY_US,
+	  .limit = 100,
+	  .cost = 7,
+	  .is_enforced = true },
+	{ .key = STR_INIT(Q "c"),
+	  .window = WINDOW_CALENDAR,
+	  .calendar = CALENDAR_MONTH,
+	  .limit = 100,
+	  .cost = 8,
+	  .is_enforced = true },
+	{ .key = STR_INIT(Q "b"),
+	  .window = WINDOW_BURST,
+	  .period_us = DAY_US,
+	  .limit = 100,
+	  .cost = 9,
+	  .is_enforced = true },
+};
+
+static void check_copy(struct store *st)
+{
+	struct store_taken taken[3];
+	struct store_charge peek = { .tenant = STR("acme"), .takes = copied, .count = 3, .is_peek = true };
+	struct store_charged charged = { .taken = taken };
+	struct err err = { 0 };
+	struct arena arena;
+	struct str value;
+	int64_t total = 0;
+	bool found;
+
+	arena_init(&arena, SIZE_MAX);
+	ck_assert_msg(st->ops->charge(st, &peek, &charged, &err), "%s", err.text);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(taken[i].used, copied[i].cost);
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 0, DAY_US, &total, &err));
+	ck_assert_int_eq(total, 5);
+	ck_assert(st->ops->get(st, STR("sekisho:{acme}:suppress:a@b"), &arena, &value, &found, &err) && found);
+	ck_assert_str_is(value, STR("bounce since ever"));
+	arena_clear(&arena);
+}
+
+/* From the embedded store to Redis and into another embedded store: twice each, and all is as it was. */
+START_TEST(copies_both_ways)
+{
+	static char paths[2][400];
+	struct config config;
+	struct store *own[2], *shared;
+	struct store_taken taken[3];
+	struct store_charge charge_all = { .tenant = STR("acme"), .id = STR("x"), .takes = copied, .count = 3 };
+	struct store_charged charged = { .taken = taken };
+	struct store_copied counts;
+	struct err err = { 0 };
+	int64_t total;
+
+	setup(&config, true);
+	shared = open_store(&config);
+	config.store_backend = STORE_EMBEDDED;
+	config.store_size_max = 16 << 20;
+	for (int i = 0; i < 2; i++) {
+		snprintf(paths[i], sizeof paths[i], "%s/own-%d", server.dir, i);
+		config.store_path = str_from_c(paths[i]);
+		own[i] = open_store(&config);
+	}
+	ck_assert(own[0]->ops->charge(own[0], &charge_all, &charged, &err) && charged.is_taken);
+	ck_assert(own[0]->ops->count_add(own[0], STR("sekisho:{acme}:bounce:x"), 5, DAY_US, &total, &err));
+	ck_assert(own[0]->ops->put(own[0], STR("sekisho:{acme}:suppress:a@b"), STR("bounce since ever"), DAY_US, &err));
+	check_copy(own[0]);
+	for (int i = 0; i < 2; i++)
+		ck_assert_msg(store_copy(own[0], shared, NULL, &counts, &err), "%s", err.text);
+	ck_assert(counts.windows == 3 && counts.counters == 1 && counts.values == 1);
+	check_copy(shared);
+	for (int i = 0; i < 2; i++)
+		ck_assert_msg(store_copy(shared, own[1], NULL, &counts, &err), "%s", err.text);
+	ck_assert(counts.windows == 3 && counts.counters == 1 && counts.values == 1);
+	check_copy(own[1]);
+	store_close(shared);
+	store_close(own[0]);
+	store_close(own[1]);
+}
+END_TEST
+
 /* --- passwords */
 
 static const char *write_password(const char *text, mode_t mode)
@@ -546,6 +647,8 @@ int main(void)
 	tcase_add_test(tc, relays_take_exactly_the_limit);
 	tcase_add_test(tc, every_key_expires);
 	tcase_add_test(tc, passwords);
+	tcase_add_test(tc, copies_both_ways);
+	tcase_add_test(tc, a_server_that_forgets);
 
 	suite_add_tcase(suite, faults);
 	tcase_set_timeout(faults, 60);
