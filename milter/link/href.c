@@ -20,7 +20,7 @@ static bool is_opt_out(const struct html_attr *attr)
 
 void href_init(struct href_scan *scan, struct str page)
 {
-	*scan = (struct href_scan){ .body_end = page.len + 1, .html_end = page.len + 1, .ends_from = page.len + 1 };
+	*scan = (struct href_scan){ .body_end = page.len + 1, .html_end = page.len + 1 };
 	html_init(&scan->page, page);
 }
 
@@ -57,7 +57,7 @@ static bool link_value(const struct html *html, const struct html_token *token, 
 
 static bool is_in_plain_html(const struct html *html)
 {
-	return !html->level_count && !html->is_unsure && !html->is_in_select && !html->is_in_frameset && !html->templates;
+	return !html->raw && !html->level_count && !html->is_unsure && !html->is_in_select && !html->is_in_frameset && !html->templates;
 }
 
 /* "[if ...]> ... <![endif]": what stands between, for readers that are Outlook. */
@@ -97,7 +97,7 @@ static bool comment_next(struct href_scan *scan, struct href *out)
  */
 static size_t place_before(const struct href_scan *scan, size_t at)
 {
-	return scan->open_total && scan->ends_to == at && scan->ends_from <= at ? scan->ends_from : at;
+	return scan->open_total && at && scan->ends_to == at ? scan->ends_from : at;
 }
 
 static void note_formatting(struct href_scan *scan, const struct html_token *token)
@@ -116,8 +116,8 @@ static void note_formatting(struct href_scan *scan, const struct html_token *tok
 static void note_end(struct href_scan *scan, const struct html_token *token, bool was_plain)
 {
 	if (scan->ends_to != token->at)
-		scan->ends_from = was_plain ? token->at : scan->page.page.len + 1;
-	scan->ends_to = token->end;
+		scan->ends_from = token->at;
+	scan->ends_to = was_plain ? token->end : 0;    /* behind a script or an SVG a new run begins */
 }
 
 static void note_place(struct href_scan *scan, const struct html_token *token, bool was_plain)

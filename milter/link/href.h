@@ -26,7 +26,7 @@ struct href_scan {
 	bool is_in_comment;
 	size_t body_end, html_end;     /* the last </body> and </html> where a pixel may stand; page.len + 1: none */
 	size_t open[HTML_FORMATTING_MAX], open_total;      /* formatting elements that have not ended */
-	size_t ends_from, ends_to;     /* the last run of end tags of other elements; ends_from page.len + 1: none to stand before */
+	size_t ends_from, ends_to;     /* the last run of end tags of other elements; ends_to 0: none to stand before */
 };
 
 void href_init(struct href_scan *scan, struct str page);

@@ -3,6 +3,8 @@
 #include <iconv.h>
 #include <stdio.h>
 
+#include "config/base/json.h"
+
 const struct charset *charset_find(struct str label)
 {
 	char key[42] = " ";
@@ -121,6 +123,8 @@ static bool roman_to_utf8(struct str s, struct buf *out)
 	for (size_t i = 0; i < s.len; i++) {
 		struct str c = str_slice(s, i, 1);
 
+		if ((unsigned char)c.ptr[0] >= 0x80)
+			c = replacement;
 		buf_add(out, c.ptr[0] == '\\' ? STR("\xc2\xa5") : c.ptr[0] == '~' ? STR("\xe2\x80\xbe") : c);
 	}
 	return is_ascii(s);
@@ -173,8 +177,31 @@ static bool iso_2022_jp_to_utf8(struct str in, struct buf *out)
 	return is_whole && !out->failed;
 }
 
+/* The C library's UTF-8 has five octets and more, and surrogates; RFC 3629 has not. */
+static bool utf8_to_utf8(struct str in, struct buf *out)
+{
+	bool is_whole = true;
+
+	while (in.len) {
+		size_t good = 0, n;
+
+		while (good < in.len && (n = (unsigned char)in.ptr[good] < 0x80 ? 1 : utf8_length(str_from(in, good))) > 0)
+			good += n;
+		buf_add(out, str_slice(in, 0, good));
+		in = str_from(in, good);
+		if (in.len) {
+			buf_add(out, replacement);
+			is_whole = false;
+			in = str_from(in, 1);
+		}
+	}
+	return is_whole && !out->failed;
+}
+
 bool charset_to_utf8(const struct charset *charset, struct str in, struct buf *out)
 {
+	if (charset->is_utf8)
+		return utf8_to_utf8(in, out);
 	if (charset->shape == CHARSET_ISO_2022_JP)
 		return iso_2022_jp_to_utf8(in, out);
 	if (charset->shape < CHARSET_ISO_2022_JP && is_ascii(in)) {

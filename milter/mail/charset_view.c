@@ -36,11 +36,12 @@ static void view_double(const struct charset *charset, char *bytes, size_t len)
 /* Octets of ISO-2022-JP between two escape sequences, as they are read in a state. */
 static void view_stretch(struct str text, char state, char *to)
 {
-	if (state == '$' || state == 'D') {
-		memset(to, OPAQUE, text.len);
-		return;
-	}
+	bool is_double = state == '$' || state == 'D';
+
 	memcpy(to, text.ptr, text.len);
+	/* Line ends stay what they are: senders forget to go back to ASCII before them. */
+	for (size_t i = 0; is_double && i < text.len; i++)
+		to[i] = to[i] == '\r' || to[i] == '\n' ? to[i] : OPAQUE;
 	for (size_t i = 0; state == 'J' && i < text.len; i++)
 		if (to[i] == '\\' || to[i] == '~')
 			to[i] = OPAQUE;

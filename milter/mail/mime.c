@@ -41,10 +41,28 @@ static bool read_type(struct mime_part *part, struct arena *arena)
 	return true;
 }
 
+/* How often a parameter seems to begin: "boundary=a boundary=b" lacks a semicolon, and readers guess. */
+static size_t count_param(struct str value, struct str name)
+{
+	size_t count = 0;
+
+	for (; value.len > name.len; value = str_from(value, 1)) {
+		struct str rest;
+
+		if (!str_starts_nocase(value, name))
+			continue;
+		rest = str_trim(str_slice(value, name.len, 80));
+		count += str_starts(rest, STR("=")) || str_starts(rest, STR("*0"));
+	}
+	return count;
+}
+
 static bool read_type_params(struct mime_part *part, struct arena *arena)
 {
 	bool found;
 
+	if (count_param(part->content_type, STR("boundary")) > 1 || count_param(part->content_type, STR("charset")) > 1)
+		part->doubt = "several parameters of one name in Content-Type";
 	return header_param(part->content_type, STR("boundary"), arena, &part->boundary, &found) &&
 	       header_param(part->content_type, STR("charset"), arena, &part->charset, &found) &&
 	       header_param(part->content_type, STR("protocol"), arena, &part->protocol, &found) &&

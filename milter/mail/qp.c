@@ -212,15 +212,22 @@ static bool editor_leaves_alone(const struct editor *ed, size_t decoded_len, boo
 	return is_last ? ed->edits->items[ed->next].at > end : ed->edits->items[ed->next].at >= end;
 }
 
-/* Readers should not see blanks at the end of a line, but some do: what was there stays, where it fits. */
-static struct str blanks_that_fit(const struct editor *ed, const struct line *line)
+/* Readers should not see blanks at the end of a line, but some do: what was there stays, on a line of its own if need be. */
+static void editor_blanks(struct editor *ed, const struct line *line, const char *before)
 {
-	size_t used = ed->enc.column + line->is_soft + line->blanks.len;
+	struct str blanks = line->blanks.len < QP_LINE_MAX ? line->blanks : STR_EMPTY;
 
-	return used <= QP_LINE_MAX ? line->blanks : STR_EMPTY;
+	if (ed->enc.column + line->is_soft + blanks.len > QP_LINE_MAX) {
+		buf_add_byte(ed->enc.out, '=');
+		buf_add(ed->enc.out, ed->enc.eol);
+	}
+	buf_add_c(ed->enc.out, before);
+	buf_add(ed->enc.out, blanks);
+	buf_add(ed->enc.out, line->eol);
+	ed->enc.column = 0;
 }
 
-static void editor_end_line(struct editor *ed, const struct line *line)
+static void editor_end_line(struct editor *ed, const struct line *line, bool is_last)
 {
 	/* The line end is one or two decoded octets; an edit may begin before either. */
 	char kept[2];
@@ -236,19 +243,14 @@ static void editor_end_line(struct editor *ed, const struct line *line)
 		if (ed->at++ >= ed->skip_to)
 			kept[kept_len++] = line->eol.ptr[i];
 	}
-	if (line->is_soft && line->eol.len) {
-		struct str blanks = blanks_that_fit(ed, line);
-
-		buf_add_byte(ed->enc.out, '=');
-		buf_add(ed->enc.out, blanks);
-		buf_add(ed->enc.out, line->eol);
-		ed->enc.column = 0;
+	if (line->is_soft && (line->eol.len || is_last)) {
+		if (is_last)            /* what is appended stands before a soft break that ends the text */
+			editor_begin_edits(ed);
+		editor_blanks(ed, line, "=");
 		ed->is_touched = ed->skip_to > ed->at;
 	} else if (kept_len == line->eol.len && kept_len) {
 		encoder_end(&ed->enc);
-		buf_add(ed->enc.out, blanks_that_fit(ed, line));
-		buf_add(ed->enc.out, line->eol);
-		ed->enc.column = 0;
+		editor_blanks(ed, line, "");
 		ed->is_touched = false;
 	} else {
 		for (size_t i = 0; i < kept_len; i++)
@@ -256,7 +258,7 @@ static void editor_end_line(struct editor *ed, const struct line *line)
 	}
 }
 
-static void editor_line(struct editor *ed, const struct line *line)
+static void editor_line(struct editor *ed, const struct line *line, bool is_last)
 {
 	ed->is_touched = true;
 	for (struct str s = line->content; s.len;) {
@@ -266,13 +268,14 @@ static void editor_line(struct editor *ed, const struct line *line)
 		editor_begin_edits(ed);
 		if (ed->at++ < ed->skip_to)
 			;
-		else if (n == 1 && c == '=')   /* what comes behind it may have become two digits */
+		/* What comes behind may have become two digits, or a line feed. */
+		else if (n == 1 && (c == '=' || c == '\r'))
 			encoder_escape(&ed->enc, c);
 		else
 			encoder_raw(&ed->enc, str_slice(s, 0, n));
 		s = str_from(s, n);
 	}
-	editor_end_line(ed, line);
+	editor_end_line(ed, line, is_last);
 }
 
 void qp_edit(struct str in, const struct edit_list *edits, struct str eol, struct buf *out)
@@ -289,7 +292,7 @@ void qp_edit(struct str in, const struct edit_list *edits, struct str eol, struc
 			/* Whatever is appended at the end of the text goes on behind this line. */
 			ed.enc.column = line.eol.len ? 0 : line.all.len;
 		} else {
-			editor_line(&ed, &line);
+			editor_line(&ed, &line, in.len == 0);
 		}
 	}
 	editor_begin_edits(&ed);

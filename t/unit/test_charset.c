@@ -35,6 +35,7 @@ END_TEST
 static const struct { const char *label; struct str in; const char *want; bool is_whole; } decode_rows[] = {
 	{ "utf-8", STR_INIT("a\xe3\x81\x82"), "a\xe3\x81\x82", true },
 	{ "utf-8", STR_INIT("\xff\xe3\x81"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", false },
+	{ "utf-8", STR_INIT("\xf6\xb6\xb6\xb6"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", false },
 	{ "iso-8859-1", STR_INIT("caf\xe9"), "caf\xc3\xa9", true },
 	{ "shift_jis", STR_INIT("\x82\xa0\x83\x5c"), "\xe3\x81\x82\xe3\x82\xbd", true },
 	{ "euc-jp", STR_INIT("\xa4\xa2\x8e\xb1"), "\xe3\x81\x82\xef\xbd\xb1", true },
@@ -47,6 +48,7 @@ static const struct { const char *label; struct str in; const char *want; bool i
 	{ "iso-2022-jp", STR_INIT("\033$@$\"\033(B"), "\xe3\x81\x82", true },                      /* 64 the old escape */
 	{ "iso-2022-jp", STR_INIT("\033$B-!"), "\xe2\x91\xa0", true },                             /* 65, 66 NEC row 13, no way back */
 	{ "iso-2022-jp", STR_INIT("\033$B$\"$"), "\xe3\x81\x82$", true },
+	{ "iso-2022-jp", STR_INIT("\033(J\xdc"), "\xef\xbf\xbd", false },
 	{ "iso-2022-jp", STR_INIT("\033x\xe3"), "\xef\xbf\xbdx\xef\xbf\xbd", false },               /* 72 wrong label */
 };
 START_TEST(decodes)
@@ -86,6 +88,7 @@ static const struct { const char *name, *label; struct str in; const char *want;
 	{ "64 Roman state", "iso-2022-jp", STR_INIT("\033(J<\\~>\033(B~"), "<**>~" },
 	{ "64 Katakana state", "iso-2022-jp", STR_INIT("\033(I<&\033(B<"), "**<" },
 	{ "65 redundant escapes", "iso-2022-jp", STR_INIT("<\033(B\033(Ba href=\033(B\"x\033(B\">"), "<a href=\"x\">" },
+	{ "65 no way back before a line end", "iso-2022-jp", STR_INIT("\033$B$\"\n<"), "**\n*" },
 	{ "65 no way back", "iso-2022-jp", STR_INIT("<p>\033$B$\""), "<p>**" },
 	{ "67 trail octets", "shift_jis", STR_INIT("\x83\x5c\x95\x40<"), "****<" },
 	{ "67 lead before a quote", "shift_jis", STR_INIT("\x83\">"), "\x83\">" },

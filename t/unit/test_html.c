@@ -63,6 +63,7 @@ static const struct row rows[] = {
 	{ "35 a lost b opens again round what comes", STR_INIT("<p><b>x</p></div></body>"), "@7" },
 	{ "35 not where text has opened it already", STR_INIT("<p><b>x</p> </body>"), "@12" },
 	{ "35 not where it has ended", STR_INIT("<p><b>x</b></p></body>"), "@15" },
+	{ "35 not inside a script", STR_INIT("<b><script></script></p>"), "@20" },
 	{ "35 at the end of the page", STR_INIT("<p><a href=h:1>x</p>"), "h:1@16" },
 	{ "36 empty", STR_INIT(""), "" },
 	{ "36 blank", STR_INIT(" \r\n"), "" },

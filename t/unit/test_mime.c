@@ -119,6 +119,7 @@ static const struct { const char *name, *text, *want; } structure_rows[] = {
 	{ "92 two types", "Content-Type: text/html\r\nContent-Type: text/plain\r\n\r\nx", "!text/html[x]" },
 	{ "92 type that is none", "Content-Type: html\r\n\r\nx", "!text/plain[x]" },
 	{ "92 missing semicolon", "Content-Type: text/html charset=x\r\n\r\nx", "!text/html[x]" },
+	{ "92 two boundaries", "Content-Type: multipart/mixed; boundary=a\r\n boundary = b\r\n\r\n--a\r\n\r\nx\r\n", "!multipart/mixed(text/plain[x\r\n])" },
 	{ "94 message inside",
 	  MIXED "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\n1\r\n--c--\r\n--b--",
 	  "multipart/mixed(message/rfc822(multipart/alternative(text/plain[1])))" },

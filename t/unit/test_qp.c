@@ -74,6 +74,7 @@ static const struct str qp_sources[] = {
 	STR_INIT(""),
 	STR_INIT("0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"),
 	STR_INIT("a=\r\n"),
+	STR_INIT("a \r\t\nb\r\r\n"),
 };
 
 /* Editing inside the encoded text at every place and decoding equals decoding and then editing. */
