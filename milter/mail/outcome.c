@@ -26,13 +26,21 @@ static bool head_read(struct str line, struct outcome *out, struct str *out_rest
 	return true;
 }
 
+/* "Jun  3 10:00:01 mx1 postfix/smtpd[4001]: " or "2026-06-03T10:00:01+09:00 mx1 ...": no header field begins so. */
 bool outcome_is_log(struct str line)
 {
-	struct outcome out = { .kind = OUTCOME_NONE };
-	struct str rest;
+	static const char months[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
+	size_t pid_end = str_find(line, STR("]: ")), pid = pid_end;
+	bool is_dated;
 
-	/* a header field has no "[123]: " before its first blank but one */
-	return line.len > 20 && line.len < 4096 && (ascii_is_digit(line.ptr[0]) || line.ptr[3] == ' ') && head_read(line, &out, &rest);
+	if (pid_end == line.len || pid_end > 200 || line.len < 20)
+		return false;
+	while (pid && ascii_is_digit(line.ptr[pid - 1]))
+		pid--;
+	is_dated = ascii_is_digit(line.ptr[0]) && line.ptr[4] == '-' && line.ptr[7] == '-';
+	for (size_t i = 0; i + 4 < sizeof months; i += 4)
+		is_dated |= str_starts(line, str_of(months + i, 4));
+	return is_dated && pid && pid < pid_end && line.ptr[pid - 1] == '[';
 }
 
 /* name=value up to the next comma; an address in brackets may hold one. */

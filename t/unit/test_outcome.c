@@ -50,6 +50,24 @@ START_TEST(lines)
 }
 END_TEST
 
+static const struct { const char *line; bool is; } log_rows[] = {
+	{ "Jun  3 10:00:01 mx1 postfix/smtpd[4001]: connect from unknown[192.0.2.1]", true },
+	{ "2026-11-21T18:04:05.1+09:00 mx1 sm-mta[1]: x", true },
+	{ "Return-Path: <a@b.example>", false },
+	{ "Received: from x (x [192.0.2.1]): y", false },
+	{ "From MAILER-DAEMON Sat Oct  4 08:00:07 2025", false },
+	{ "Jun", false },
+	{ "", false },
+};
+START_TEST(is_log)
+{
+	struct str wall = unit_wall(str_from_c(log_rows[_i].line));
+
+	ck_assert_msg(outcome_is_log(wall) == log_rows[_i].is, "%s", log_rows[_i].line);
+	unit_wall_free(wall);
+}
+END_TEST
+
 START_TEST(cuts)
 {
 	struct str text = str_from_c(rows[_i].line);
@@ -73,6 +91,7 @@ int main(void)
 
 	suite_add_tcase(suite, tc);
 	unit_add_rows(tc, lines, rows);
+	unit_add_rows(tc, is_log, log_rows);
 	unit_add_rows(tc, cuts, rows);
 	return unit_main(suite);
 }
