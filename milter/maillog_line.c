@@ -110,7 +110,7 @@ bool maillog_line_read(struct str line, struct maillog_line *out)
 {
 	struct str program, rest;
 
-	*out = (struct maillog_line){ .kind = MAILLOG_NONE };
+	*out = (struct maillog_line){ .kind = MAILLOG_NONE, .old_id = STR_EMPTY, .more = STR_EMPTY };
 	line = str_slice(line, 0, OUTCOME_LINE_MAX);
 	if (line.len && line.ptr[line.len - 1] == '\r')
 		line.len--;

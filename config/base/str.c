@@ -69,7 +69,10 @@ size_t str_find(struct str s, struct str needle)
 
 struct str str_from(struct str s, size_t at)
 {
-	return at >= s.len ? str_of(s.ptr + s.len, 0) : str_of(s.ptr + at, s.len - at);
+	/* An empty str may have no octets to point at, and NULL + 0 is nothing that C knows. */
+	if (at >= s.len)
+		return s.len ? str_of(s.ptr + s.len, 0) : s;
+	return str_of(s.ptr + at, s.len - at);
 }
 
 struct str str_slice(struct str s, size_t at, size_t n)

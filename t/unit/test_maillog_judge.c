@@ -1,0 +1,284 @@
+/* milter/maillog_outcome: a real gate (embedded store, relay log), lines in, records and counts out; once, whatever comes
+ * again. */
+#include "t/lib/unit.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "milter/maillog_outcome.h"
+#include "milter/record/reader.h"
+#include "policy/suppress.h"
+#include "policy/tally.h"
+
+#define STAMP "Nov 21 10:00:01 mx "
+#define SENT STAMP "postfix/smtp[1]: AAAAAA: to=<%s>, relay=x[1]:25, delay=1, dsn=2.0.0, status=sent (250 2.0.0 ok)"
+#define DEFERRED STAMP "postfix/smtp[1]: AAAAAA: to=<%s>, relay=none, dsn=4.4.1, status=deferred (connect to x[1]:25: Connection refused)"
+#define BOUNCED STAMP "postfix/smtp[1]: AAAAAA: to=<%s>, relay=x[1]:25, dsn=5.1.1, status=bounced (host x[1] said: 550 5.1.1 User unknown)"
+#define FULL STAMP "postfix/smtp[1]: AAAAAA: to=<%s>, relay=x[1]:25, dsn=5.2.2, status=bounced (host x[1] said: 552 5.2.2 mailbox full)"
+
+static const char yaml[] =
+	"node: gate.test\n"
+	"state_dir: %1$s/%2$s\n"
+	"milter: { listen: \"unix:%1$s/%2$s/sock\" }\n"
+	"relay_log: { dir: %1$s/%2$s/log, key_file: none }\n"
+	"maillog: %1$s/%2$s/mail.log\n"
+	"log: { to: stderr, level: error }\n"
+	"tenants:\n"
+	"  acme: { match: [ { auth: acme } ] }\n"
+	"  own: { match: [ { auth: own } ], record_class: bounce-api, suppress: off }\n";
+
+static struct gate gate;
+static struct maillog_judge *judge;
+static struct bounce_rules *rules;
+static const char *home;
+
+static void open_gate(void)
+{
+	char path[4096];
+	struct config_report report;
+	struct config *config;
+	struct err err = { .text = "" };
+
+	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), home);
+	ck_assert(config_load(path, &config, &report));
+	config_report_clear(&report);
+	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
+	config_publish(config);
+	judge = calloc(1, sizeof *judge);
+	judge->gate = &gate;
+	judge->map = gate.queue_ids;
+	judge->rules = rules;
+}
+
+static void close_gate(void)
+{
+	free(judge);
+	gate_close(&gate);
+	config_publish(NULL);
+}
+
+static void setup(void)
+{
+	static char name[32];
+	struct config_report report;
+	char text[4096], path[4096];
+	struct err err;
+
+	setenv("TZ", "UTC", 1);
+	snprintf(name, sizeof name, "judge-%ld", (long)getpid());     /* each test has a process */
+	home = name;
+	snprintf(text, sizeof text, yaml, unit_dir(), home);
+	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), home);
+	ck_assert(io_replace_file(path, str_from_c(text), 0600, &err));
+	config_report_init(&report);
+	ck_assert(bounce_rules_load_default(&rules, &report));
+	config_report_clear(&report);
+	open_gate();
+}
+
+static void teardown(void)
+{
+	close_gate();
+	bounce_rules_free(rules);
+}
+
+static void pass(const char *tenant)
+{
+	const struct record_event event = { .event = STR("accepted"), .tenant = str_from_c(tenant), .message = STR("M1"),
+					    .id = STR("M1"), .queue_id = STR("AAAAAA") };
+	struct err err;
+
+	ck_assert(record_append(gate_writer(&gate, GATE_CLASS_RELAY, &err), &event, RECORD_DURABLE, NULL, &err));
+	maillog_map_add(gate.queue_ids, STR("AAAAAA"), STR("M1"), str_from_c(tenant));
+}
+
+static void say(const char *format, const char *recipient)
+{
+	char line[1024];
+	struct err err = { .text = "" };
+
+	if (recipient) {
+		struct str left, right;
+
+		ck_assert(str_cut(str_from_c(format), '%', &left, &right));
+		snprintf(line, sizeof line, STR_FMT "%s" STR_FMT, STR_ARG(left), recipient, STR_ARG(str_from(right, 1)));
+	} else {
+		snprintf(line, sizeof line, "%s", format);
+	}
+	ck_assert_msg(maillog_judge_line(judge, str_from_c(line), &err), "%s", err.text);
+}
+
+/* "failed:a@b:userunknown|...": the records with an outcome, in their order. */
+static const char *told(const char *class_name)
+{
+	static char text[4096];
+	const struct record_event last = { .event = STR("access") };
+	struct record_reader *reader;
+	struct record_line record;
+	struct arena arena;
+	struct str line, reason;
+	struct err err;
+	char dir[4096];
+	bool is_torn, found;
+	size_t len = 0;
+
+	ck_assert(record_append(gate_writer(&gate, str_from_c(class_name), &err), &last, RECORD_DURABLE, NULL, &err));
+	snprintf(dir, sizeof dir, "%s/%s/log/%s", unit_dir(), home, class_name);
+	arena_init(&arena, (size_t)1 << 20);
+	ck_assert(record_reader_open(str_from_c(dir), 0, INT64_C(1) << 30, false, &reader, &err));
+	text[0] = '\0';
+	while (record_reader_next(reader, &line, &is_torn, &found, &err) && found) {
+		ck_assert(record_parse(line, &arena, &record, &err));
+		if (record.event.outcome.len == 0)
+			continue;
+		ck_assert_str_is(record.event.message, STR("M1"));
+		reason = STR("-");
+		record_peek(record.event.outcome, STR("reason"), &reason);
+		len += (size_t)snprintf(text + len, sizeof text - len, STR_FMT ":" STR_FMT ":" STR_FMT "|", STR_ARG(record.event.event),
+					STR_ARG(record.event.rcpt), STR_ARG(reason));
+	}
+	record_reader_close(reader);
+	arena_clear(&arena);
+	return text;
+}
+
+static bool add(void *arg, const struct tally_count *row)
+{
+	*(int64_t *)arg += str_eq(row->reason, STR("delivered")) ? 1000 * row->count : row->count;
+	return true;
+}
+
+/* Failures, and a thousand for each delivery. */
+static int64_t counted(const char *tenant)
+{
+	int64_t day = jst_day(clock_now_us()), n = 0;
+
+	ck_assert(tally_each_reason(gate.policy.store, str_from_c(tenant), day - 1, day, add, &n, NULL));
+	return n;
+}
+
+static bool is_suppressed(const char *tenant, const char *recipient)
+{
+	struct suppression s;
+	struct arena arena;
+	bool found;
+
+	arena_init(&arena, (size_t)1 << 20);
+	ck_assert(suppress_find(gate.policy.store, str_from_c(tenant), str_from_c(recipient), &arena, &s, &found, NULL));
+	arena_clear(&arena);
+	return found;
+}
+
+START_TEST(outcomes)
+{
+	pass("acme");
+	say(DEFERRED, "a@b");
+	say(SENT, "a@b");
+	say(BOUNCED, "c@d");
+	say(FULL, "e@f");
+	say(STAMP "postfix/smtp[1]: ZZZZZZ: to=<x@y>, relay=x[1]:25, dsn=5.1.1, status=bounced (no)", NULL);    /* not ours */
+	say(STAMP "postfix/local[1]: AAAAAA: to=<root@mx>, orig_to=<g@h>, relay=local, dsn=2.0.0, status=sent (ok)", NULL);
+	ck_assert_str_eq(told("relay"), "delayed:a@b:networkerror|delivered:a@b:-|failed:c@d:userunknown|failed:e@f:mailboxfull|"
+					"delivered:g@h:-|");
+	ck_assert_int_eq(counted("acme"), 2002);
+	ck_assert(is_suppressed("acme", "c@d"));
+	ck_assert(!is_suppressed("acme", "e@f"));      /* full today, read tomorrow */
+	ck_assert(!is_suppressed("acme", "a@b"));
+	say(SENT, "c@d");
+	ck_assert(!is_suppressed("acme", "c@d"));
+}
+END_TEST
+
+START_TEST(said_twice)
+{
+	pass("acme");
+	for (int i = 0; i < 3; i++) {
+		say(BOUNCED, "c@d");
+		say(SENT, "a@b");
+	}
+	ck_assert_str_eq(told("relay"), "failed:c@d:userunknown|delivered:a@b:-|");
+	ck_assert_int_eq(counted("acme"), 1001);
+}
+END_TEST
+
+/* Its own class, and the list off. */
+START_TEST(own_class)
+{
+	pass("own");
+	say(BOUNCED, "c@d");
+	ck_assert_str_eq(told("bounce-api"), "failed:c@d:userunknown|");
+	ck_assert_str_eq(told("relay"), "");
+	ck_assert(!is_suppressed("own", "c@d"));
+	ck_assert_int_eq(counted("own"), 1);
+}
+END_TEST
+
+/* One line for all that still wait, and nobody else. */
+START_TEST(expired)
+{
+	pass("acme");
+	say(DEFERRED, "a@b");
+	say(DEFERRED, "c@d");
+	say(SENT, "a@b");
+	say(STAMP "postfix/qmgr[1]: AAAAAA: from=<s@t>, status=expired, returned to sender", NULL);
+	say(STAMP "postfix/qmgr[1]: AAAAAA: from=<s@t>, status=expired, returned to sender", NULL);
+	say(STAMP "postfix/qmgr[1]: AAAAAA: removed", NULL);
+	ck_assert_ptr_nonnull(strstr(told("relay"), "delivered:a@b:-|expired:c@d:expired|"));
+	ck_assert_ptr_null(strstr(told("relay"), "expired:a@b"));
+	ck_assert_int_eq(counted("acme"), 1001);
+	ck_assert(!is_suppressed("acme", "c@d"));
+}
+END_TEST
+
+START_TEST(several_of_sendmail)
+{
+	pass("acme");
+	say(STAMP "sm-mta[1]: AAAAAA: to=<a@b>,<c@d>, ctladdr=<x@y> (1/1), delay=00:00:01, dsn=2.0.0, stat=Sent (ok)", NULL);
+	ck_assert_str_eq(told("relay"), "delivered:a@b:-|delivered:c@d:-|");
+}
+END_TEST
+
+/* Killed behind a record and before its position was kept: the lines come again, and say nothing new. */
+START_TEST(restarted)
+{
+	static const _Atomic bool stop;
+	struct config *config;
+	struct err err = { .text = "" };
+
+	pass("acme");
+	say(DEFERRED, "a@b");
+	say(BOUNCED, "c@d");
+	told("relay");
+	close_gate();
+	open_gate();
+	config = config_acquire();
+	ck_assert_msg(maillog_judge_recall(judge, config, 0, &stop, &err), "%s", err.text);
+	config_release(config);
+	say(DEFERRED, "a@b");
+	say(BOUNCED, "c@d");
+	say(STAMP "postfix/qmgr[1]: AAAAAA: from=<s@t>, status=expired, returned to sender", NULL);
+	ck_assert_str_eq(told("relay"), "delayed:a@b:networkerror|failed:c@d:userunknown|expired:a@b:expired|");
+	ck_assert_int_eq(counted("acme"), 2);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("maillog judge");
+	TCase *tcase = tcase_create("judge");
+
+	tcase_set_timeout(tcase, 30);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, outcomes);
+	tcase_add_test(tcase, said_twice);
+	tcase_add_test(tcase, own_class);
+	tcase_add_test(tcase, expired);
+	tcase_add_test(tcase, several_of_sendmail);
+	tcase_add_test(tcase, restarted);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
