@@ -1,6 +1,7 @@
 #include "milter/record/note.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 
 #include "config/base/num.h"
 
@@ -25,27 +26,38 @@ static void key_hash(struct str name, const struct sign_public *public, unsigned
 	buf_clear(&text);
 }
 
-void note_write(const struct checkpoint_entry *checkpoint, const struct sign_public *public, struct buf *out)
+static void add_signature(struct buf *out, struct str name, const struct sign_public *public, struct str sig_base64)
 {
 	unsigned char blob[BLOB_LEN + 2], base64[BLOB_BASE64_LEN + 1], sig[SIGN_LEN + 2] = { 0 };
-	struct str origin;
 
-	checkpoint_entry_text(checkpoint, out);
-	origin = str_slice(buf_view(out), 0, str_find_byte(buf_view(out), '\n'));
-	if (checkpoint->sig.len == SIGN_BASE64_LEN)
-		EVP_DecodeBlock(sig, (const unsigned char *)checkpoint->sig.ptr, SIGN_BASE64_LEN);
-	key_hash(origin, public, blob);
+	if (sig_base64.len == SIGN_BASE64_LEN)
+		EVP_DecodeBlock(sig, (const unsigned char *)sig_base64.ptr, SIGN_BASE64_LEN);
+	key_hash(name, public, blob);
 	memcpy(blob + HASH_LEN, sig, SIGN_LEN);
 	EVP_EncodeBlock(base64, blob, BLOB_LEN);
+	buf_printf(out, "\n" DASH STR_FMT " %s\n", STR_ARG(name), (const char *)base64);
+}
 
-	size_t origin_len = origin.len;
+void note_write(const struct checkpoint_entry *checkpoint, const struct sign_public *public, struct buf *out)
+{
+	char origin[2 * ENTRY_NAME_MAX + 16];
 
-	buf_add(out, STR("\n" DASH));
-	if (buf_reserve(out, origin_len)) {
-		memcpy(out->ptr + out->len, out->ptr, origin_len);
-		out->len += origin_len;
-	}
-	buf_printf(out, " %s\n", (const char *)base64);
+	snprintf(origin, sizeof origin, "sekisho:" STR_FMT "/" STR_FMT, STR_ARG(checkpoint->node), STR_ARG(checkpoint->class_name));
+	checkpoint_entry_text(checkpoint, out);
+	add_signature(out, str_from_c(origin), public, checkpoint->sig);
+}
+
+bool note_seal(struct buf *text, struct str name, const struct sign_key *key, struct err *err)
+{
+	struct sign_public public = { .id = "" };
+	char sig[SIGN_BASE64_LEN + 1];
+	struct str whole;
+
+	if (!buf_done(text, &whole, err) || !sign_text(key, whole, sig, err))
+		return false;
+	memcpy(public.raw, sign_key_public(key), SIGN_KEY_LEN);
+	add_signature(text, name, &public, str_from_c(sig));
+	return buf_done(text, &whole, err);
 }
 
 /* "- NAME BASE64": the signature in the base64 that sign_check takes. */
@@ -116,4 +128,35 @@ bool note_read(struct str file, const struct sign_publics *publics, struct note 
 		    is_signed_by(out->text, name, hash, sig, publics))
 			return true;
 	return err_set(err, ERR_CONFIG, "the checkpoint has no good signature of a key that was given");
+}
+
+bool note_open(struct str file, const struct sign_publics *publics, struct str *out_text, struct str *out_name, struct err *err)
+{
+	static const char gap[] = "\n\n" DASH;
+	struct str text, signatures, line, name;
+	unsigned char hash[HASH_LEN];
+	char sig[SIGN_BASE64_LEN + 1];
+	size_t end = file.len;
+
+	/* The last such place: the text may have empty lines and dashes of its own. */
+	for (size_t at = 0; at < file.len;) {
+		size_t hit = at + str_find(str_from(file, at), str_from_c(gap));
+
+		if (hit >= file.len)
+			break;
+		end = hit;
+		at = hit + 1;
+	}
+	if (end == file.len)
+		return err_set(err, ERR_INPUT, "no signed note: there is no signature in it");
+	text = str_slice(file, 0, end + 1);
+	signatures = str_from(file, end + 2);
+	while (str_next(&signatures, '\n', &line)) {
+		if (read_signature(line, &name, hash, sig) && is_signed_by(text, name, hash, sig, publics)) {
+			*out_text = text;
+			*out_name = name;
+			return true;
+		}
+	}
+	return err_set(err, ERR_CONFIG, "no good signature of a key that was given");
 }

@@ -35,4 +35,11 @@ struct note {
 /* ERR_INPUT when it is no such note; ERR_CONFIG when none of its signatures is a good one of a key that was given. */
 bool note_read(struct str file, const struct sign_publics *publics, struct note *out, struct err *err);
 
+/* Any other text, signed the same way under `name`: adds the empty line and the signature's line to text that ends with a
+ * newline. */
+bool note_seal(struct buf *text, struct str name, const struct sign_key *key, struct err *err);
+/* The text of such a note, when one of its signatures is a good one of a key that was given (else ERR_CONFIG; no note at all:
+ * ERR_INPUT). */
+bool note_open(struct str file, const struct sign_publics *publics, struct str *out_text, struct str *out_name, struct err *err);
+
 #endif

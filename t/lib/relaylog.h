@@ -41,8 +41,8 @@ void relaylog_put_once(const struct relaylog *log);
 /* Octet where line `number` (from 0) begins. */
 size_t relaylog_line(struct str text, size_t number);
 
-/* The second verifier's exit code (contrib/sekisho-log-verify.py), with `option` and its value when not NULL; -1: there is no
- * python3 here. */
+/* The second verifier's exit code (contrib/sekisho-log-verify.py), with `option` and its value when not NULL; -1: no
+ * python3 here, or no $srcdir. */
 int relaylog_second_opinion(const struct relaylog *log, const char *option, const char *value);
 /* Verifies; the caller clears the report. */
 void relaylog_verify(const struct relaylog *log, struct verify_report *out);
