@@ -47,7 +47,7 @@ static void make_page(size_t size, struct buf *out)
 		if (i % 100 == 0)
 			buf_printf(out, "<a href=\"https://example.org/%zu?a=1&amp;b=2\">x</a>\r\n", i);
 		else
-			buf_add_c(out, "<p>Forty octets of a line, more or less</p>\r\n" + (i % 3));
+			buf_add_c(out, &"<p>Forty octets of a line, more or less</p>\r\n"[i % 3]);
 	}
 	buf_add_c(out, "</body></html>\r\n");
 }

@@ -267,7 +267,7 @@ START_TEST(cluster_loses_a_node)
 		;
 	ck_assert_int_eq(err.kind, ERR_BUSY);
 	for (int i = 0; i < 3; i++) {
-		char id[16];
+		char id[32];
 
 		snprintf(id, sizeof id, "still-%d", i);
 		ck_assert_msg(charge(st, other, id, &used, &err), "%s", err.text);
