@@ -209,11 +209,10 @@ void words_add(struct words *words, struct str text)
 	put_blank(words);
 	for (size_t at = 0; at < text.len && !words->is_full;) {
 		char c = text.ptr[at];
-		bool may_skip = !in_word && (ascii_is_digit(c) || at >= plain_to);
 
 		if (!in_word && at >= plain_to && is_local_part(c))
 			plain_to = run_end(text, at);
-		if (may_skip) {
+		if (!in_word && (ascii_is_digit(c) || at >= plain_to)) {
 			size_t n = skip_length(words, str_from(text, at), is_first);
 
 			if (n) {

@@ -5,7 +5,7 @@
 #include "milter/mail/report_marks.h"
 #include "milter/mail/report_reading.h"
 
-#define MARKED_TEXT_MAX 8192           /* octets of a text in which its marks are looked for */
+#define MARKED_TEXT_MAX 4096           /* octets of a text in which its marks are looked for */
 #define SCORE_MIN 5
 #define SCORE_MIN_SUBJECT_ONLY 6       /* a Subject alone says little: parcels cannot be delivered either */
 #define NESTED_MAX 1
