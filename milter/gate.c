@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "config/base/io.h"
+#include "config/base/json.h"
 #include "config/base/log.h"
 #include "milter/session.h"
 
@@ -72,6 +73,27 @@ static bool start_purger(struct gate *gate, const struct config *config, struct 
 	return purger_start(classes, count, &gate->purger, err);
 }
 
+/* In ops: what the store did that limits depend on, so that an auditor knows when counts were not shared. */
+static void record_store(struct gate *gate, const char *mode, const char *why)
+{
+	struct buf detail;
+	struct json json;
+
+	buf_init(&detail, 4096);
+	json_init(&json, &detail);
+	json_object_open(&json);
+	json_member_str_opt(&json, "mode", str_from_c(mode));
+	json_member_str_opt(&json, "why", str_from_c(why));
+	json_object_close(&json);
+	gate_record(gate, STR("store"), buf_view(&detail));
+	buf_clear(&detail);
+}
+
+static void store_changed(void *arg, bool is_local, const char *why)
+{
+	record_store(arg, is_local ? "local" : "shared", why);
+}
+
 bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 {
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -99,8 +121,13 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		.queue_max = LOG_QUEUE_MAX,
 	};
 	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) &&
-	    start_purger(gate, config, err))
+	    start_purger(gate, config, err)) {
+		gate->policy.store->on_local_arg = gate;
+		atomic_store(&gate->policy.store->on_local, store_changed);
+		if (gate->policy.store->notice[0])
+			record_store(gate, "", gate->policy.store->notice);
 		return true;
+	}
 	gate_close(gate);
 	return false;
 }
@@ -110,9 +137,9 @@ void gate_close(struct gate *gate)
 	while (gate->inside.next != &gate->inside)
 		session_free(gate->inside.next->session);
 	purger_stop(gate->purger);
+	store_close(gate->policy.store);        /* first: until then it may have something to record */
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);
-	store_close(gate->policy.store);
 	maillog_map_free(gate->queue_ids);
 	keyring_clear(&gate->tokens);
 	pthread_mutex_destroy(&gate->lock);

@@ -146,6 +146,8 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict)
 	}
 	if (verdict->was_store_gone)
 		add_action(p, STR("quota:open"));
+	if (verdict->was_store_local)
+		add_action(p, STR("quota:local"));
 }
 
 static void add_action_text(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -207,6 +207,7 @@ void charge_take(const struct asking *a, enum quota_stage stage, struct str id)
 		asking_store_failed(a, &err);
 		return;
 	}
+	a->out->was_store_local = charged.is_local;
 	note_monitored(a, &plan, charged.taken);
 
 	size_t worst = worst_of(&plan, charged.taken);

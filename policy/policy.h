@@ -106,6 +106,7 @@ struct verdict {
 	struct policy_note notes[POLICY_NOTES_MAX];
 	size_t note_count;
 	bool was_store_gone;           /* decided without the store (on_store_failure: accept) */
+	bool was_store_local;          /* counted by this relay alone (on_store_failure: local) */
 };
 
 struct policy {

@@ -95,11 +95,16 @@ extern const struct store_ops store_lmdb, store_redis;
 
 #define STORE_NOTICE_MAX 512
 
+/* Told of each change of is_local, by whichever thread noticed. Calls no verb. */
+typedef void store_local_fn(void *arg, bool is_local, const char *why);
+
 /* What every backend begins with; opened through store_open, which picks the row. */
 struct store {
 	const struct store_ops *ops;
 	char notice[STORE_NOTICE_MAX]; /* what happened at open and belongs on the record; empty: nothing did */
 	atomic_bool is_local;          /* the shared store is away, and this relay counts by itself */
+	void *on_local_arg;            /* set before on_local */
+	_Atomic(store_local_fn *) on_local;      /* NULL: nobody wants to know */
 };
 
 bool store_open(const struct config *config, struct store **out, struct err *err);

@@ -81,6 +81,11 @@ static void note_mode(struct store_local *st, bool is_local, const struct err *w
 		log_warn("store: %s; counting locally, up to %lld%% of each limit", why->text, (long long)st->share);
 	else
 		log_info("store: shared again");
+
+	store_local_fn *tell = atomic_load(&st->store.on_local);
+
+	if (tell)
+		tell(st->store.on_local_arg, is_local, is_local ? why->text : "");
 }
 
 /* --- counting locally */

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -415,8 +416,15 @@ static void wait_for_merged(struct store *st, int64_t least, int64_t most)
 		usleep(20000);
 }
 
+static void note_change(void *arg, bool is_local, const char *why)
+{
+	ck_assert_int_eq(is_local, why[0] != '\0');
+	atomic_fetch_add((atomic_int *)arg, is_local ? 1 : 100);
+}
+
 START_TEST(without_redis_counts_locally)
 {
+	atomic_int changes = 0;
 	struct config config;
 	struct err err = { 0 };
 	bool is_taken;
@@ -426,6 +434,8 @@ START_TEST(without_redis_counts_locally)
 	setup_local(&config, 50);
 	struct store *st = open_store(&config);
 
+	st->on_local_arg = &changes;
+	atomic_store(&st->on_local, note_change);
 	for (int i = 0; i < 7; i++) {
 		snprintf(id, sizeof id, "shared-%d", i);
 		charge_until_taken(st, id);
@@ -438,6 +448,7 @@ START_TEST(without_redis_counts_locally)
 		ck_assert_msg(is_taken == (i < 10), "charge %d", i);
 	}
 	ck_assert(atomic_load(&st->is_local));
+	ck_assert_int_eq(changes, 1);
 	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 3, DAY_US, &total, &err));
 	ck_assert_int_eq(total, 3);
 	/* Each where it was taken, though one of them cannot be reached. */
@@ -451,6 +462,7 @@ START_TEST(without_redis_counts_locally)
 	kill(server.pid, SIGCONT);
 	/* With the process died what it still wanted undone: one refund, and three charges that were never answered. */
 	wait_for_merged(st, 7 - 1 + 9, 7 - 1 + 9 + (_i ? 4 : 0));
+	ck_assert_int_eq(changes, _i ? 1 : 101);
 	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 0, DAY_US, &total, &err));
 	ck_assert_int_eq(total, 5);
 	ck_assert(charge(st, "full", 15, &is_taken, &err));
@@ -501,6 +513,72 @@ START_TEST(a_server_that_forgets)
 	struct store *st = open_store(&config);
 
 	ck_assert_msg(strstr(st->notice, "maxmemory-policy is allkeys-lru"), "%s", st->notice);
+	store_close(st);
+}
+END_TEST
+
+/* --- TLS */
+
+/* A certificate for this address that signs itself, so that it is its own authority. */
+static void make_certificate(const char *key, const char *cert, const char *address_in_it)
+{
+	char names[64];
+	int status;
+	pid_t pid = fork();
+
+	snprintf(names, sizeof names, "subjectAltName=IP:%s", address_in_it);
+	if (pid == 0) {
+		freopen("/dev/null", "w", stderr);
+		execlp("openssl", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+		       "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=redis", "-addext", names,
+		       "-keyout", key, "-out", cert, NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+}
+
+static const struct { const char *name, *address_in_it; bool trusts_it; const char *says; } tls_rows[] = {
+	{ "all is well", "127.0.0.1", true, NULL },
+	{ "not our authority", "127.0.0.1", false, "certificate" },
+	{ "another host's certificate", "127.0.0.2", true, "mismatch" },
+};
+START_TEST(tls)
+{
+	struct config config;
+	struct store *st;
+	struct err err = { 0 };
+	char key[300], cert[300], port[16], own[64];
+	bool is_taken;
+
+	stop_server();
+	snprintf(key, sizeof key, "%s/key.pem", server.dir);
+	snprintf(cert, sizeof cert, "%s/cert.pem", server.dir);
+	snprintf(port, sizeof port, "%d", server.bus_port);
+	make_certificate(key, cert, tls_rows[_i].address_in_it);
+	redis_server_restart(&server,
+			     (const char *[]){ "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+					       "--tls-ca-cert-file", cert, "--tls-auth-clients", "no", NULL });
+	setup(&config, false);
+	snprintf(own, sizeof own, "127.0.0.1:%s", port);
+	address = str_from_c(own);
+	config.redis_tls = true;
+	config.redis_ca_file = tls_rows[_i].trusts_it ? str_from_c(cert) : STR_EMPTY;
+	st = open_store(&config);
+	if (tls_rows[_i].says) {
+		ck_assert(!charge(st, "1", LIMIT_NONE, &is_taken, &err));
+		ck_assert_msg(strstr(err.text, tls_rows[_i].says), "%s: %s", tls_rows[_i].name, err.text);
+	} else {
+		char id[16];
+
+		for (int i = 0; i < 50; i++) {
+			snprintf(id, sizeof id, "tls-%d", i);
+			charge_until_taken(st, id);
+		}
+		ck_assert_int_eq(used(st), 50);
+		redis_server_ask(&server, "CLIENT KILL TYPE normal SKIPME yes");
+		charge_until_taken(st, "again");
+	}
 	store_close(st);
 }
 END_TEST
@@ -647,6 +725,7 @@ int main(void)
 	tcase_add_test(tc, relays_take_exactly_the_limit);
 	tcase_add_test(tc, every_key_expires);
 	tcase_add_test(tc, passwords);
+	unit_add_rows(tc, tls, tls_rows);
 	tcase_add_test(tc, copies_both_ways);
 	tcase_add_test(tc, a_server_that_forgets);
 
