@@ -100,6 +100,7 @@ struct tenant {
 	bool size_is_monitor;
 	struct str tracking_host;      /* of tracked links; empty: none are made */
 	bool tracks_opens, tracks_clicks;
+	bool tracks_text;              /* links of text/plain parts as well */
 	bool adds_list_unsubscribe;    /* to a message for one recipient that has none */
 	enum signed_rule on_signed;
 	enum suppress_mode suppress;   /* what the suppression list does at RCPT */

@@ -90,6 +90,8 @@ static bool check_tracking(struct reader *r, const struct scope *scope, const st
 {
 	char where[SCOPE_TEXT_MAX];
 
+	if (tenant->tracks_text && !tenant->tracks_clicks)
+		return config_refuse(r, key_place(node, "tracking"), "tracking%s: text_links needs clicks", scope_text(scope, where));
 	if (tenant->tracking_host.len || (!tenant->tracks_opens && !tenant->tracks_clicks && !tenant->adds_list_unsubscribe))
 		return true;
 	return config_refuse(r, key_place(node, "tracking"), "tracking%s: opens, clicks and list_unsubscribe need a host",

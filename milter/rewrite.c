@@ -164,9 +164,12 @@ static const char *closed_because(const struct mime *mime, const struct mime_par
 	return NULL;
 }
 
-static bool is_shown_html(const struct mime_part *part)
+static bool is_shown(const struct rewrite_job *job, const struct mime_part *part)
 {
-	return mime_is(part, STR("text"), STR("html")) && (!part->disposition.len || str_eq(part->disposition, STR("inline")));
+	bool is_text = job->rules->text_links && job->clicks && mime_is(part, STR("text"), STR("plain"));
+
+	return (is_text || mime_is(part, STR("text"), STR("html"))) &&
+	       (!part->disposition.len || str_eq(part->disposition, STR("inline")));
 }
 
 /* Are two parts alternatives of one another, so that only one of them is ever shown? */
@@ -248,7 +251,7 @@ static bool rewrite_parts(struct rewrite_job *job, const struct rewrite_message 
 		struct rewrite_part done;
 		const char *why;
 
-		if (!is_shown_html(part))
+		if (!is_shown(job, part))
 			continue;
 		why = closed_because(mime, part);
 		if (!why) {
@@ -276,6 +279,7 @@ struct rewrite_rules rewrite_rules_of(const struct tenant *tenant, const struct 
 		.host = tenant->tracking_host,
 		.opens = tenant->tracks_opens,
 		.clicks = tenant->tracks_clicks,
+		.text_links = tenant->tracks_text,
 		.list_unsubscribe = tenant->adds_list_unsubscribe,
 		.on_signed = tenant->on_signed,
 		.keys = keys,

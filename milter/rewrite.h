@@ -2,9 +2,9 @@
  * rewrite - which octets of a message change, so that opens and clicks can be seen.
  *
  * The message stays as it came; the result is a list of edits to its body and a list of changes to its header. Only
- * text/html parts that are shown (no attachment, nothing signed, encrypted or forwarded) are opened. In them the
- * destinations of http and https links are replaced by tracked ones, and a pixel is put before the end. A part is
- * encoded anew only when an edit makes a line longer than SMTP allows.
+ * text/html parts that are shown (no attachment, nothing signed, encrypted or forwarded) are opened, and text/plain ones
+ * where the rules say so. In them the destinations of http and https links are replaced by tracked ones, and a pixel is
+ * put before the end of a page. A part is encoded anew only when an edit makes a line longer than SMTP allows.
  *
  * Sure     any doubt about a part (broken MIME, unknown charset, a page that only a browser's tree can judge) leaves
  *          the part alone, and a note says why
@@ -28,6 +28,7 @@
 struct rewrite_rules {
 	struct str tenant, host;       /* host of the tracked links */
 	bool opens, clicks;
+	bool text_links;               /* with clicks: those of text/plain parts as well */
 	bool list_unsubscribe;         /* add List-Unsubscribe and its Post (RFC 8058) where the message has none */
 	enum signed_rule on_signed;
 	const struct token_keys *keys;

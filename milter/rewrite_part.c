@@ -15,6 +15,7 @@ struct page {
 	struct charset_view view;      /* of `text` */
 	struct edit_list edits;        /* of `text` */
 	struct buf decoded, utf8, value, url, with;
+	bool is_text;                  /* text/plain: URLs stand in it as they are */
 	struct rewrite_part *out;
 };
 
@@ -87,7 +88,7 @@ static const char *choose_charset(struct page *page)
 	bool has_mark = str_starts(octets, STR("\xff\xfe")) || str_starts(octets, STR("\xfe\xff"));
 	bool has_utf8_mark = str_starts(octets, STR("\xef\xbb\xbf"));
 
-	if (!label.len && !has_utf8_mark)
+	if (!label.len && !has_utf8_mark && !page->is_text)
 		label = href_declared_charset(octets);
 	page->charset = label.len ? charset_find(label) : charset_utf8;
 	if (!page->charset)
@@ -143,12 +144,14 @@ static bool is_plain(struct str s)
 static bool read_value(struct page *page, const struct href *href, struct str *out)
 {
 	struct str slice = str_slice(page->view.bytes, href->at, href->len);
-	size_t begin = charset_view_at(&page->view, href->at, true);
-	size_t end = charset_view_at(&page->view, href->at + href->len, false);
+	size_t begin = charset_view_at(&page->view, href->at, !page->is_text);
+	size_t end = charset_view_at(&page->view, href->at + href->len, page->is_text);
 
 	*out = slice;
-	if (end - begin == slice.len && is_plain(slice))
+	if (end - begin == slice.len && (page->is_text || is_plain(slice)))
 		return true;
+	if (page->is_text)
+		return false;
 	buf_reset(&page->value);
 	buf_reset(&page->url);
 	if (charset_view_state(&page->view, href->at, true) == 'J')
@@ -199,12 +202,13 @@ static bool is_ascii_state(char state)
 	return state == 'B' || state == 'J';
 }
 
+/* Escape sequences around an attribute's value go with it; those around a URL in a text are the words' beside it. */
 static bool edit_value(struct page *page, const struct href *href, struct err *err)
 {
-	size_t begin = charset_view_at(&page->view, href->at, true);
-	size_t end = charset_view_at(&page->view, href->at + href->len, false);
-	char before = charset_view_state(&page->view, href->at, true);
-	char after = charset_view_state(&page->view, href->at + href->len, false);
+	size_t begin = charset_view_at(&page->view, href->at, !page->is_text);
+	size_t end = charset_view_at(&page->view, href->at + href->len, page->is_text);
+	char before = charset_view_state(&page->view, href->at, !page->is_text);
+	char after = charset_view_state(&page->view, href->at + href->len, page->is_text);
 	struct str with;
 
 	if (!is_ascii_state(before) || !is_ascii_state(after))
@@ -291,6 +295,59 @@ static bool edit_page(struct page *page, bool wants_pixel, struct err *err)
 	return !href_pixel_place(&scan, &at) || edit_pixel(page, at, err);
 }
 
+static bool is_url_octet(char c)
+{
+	return c > ' ' && c < 0x7f && !strchr("<>\"`\\^{}|", c);
+}
+
+/* What stands behind a URL in a sentence is not its own; a closing bracket is when it was opened inside. */
+static size_t url_length(struct str s)
+{
+	size_t len = 0, opened = 0, closed = 0;
+
+	s = str_slice(s, 0, 4 * TOKEN_URL_MAX);
+	for (; len < s.len && is_url_octet(s.ptr[len]); len++) {
+		opened += s.ptr[len] == '(';
+		closed += s.ptr[len] == ')';
+	}
+	for (; len; len--) {
+		char last = s.ptr[len - 1];
+
+		if (last == ')' ? closed <= opened : !strchr(".,;:!?'*_~]", last))
+			break;
+		closed -= last == ')';
+	}
+	return len;
+}
+
+/* "http://" and "https://" at the start of a word. */
+static bool next_text_link(struct str text, size_t from, struct href *out)
+{
+	for (size_t at = from; at < text.len; at += 3) {
+		size_t begin;
+
+		at += str_find(str_from(text, at), STR("://"));
+		begin = at >= from + 5 && str_starts_nocase(str_from(text, at - 5), STR("https")) ? at - 5 : at - 4;
+		if (at == text.len || at < from + 4 || !str_starts_nocase(str_from(text, begin), STR("http")))
+			continue;
+		if (begin > 0 && (ascii_is_alnum(text.ptr[begin - 1]) || strchr("+-./_@", text.ptr[begin - 1])))
+			continue;
+		*out = (struct href){ .kind = HREF_LINK, .at = begin, .len = url_length(str_from(text, begin)) };
+		return true;
+	}
+	return false;
+}
+
+static bool edit_text(struct page *page, struct err *err)
+{
+	struct href href = { .at = 0 };
+
+	while (next_text_link(page->view.bytes, href.at + href.len, &href))
+		if (!edit_link(page, &href, err))
+			return false;
+	return true;
+}
+
 /* One edit that turns the body into `text`; what both begin and end with stays. */
 static bool replace_body(struct page *page, struct str text, struct err *err)
 {
@@ -367,7 +424,9 @@ static bool encode(struct page *page, struct str eol, struct err *err)
 bool rewrite_part(struct rewrite_job *job, const struct mime_part *part, bool wants_pixel, struct str eol,
 		  struct rewrite_part *out, struct err *err)
 {
-	struct page page = { .job = job, .part = part, .out = out };
+	struct page page = {
+		.job = job, .part = part, .is_text = mime_is(part, STR("text"), STR("plain")), .out = out,
+	};
 	bool ok = true;
 
 	*out = (struct rewrite_part){ .why_not = NULL };
@@ -382,7 +441,8 @@ bool rewrite_part(struct rewrite_job *job, const struct mime_part *part, bool wa
 	if (!out->why_not) {
 		const struct charset *shape = page.text.ptr == page.octets.ptr ? page.charset : charset_utf8;
 
-		ok = charset_view(shape, page.text, job->arena, &page.view) ? edit_page(&page, wants_pixel, err) : err_memory(err);
+		ok = charset_view(shape, page.text, job->arena, &page.view) || err_memory(err);
+		ok = ok && (page.is_text ? edit_text(&page, err) : edit_page(&page, wants_pixel, err));
 	}
 	if (ok && page.edits.count)
 		ok = encode(&page, eol, err);

@@ -1,5 +1,5 @@
 /*
- * rewrite_part - the edits of one text/html part, for rewrite.c.
+ * rewrite_part - the edits of one text/html or text/plain part, for rewrite.c.
  */
 #ifndef SEKISHO_REWRITE_PART_H
 #define SEKISHO_REWRITE_PART_H

@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* False: more fields than this target looks at. */
 static bool rewrite(const struct token_keys *keys, struct str text, struct arena *arena, struct buf *out)
 {
-	struct rewrite_rules rules = { .tenant = STR("acme"), .host = STR("t.example"), .opens = true, .clicks = true, .keys = keys };
+	struct rewrite_rules rules = { .tenant = STR("acme"), .host = STR("t.example"), .opens = true, .clicks = true,
+				       .text_links = true, .keys = keys };
 	struct header fields[FIELDS_MAX + 1];
 	struct rewrite_message message = { .fields = fields };
 	struct rewrite_result result;

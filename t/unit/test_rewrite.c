@@ -271,6 +271,39 @@ START_TEST(cuts)
 }
 END_TEST
 
+static const struct row text_rows[] = {
+	{ "a sentence", STR_INIT("\r\nSee http://x.example/a?b&amp;c, (https://x.example/(d)) and <http://x.example/e>.\r\n"),
+	  STR_INIT("\r\nSee {http://x.example/a?b&amp;c}, ({https://x.example/(d)}) and <{http://x.example/e}>.\r\n"), NULL },
+	{ "not inside a word", STR_INIT("\r\nxhttp://x.example/ ftp://x.example/ ://x http:/x @http://x.example/\r\n"), SAME, NULL },
+	{ "ISO-2022-JP", STR_INIT("Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n\033$B$\"\033(Bhttp://x.example/\033$B$\"\033(B\r\n"),
+	  STR_INIT("Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n\033$B$\"\033(B{http://x.example/}\033$B$\"\033(B\r\n"), NULL },
+	{ "quoted-printable", STR_INIT("Content-Transfer-Encoding: quoted-printable\r\n\r\nhttp://x.exam=\r\nple/?a=3Db\r\n"),
+	  STR_INIT("Content-Transfer-Encoding: quoted-printable\r\n\r\n{http://x.example/?a=b}\r\n"), NULL },
+	{ "attached", STR_INIT("Content-Disposition: attachment\r\n\r\nhttp://x.example/\r\n"), SAME, NULL },
+};
+START_TEST(text_links)
+{
+	const struct row *row = &text_rows[_i];
+	struct rewrite_rules rules = rules_all();
+	struct rewrite_result result;
+	struct str in = unit_wall(row->text), got;
+	struct buf shown;
+
+	rules.text_links = true;
+	got = rewritten(&rules, in, &result);
+	buf_init(&shown, 1 << 20);
+	show(got, &shown);
+	if (row->want.ptr)
+		ck_assert_msg(str_eq(buf_view(&shown), row->want), "%s:\ngot  \"" STR_FMT "\"\nwant \"" STR_FMT "\"", row->name,
+			      STR_ARG(buf_view(&shown)), STR_ARG(row->want));
+	else
+		ck_assert_str_is(got, row->text);
+	ck_assert_str_is(rewritten(&rules, got, &result), got);
+	buf_clear(&shown);
+	unit_wall_free(in);
+}
+END_TEST
+
 START_TEST(utf16)
 {
 	static const struct { const char *label, *charset; struct str mark; } kinds[] = {
@@ -372,6 +405,7 @@ int main(void)
 	unit_add_rows(tcase, messages, rows);
 	unit_add_rows(tcase, stillness, rows);
 	unit_add_rows(tcase, cuts, rows);
+	unit_add_rows(tcase, text_links, text_rows);
 	tcase_add_loop_test(tcase, utf16, 0, 4);
 	tcase_add_test(tcase, dkim_stripped);
 	tcase_add_test(tcase, unsubscribe);
