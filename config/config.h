@@ -49,6 +49,7 @@ enum excess_action { EXCESS_DEFER, EXCESS_REJECT, EXCESS_HOLD };
 enum from_rule { FROM_ANY, FROM_SENDERS };        /* header From (and Sender): anything, or inside `senders` */
 enum signed_rule { SIGNED_SKIP, SIGNED_STRIP, SIGNED_REWRITE };    /* what to do with a DKIM-Signature that is there */
 enum client_address { CLIENT_TRUNCATED, CLIENT_FULL, CLIENT_NONE };              /* in records of opens and clicks */
+enum guard_action { GUARD_NOTIFY, GUARD_DEFER, GUARD_REJECT, GUARD_HOLD };
 enum suppress_mode { SUPPRESS_MODE_OFF, SUPPRESS_MODE_MONITOR, SUPPRESS_MODE_REJECT };
 enum store_backend { STORE_EMBEDDED, STORE_REDIS };
 enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
@@ -103,6 +104,10 @@ struct tenant {
 	bool tracks_text;              /* links of text/plain parts as well */
 	bool adds_list_unsubscribe;    /* to a message for one recipient that has none */
 	enum signed_rule on_signed;
+	/* Bounds of what may go wrong in a day, in thousandths of the recipients whose outcome is known; LIMIT_NONE: none. */
+	int64_t guard_hard, guard_unknown, guard_complaints;
+	int64_t guard_sample;          /* so many recipients at least, before anything is said */
+	enum guard_action guard_action;
 	enum suppress_mode suppress;   /* what the suppression list does at RCPT */
 	int64_t suppress_hard_us, suppress_complaint_us;    /* how long a hard bounce, a complaint puts somebody on it; 0: it does not */
 	bool suppress_releases;        /* a good delivery takes back what a bounce has entered */
@@ -171,6 +176,7 @@ struct config {
 	enum client_address tracking_client;
 	int64_t tracking_spool_max;    /* octets of all bodies that wait on disk */
 
+	struct str notify_command;     /* hears on its standard input of what the operator should know; empty: none */
 	struct str maillog_path;       /* the MTA's log, which tells what became of mail; empty: nobody reads it */
 
 	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */

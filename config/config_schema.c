@@ -36,6 +36,9 @@ static const struct setting_word identify_words[] = {
 static const struct setting_word require_words[] = { { "tls", REQUIRE_TLS }, { "auth", REQUIRE_AUTH }, { 0 } };
 static const struct setting_word from_words[] = { { "any", FROM_ANY }, { "senders", FROM_SENDERS }, { 0 } };
 static const struct setting_word refuse_words[] = { { "defer", EXCESS_DEFER }, { "reject", EXCESS_REJECT }, { 0 } };
+static const struct setting_word guard_words[] = {
+	{ "notify", GUARD_NOTIFY }, { "defer", GUARD_DEFER }, { "reject", GUARD_REJECT }, { "hold", GUARD_HOLD }, { 0 },
+};
 static const struct setting_word suppress_words[] = {
 	{ "reject", SUPPRESS_MODE_REJECT }, { "monitor", SUPPRESS_MODE_MONITOR }, { "off", SUPPRESS_MODE_OFF }, { 0 },
 };
@@ -79,6 +82,8 @@ static const struct setting top_rows[] = {
 	{ "tracking", SETTING_SECTION, .section = TABLE_TRACKING, .meaning = "Opens and clicks, for all tenants." },
 	{ "maillog", SETTING_SECTION, .section = TABLE_MAILLOG, .is_short = true,
 	  .meaning = "The MTA's own log, which says what became of mail." },
+	{ "notify", SETTING_SECTION, .section = TABLE_NOTIFY, .is_short = true,
+	  .meaning = "Who is told when the guard strikes." },
 	{ "metrics", SETTING_SECTION, .section = TABLE_METRICS, .meaning = "Figures for Prometheus." },
 	{ "log", SETTING_SECTION, .section = TABLE_LOG, .meaning = "What the operator reads." },
 	{ "replies", SETTING_REPLIES, CONFIG(reply_texts), .fallback = "{}",
@@ -212,6 +217,11 @@ static const struct setting maillog_rows[] = {
 		     "and each delivery, delay and failure becomes a record. Read permission is all it needs." },
 };
 
+static const struct setting notify_rows[] = {
+	{ "command", SETTING_PATH, CONFIG(notify_command), .accepts_none = true, .fallback = "none",
+	  .meaning = "Program that gets one JSON object on its standard input; nobody waits for it." },
+};
+
 static const struct setting metrics_rows[] = {
 	{ "listen", SETTING_HTTP_LISTEN, CONFIG(metrics_listen), .accepts_none = true, .fallback = "127.0.0.1:9185",
 	  .meaning = "Address and port for Prometheus; none switches it off." },
@@ -245,6 +255,8 @@ static const struct setting tenant_rows[] = {
 	{ "tracking", SETTING_SECTION, .section = TABLE_TENANT_TRACKING, .meaning = "Which mail is tracked, and how." },
 	{ "suppress", SETTING_SECTION, .section = TABLE_SUPPRESS, .is_short = true,
 	  .meaning = "The suppression list: recipients that this tenant's mail no longer goes to." },
+	{ "guard", SETTING_SECTION, .section = TABLE_GUARD, .is_short = true,
+	  .meaning = "How much of a day's mail may go wrong before this tenant is stopped." },
 	{ "pool", SETTING_RATES, FIELD(struct tenant_draft, pool), .computed = "none",
 	  .meaning = "Recipients for the whole tenant, as 10000/day or a list of such: quotas with key: tenant, in "
 		     "short." },
@@ -290,6 +302,20 @@ static const struct setting tenant_tracking_rows[] = {
 	  .meaning = "Add List-Unsubscribe, with one click (RFC 8058), to mail for one recipient that has none." },
 	{ "on_signed", SETTING_WORD, TENANT(on_signed), .words = signed_words, .fallback = "skip",
 	  .meaning = "Mail with a DKIM-Signature: leave it alone, take the signature out, or rewrite and break it." },
+};
+
+static const struct setting guard_rows[] = {
+	{ "hard_bounces", SETTING_RATIO, TENANT(guard_hard), .max = 1000, .fallback = "none",
+	  .meaning = "Share of a JST day's recipients that may bounce hard, of those whose outcome is known." },
+	{ "unknown_users", SETTING_RATIO, TENANT(guard_unknown), .max = 1000, .fallback = "none",
+	  .meaning = "Share that may not exist at hosts that do." },
+	{ "complaints", SETTING_RATIO, TENANT(guard_complaints), .max = 1000, .fallback = "none",
+	  .meaning = "Share that may complain." },
+	{ "sample", SETTING_INTEGER, TENANT(guard_sample), .min = 1, .max = 1000000000, .fallback = "100",
+	  .meaning = "So many recipients at least, before anything is said." },
+	{ "action", SETTING_WORD, TENANT(guard_action), .words = guard_words, .fallback = "defer",
+	  .meaning = "What happens over a bound: the operator is told, and unless it is notify the tenant is suspended so, until "
+		     "sekisho tenant resume." },
 };
 
 static const struct setting suppress_rows[] = {
@@ -364,6 +390,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_RELAY_LOG] = TABLE(relay_log_rows),
 	[TABLE_TRACKING] = TABLE(tracking_rows),
 	[TABLE_MAILLOG] = TABLE(maillog_rows),
+	[TABLE_NOTIFY] = TABLE(notify_rows),
 	[TABLE_METRICS] = TABLE(metrics_rows),
 	[TABLE_LOG] = TABLE(log_rows),
 	[TABLE_TENANT] = TABLE(tenant_rows),
@@ -372,6 +399,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_SIZE_MAX] = TABLE(size_max_rows),
 	[TABLE_TENANT_TRACKING] = TABLE(tenant_tracking_rows),
 	[TABLE_SUPPRESS] = TABLE(suppress_rows),
+	[TABLE_GUARD] = TABLE(guard_rows),
 	[TABLE_QUOTA] = TABLE(quota_rows),
 	[TABLE_MATCH] = TABLE(match_rows),
 	[TABLE_CERT] = TABLE(cert_rows),
@@ -402,6 +430,7 @@ static const struct {
 	[SETTING_SERVERS] = { "list of addresses", "a list of addresses" },
 	[SETTING_IDENTIFY] = { "list of words", "a list of words" },
 	[SETTING_REQUIRE] = { "list of words", "a list of words" },
+	[SETTING_RATIO] = { "percentage or none", "a percentage such as 5%, 0.3%, or none" },
 	[SETTING_PERCENTS] = { "list of percentages", "a list of percentages" },
 	[SETTING_EXCLUDE] = { "list", "a list" },
 	[SETTING_CLASSES] = { "map of durations", "a map (class: how long to keep)" },
@@ -456,6 +485,7 @@ static const struct {
 	{ TABLE_RELAY_LOG, "relay_log." },
 	{ TABLE_TRACKING, "tracking." },
 	{ TABLE_MAILLOG, "maillog." },
+	{ TABLE_NOTIFY, "notify." },
 	{ TABLE_METRICS, "metrics." },
 	{ TABLE_LOG, "log." },
 	{ TABLE_TENANT, "tenants.NAME." },
@@ -466,6 +496,7 @@ static const struct {
 	{ TABLE_SIZE_MAX, "tenants.NAME.size_max." },
 	{ TABLE_TENANT_TRACKING, "tenants.NAME.tracking." },
 	{ TABLE_SUPPRESS, "tenants.NAME.suppress." },
+	{ TABLE_GUARD, "tenants.NAME.guard." },
 	{ TABLE_QUOTA, "tenants.NAME.quotas[]." },
 };
 _Static_assert(sizeof row_order / sizeof *row_order == TABLE_COUNT, "every table has its place in the manual");

@@ -8,6 +8,7 @@
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
+#include "milter/alarm.h"
 #include "milter/record/reader.h"
 #include "policy/suppress.h"
 #include "policy/tally.h"
@@ -100,13 +101,46 @@ static bool suppress(struct telling *t, struct err *err)
 	return true;
 }
 
+static void make_due(struct maillog_judge *judge, const char *tenant)
+{
+	for (size_t i = 0; i < judge->due_count; i++)
+		if (strcmp(judge->due[i], tenant) == 0)
+			return;
+	if (judge->due_count == MAILLOG_DUE_MAX)
+		maillog_judge_guards(judge);
+	if (judge->due_count < MAILLOG_DUE_MAX)
+		memcpy(judge->due[judge->due_count++], tenant, sizeof judge->due[0]);
+}
+
+/* Who cannot be looked at now stays due. */
+void maillog_judge_guards(struct maillog_judge *judge)
+{
+	struct config *config = judge->due_count ? config_acquire() : NULL;
+	struct err err;
+
+	while (judge->due_count) {
+		const struct tenant *tenant = config_find_tenant(config, str_from_c(judge->due[judge->due_count - 1]));
+
+		if (tenant && !alarm_look(judge->gate, config, tenant, &err)) {
+			log_warn("%s", err.text);
+			break;
+		}
+		judge->due_count--;
+	}
+	if (config)
+		config_release(config);
+}
+
 static bool count_failure(struct telling *t, struct err *err)
 {
 	const struct tally_failure failure = { .message = str_from_c(t->message.id), .recipient = t->recipient,
 					       .reason = reason_of(t), .is_hard = is_hard(t) };
 	bool first;
 
-	return tally_failed(t->judge->gate->policy.store, t->config, t->tenant, &failure, &first, err) && suppress(t, err);
+	if (!tally_failed(t->judge->gate->policy.store, t->config, t->tenant, &failure, &first, err) || !suppress(t, err))
+		return false;
+	make_due(t->judge, t->message.tenant);
+	return true;
 }
 
 /* What may be done twice without harm. */

@@ -193,6 +193,7 @@ static bool start_signals(struct err *err)
 	pthread_t thread;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN);               /* nobody waits for notify.command */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGTERM);

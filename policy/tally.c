@@ -177,12 +177,19 @@ static bool domain_row(void *arg, struct str key, struct str value, int64_t expi
 static bool look(struct store *st, struct str tenant, const char *family, struct looking *l, store_scan_fn *row_fn,
 		 struct err *err)
 {
+	char date[JST_DATE_LEN + 1] = "";
 	struct arena arena;
+	struct str prefix;
 
+	/* The guard asks for one day, and often. */
+	if (l->first_day == l->last_day)
+		jst_format_date(l->first_day, date);
 	arena_init(&arena, ARENA_BLOCK);
 
-	bool ok = (arena_printf(&arena, &l->prefix, "sekisho:{" STR_FMT "}:%s:", STR_ARG(tenant), family) || err_memory(err)) &&
-		  st->ops->scan(st, l->prefix, row_fn, l, err);
+	bool ok = ((arena_printf(&arena, &l->prefix, "sekisho:{" STR_FMT "}:%s:", STR_ARG(tenant), family) &&
+		    arena_printf(&arena, &prefix, STR_FMT "%s", STR_ARG(l->prefix), date)) ||
+		   err_memory(err)) &&
+		  st->ops->scan(st, prefix, row_fn, l, err);
 
 	arena_clear(&arena);
 	return ok || err_wrap(err, "counters of tenant " STR_FMT, STR_ARG(tenant));

@@ -66,6 +66,26 @@ static struct str text_suppress(struct tool *tool, const struct tenant *t)
 			 t->suppress_releases ? "; a delivery takes a bounce back" : "");
 }
 
+static struct str text_share(struct tool *tool, const char *what, int64_t bound)
+{
+	return bound == LIMIT_NONE ? STR_EMPTY : tool_text(tool, "%.1f %% %s, ", (double)bound / 10, what);
+}
+
+static struct str text_guard(struct tool *tool, const struct tenant *t)
+{
+	static const char *const actions[] = { [GUARD_NOTIFY] = "told of", [GUARD_DEFER] = "deferred",
+					       [GUARD_REJECT] = "rejected", [GUARD_HOLD] = "held" };
+	struct str hard = text_share(tool, "hard bounces", t->guard_hard);
+	struct str unknown = text_share(tool, "unknown users", t->guard_unknown);
+	struct str complaints = text_share(tool, "complaints", t->guard_complaints);
+
+	if (hard.len + unknown.len + complaints.len == 0)
+		return STR("off");
+	return tool_text(tool, "over " STR_FMT STR_FMT STR_FMT "of at least " STR_FMT " recipients a day: %s", STR_ARG(hard),
+			 STR_ARG(unknown), STR_ARG(complaints), STR_ARG(tool_number(tool, t->guard_sample)),
+			 actions[t->guard_action]);
+}
+
 static struct str text_class(struct tool *tool, const struct tenant *t)
 {
 	const struct record_class *class = config_find_class(tool->config, t->record_class);
@@ -132,6 +152,7 @@ const struct setting_line setting_lines[] = {
 	{ "recipients_max", text_recipients },
 	{ "size_max", text_size },
 	{ "suppress", text_suppress },
+	{ "guard", text_guard },
 	{ "pool", text_pool },
 	{ "default_per_login", text_per_login },
 	{ "quotas", text_quotas },

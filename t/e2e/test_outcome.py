@@ -1,6 +1,8 @@
 """What became of mail, as the MTA's own log tells it: records, counts, suppression; through rotation and restart."""
+import json
 import os
 import time
+import urllib.request
 
 from lib.harness import check, check_eq, wait_for
 from lib.relay import Relay, accepted, refused
@@ -8,16 +10,22 @@ from lib.smtp import message
 
 LOGIN = "user@acme.test"
 SENDER = "a@acme.test"
-TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounces": "30d"}}}
+TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounces": "30d"}},
+           "wild": {"match": [{"auth": "*@wild.test"}], "guard": {"hard_bounces": "40%", "sample": 3, "action": "reject"}}}
 
 
 def setup(world):
-    world.relay = Relay(world, TENANTS, settings={"maillog": {"path": world.path("postfix", "maillog")}})
+    command = world.path("notify")
+    with open(command, "w") as script:
+        script.write(f"#!/bin/sh\ncat >>{world.path('notices')}\n")
+    os.chmod(command, 0o755)
+    world.relay = Relay(world, TENANTS, settings={"maillog": {"path": world.path("postfix", "maillog")},
+                                                  "notify": {"command": command}})
 
 
-def send(world, recipient):
-    with world.relay.client(LOGIN=LOGIN) as client:
-        return client.send(SENDER, [recipient], message(SENDER, recipient))
+def send(world, recipient, login=LOGIN, sender=SENDER):
+    with world.relay.client(LOGIN=login) as client:
+        return client.send(sender, [recipient], message(sender, recipient))
 
 
 def outcomes(world, recipient, event=None):
@@ -122,10 +130,32 @@ def test_restarted(world):
     check_eq(len(said), len(set(said)), "outcomes, each once")
 
 
+def send_wild(world, name):
+    return send(world, f"{name}@example.test", "w@wild.test", "w@wild.test")
+
+
+def test_guard(world):
+    """too many of a tenant's recipients do not exist: it is suspended, the operator told; resume undoes it"""
+    gate = world.relay.gate
+    for name in ("bounce.one", "fine", "bounce.two"):
+        accepted(send_wild(world, name))
+    wait_for(lambda: "suspended" in gate.tool_ok("tenant", "list", "--suspended"), "the guard to strike", 20)
+    refused(send_wild(world, "three"), 550, "5.7.13", "SKQ-SUSP")
+    with open(world.path("notices")) as notices:
+        notice = json.loads(notices.read())
+    check_eq((notice["tenant"], notice["what"], notice["count"], notice["sample"], notice["action"]),
+             ("wild", "hard bounces", 2, 3, "reject"), "notice")
+    record = next(r for r in gate.records("ops") if r["event"] == "suspended")
+    check_eq((record["tenant"], record["detail"]["by"]), ("wild", "guard"), "record of the suspension")
+    gate.tool_ok("tenant", "resume", "wild")
+    accepted(send_wild(world, "bounce.four"))
+    wait_outcome(world, "bounce.four@example.test", "failed")
+    time.sleep(0.5)
+    accepted(send_wild(world, "five"))
+
+
 def test_stated(world):
     """status says how far behind it is"""
-    import json
-    import urllib.request
     with urllib.request.urlopen(f"http://127.0.0.1:{world.relay.gate.metrics_port}/status") as page:
         status = json.load(page)["maillog"]
     check(status["lines"] > 0 and "lag_s" in status and "behind_octets" in status, "status: {}", status)

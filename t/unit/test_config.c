@@ -187,7 +187,7 @@ START_TEST(inheritance)
 		"         default_per_login: [5/hour, 9/10m]}\n"
 		"tenants:\n"
 		"  plain: {match: [{auth: plain}]}\n"
-		"  golden: {match: [{auth: golden}], plan: gold, size_max: none, require: []}\n"
+		"  golden: {match: [{auth: golden}], plan: gold, size_max: none, require: [], guard: 0.5%, suppress: off}\n"
 		"  zero: {match: [{auth: zero}], plan: gold, recipients_max: 0, pool: none, senders: []}\n"
 		"  same: {match: [{auth: same}], plan: gold}\n");
 	const struct tenant *plain = config_find_tenant(config, STR("plain")),
@@ -209,6 +209,10 @@ START_TEST(inheritance)
 	ck_assert_int_eq(golden->recipients_on_excess, EXCESS_REJECT);
 	ck_assert(golden->recipients_is_monitor);
 	ck_assert_int_eq(golden->size_max, LIMIT_NONE);
+	ck_assert_int_eq(golden->guard_hard, 5);
+	ck_assert_int_eq(golden->guard_complaints, LIMIT_NONE);
+	ck_assert_int_eq(golden->suppress, SUPPRESS_MODE_OFF);
+	ck_assert_int_eq(golden->suppress_hard_us, 30 * DAY_US);
 	ck_assert(!golden->require_tls);
 	ck_assert_uint_eq(golden->quota_count, 3);
 	ck_assert_str_is(golden->quotas[1].name, STR("per-login-hour"));
@@ -484,6 +488,7 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_RELAY_LOG: add_children(out, &top, "relay_log", false); break;
 	case TABLE_TRACKING: add_children(out, &top, "tracking", false); break;
 	case TABLE_MAILLOG: add_children(out, &top, "maillog", false); break;
+	case TABLE_NOTIFY: add_children(out, &top, "notify", false); break;
 	case TABLE_METRICS: add_children(out, &top, "metrics", false); break;
 	case TABLE_LOG: add_children(out, &top, "log", false); break;
 	case TABLE_TENANT: *out = tenants; break;
@@ -491,6 +496,7 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_RECIPIENTS_MAX: add_children(out, &tenants, "recipients_max", false); break;
 	case TABLE_SIZE_MAX: add_children(out, &tenants, "size_max", false); break;
 	case TABLE_TENANT_TRACKING: add_children(out, &tenants, "tracking", false); break;
+	case TABLE_GUARD: add_children(out, &tenants, "guard", false); break;
 	case TABLE_SUPPRESS: add_children(out, &tenants, "suppress", false); break;
 	case TABLE_QUOTA: add_children(out, &tenants, "quotas", true); break;
 	case TABLE_MATCH: *out = rules; break;
