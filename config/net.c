@@ -124,3 +124,33 @@ void net_format_addr(const struct net_addr *addr, char out[INET6_ADDRSTRLEN])
 	else
 		inet_ntop(AF_INET6, addr->octets, out, INET6_ADDRSTRLEN);
 }
+
+bool net_parse_listen(struct str s, struct sockaddr_storage *out, socklen_t *out_len)
+{
+	struct sockaddr_in *v4 = (void *)out;
+	struct sockaddr_in6 *v6 = (void *)out;
+	struct str host, port_text;
+	struct net_addr addr;
+	char text[INET6_ADDRSTRLEN];
+	uint64_t port;
+
+	if (!str_cut_last(s, ':', &host, &port_text) || !num_parse_u64(port_text, &port) || port == 0 || port > 65535)
+		return false;
+	if (str_starts(host, STR("[")) && str_ends(host, STR("]")))
+		host = str_slice(host, 1, host.len - 2);
+	if (!net_parse_addr(host, &addr))
+		return false;
+	net_format_addr(&addr, text);
+	memset(out, 0, sizeof *out);
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		*out_len = sizeof *v4;
+		return true;
+	}
+	inet_pton(AF_INET6, text, &v6->sin6_addr);
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)port);
+	*out_len = sizeof *v6;
+	return true;
+}

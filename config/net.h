@@ -27,6 +27,8 @@ bool net_parse_addr(struct str s, struct net_addr *out);
 bool net_parse_prefix(struct str s, struct net_prefix *out);
 /* False for a family that has no IP address (AF_UNIX). */
 bool net_addr_from_sockaddr(const struct sockaddr *sa, struct net_addr *out);
+/* "127.0.0.1:9185", "[::1]:9185": for bind(2). */
+bool net_parse_listen(struct str s, struct sockaddr_storage *out, socklen_t *out_len);
 bool net_prefix_covers(const struct net_prefix *prefix, const struct net_addr *addr);
 bool net_addr_eq(const struct net_addr *a, const struct net_addr *b);
 /* `out` holds INET6_ADDRSTRLEN octets; IPv4 is written as IPv4. */

@@ -120,7 +120,9 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		.disk_warn_percent = config->disk_warn_percent,
 		.queue_max = LOG_QUEUE_MAX,
 	};
+	/* sekisho-track writes opens and clicks into a class of its own, and has no key to sign it with. */
 	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) &&
+	    (!config->needs_rewrite || gate_writer(gate, GATE_CLASS_ACTION, err)) &&
 	    start_purger(gate, config, err)) {
 		gate->policy.store->on_local_arg = gate;
 		atomic_store(&gate->policy.store->on_local, store_changed);

@@ -27,6 +27,7 @@ struct gate_link {
 
 #define GATE_CLASSES_MAX 32
 #define GATE_CLASS_RELAY STR("relay")   /* what happened to messages */
+#define GATE_CLASS_ACTION STR("action") /* what readers did with them */
 #define GATE_CLASS_OPS STR("ops")       /* start, stop, configuration, access; no customer's data */
 
 /* One class of the relay log. Never closed before the gate. */

@@ -237,37 +237,6 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const 
 	return respond(peer, 404, STR("/metrics, /status or /health\n"), "text/plain");
 }
 
-/* "127.0.0.1:9185", "[::1]:9185". */
-static bool parse_listen(struct str listen, struct sockaddr_storage *out, socklen_t *out_len, struct err *err)
-{
-	struct str host, port_text;
-	struct net_addr addr;
-	uint64_t port;
-	char text[INET6_ADDRSTRLEN];
-	struct sockaddr_in *v4 = (void *)out;
-	struct sockaddr_in6 *v6 = (void *)out;
-
-	if (!str_cut_last(listen, ':', &host, &port_text) || !num_parse_u64(port_text, &port) || port == 0 || port > 65535)
-		return err_set(err, ERR_CONFIG, "metrics.listen: ADDRESS:PORT wanted");
-	if (str_starts(host, STR("[")) && str_ends(host, STR("]")))
-		host = str_slice(host, 1, host.len - 2);
-	if (!net_parse_addr(host, &addr))
-		return err_set(err, ERR_CONFIG, "metrics.listen: " STR_FMT " is no address", STR_ARG(host));
-	net_format_addr(&addr, text);
-	memset(out, 0, sizeof *out);
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		*out_len = sizeof *v4;
-		return true;
-	}
-	inet_pton(AF_INET6, text, &v6->sin6_addr);
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons((uint16_t)port);
-	*out_len = sizeof *v6;
-	return true;
-}
-
 bool monitor_open(struct gate *gate, const struct config *config, struct monitor **out, struct err *err)
 {
 	struct sockaddr_storage address;
@@ -277,8 +246,8 @@ bool monitor_open(struct gate *gate, const struct config *config, struct monitor
 	*out = NULL;
 	if (config->metrics_listen.len == 0)
 		return true;
-	if (!parse_listen(config->metrics_listen, &address, &address_len, err))
-		return false;
+	if (!net_parse_listen(config->metrics_listen, &address, &address_len))
+		return err_set(err, ERR_CONFIG, "metrics.listen: " STR_FMT " is no ADDRESS:PORT", STR_ARG(config->metrics_listen));
 
 	struct monitor *monitor = calloc(1, sizeof *monitor);
 

@@ -1,0 +1,276 @@
+#include "milter/track/answer.h"
+
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "config/base/num.h"
+#include "milter/track/agents.h"
+#include "milter/track/deny.h"
+#include "milter/track/page.h"
+#include "policy/suppress.h"
+
+#define BURST_US (2 * US_PER_S)
+#define PAGE_MAX ((size_t)64 << 10)
+
+/* One white pixel that is transparent, in 43 octets. */
+static const char pixel[43] = "GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\1D\0;";
+
+struct asking {
+	struct tracker *tracker;
+	const struct config *config;
+	const struct track_request *request;
+	struct arena *arena;
+	struct track_answer *out;
+	struct token token;
+};
+
+void tracker_init(struct tracker *tracker, struct store *store, struct keyring *tokens)
+{
+	*tracker = (struct tracker){ .store = store, .tokens = tokens, .lock = PTHREAD_MUTEX_INITIALIZER };
+}
+
+/* --- answers */
+
+static void answer_page(struct asking *a, unsigned status, enum page page, struct str recipient)
+{
+	const struct track_request *r = a->request;
+	enum page_language language = str_eq(r->lang, STR("ja")) ? PAGE_JA : str_eq(r->lang, STR("en")) ? PAGE_EN :
+				      page_language_of(r->accept_language);
+	struct buf text;
+
+	buf_init(&text, PAGE_MAX);
+	page_write(page, language, recipient, &text);
+	a->out->status = status;
+	a->out->type = "text/html; charset=utf-8";
+	if (text.failed || !arena_copy(a->arena, buf_view(&text), &a->out->body))
+		a->out->body = STR("<!DOCTYPE html><title>503</title>");
+	buf_clear(&text);
+}
+
+static void answer_pixel(struct asking *a)
+{
+	a->out->status = 200;
+	a->out->type = "image/gif";
+	a->out->body = str_of(pixel, sizeof pixel);
+}
+
+static void refuse_method(struct asking *a, const char *allow)
+{
+	answer_page(a, 405, PAGE_WRONG, STR_EMPTY);
+	a->out->allow = allow;
+}
+
+/* --- what is known of the request */
+
+/* Without port; a browser's own spelling. */
+static struct str host_of(const struct track_request *request)
+{
+	struct str host = request->host, rest;
+
+	str_cut(host, ':', &host, &rest);
+	if (str_ends(host, STR(".")))
+		host.len--;
+	return host;
+}
+
+static bool open_token(struct asking *a, enum token_purpose purpose, struct str text)
+{
+	struct keyset *keys = keyring_acquire(a->tracker->tokens);
+	bool ok = keys && token_open(keyset_keys(keys), purpose, host_of(a->request), text, a->arena, &a->token);
+
+	keyring_release(a->tracker->tokens, keys);
+	return ok;
+}
+
+/* Tokens are ours, but a key may have been lost: nothing that is not plainly a place on the web leaves this program. */
+static bool is_destination(struct str url)
+{
+	if (!str_starts_nocase(url, STR("http://")) && !str_starts_nocase(url, STR("https://")))
+		return false;
+	for (size_t i = 0; i < url.len; i++)
+		if (url.ptr[i] <= ' ' || url.ptr[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+static struct str url_host(struct str url)
+{
+	struct str scheme, rest;
+	size_t end = 0;
+
+	if (!str_cut(url, ':', &scheme, &rest))
+		return STR_EMPTY;
+	while (rest.len && (rest.ptr[0] == '/' || rest.ptr[0] == '\\'))
+		rest = str_from(rest, 1);
+	while (end < rest.len && !memchr("/\\?#", rest.ptr[end], 4))
+		end++;
+	rest = str_slice(rest, 0, end);
+	str_cut_last(rest, '@', &scheme, &rest);
+	if (rest.len && rest.ptr[0] != '[')
+		str_cut(rest, ':', &rest, &scheme);
+	return rest;
+}
+
+static bool is_denied(struct asking *a)
+{
+	struct str list, message;
+	struct err err;
+
+	if (!hit_readable(a->token.message, a->arena, &message))
+		return false;
+	if (!deny_read(a->tracker->store, a->token.tenant, a->arena, &list, &err)) {
+		log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant), err.text);
+		return false;
+	}
+	return deny_stops(list, message, url_host(a->token.url));
+}
+
+/* Another link of the same message, for the same reader, this soon: somebody tries them all. */
+static bool is_burst(struct tracker *tracker, const struct hit *hit)
+{
+	uint64_t whose = str_hash(hit->message) * 31 + str_hash(hit->reader.len ? hit->reader : hit->client);
+	struct track_click *last = &tracker->clicks[whose % TRACK_CLICKS];
+
+	pthread_mutex_lock(&tracker->lock);
+	bool is = last->whose == whose && last->link != hit->link && hit->time_us - last->time_us < BURST_US;
+
+	*last = (struct track_click){ .whose = whose, .link = hit->link, .time_us = hit->time_us };
+	pthread_mutex_unlock(&tracker->lock);
+	return is;
+}
+
+/* As much of an address as the operator wants to keep. */
+static bool keep_client(struct asking *a, struct str *out)
+{
+	struct net_addr addr = a->request->client;
+	bool is_v4 = memcmp(addr.octets, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0;
+	char text[INET6_ADDRSTRLEN];
+
+	*out = STR_EMPTY;
+	if (!a->request->has_client || a->config->tracking_client == CLIENT_NONE)
+		return true;
+	if (a->config->tracking_client == CLIENT_TRUNCATED)
+		memset(addr.octets + (is_v4 ? 15 : 6), 0, is_v4 ? 1 : 10);
+	net_format_addr(&addr, text);
+	return arena_copy(a->arena, str_from_c(text), out);
+}
+
+static void count(struct asking *a, enum hit_kind kind)
+{
+	const struct track_request *r = a->request;
+	struct hit hit = { .kind = kind, .time_us = clock_now_us(), .tenant = a->token.tenant, .link = a->token.link, .url = a->token.url };
+	bool is_address = kind == HIT_UNSUBSCRIBE;
+
+	if (r->method == TRACK_HEAD)
+		return;
+	/* A tenant that is gone has nobody left to count for. */
+	if (!config_find_tenant(a->config, hit.tenant))
+		return;
+	if (is_address)
+		hit.recipient = a->token.recipient;
+	if (!hit_readable(a->token.message, a->arena, &hit.message) || !keep_client(a, &hit.client) ||
+	    !arena_copy(a->arena, str_slice(r->user_agent, 0, 256), &hit.agent) ||
+	    !(is_address ? hit_reader(hit.tenant, hit.recipient, a->arena, &hit.reader) :
+			   hit_readable(a->token.recipient, a->arena, &hit.reader)))
+		return;
+	hit.flags |= agents_is_machine(r->user_agent) ? HIT_FLAG_AGENT : 0;
+	hit.flags |= r->has_client && agents_is_machine_network(&r->client) ? HIT_FLAG_NETWORK : 0;
+	hit.flags |= r->is_prefetch ? HIT_FLAG_PREFETCH : 0;
+	hit.flags |= kind == HIT_CLICK && is_burst(a->tracker, &hit) ? HIT_FLAG_BURST : 0;
+	a->out->hit = hit;
+	a->out->is_counted = true;
+}
+
+/* --- the three purposes */
+
+static void answer_open(struct asking *a, struct str text)
+{
+	if (a->request->method > TRACK_HEAD) {
+		refuse_method(a, "GET, HEAD");
+		return;
+	}
+	answer_pixel(a);
+	if (open_token(a, TOKEN_OPEN, text) && !is_denied(a))
+		count(a, HIT_OPEN);
+}
+
+static void answer_click(struct asking *a, struct str text)
+{
+	if (a->request->method > TRACK_HEAD) {
+		refuse_method(a, "GET, HEAD");
+	} else if (!open_token(a, TOKEN_CLICK, text) || !is_destination(a->token.url)) {
+		answer_page(a, 404, PAGE_UNKNOWN, STR_EMPTY);
+	} else if (is_denied(a)) {
+		answer_page(a, 410, PAGE_DENIED, STR_EMPTY);
+	} else {
+		a->out->status = 302;
+		a->out->location = a->token.url;
+		count(a, HIT_CLICK);
+	}
+}
+
+/* RFC 8058 3.1: the body says so, in either form of a form. */
+static bool says_one_click(struct str body)
+{
+	size_t name = str_find(body, STR("name=\"List-Unsubscribe\""));
+
+	return str_find(body, STR("List-Unsubscribe=One-Click")) < body.len ||
+	       (name < body.len && str_find(str_from(body, name), STR("One-Click")) < body.len - name);
+}
+
+static void unsubscribe(struct asking *a)
+{
+	const struct suppression entry = {
+		.recipient = a->token.recipient,
+		.source = SUPPRESS_UNSUBSCRIBE,
+		.reason = STR("one-click"),
+		.by = STR("sekisho-track"),
+		.since_us = clock_now_us(),
+	};
+	struct err err;
+
+	if (suppress_add(a->tracker->store, a->token.tenant, &entry, &err)) {
+		answer_page(a, 200, PAGE_DONE, a->token.recipient);
+		count(a, HIT_UNSUBSCRIBE);
+		return;
+	}
+	log_error("unsubscription from tenant " STR_FMT ": %s", STR_ARG(a->token.tenant), err.text);
+	answer_page(a, 503, PAGE_LATER, STR_EMPTY);
+}
+
+static void answer_unsubscribe(struct asking *a, struct str text)
+{
+	if (a->request->method == TRACK_OTHER)
+		refuse_method(a, "GET, HEAD, POST");
+	else if (!open_token(a, TOKEN_UNSUBSCRIBE, text) || !a->token.recipient.len)
+		answer_page(a, 404, PAGE_UNKNOWN, STR_EMPTY);
+	else if (a->request->method != TRACK_POST)
+		answer_page(a, 200, PAGE_ASK, a->token.recipient);
+	else if (!says_one_click(a->request->body))
+		answer_page(a, 400, PAGE_WRONG, STR_EMPTY);
+	else
+		unsubscribe(a);
+}
+
+void track_answer(struct tracker *tracker, const struct config *config, const struct track_request *request,
+		  struct arena *arena, struct track_answer *out)
+{
+	struct asking a = { .tracker = tracker, .config = config, .request = request, .arena = arena, .out = out };
+	struct str path = request->path;
+
+	*out = (struct track_answer){ .location = STR_EMPTY };
+	if (str_starts(path, STR("/o/"))) {
+		answer_open(&a, str_from(path, 3));
+	} else if (str_starts(path, STR("/c/"))) {
+		answer_click(&a, str_from(path, 3));
+	} else if (str_starts(path, STR("/u/"))) {
+		answer_unsubscribe(&a, str_from(path, 3));
+	} else if (request->method > TRACK_HEAD) {
+		refuse_method(&a, "GET, HEAD");
+	} else if (str_eq(path, STR("/robots.txt"))) {
+		out->status = 200;
+		out->type = "text/plain; charset=utf-8";
+		out->body = STR("User-agent: *\nDisallow: /\n");
+	} else {
+		answer_page(&a, 404, PAGE_UNKNOWN, STR_EMPTY);
+	}
+}

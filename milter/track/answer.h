@@ -1,0 +1,67 @@
+/*
+ * answer - one request to the endpoint, and what is said to it. Knows no HTTP library.
+ *
+ *   GET /o/TOKEN   the smallest transparent picture, always; counted when the token is good
+ *   GET /c/TOKEN   302 to the exact destination; 404 for what is no link of ours, 410 for one that was taken out of use
+ *   GET /u/TOKEN   asks; POST does it (RFC 8058), and answers when it is stored
+ *   HEAD           answers as GET does, and never counts
+ *
+ * Nobody is ever led where no token of ours leads, and only to http and https. A store that cannot be asked stops no
+ * redirect: people reach what they clicked on.
+ *
+ * Input    hostile; bounded by whoever reads it from the network
+ * Threads  any; the tracker is shared
+ */
+#ifndef SEKISHO_ANSWER_H
+#define SEKISHO_ANSWER_H
+
+#include <pthread.h>
+
+#include "config/net.h"
+#include "milter/keyring.h"
+#include "milter/track/hit.h"
+
+enum track_method { TRACK_GET = 1, TRACK_HEAD, TRACK_POST, TRACK_OTHER };
+
+struct track_request {
+	enum track_method method;
+	struct str path, host;         /* host as the field has it, a port included */
+	struct str lang;               /* of ?lang= */
+	struct str accept_language, user_agent;
+	bool is_prefetch;              /* a field says that nobody looks yet */
+	struct net_addr client;
+	bool has_client;
+	struct str body;               /* of a POST, as much as is looked at */
+};
+
+struct track_answer {
+	unsigned status;
+	const char *type;              /* NULL: no body */
+	struct str body, location;
+	const char *allow;             /* of a 405 */
+	bool is_counted;
+	struct hit hit;                /* its strings live in the arena */
+};
+
+/* The last click of a message's reader: another link within two seconds is no person's. */
+struct track_click {
+	uint64_t whose;
+	uint16_t link;
+	int64_t time_us;
+};
+#define TRACK_CLICKS 4096
+
+struct tracker {
+	struct store *store;
+	struct keyring *tokens;
+	pthread_mutex_t lock;          /* over `clicks` */
+	struct track_click clicks[TRACK_CLICKS];
+};
+
+void tracker_init(struct tracker *tracker, struct store *store, struct keyring *tokens);
+
+/* Never fails: what goes wrong is an answer too. */
+void track_answer(struct tracker *tracker, const struct config *config, const struct track_request *request,
+		  struct arena *arena, struct track_answer *out);
+
+#endif

@@ -1,0 +1,128 @@
+#include "milter/track/deny.h"
+
+#include "config/base/clock.h"
+
+#define DENY_TTL_US (INT64_C(3650) * DAY_US)
+
+static const struct str kinds[] = {
+	[DENY_TENANT] = STR_INIT("tenant"), [DENY_MESSAGE] = STR_INIT("message"), [DENY_HOST] = STR_INIT("host"),
+};
+
+static bool key_of(struct str tenant, struct arena *arena, struct str *out)
+{
+	return arena_printf(arena, out, "sekisho:{" STR_FMT "}:deny", STR_ARG(tenant));
+}
+
+bool deny_read(struct store *st, struct str tenant, struct arena *arena, struct str *out, struct err *err)
+{
+	bool found;
+	struct str key;
+
+	if (!key_of(tenant, arena, &key))
+		return err_memory(err);
+	if (!st->ops->get(st, key, arena, out, &found, err))
+		return false;
+	if (!found)
+		*out = STR_EMPTY;
+	return true;
+}
+
+bool deny_next(struct str *list, struct deny_entry *out)
+{
+	struct str line, kind, name;
+
+	while (str_next(list, '\n', &line)) {
+		if (!str_cut(line, ' ', &kind, &name)) {
+			kind = line;
+			name = STR_EMPTY;
+		}
+		for (size_t i = DENY_TENANT; i <= DENY_HOST; i++)
+			if (str_eq(kind, kinds[i])) {
+				*out = (struct deny_entry){ .kind = (enum deny_kind)i, .name = name };
+				return true;
+			}
+	}
+	return false;
+}
+
+bool deny_stops(struct str list, struct str message, struct str host)
+{
+	struct deny_entry entry;
+
+	while (deny_next(&list, &entry))
+		if (entry.kind == DENY_TENANT || (entry.kind == DENY_MESSAGE && str_eq(entry.name, message)) ||
+		    (entry.kind == DENY_HOST && host.len && str_eq_nocase(entry.name, host)))
+			return true;
+	return false;
+}
+
+static bool check_entry(const struct deny_entry *entry, struct err *err)
+{
+	if (entry->kind == DENY_TENANT)
+		return true;
+	for (size_t i = 0; i < entry->name.len; i++)
+		if (entry->name.ptr[i] <= ' ' || entry->name.ptr[i] >= 0x7f)
+			return err_set(err, ERR_INPUT, "a name without blanks is wanted");
+	if (entry->name.len == 0 || entry->name.len > DENY_NAME_MAX)
+		return err_set(err, ERR_INPUT, "a name of 1 to %d octets is wanted", DENY_NAME_MAX);
+	return true;
+}
+
+static void write_entry(const struct deny_entry *entry, struct buf *out)
+{
+	buf_add(out, kinds[entry->kind]);
+	if (entry->kind != DENY_TENANT)
+		buf_printf(out, " " STR_FMT, STR_ARG(entry->name));
+	buf_add_byte(out, '\n');
+}
+
+static bool is_same(const struct deny_entry *a, const struct deny_entry *b)
+{
+	return a->kind == b->kind && (a->kind == DENY_TENANT || str_eq_nocase(a->name, b->name));
+}
+
+/* The list without `entry`, and with it at the end when `is_wanted`. */
+static bool change(struct store *st, struct str tenant, const struct deny_entry *entry, bool is_wanted, bool *out_was,
+		   struct err *err)
+{
+	struct deny_entry other;
+	struct arena arena;
+	struct str list, key, text;
+	struct buf next;
+	size_t count = 0;
+	bool ok;
+
+	if (!check_entry(entry, err))
+		return false;
+	arena_init(&arena, 2 * STORE_VALUE_MAX);
+	buf_init(&next, STORE_VALUE_MAX);
+	*out_was = false;
+	ok = deny_read(st, tenant, &arena, &list, err);
+	while (ok && deny_next(&list, &other)) {
+		if (is_same(&other, entry)) {
+			*out_was = true;
+			continue;
+		}
+		write_entry(&other, &next);
+		count++;
+	}
+	if (is_wanted)
+		write_entry(entry, &next);
+	if (ok && is_wanted && count >= DENY_ENTRIES_MAX)
+		ok = err_set(err, ERR_INPUT, "there are %d entries already", DENY_ENTRIES_MAX);
+	ok = ok && buf_done(&next, &text, err) && (key_of(tenant, &arena, &key) || err_memory(err)) &&
+	     st->ops->put(st, key, text, text.len ? DENY_TTL_US : 0, err);
+	buf_clear(&next);
+	arena_clear(&arena);
+	return ok;
+}
+
+bool deny_add(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err)
+{
+	return change(st, tenant, entry, true, out_was, err);
+}
+
+bool deny_remove(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err)
+{
+	return change(st, tenant, entry, false, out_was, err);
+}

@@ -1,0 +1,36 @@
+/*
+ * deny - links that must not lead anywhere any more: all of a tenant, of one message, or to one host.
+ *
+ * One value a tenant, under sekisho:{TENANT}:deny: a line an entry, "tenant", "message NAME" or "host NAME". Whoever follows
+ * such a link hears 410 and is not counted.
+ *
+ * Bounds   DENY_ENTRIES_MAX entries a tenant; names of DENY_NAME_MAX octets without blanks or control characters
+ * Expiry   ten years after the last change
+ */
+#ifndef SEKISHO_DENY_H
+#define SEKISHO_DENY_H
+
+#include "policy/store.h"
+
+#define DENY_ENTRIES_MAX 200
+#define DENY_NAME_MAX 255
+
+enum deny_kind { DENY_TENANT = 1, DENY_MESSAGE, DENY_HOST };
+
+struct deny_entry {
+	enum deny_kind kind;
+	struct str name;               /* of a message as hit_readable has it; of a host in lower case */
+};
+
+/* *out_was: it was there already. */
+bool deny_add(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err);
+bool deny_remove(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err);
+/* The list as it stands; empty: nothing is denied. */
+bool deny_read(struct store *st, struct str tenant, struct arena *arena, struct str *out, struct err *err);
+/* Walks over it. False at its end; what no entry is, is passed over. */
+bool deny_next(struct str *list, struct deny_entry *out);
+
+/* Does the list stop a link of this message to this host (empty: it leads nowhere)? */
+bool deny_stops(struct str list, struct str message, struct str host);
+
+#endif

@@ -1,0 +1,219 @@
+#include "milter/track/endpoint.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/base/log.h"
+
+#define ANSWER_MEMORY ((size_t)256 << 10)
+#define POOL_MAX 4
+
+struct endpoint {
+	struct MHD_Daemon *daemon;
+	struct tracker *tracker;
+	struct ledger *ledger;
+};
+
+/* One request on its way in. */
+struct call {
+	struct buf body;
+};
+
+static struct str field(struct MHD_Connection *peer, const char *name)
+{
+	return str_from_c(MHD_lookup_connection_value(peer, MHD_HEADER_KIND, name));
+}
+
+static bool says(struct MHD_Connection *peer, const char *name, struct str word)
+{
+	struct str value = field(peer, name);
+
+	for (size_t at = 0; at + word.len <= value.len; at++)
+		if (str_eq_nocase(str_slice(value, at, word.len), word))
+			return true;
+	return false;
+}
+
+static bool is_prefetch(struct MHD_Connection *peer)
+{
+	return says(peer, "Sec-Purpose", STR("prefetch")) || says(peer, "Purpose", STR("prefetch")) ||
+	       says(peer, "Purpose", STR("preview")) || says(peer, "X-Purpose", STR("preview")) || says(peer, "X-Moz", STR("prefetch"));
+}
+
+static enum track_method method_of(struct str method)
+{
+	static const struct { struct str name; enum track_method method; } rows[] = {
+		{ STR_INIT("GET"), TRACK_GET }, { STR_INIT("HEAD"), TRACK_HEAD }, { STR_INIT("POST"), TRACK_POST },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (str_eq(method, rows[i].name))
+			return rows[i].method;
+	return TRACK_OTHER;
+}
+
+static bool is_loopback(const struct net_addr *addr)
+{
+	struct net_prefix v4, v6;
+
+	return net_parse_prefix(STR("127.0.0.0/8"), &v4) && net_parse_prefix(STR("::1"), &v6) &&
+	       (net_prefix_covers(&v4, addr) || net_prefix_covers(&v6, addr));
+}
+
+/* The proxy's word for it, where a proxy of this host asks. */
+static bool client_of(struct MHD_Connection *peer, struct net_addr *out)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(peer, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct str forwarded = field(peer, "X-Forwarded-For"), before;
+
+	if (!info || !net_addr_from_sockaddr(info->client_addr, out))
+		return false;
+	if (!forwarded.len || !is_loopback(out))
+		return true;
+	str_cut_last(forwarded, ',', &before, &forwarded);
+	return net_parse_addr(str_trim(forwarded), out);
+}
+
+/* What browsers, caches and search engines shall not do with any answer of ours. */
+static void add_fields(struct MHD_Response *response, const struct track_answer *answer)
+{
+	static const struct { const char *name, *value; } rows[] = {
+		{ "Cache-Control", "no-store, private" },
+		{ "Referrer-Policy", "no-referrer" },
+		{ "X-Robots-Tag", "noindex, nofollow" },
+		{ "X-Content-Type-Options", "nosniff" },
+		{ "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+					     "frame-ancestors 'none'" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		MHD_add_response_header(response, rows[i].name, rows[i].value);
+	if (answer->type)
+		MHD_add_response_header(response, "Content-Type", answer->type);
+	if (answer->allow)
+		MHD_add_response_header(response, "Allow", answer->allow);
+	if (str_starts(answer->type ? str_from_c(answer->type) : STR_EMPTY, STR("text/html")))
+		MHD_add_response_header(response, "Vary", "Accept-Language");
+}
+
+static enum MHD_Result respond(struct MHD_Connection *peer, const struct track_answer *answer, struct arena *arena)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(answer->body.len, (void *)(uintptr_t)answer->body.ptr, MHD_RESPMEM_MUST_COPY);
+	struct str location;
+	bool ok = response != NULL;
+
+	if (!ok)
+		return MHD_NO;
+	add_fields(response, answer);
+	if (answer->location.len)
+		ok = arena_copy(arena, answer->location, &location) &&
+		     MHD_add_response_header(response, "Location", location.ptr) == MHD_YES;
+
+	enum MHD_Result result = ok ? MHD_queue_response(peer, answer->status, response) : MHD_NO;
+
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connection *peer, const char *path, const char *method,
+				   const struct call *call)
+{
+	struct config *config = config_acquire();
+	struct track_request request = {
+		.method = method_of(str_from_c(method)),
+		.path = str_from_c(path),
+		.host = field(peer, "Host"),
+		.lang = str_from_c(MHD_lookup_connection_value(peer, MHD_GET_ARGUMENT_KIND, "lang")),
+		.accept_language = field(peer, "Accept-Language"),
+		.user_agent = field(peer, "User-Agent"),
+		.is_prefetch = is_prefetch(peer),
+		.body = call->body.len ? buf_view(&call->body) : STR_EMPTY,
+	};
+	struct track_answer answer;
+	struct arena arena;
+
+	request.has_client = client_of(peer, &request.client);
+	arena_init(&arena, ANSWER_MEMORY);
+	track_answer(endpoint->tracker, config, &request, &arena, &answer);
+
+	enum MHD_Result result = respond(peer, &answer, &arena);
+
+	if (result == MHD_YES && answer.is_counted)
+		ledger_add(endpoint->ledger, &answer.hit);
+	arena_clear(&arena);
+	config_release(config);
+	return result;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const char *path, const char *method,
+				  const char *version, const char *upload, size_t *upload_size, void **state)
+{
+	struct call *call = *state;
+
+	(void)version;
+	if (!call) {                            /* the fields are here, the body is not */
+		call = *state = calloc(1, sizeof *call);
+		if (call)
+			buf_init(&call->body, ENDPOINT_BODY_MAX);
+		return call ? MHD_YES : MHD_NO;
+	}
+	if (*upload_size) {
+		buf_add(&call->body, str_slice(str_of(upload, *upload_size), 0, ENDPOINT_BODY_MAX - call->body.len));
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	return answer_call(arg, peer, path, method, call);
+}
+
+static void on_end(void *arg, struct MHD_Connection *peer, void **state, enum MHD_RequestTerminationCode why)
+{
+	struct call *call = *state;
+
+	(void)arg;
+	(void)peer;
+	(void)why;
+	if (!call)
+		return;
+	buf_clear(&call->body);
+	free(call);
+	*state = NULL;
+}
+
+bool endpoint_open(const struct config *config, struct tracker *tracker, struct ledger *ledger, struct endpoint **out,
+		   struct err *err)
+{
+	struct sockaddr_storage address;
+	struct endpoint *endpoint;
+	socklen_t address_len;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (!net_parse_listen(config->tracking_listen, &address, &address_len))
+		return err_set(err, ERR_CONFIG, "tracking.listen: " STR_FMT " is no ADDRESS:PORT", STR_ARG(config->tracking_listen));
+	endpoint = calloc(1, sizeof *endpoint);
+	if (!endpoint)
+		return err_memory(err);
+	*endpoint = (struct endpoint){ .tracker = tracker, .ledger = ledger };
+	endpoint->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL, on_request, endpoint,
+		MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
+		MHD_OPTION_THREAD_POOL_SIZE, cores < 1 ? 1u : cores > POOL_MAX ? POOL_MAX : (unsigned)cores, MHD_OPTION_CONNECTION_LIMIT,
+		ENDPOINT_PEERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, ENDPOINT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		ENDPOINT_MEMORY, MHD_OPTION_END);
+	if (!endpoint->daemon) {
+		free(endpoint);
+		return err_set(err, ERR_CONFIG, "tracking.listen: cannot listen on " STR_FMT " (is another program there?)",
+			       STR_ARG(config->tracking_listen));
+	}
+	*out = endpoint;
+	return true;
+}
+
+void endpoint_close(struct endpoint *endpoint)
+{
+	if (!endpoint)
+		return;
+	MHD_stop_daemon(endpoint->daemon);
+	free(endpoint);
+}

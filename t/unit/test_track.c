@@ -1,0 +1,375 @@
+/* milter/track: what the endpoint says to whom, and what it counts; a real store in a directory of its own. */
+#include "t/lib/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "milter/track/agents.h"
+#include "milter/track/answer.h"
+#include "milter/track/deny.h"
+#include "milter/track/page.h"
+#include "policy/suppress.h"
+
+#define HOST STR("track.acme.example")
+#define DESTINATION STR("https://example.org/a?b=1&c=%E3%81%82#d")
+#define BROWSER STR("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
+
+static struct config *config;
+static struct keyring ring;
+static struct tracker tracker;
+static struct arena arena;
+
+static void write_file(const char *path, const char *text)
+{
+	struct err err;
+
+	ck_assert_msg(io_replace_file(path, str_from_c(text), 0600, &err), "%s", err.text);
+}
+
+static void open_tracker(void)
+{
+	static int runs;
+	char path[4096], key[4096], text[8192], keys[300];
+	struct config_report report;
+	struct store *store;
+	struct err err;
+
+	memset(keys, 0, sizeof keys);
+	snprintf(keys, sizeof keys, "7 ");
+	for (size_t i = 0; i < 2 * TOKEN_KEY_LEN; i++)
+		keys[2 + i] = "0123456789abcdef"[i * 5 % 16];
+	snprintf(key, sizeof key, "%s/tokens", unit_dir());
+	write_file(key, keys);
+	snprintf(path, sizeof path, "%s/sekisho.yaml", unit_dir());
+	snprintf(text, sizeof text,
+		 "node: n\nstate_dir: %s/state%d\ntracking: {key_file: %s}\n"
+		 "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true}}}\n",
+		 unit_dir(), (int)getpid() + runs++, key);
+	write_file(path, text);
+	ck_assert(config_load(path, &config, &report));
+	config_report_clear(&report);
+	keyring_init(&ring);
+	ck_assert_msg(keyring_load(&ring, config->token_key_file, &err), "%s", err.text);
+	ck_assert_msg(store_open(config, &store, &err), "%s", err.text);
+	tracker_init(&tracker, store, &ring);
+	arena_init(&arena, 16 << 20);
+}
+
+static void close_tracker(void)
+{
+	store_close(tracker.store);
+	keyring_clear(&ring);
+	config_free(config);
+	arena_clear(&arena);
+	clock_set(0);
+}
+
+/* "/c/TOKEN" */
+static struct str link_of(enum token_purpose purpose, const char *tenant, struct str url, struct str host)
+{
+	const struct token token = {
+		.purpose = purpose, .tenant = str_from_c(tenant), .message = STR("spring"), .link = purpose == TOKEN_CLICK ? 3 : 0,
+		.recipient = purpose == TOKEN_UNSUBSCRIBE ? STR("Reader@example.net") : STR("\1\2\3\4\5\6\7\10"), .url = url,
+	};
+	struct keyset *keys = keyring_acquire(&ring);
+	struct token_sealer *sealer;
+	struct buf text;
+	struct str out;
+	struct err err;
+
+	buf_init(&text, TOKEN_MAX);
+	buf_printf(&text, "/%c/", (char)purpose);
+	ck_assert(token_sealer_new(keyset_keys(keys), &sealer, &err) && token_seal(sealer, &token, host, &text, &err));
+	ck_assert(arena_copy(&arena, buf_view(&text), &out));
+	token_sealer_free(sealer);
+	keyring_release(&ring, keys);
+	buf_clear(&text);
+	return out;
+}
+
+static struct track_answer ask(enum track_method method, struct str path, struct str host, struct str body)
+{
+	struct track_request request = { .method = method, .path = path, .host = host, .user_agent = BROWSER, .body = body,
+					 .accept_language = STR("en") };
+	struct track_answer answer;
+
+	request.has_client = net_parse_addr(STR("198.51.100.77"), &request.client);
+	track_answer(&tracker, config, &request, &arena, &answer);
+	return answer;
+}
+
+enum what { CLICK, OPEN, UNSUBSCRIBE, OTHER_TENANT, SCRIPT, ROBOTS, NOTHING };
+
+static struct str path_of(enum what what)
+{
+	switch (what) {
+	case CLICK: return link_of(TOKEN_CLICK, "acme", DESTINATION, HOST);
+	case OPEN: return link_of(TOKEN_OPEN, "acme", STR_EMPTY, HOST);
+	case UNSUBSCRIBE: return link_of(TOKEN_UNSUBSCRIBE, "acme", STR_EMPTY, HOST);
+	case OTHER_TENANT: return link_of(TOKEN_CLICK, "gone", DESTINATION, HOST);
+	case SCRIPT: return link_of(TOKEN_CLICK, "acme", STR("javascript:alert(1)"), HOST);
+	case ROBOTS: return STR("/robots.txt");
+	case NOTHING: break;
+	}
+	return STR("/");
+}
+
+#define ONE_CLICK STR_INIT("List-Unsubscribe=One-Click")
+#define MULTIPART STR_INIT("--b\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--b--\r\n")
+static const struct {
+	const char *name;
+	enum what what;
+	enum track_method method;
+	struct str host, body;
+	unsigned status;
+	bool leads, counts;
+} rows[] = {
+	{ "click", CLICK, TRACK_GET, STR_INIT("track.acme.example"), STR_INIT(""), 302, true, true },
+	{ "click, port and case in the host", CLICK, TRACK_GET, STR_INIT("Track.Acme.Example:443"), STR_INIT(""), 302, true, true },
+	{ "click, HEAD", CLICK, TRACK_HEAD, STR_INIT("track.acme.example"), STR_INIT(""), 302, true, false },
+	{ "click, POST", CLICK, TRACK_POST, STR_INIT("track.acme.example"), STR_INIT(""), 405, false, false },
+	{ "click, another's host", CLICK, TRACK_GET, STR_INIT("track.evil.example"), STR_INIT(""), 404, false, false },
+	{ "click, no host", CLICK, TRACK_GET, STR_INIT(""), STR_INIT(""), 404, false, false },
+	{ "click of a tenant that is gone", OTHER_TENANT, TRACK_GET, STR_INIT("track.acme.example"), STR_INIT(""), 302, true, false },
+	{ "click to a script", SCRIPT, TRACK_GET, STR_INIT("track.acme.example"), STR_INIT(""), 404, false, false },
+	{ "open", OPEN, TRACK_GET, STR_INIT("track.acme.example"), STR_INIT(""), 200, false, true },
+	{ "open, HEAD", OPEN, TRACK_HEAD, STR_INIT("track.acme.example"), STR_INIT(""), 200, false, false },
+	{ "open, another's host", OPEN, TRACK_GET, STR_INIT("track.evil.example"), STR_INIT(""), 200, false, false },
+	{ "unsubscribe asks", UNSUBSCRIBE, TRACK_GET, STR_INIT("track.acme.example"), STR_INIT(""), 200, false, false },
+	{ "unsubscribe, HEAD", UNSUBSCRIBE, TRACK_HEAD, STR_INIT("track.acme.example"), STR_INIT(""), 200, false, false },
+	{ "unsubscribe", UNSUBSCRIBE, TRACK_POST, STR_INIT("track.acme.example"), ONE_CLICK, 200, false, true },
+	{ "unsubscribe, multipart", UNSUBSCRIBE, TRACK_POST, STR_INIT("track.acme.example"), MULTIPART, 200, false, true },
+	{ "unsubscribe, empty body", UNSUBSCRIBE, TRACK_POST, STR_INIT("track.acme.example"), STR_INIT(""), 400, false, false },
+	{ "unsubscribe, another's host", UNSUBSCRIBE, TRACK_POST, STR_INIT("track.evil.example"), ONE_CLICK, 404, false, false },
+	{ "unsubscribe, PUT", UNSUBSCRIBE, TRACK_OTHER, STR_INIT("track.acme.example"), ONE_CLICK, 405, false, false },
+	{ "robots", ROBOTS, TRACK_GET, STR_INIT("any"), STR_INIT(""), 200, false, false },
+	{ "nothing", NOTHING, TRACK_GET, STR_INIT("any"), STR_INIT(""), 404, false, false },
+	{ "nothing, POST", NOTHING, TRACK_POST, STR_INIT("any"), STR_INIT(""), 405, false, false },
+};
+START_TEST(answers)
+{
+	struct track_answer answer = ask(rows[_i].method, path_of(rows[_i].what), rows[_i].host, rows[_i].body);
+	struct suppression entry;
+	struct err err;
+	bool found;
+
+	ck_assert_msg(answer.status == rows[_i].status, "%s: %u", rows[_i].name, answer.status);
+	ck_assert_msg(str_eq(answer.location, rows[_i].leads ? DESTINATION : STR_EMPTY), "%s: " STR_FMT, rows[_i].name,
+		      STR_ARG(answer.location));
+	ck_assert_msg(answer.is_counted == rows[_i].counts, "%s", rows[_i].name);
+	ck_assert(answer.is_counted == false || (str_eq(answer.hit.message, STR("spring")) && answer.hit.flags == 0));
+	ck_assert(suppress_find(tracker.store, STR("acme"), STR("reader@example.net"), &arena, &entry, &found, &err));
+	ck_assert_msg(found == (rows[_i].counts && rows[_i].what == UNSUBSCRIBE), "%s: suppressed", rows[_i].name);
+}
+END_TEST
+
+/* One character changed, taken away or put in, anywhere: nobody is led, nothing counts, nobody is unsubscribed. */
+START_TEST(forgeries)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_%=.";
+	struct str good[] = { path_of(CLICK), path_of(OPEN), path_of(UNSUBSCRIBE) };
+	struct arena keep = arena;
+	uint64_t seed = 12345;
+
+	arena_init(&arena, 1 << 20);
+	for (int i = 0; i < 1000000; i++) {
+		struct str from = good[i % 3];
+		char text[512];
+		size_t at, kind;
+
+		ck_assert_uint_lt(from.len, sizeof text - 1);
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		memcpy(text, from.ptr, from.len);
+		at = 3 + (size_t)(seed >> 33) % (from.len - 3);
+		kind = (seed >> 20) % 4;
+		if (kind == 3) {
+			at = 1;                 /* another purpose */
+			text[1] = "cou"[((size_t)(strchr("cou", text[1]) - "cou") + 1) % 3];
+		} else if (kind == 2) {
+			from.len = at;
+		} else {
+			text[at] = alphabet[(seed >> 50) % (sizeof alphabet - 1)];
+		}
+		if (kind < 2 && text[at] == from.ptr[at])
+			continue;
+
+		struct track_answer answer = ask(i % 2 ? TRACK_GET : TRACK_POST, str_of(text, from.len), HOST,
+						 STR("List-Unsubscribe=One-Click"));
+
+		ck_assert_msg(answer.location.len == 0 && !answer.is_counted, "%.*s", (int)from.len, text);
+		ck_assert(answer.status != 200 || str_eq(str_from_c(answer.type), STR("image/gif")));
+		arena_reset(&arena);
+	}
+	arena_clear(&arena);
+	arena = keep;
+}
+END_TEST
+
+static const struct { const char *name; struct deny_entry entry; unsigned click, open; } denials[] = {
+	{ "tenant", { DENY_TENANT, STR_INIT("") }, 410, 0 },
+	{ "message", { DENY_MESSAGE, STR_INIT("spring") }, 410, 0 },
+	{ "another message", { DENY_MESSAGE, STR_INIT("summer") }, 302, 1 },
+	{ "host", { DENY_HOST, STR_INIT("EXAMPLE.org") }, 410, 1 },
+	{ "a host that ends alike", { DENY_HOST, STR_INIT("ample.org") }, 302, 1 },
+};
+START_TEST(denied)
+{
+	struct err err;
+	bool was;
+
+	ck_assert_msg(deny_add(tracker.store, STR("acme"), &denials[_i].entry, &was, &err) && !was, "%s", err.text);
+	ck_assert(deny_add(tracker.store, STR("acme"), &denials[_i].entry, &was, &err) && was);
+
+	struct track_answer click = ask(TRACK_GET, path_of(CLICK), HOST, STR_EMPTY);
+
+	ck_assert_msg(click.status == denials[_i].click, "%s: %u", denials[_i].name, click.status);
+	ck_assert_int_eq(click.is_counted, click.status == 302);
+	ck_assert_int_eq(ask(TRACK_GET, path_of(OPEN), HOST, STR_EMPTY).is_counted, denials[_i].open);
+	ck_assert(deny_remove(tracker.store, STR("acme"), &denials[_i].entry, &was, &err) && was);
+	ck_assert_uint_eq(ask(TRACK_GET, path_of(CLICK), HOST, STR_EMPTY).status, 302);
+}
+END_TEST
+
+static int64_t counted(const char *name)
+{
+	struct str key, value;
+	bool found;
+	int64_t n = 0;
+	struct err err;
+
+	ck_assert(arena_printf(&arena, &key, "sekisho:{acme}:hits:%s", name));
+	ck_assert_msg(tracker.store->ops->get(tracker.store, key, &arena, &value, &found, &err), "%s", err.text);
+	ck_assert(!found || num_parse_i64(value, &n));
+	return n;
+}
+
+START_TEST(counts)
+{
+	struct hit hit = { .kind = HIT_CLICK, .time_us = INT64_C(1790000000) * US_PER_S, .tenant = STR("acme"), .message = STR("spring"),
+			   .reader = STR("0102030405060708"), .link = 3, .url = DESTINATION };
+	struct err err;
+	bool forgotten;
+	size_t removed;
+
+	for (int i = 0; i < 4; i++) {
+		hit.flags = i == 0 ? HIT_FLAG_BURST : 0;        /* a scanner comes first; then the reader, three times */
+		ck_assert_msg(hit_count(tracker.store, &hit, DAY_US, &arena, &err), "%s", err.text);
+	}
+	ck_assert_int_eq(counted("message:spring:clicks"), 4);
+	ck_assert_int_eq(counted("message:spring:clicks.flagged"), 1);
+	ck_assert_int_eq(counted("message:spring:clicks.unique"), 1);
+	ck_assert_int_eq(counted("message:spring:link:3"), 4);
+	ck_assert_int_eq(counted("message:spring:link:3.flagged"), 1);
+	ck_assert_int_eq(counted("day:2026-09-21:clicks"), 4);
+	ck_assert(hit_forget(tracker.store, STR("acme"), hit.reader, DAY_US, &removed, &err));
+	ck_assert_uint_eq(removed, 1);
+	ck_assert_int_eq(counted("reader:0102030405060708:spring:clicks"), 0);
+	ck_assert(hit_is_forgotten(tracker.store, STR("acme"), hit.reader, &arena, &forgotten, &err) && forgotten);
+	ck_assert(hit_is_forgotten(tracker.store, STR("acme"), STR("0102030405060709"), &arena, &forgotten, &err) && !forgotten);
+}
+END_TEST
+
+/* Several links of one message within two seconds; one link twice; the same an hour later. */
+START_TEST(bursts)
+{
+	static const struct { int link; int64_t at_s; bool is_burst; } steps[] = {
+		{ 1, 0, false }, { 2, 1, true }, { 2, 2, false }, { 3, 10, false }, { 1, 11, true }, { 1, 3600, false },
+	};
+	struct token_sealer *sealer;
+	struct keyset *keys = keyring_acquire(&ring);
+	struct err err;
+
+	ck_assert(token_sealer_new(keyset_keys(keys), &sealer, &err));
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		const struct token token = { .purpose = TOKEN_CLICK, .tenant = STR("acme"), .message = STR("m"), .recipient = STR("12345678"),
+					     .link = (uint16_t)steps[i].link, .url = DESTINATION };
+		struct buf path;
+
+		clock_set((INT64_C(1790000000) + steps[i].at_s) * US_PER_S);
+		buf_init(&path, TOKEN_MAX);
+		buf_add_c(&path, "/c/");
+		ck_assert(token_seal(sealer, &token, HOST, &path, &err));
+		ck_assert_msg((ask(TRACK_GET, buf_view(&path), HOST, STR_EMPTY).hit.flags == HIT_FLAG_BURST) == steps[i].is_burst, "step %zu",
+			      i);
+		buf_clear(&path);
+	}
+	token_sealer_free(sealer);
+	keyring_release(&ring, keys);
+}
+END_TEST
+
+static const struct { struct str agent; bool is_machine; } agent_rows[] = {
+	{ STR_INIT(""), true },
+	{ STR_INIT("Mozilla/5.0"), true },
+	{ STR_INIT("Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"), true },
+	{ STR_INIT("python-requests/2.31"), true },
+	{ STR_INIT("facebookexternalhit/1.1"), true },
+	{ STR_INIT("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"), false },
+	{ STR_INIT("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"), false },
+	{ STR_INIT("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36 Edg/126.0.0.0"), false },
+};
+START_TEST(agents)
+{
+	ck_assert_msg(agents_is_machine(agent_rows[_i].agent) == agent_rows[_i].is_machine, STR_FMT, STR_ARG(agent_rows[_i].agent));
+}
+END_TEST
+
+static const struct { const char *text; bool is_machine; } network_rows[] = {
+	{ "66.249.84.1", true }, { "40.107.3.4", true }, { "2a01:111:f400:1::1", true }, { "198.51.100.1", false }, { "2001:db8::1", false },
+};
+START_TEST(networks)
+{
+	struct net_addr addr;
+
+	ck_assert(net_parse_addr(str_from_c(network_rows[_i].text), &addr));
+	ck_assert_msg(agents_is_machine_network(&addr) == network_rows[_i].is_machine, "%s", network_rows[_i].text);
+}
+END_TEST
+
+static const struct { const char *field; enum page_language want; } language_rows[] = {
+	{ "", PAGE_JA },          { "ja", PAGE_JA },           { "en-US,en;q=0.9,ja;q=0.8", PAGE_EN }, { "en;q=0.5, ja-JP;q=0.7", PAGE_JA },
+	{ "de, fr;q=0.5", PAGE_EN }, { "ja;q=0, en;q=0.1", PAGE_EN }, { "jam, javanese", PAGE_EN },     { "JA", PAGE_JA },
+	{ ";;;,,=q;", PAGE_EN },  { "ja;q=x", PAGE_EN },
+};
+START_TEST(languages)
+{
+	ck_assert_msg(page_language_of(str_from_c(language_rows[_i].field)) == language_rows[_i].want, "%s", language_rows[_i].field);
+}
+END_TEST
+
+/* What an address holds cannot become markup. */
+START_TEST(page_is_escaped)
+{
+	struct buf page;
+
+	buf_init(&page, 1 << 20);
+	page_write(PAGE_ASK, PAGE_EN, STR("\"<script>&\"\xff\n@x.example"), &page);
+	ck_assert_uint_eq(str_find(buf_view(&page), STR("<script")), page.len);
+	ck_assert_uint_lt(str_find(buf_view(&page), STR("&quot;&lt;script>&amp;&quot;\xef\xbf\xbd\xef\xbf\xbd@x.example")), page.len);
+	buf_clear(&page);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("track");
+	TCase *tc = tcase_create("track");
+
+	unit_dir();
+	suite_add_tcase(suite, tc);
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, open_tracker, close_tracker);
+	unit_add_rows(tc, answers, rows);
+	tcase_add_test(tc, forgeries);
+	unit_add_rows(tc, denied, denials);
+	tcase_add_test(tc, counts);
+	tcase_add_test(tc, bursts);
+	unit_add_rows(tc, agents, agent_rows);
+	unit_add_rows(tc, networks, network_rows);
+	unit_add_rows(tc, languages, language_rows);
+	tcase_add_test(tc, page_is_escaped);
+	return unit_main(suite);
+}
