@@ -373,18 +373,12 @@ static void merge_all(struct store_local *st)
 	arena_clear(&all.arena);
 }
 
-/* Does it answer? Asked only when there is something to merge, or to come back from. */
+/* Does it take writes? A full server, or a replica, answers, and is of no use. Asked only when there is a reason to. */
 static bool is_back(struct store_local *st)
 {
-	struct arena arena;
-	struct str value;
-	bool found;
+	int64_t total;
 
-	arena_init(&arena, STORE_VALUE_MAX * 2);
-	bool ok = st->shared->ops->get(st->shared, STR("sekisho:{}:back"), &arena, &value, &found, NULL);
-
-	arena_clear(&arena);
-	return ok;
+	return st->shared->ops->count_add(st->shared, STR("sekisho:{}:back"), 0, US_PER_S, &total, NULL);
 }
 
 static bool stop_at_first(void *arg, struct str key, struct str value, int64_t expires_us)

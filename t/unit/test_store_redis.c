@@ -471,6 +471,36 @@ START_TEST(without_redis_counts_locally)
 }
 END_TEST
 
+/* It answers, but takes no more: that is away too, and not back every second. */
+START_TEST(a_full_redis_is_away)
+{
+	atomic_int changes = 0;
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+
+	setup_local(&config, 100);
+	struct store *st = open_store(&config);
+
+	st->on_local_arg = &changes;
+	atomic_store(&st->on_local, note_change);
+	charge_until_taken(st, "before");
+	redis_server_ask(&server, "CONFIG SET maxmemory 1");
+	for (int i = 0; i < 12; i++) {
+		char id[16];
+
+		snprintf(id, sizeof id, "full-%d", i);
+		ck_assert_msg(charge(st, id, LIMIT_NONE, &is_taken, &err) && is_taken, "%s", err.text);
+		usleep(100000);
+	}
+	ck_assert_int_eq(changes, 1);
+	redis_server_ask(&server, "CONFIG SET maxmemory 0");
+	wait_for_merged(st, 13, 13);
+	ck_assert_int_eq(changes, 101);
+	store_close(st);
+}
+END_TEST
+
 START_TEST(without_redis_knows_what_it_knew)
 {
 	struct config config;
@@ -739,6 +769,7 @@ int main(void)
 	tcase_add_test(faults, a_slow_network);
 	unit_add_rows(faults, moods_of_a_server, mood_rows);
 	tcase_add_loop_test(faults, without_redis_counts_locally, 0, 2);
+	tcase_add_test(faults, a_full_redis_is_away);
 	tcase_add_test(faults, without_redis_knows_what_it_knew);
 	return unit_main(suite);
 }
