@@ -328,6 +328,7 @@ static bool commit_locked(struct commit *commit, struct commit_item *first, bool
 
 bool commit_group(struct commit *commit, struct commit_item *first, bool is_signed, struct err *err)
 {
+	commit->tail.is_signing = commit->key != NULL;
 	if (!tail_lock(&commit->tail, err))
 		return false;
 	bool ok = commit_locked(commit, first, is_signed, err);

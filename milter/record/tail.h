@@ -46,6 +46,7 @@ struct tail {
 	int64_t before_end;
 	struct tail_head head;
 	struct tail_repair repair;
+	bool is_signing;               /* the last checkpoint is looked for, in the files before if need be */
 	struct tseq tseq;
 	struct chain_hash *hash;
 	int64_t preallocate, allocated;

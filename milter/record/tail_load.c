@@ -22,6 +22,8 @@
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
 
+#define SIGNED_FILES 3                              /* so many files before the last are looked at for a checkpoint */
+
 struct walk {
 	struct tail_head head;
 	bool has_head;
@@ -312,16 +314,18 @@ static bool load_last(struct tail *tail, struct walk *walk, struct record_file f
 	return true;
 }
 
-/* The last checkpoint, when it is in an older file than those that were walked. */
+/* The last checkpoint, when it is in an older file than those that were walked: a log that is signed has one each hour. */
 static bool find_checkpoint(struct tail *tail, const struct record_file *files, size_t count, struct err *err)
 {
-	for (size_t at = count; at-- > 0 && tail->head.signed_seq == 0;) {
+	size_t oldest = count > SIGNED_FILES ? count - SIGNED_FILES : 0;
+
+	for (size_t at = count; at > oldest && tail->head.signed_seq == 0; at--) {
 		struct record_link link;
 		struct lines lines;
 		struct line line;
 		struct stat st;
 		bool found = false, ok;
-		int fd = open_file(tail, files[at], O_RDONLY, &st, err);
+		int fd = open_file(tail, files[at - 1], O_RDONLY, &st, err);
 
 		if (fd < 0)
 			return false;
@@ -355,7 +359,7 @@ static bool load_files(struct tail *tail, const struct record_file *files, size_
 		if (!load_older(tail, &walk, files[at], err))
 			return false;
 	return load_last(tail, &walk, files[at], record_file_cmp(&spoilt, &files[at]) == 0, err) &&
-	       find_checkpoint(tail, files, count - 1, err);
+	       (!tail->is_signing || find_checkpoint(tail, files, count - 1, err));
 }
 
 /* Lines that we wrote are gone: the log goes on behind them, so that everybody sees where they were. */

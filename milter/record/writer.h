@@ -10,7 +10,8 @@
  * holds flock on CLASS/.lock and looks first whether the tail moved.
  *
  * Checkpoints  signed with the Ed25519 key: every `busy_us` while records come, every `idle_us` without, at day
- *              end and at close. A process without the key writes records and no checkpoints
+ *              end and at close; besides with a key that signs once (once.h). A process without the key writes records and
+ *              no checkpoints
  * Recovery     at open, and after another process died: a torn tail (no newline, zeros, a line that does not parse and
  *              none after it that does) is cut back to the last whole line and a `recovered` record says how much;
  *              damage before a valid later line is left as it is: new file part, `recovered` record with damage, alarm
