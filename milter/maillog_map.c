@@ -115,9 +115,10 @@ static void make_room(struct maillog_map *map)
 
 static bool keep_text(char *room, size_t max, struct str s)
 {
-	if (s.len > max || memchr(s.ptr, '\0', s.len))
+	if (s.len > max || (s.len && memchr(s.ptr, '\0', s.len)))
 		return false;
-	memcpy(room, s.ptr, s.len);
+	if (s.len)
+		memcpy(room, s.ptr, s.len);
 	room[s.len] = '\0';
 	return true;
 }
@@ -190,7 +191,8 @@ static struct str put(char **at, struct str s)
 {
 	struct str kept = str_of(*at, s.len);
 
-	memcpy(*at, s.ptr, s.len);
+	if (s.len)
+		memcpy(*at, s.ptr, s.len);
 	*at += s.len;
 	return kept;
 }

@@ -317,7 +317,8 @@ START_TEST(remembered)
 
 	ck_assert(!maillog_map_find(map, STR("AAAAAA"), &got));
 	maillog_map_add(map, STR("AAAAAA"), STR("M1"), STR("acme"));
-	maillog_map_add(map, STR("BBBBBB"), STR("M2"), STR_EMPTY);
+	maillog_map_add(map, STR("BBBBBB"), STR("M2"), (struct str){ 0 });       /* nobody's */
+	maillog_map_wait(map, STR("BBBBBB"), STR("a@b"), (struct str){ 0 }, (struct str){ 0 });
 	maillog_map_add(map, STR("AAAAAA"), STR("M3"), STR("ginza"));
 	ck_assert(maillog_map_find(map, STR("AAAAAA"), &got));
 	ck_assert_str_eq(got.id, "M3");
