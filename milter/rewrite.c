@@ -15,7 +15,8 @@ static void note(struct rewrite_result *out, size_t part, const char *why)
 		out->notes[out->note_count++] = (struct rewrite_note){ .part = part, .why = why };
 }
 
-static void field_edit(struct rewrite_result *out, enum rewrite_action action, struct str name, size_t nth, struct str value)
+static void field_edit(struct rewrite_result *out, enum rewrite_action action, struct str name, size_t nth,
+		       struct str value)
 {
 	if (out->field_count < REWRITE_FIELDS_MAX)
 		out->fields[out->field_count++] =
@@ -126,7 +127,8 @@ static bool read_never(struct rewrite_job *job, const struct rewrite_message *me
 		return err_memory(err);
 	job->never = never;
 	rest = field ? field->value : STR_EMPTY;
-	while (job->never_count < NEVER_MAX && str_cut(rest, '<', &before, &rest) && str_cut(rest, '>', &address, &rest)) {
+	while (job->never_count < NEVER_MAX && str_cut(rest, '<', &before, &rest) &&
+	       str_cut(rest, '>', &address, &rest)) {
 		struct buf url;
 		bool ok = true;
 
@@ -255,7 +257,8 @@ static bool rewrite_parts(struct rewrite_job *job, const struct rewrite_message 
 			continue;
 		why = closed_because(mime, part);
 		if (!why) {
-			bool wants_pixel = job->opens && (pixel_part == SIZE_MAX || are_alternatives(mime, pixel_part, i));
+			bool wants_pixel =
+				job->opens && (pixel_part == SIZE_MAX || are_alternatives(mime, pixel_part, i));
 
 			if (!rewrite_part(job, part, wants_pixel, eol, &done, err) ||
 			    !take_edits(out, message, part, &done, eol, job->arena, err))
@@ -406,7 +409,8 @@ static void add_field(struct str name, struct str value, struct str eol, struct 
 void rewrite_render(const struct rewrite_message *message, const struct rewrite_result *result, struct str blank,
 		    struct buf *out)
 {
-	struct str eol = message->field_count && str_ends(message->fields[0].line, STR("\r\n")) ? STR("\r\n") : STR("\n");
+	struct str eol =
+		message->field_count && str_ends(message->fields[0].line, STR("\r\n")) ? STR("\r\n") : STR("\n");
 
 	size_t at[REWRITE_FIELDS_MAX];
 

@@ -101,7 +101,8 @@ static const char *choose_charset(struct page *page)
 		if (!page->charset)
 			return "UTF-16 of unknown order";
 	}
-	if (page->charset->shape == CHARSET_WIDE ? has_utf8_mark : has_mark || (has_utf8_mark && !page->charset->is_utf8))
+	if (page->charset->shape == CHARSET_WIDE ? has_utf8_mark
+						 : has_mark || (has_utf8_mark && !page->charset->is_utf8))
 		return "charset against byte order mark";
 	if (page->charset->shape == CHARSET_OTHER)
 		return "charset that is not edited";
@@ -120,7 +121,8 @@ static const char *widen(struct page *page)
 		return "wide charset outside of base64";
 	buf_init(&back, 2 * REWRITE_PART_MAX);
 	is_same = charset_to_utf8(page->charset, page->octets, &page->utf8) &&
-		  charset_from_utf8(page->charset, buf_view(&page->utf8), false, &back) && str_eq(buf_view(&back), page->octets);
+		  charset_from_utf8(page->charset, buf_view(&page->utf8), false, &back) &&
+		  str_eq(buf_view(&back), page->octets);
 	buf_clear(&back);
 	page->text = buf_view(&page->utf8);
 	return is_same ? NULL : "charset that does not come back as it was";
@@ -356,7 +358,8 @@ static bool replace_body(struct page *page, struct str text, struct err *err)
 
 	while (same < body.len && same < text.len && body.ptr[same] == text.ptr[same])
 		same++;
-	while (tail < body.len - same && tail < text.len - same && body.ptr[body.len - 1 - tail] == text.ptr[text.len - 1 - tail])
+	while (tail < body.len - same && tail < text.len - same &&
+	       body.ptr[body.len - 1 - tail] == text.ptr[text.len - 1 - tail])
 		tail++;
 	if (!arena_copy(page->job->arena, str_slice(text, same, text.len - same - tail), &with))
 		return err_memory(err);

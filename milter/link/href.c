@@ -14,7 +14,8 @@ static bool is_opt_out(const struct html_attr *attr)
 {
 	for (size_t i = 0; i < sizeof opt_outs / sizeof *opt_outs; i++)
 		if (str_eq_nocase(attr->name, opt_outs[i].name))
-			return !opt_outs[i].value || str_eq_nocase(str_trim(attr->value), str_from_c(opt_outs[i].value));
+			return !opt_outs[i].value ||
+			       str_eq_nocase(str_trim(attr->value), str_from_c(opt_outs[i].value));
 	return false;
 }
 
@@ -57,7 +58,8 @@ static bool link_value(const struct html *html, const struct html_token *token, 
 
 static bool is_in_plain_html(const struct html *html)
 {
-	return !html->raw && !html->level_count && !html->is_unsure && !html->is_in_select && !html->is_in_frameset && !html->templates;
+	return !html->raw && !html->level_count && !html->is_unsure && !html->is_in_select && !html->is_in_frameset &&
+	       !html->templates;
 }
 
 /* "[if ...]> ... <![endif]": what stands between, for readers that are Outlook. */
@@ -77,6 +79,12 @@ static bool comment_page(struct str text, struct str *out)
 	return true;
 }
 
+static bool report(const struct href_scan *scan, enum href_kind kind, struct str value, struct href *out)
+{
+	*out = (struct href){ .kind = kind, .at = (size_t)(value.ptr - scan->page.page.ptr), .len = value.len };
+	return true;
+}
+
 static bool comment_next(struct href_scan *scan, struct href *out)
 {
 	struct html_token token;
@@ -84,8 +92,7 @@ static bool comment_next(struct href_scan *scan, struct href *out)
 
 	while (html_next(&scan->comment, &token))
 		if (is_link_element(&token, true) && link_value(&scan->comment, &token, &value)) {
-			*out = (struct href){ .kind = HREF_LINK, .at = (size_t)(value.ptr - scan->page.page.ptr), .len = value.len };
-			return true;
+			return report(scan, HREF_LINK, value, out);
 		}
 	scan->is_in_comment = false;
 	return false;
@@ -157,12 +164,10 @@ bool href_next(struct href_scan *scan, struct href *out)
 			if (comment_next(scan, out))
 				return true;
 		} else if (is_link_element(&token, false) && link_value(&scan->page, &token, &value)) {
-			*out = (struct href){ .kind = HREF_LINK, .at = (size_t)(value.ptr - scan->page.page.ptr), .len = value.len };
-			return true;
+			return report(scan, HREF_LINK, value, out);
 		} else if (token.kind == HTML_START && token.name == HTML_IMG &&
 			   html_attr_find(&scan->page, &token, STR("src"), &src)) {
-			*out = (struct href){ .kind = HREF_IMAGE, .at = (size_t)(src.value.ptr - scan->page.page.ptr), .len = src.value.len };
-			return true;
+			return report(scan, HREF_IMAGE, src.value, out);
 		}
 	}
 }
@@ -228,7 +233,8 @@ struct str href_declared_charset(struct str page)
 			continue;
 		if (html_attr_find(&html, &token, STR("charset"), &attr))
 			return str_trim(attr.value);
-		if (html_attr_find(&html, &token, STR("http-equiv"), &attr) && str_eq_nocase(attr.value, STR("content-type")) &&
+		if (html_attr_find(&html, &token, STR("http-equiv"), &attr) &&
+		    str_eq_nocase(attr.value, STR("content-type")) &&
 		    html_attr_find(&html, &token, STR("content"), &attr) && charset_in_content(attr.value).len)
 			return charset_in_content(attr.value);
 	}

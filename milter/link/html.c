@@ -161,7 +161,9 @@ static bool tag_read(struct html *html, size_t at, size_t name_at, enum html_kin
 	struct html_attr attr;
 	enum step last;
 
-	*out = (struct html_token){ .kind = kind, .at = at, .tag = str_of(page + name_at, (size_t)(p - page) - name_at) };
+	*out = (struct html_token){ .kind = kind,
+				    .at = at,
+				    .tag = str_of(page + name_at, (size_t)(p - page) - name_at) };
 	out->attrs = (size_t)(p - page);
 	do
 		last = step(&p, end, &attr);
@@ -282,9 +284,10 @@ static bool is_end_of(struct str s, struct str name)
 }
 
 static const struct str raw_names[] = {
-	[HTML_SCRIPT] = STR_INIT("script"), [HTML_STYLE] = STR_INIT("style"), [HTML_XMP] = STR_INIT("xmp"),
-	[HTML_IFRAME] = STR_INIT("iframe"), [HTML_NOEMBED] = STR_INIT("noembed"), [HTML_NOFRAMES] = STR_INIT("noframes"),
-	[HTML_TITLE] = STR_INIT("title"), [HTML_TEXTAREA] = STR_INIT("textarea"),
+	[HTML_SCRIPT] = STR_INIT("script"),   [HTML_STYLE] = STR_INIT("style"),
+	[HTML_XMP] = STR_INIT("xmp"),         [HTML_IFRAME] = STR_INIT("iframe"),
+	[HTML_NOEMBED] = STR_INIT("noembed"), [HTML_NOFRAMES] = STR_INIT("noframes"),
+	[HTML_TITLE] = STR_INIT("title"),     [HTML_TEXTAREA] = STR_INIT("textarea"),
 };
 
 /* The place of the end tag of the element we are in; the page's length when there is none. */

@@ -15,7 +15,8 @@ static bool is_in(struct str tag, const char *list)
 
 static bool is_void(struct str tag)
 {
-	return is_in(tag, " area base basefont bgsound br col embed frame hr img image input keygen link meta param source track wbr ");
+	return is_in(tag, " area base basefont bgsound br col embed frame hr img image input keygen link meta param "
+			  "source track wbr ");
 }
 
 /* Start tags that cannot stand in foreign content and end it. */
@@ -23,8 +24,9 @@ static bool is_breakout(const struct html *html, const struct html_token *token)
 {
 	struct html_attr attr;
 
-	if (is_in(token->tag, " b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li"
-			      " listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var "))
+	if (is_in(token->tag,
+		  " b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li"
+		  " listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var "))
 		return true;
 	return is_in(token->tag, " font ") &&
 	       (html_attr_find(html, token, STR("color"), &attr) || html_attr_find(html, token, STR("face"), &attr) ||
@@ -85,8 +87,8 @@ static enum html_element math_element(const struct html *html, const struct html
 		return ELEMENT_MATH_TEXT;
 	if (!is_in(token->tag, " annotation-xml "))
 		return ELEMENT_MATH;
-	if (html_attr_find(html, token, STR("encoding"), &attr) && (str_eq_nocase(attr.value, STR("text/html")) ||
-								    str_eq_nocase(attr.value, STR("application/xhtml+xml"))))
+	if (html_attr_find(html, token, STR("encoding"), &attr) &&
+	    (str_eq_nocase(attr.value, STR("text/html")) || str_eq_nocase(attr.value, STR("application/xhtml+xml"))))
 		return ELEMENT_ANNOTATION_HTML;
 	return ELEMENT_ANNOTATION;
 }

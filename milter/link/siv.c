@@ -16,12 +16,13 @@ static void mix(unsigned char *into, const unsigned char *with)
 		into[i] ^= with[i];
 }
 
-static bool run(EVP_CIPHER_CTX *ctx, const unsigned char iv[SIV_BLOCK], const unsigned char *in, unsigned char *out, size_t len)
+static bool run(EVP_CIPHER_CTX *ctx, const unsigned char iv[SIV_BLOCK], const unsigned char *in, unsigned char *out,
+		size_t len)
 {
 	int n = 0;
 
-	return EVP_EncryptInit_ex(ctx, NULL, NULL, NULL, iv) == 1 && EVP_EncryptUpdate(ctx, out, &n, in, (int)len) == 1 &&
-	       (size_t)n == len;
+	return EVP_EncryptInit_ex(ctx, NULL, NULL, NULL, iv) == 1 &&
+	       EVP_EncryptUpdate(ctx, out, &n, in, (int)len) == 1 && (size_t)n == len;
 }
 
 bool siv_init(struct siv *siv, const EVP_CIPHER *cbc, const EVP_CIPHER *ctr, const unsigned char key[SIV_KEY_LEN])

@@ -35,7 +35,8 @@ static bool key_read(struct token_keys *keys, struct str line, size_t line_no, s
 	uint64_t id;
 
 	if (!str_cut(line, ' ', &id_text, &key_text) || !num_parse_u64(id_text, &id) || id < 1 || id > TOKEN_KEYS_MAX)
-		return err_set(err, ERR_CONFIG, "line %zu: expected \"ID KEY\", ID from 1 to %d", line_no, TOKEN_KEYS_MAX);
+		return err_set(err, ERR_CONFIG, "line %zu: expected \"ID KEY\", ID from 1 to %d", line_no,
+			       TOKEN_KEYS_MAX);
 	if (keys->has_key[id])
 		return err_set(err, ERR_CONFIG, "line %zu: key %u is there twice", line_no, (unsigned)id);
 	key_text = str_trim(key_text);
@@ -45,7 +46,8 @@ static bool key_read(struct token_keys *keys, struct str line, size_t line_no, s
 		int high = ascii_hex(key_text.ptr[2 * i]), low = ascii_hex(key_text.ptr[2 * i + 1]);
 
 		if (high < 0 || low < 0)
-			return err_set(err, ERR_CONFIG, "line %zu: a key has %d hex digits", line_no, 2 * TOKEN_KEY_LEN);
+			return err_set(err, ERR_CONFIG, "line %zu: a key has %d hex digits", line_no,
+				       2 * TOKEN_KEY_LEN);
 		keys->keys[id][i] = (unsigned char)(high * 16 + low);
 	}
 	keys->has_key[id] = true;
@@ -191,7 +193,8 @@ static const unsigned char *octets_of(const char *p)
 }
 
 /* Purpose and host stay the same for most tokens of a message. */
-static bool sealer_bind(struct token_sealer *sealer, enum token_purpose purpose, struct str host, const char head[HEAD_LEN])
+static bool sealer_bind(struct token_sealer *sealer, enum token_purpose purpose, struct str host,
+			const char head[HEAD_LEN])
 {
 	struct bound bound;
 
@@ -205,7 +208,8 @@ static bool sealer_bind(struct token_sealer *sealer, enum token_purpose purpose,
 	return true;
 }
 
-bool token_seal(struct token_sealer *sealer, const struct token *token, struct str host, struct buf *out, struct err *err)
+bool token_seal(struct token_sealer *sealer, const struct token *token, struct str host, struct buf *out,
+		struct err *err)
 {
 	char head[HEAD_LEN] = { FORMAT_1, (char)sealer->key }, iv[IV_LEN] = { 0 };
 	struct buf *sealed = &sealer->sealed;
@@ -226,8 +230,8 @@ bool token_seal(struct token_sealer *sealer, const struct token *token, struct s
 
 	unsigned char *octets = (unsigned char *)sealed->ptr;
 
-	if (!siv_seal(&sealer->siv, &sealer->bound, octets + facts, sealed->len - facts, (unsigned char *)sealer->work.ptr,
-		      octets + HEAD_LEN))
+	if (!siv_seal(&sealer->siv, &sealer->bound, octets + facts, sealed->len - facts,
+		      (unsigned char *)sealer->work.ptr, octets + HEAD_LEN))
 		return err_set(err, ERR_BUSY, "OpenSSL could not seal a token");
 	token_text_write(buf_view(sealed), out);
 	return out->failed ? err_memory(err) : true;
@@ -241,7 +245,8 @@ static bool decrypt(const struct token_keys *keys, const struct bound *bound, un
 	bool ok = ctx && EVP_DecryptInit_ex2(ctx, keys->siv, keys->keys[key], NULL, NULL) == 1 &&
 		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IV_LEN, sealed) == 1 &&
 		  EVP_DecryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) == 1 &&
-		  EVP_DecryptUpdate(ctx, out, &n, sealed + IV_LEN, (int)(len - IV_LEN)) == 1 && (size_t)n == len - IV_LEN;
+		  EVP_DecryptUpdate(ctx, out, &n, sealed + IV_LEN, (int)(len - IV_LEN)) == 1 &&
+		  (size_t)n == len - IV_LEN;
 
 	EVP_CIPHER_CTX_free(ctx);
 	return ok;
@@ -279,8 +284,8 @@ static bool facts_read(struct str facts, struct arena *arena, struct token *out)
 		out->url = STR_EMPTY;
 		return true;
 	}
-	return arena_printf(arena, &out->url, "%s://%s%.*s", flags & FLAG_HTTPS ? "https" : "http", flags & FLAG_WWW ? "www." : "",
-			    (int)facts.len, facts.ptr);
+	return arena_printf(arena, &out->url, "%s://%s%.*s", flags & FLAG_HTTPS ? "https" : "http",
+			    flags & FLAG_WWW ? "www." : "", (int)facts.len, facts.ptr);
 }
 
 bool token_open(const struct token_keys *keys, enum token_purpose purpose, struct str host, struct str text,
@@ -314,8 +319,9 @@ void token_short(struct str tenant, struct str name, char out[8])
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
 
-	if (ctx && EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(ctx, tenant.ptr, tenant.len) == 1 &&
-	    EVP_DigestUpdate(ctx, "", 1) == 1 && EVP_DigestUpdate(ctx, name.ptr, name.len) == 1)
+	if (ctx && EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) == 1 &&
+	    EVP_DigestUpdate(ctx, tenant.ptr, tenant.len) == 1 && EVP_DigestUpdate(ctx, "", 1) == 1 &&
+	    EVP_DigestUpdate(ctx, name.ptr, name.len) == 1)
 		EVP_DigestFinal_ex(ctx, digest, NULL);
 	EVP_MD_CTX_free(ctx);
 	memcpy(out, digest, 8);

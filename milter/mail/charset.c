@@ -82,8 +82,9 @@ static const struct {
 	struct str sequence;
 	char state;
 } escapes[] = {
-	{ STR_INIT("\033(B"), 'B' }, { STR_INIT("\033(J"), 'J' }, { STR_INIT("\033(H"), 'J' }, { STR_INIT("\033(I"), 'I' },
-	{ STR_INIT("\033$@"), '$' }, { STR_INIT("\033$B"), '$' }, { STR_INIT("\033$(D"), 'D' },
+	{ STR_INIT("\033(B"), 'B' },  { STR_INIT("\033(J"), 'J' }, { STR_INIT("\033(H"), 'J' },
+	{ STR_INIT("\033(I"), 'I' },  { STR_INIT("\033$@"), '$' }, { STR_INIT("\033$B"), '$' },
+	{ STR_INIT("\033$(D"), 'D' },
 };
 
 size_t charset_escape(struct str s, char *out_state)
@@ -185,7 +186,8 @@ static bool utf8_to_utf8(struct str in, struct buf *out)
 	while (in.len) {
 		size_t good = 0, n;
 
-		while (good < in.len && (n = (unsigned char)in.ptr[good] < 0x80 ? 1 : utf8_length(str_from(in, good))) > 0)
+		while (good < in.len &&
+		       (n = (unsigned char)in.ptr[good] < 0x80 ? 1 : utf8_length(str_from(in, good))) > 0)
 			good += n;
 		buf_add(out, str_slice(in, 0, good));
 		in = str_from(in, good);

@@ -258,7 +258,8 @@ static void percent_decode(struct str s, struct buf *out)
 	while (s.len) {
 		int high, low;
 
-		if (s.ptr[0] == '%' && s.len >= 3 && (high = ascii_hex(s.ptr[1])) >= 0 && (low = ascii_hex(s.ptr[2])) >= 0) {
+		if (s.ptr[0] == '%' && s.len >= 3 && (high = ascii_hex(s.ptr[1])) >= 0 &&
+		    (low = ascii_hex(s.ptr[2])) >= 0) {
 			buf_add_byte(out, (char)(high * 16 + low));
 			s = str_from(s, 3);
 		} else {

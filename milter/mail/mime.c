@@ -243,7 +243,8 @@ static void part_begin(struct scanner *sc, struct mime_part *part)
 		sc->mime->is_cut = true;
 		return;
 	}
-	sc->levels[sc->level_count++] = (struct level){ .part = index, .boundary = is_multipart ? part->boundary : STR_EMPTY };
+	sc->levels[sc->level_count++] =
+		(struct level){ .part = index, .boundary = is_multipart ? part->boundary : STR_EMPTY };
 	sc->open_leaf = MIME_NO_PARENT;
 }
 

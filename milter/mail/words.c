@@ -37,7 +37,8 @@ static void q_decode(struct str s, struct buf *out)
 		int high, low;
 		size_t n = 1;
 
-		if (s.ptr[0] == '=' && s.len >= 3 && (high = ascii_hex(s.ptr[1])) >= 0 && (low = ascii_hex(s.ptr[2])) >= 0) {
+		if (s.ptr[0] == '=' && s.len >= 3 && (high = ascii_hex(s.ptr[1])) >= 0 &&
+		    (low = ascii_hex(s.ptr[2])) >= 0) {
 			buf_add_byte(out, (char)(high * 16 + low));
 			n = 3;
 		} else {

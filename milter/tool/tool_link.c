@@ -26,8 +26,9 @@ static bool open_url(const struct token_keys *keys, struct str url, struct arena
 {
 	struct str scheme, rest, host, purpose, text;
 
-	if (!str_cut(url, ':', &scheme, &rest) || !str_starts(rest, STR("//")) || !str_cut(str_from(rest, 2), '/', &host, &rest) ||
-	    !str_cut(rest, '/', &purpose, &text) || purpose.len != 1 || !strchr("cou", purpose.ptr[0]))
+	if (!str_cut(url, ':', &scheme, &rest) || !str_starts(rest, STR("//")) ||
+	    !str_cut(str_from(rest, 2), '/', &host, &rest) || !str_cut(rest, '/', &purpose, &text) ||
+	    purpose.len != 1 || !strchr("cou", purpose.ptr[0]))
 		return false;
 	return token_open(keys, (enum token_purpose)purpose.ptr[0], host, text, arena, out);
 }
@@ -103,7 +104,8 @@ static bool decode_one(struct tool *tool, const struct decode *want, const struc
 	} else if (ok) {
 		write_token(tool, &token, &arena);
 	} else {
-		tool_fail(tool, TOOL_NO, "no link of ours, or sealed with a key that is not in the file: " STR_FMT, STR_ARG(url));
+		tool_fail(tool, TOOL_NO, "no link of ours, or sealed with a key that is not in the file: " STR_FMT,
+			  STR_ARG(url));
 	}
 	arena_clear(&arena);
 	if (tool->out.len > LINE_MAX_LEN)
@@ -140,12 +142,15 @@ const struct tool_command command_link_decode = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "what a tracked URL means",
-	.about = "Opens a tracked link, pixel or unsubscribe URL with the keys of tracking.key_file: whose it is, which message, "
-		 "which recipient where it had just one, and where it leads. `-` reads URLs from standard input, one a line.",
+	.about = "Opens a tracked link, pixel or unsubscribe URL with the keys of tracking.key_file: whose it is, "
+		 "which message, "
+		 "which recipient where it had just one, and where it leads. `-` reads URLs from standard input, one "
+		 "a line.",
 	.options = decode_options,
 	.values_size = sizeof(struct decode),
 	.has_json = true,
-	.examples = "sekisho link decode https://t.acme.example/c/AQGisw7NTs...\nsekisho link decode --destination - < urls",
+	.examples = "sekisho link decode https://t.acme.example/c/AQGisw7NTs...\nsekisho link decode --destination - "
+		    "< urls",
 	.ok = "all of them are ours",
 	.no = "one is not, or was altered, or its key is gone",
 	.unknown = "no configuration or no key",
@@ -163,7 +168,8 @@ static unsigned free_id(struct str text)
 	uint64_t number;
 
 	while (str_next(&text, '\n', &line))
-		if (str_cut(str_trim(line), ' ', &id, &rest) && num_parse_u64(id, &number) && number <= TOKEN_KEYS_MAX) {
+		if (str_cut(str_trim(line), ' ', &id, &rest) && num_parse_u64(id, &number) &&
+		    number <= TOKEN_KEYS_MAX) {
 			is_used[number] = true;
 			highest = number > highest ? (unsigned)number : highest;
 		}
@@ -205,7 +211,8 @@ static int rotate(struct tool *tool, const char *path, struct buf *text)
 	if (!io_replace_file(path, buf_view(text), 0600, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_field(tool, "Key", "%u in %s", id, path);
-	tool_field(tool, "Next", "reload the daemons; links made before go on working as long as their keys stay in the file");
+	tool_field(tool, "Next",
+		   "reload the daemons; links made before go on working as long as their keys stay in the file");
 	return TOOL_OK;
 }
 
@@ -230,7 +237,8 @@ const struct tool_command command_key_rotate = {
 	.name = "key rotate",
 	.operands = "",
 	.summary = "make a new key for tracked links",
-	.about = "Adds a key to tracking.key_file, or makes that file with its first one. From the next reload on it seals new links; "
+	.about = "Adds a key to tracking.key_file, or makes that file with its first one. From the next reload on it "
+		 "seals new links; "
 		 "links that were made before are opened with the keys that are there already.",
 	.options = no_options,
 	.examples = "sekisho key rotate",

@@ -18,11 +18,13 @@ struct rewrite {
 #define REWRITE(field) offsetof(struct rewrite, field)
 
 static const struct option options[] = {
-	{ "--tenant", OPTION_TEXT, REWRITE(tenant), "NAME", NULL, "whose message it is; without, the sender's tenant by --from" },
+	{ "--tenant", OPTION_TEXT, REWRITE(tenant), "NAME", NULL,
+	  "whose message it is; without, the sender's tenant by --from" },
 	{ "--from", OPTION_TEXT, REWRITE(from), "ADDRESS", NULL, "envelope sender" },
 	{ "--rcpt", OPTION_TEXTS, REWRITE(recipients), "ADDRESS", NULL,
 	  "a recipient; may be repeated. With just one, links and pixel carry it" },
-	{ "--report", OPTION_FLAG, REWRITE(wants_report), NULL, NULL, "say on stderr what was changed, and what was left alone and why" },
+	{ "--report", OPTION_FLAG, REWRITE(wants_report), NULL, NULL,
+	  "say on stderr what was changed, and what was left alone and why" },
 	{ NULL },
 };
 
@@ -73,8 +75,8 @@ static bool read_fields(struct tool *tool, struct str header, struct rewrite_mes
 
 static void report(const struct rewrite_result *result)
 {
-	fprintf(stderr, "%zu link%s, %zu pixel%s, %zu part%s changed\n", result->links, result->links == 1 ? "" : "s", result->pixels,
-		result->pixels == 1 ? "" : "s", result->parts, result->parts == 1 ? "" : "s");
+	fprintf(stderr, "%zu link%s, %zu pixel%s, %zu part%s changed\n", result->links, result->links == 1 ? "" : "s",
+		result->pixels, result->pixels == 1 ? "" : "s", result->parts, result->parts == 1 ? "" : "s");
 	for (size_t i = 0; i < result->note_count; i++)
 		if (result->notes[i].part)
 			fprintf(stderr, "part %zu left alone: %s\n", result->notes[i].part, result->notes[i].why);
@@ -101,7 +103,8 @@ static int rewrite(struct tool *tool, const struct rewrite *want, const struct r
 		result.notes[result.note_count++] = (struct rewrite_note){ .why = "no empty line after the header" };
 	else if (rules->keys && !rewrite_message(rules, &message, &tool->arena, &result, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	rewrite_render(&message, &result, str_slice(text, header.len, (size_t)(message.body.ptr - text.ptr) - header.len), &tool->out);
+	rewrite_render(&message, &result,
+		       str_slice(text, header.len, (size_t)(message.body.ptr - text.ptr) - header.len), &tool->out);
 	if (want->wants_report)
 		report(&result);
 	return TOOL_OK;
@@ -137,8 +140,10 @@ const struct tool_command command_rewrite = {
 	.name = "rewrite",
 	.operands = "",
 	.summary = "what tracking does to a message, stdin to stdout",
-	.about = "Reads a message and writes it as the milter would hand it on for this tenant: links led through the tracking host, a "
-		 "pixel in HTML parts, List-Unsubscribe, X-Sekisho-Track taken out. Whatever is not meant to change comes out "
+	.about = "Reads a message and writes it as the milter would hand it on for this tenant: links led through "
+		 "the tracking host, a "
+		 "pixel in HTML parts, List-Unsubscribe, X-Sekisho-Track taken out. Whatever is not meant to change "
+		 "comes out "
 		 "octet for octet. Nothing is sent, counted or recorded.",
 	.options = options,
 	.values_size = sizeof(struct rewrite),
