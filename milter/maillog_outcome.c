@@ -69,7 +69,7 @@ static void judge_words(struct telling *t, struct str said)
 {
 	const struct bounce_facts facts = {
 		.recipient = t->recipient, .diagnostic = t->reply, .text = said, .status = t->status, .remote = t->relay,
-		.is_only = true, .is_delivered = t->kind == OUTCOME_DELIVERED, .is_delay = t->kind != OUTCOME_FAILED,
+		.is_only = true, .is_delay = t->kind == OUTCOME_DELAYED,
 	};
 
 	bounce_judge(t->judge->rules, &facts, &t->arena, &t->verdict);
@@ -215,7 +215,8 @@ static bool tell(struct telling *t, struct str said, struct err *err)
 
 	if (*place_of(t->judge, id) == id)
 		return true;
-	judge_words(t, said);
+	if (t->kind == OUTCOME_FAILED || t->kind == OUTCOME_DELAYED)
+		judge_words(t, said);
 	if (!settle_with_store(t, err) || !record(t, err))
 		return false;
 	*place_of(t->judge, id) = id;
