@@ -128,14 +128,21 @@ static bool open_store(struct tool *tool, enum tool_wish wish, struct err *err)
 	return become_owner(path, err) && store_open(tool->config, &tool->store, err);
 }
 
+bool tool_store_open(struct tool *tool, enum tool_wish wish, struct err *err)
+{
+	if (tool->store || open_store(tool, wish, err))
+		return true;
+	tool->store = NULL;
+	return false;
+}
+
 bool tool_store(struct tool *tool, enum tool_wish wish)
 {
 	struct err err;
 
 	if (tool->store)
 		return true;
-	if (!open_store(tool, wish, &err)) {
-		tool->store = NULL;
+	if (!tool_store_open(tool, wish, &err)) {
 		tool_fail(tool, TOOL_UNKNOWN, "store: %s%s", err.text, way_out());
 		return false;
 	}

@@ -89,6 +89,8 @@ enum tool_wish {
 	TOOL_CHANGE,
 };
 bool tool_store(struct tool *tool, enum tool_wish wish);
+/* The same; why not is said in `err` alone. */
+bool tool_store_open(struct tool *tool, enum tool_wish wish, struct err *err);
 
 /*
  * The trace in class ops, by the person who runs this: who, what was done, which tenant, why, how many records were seen.

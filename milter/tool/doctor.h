@@ -1,0 +1,87 @@
+/*
+ * doctor - what `sekisho doctor` looks at: one row a check, and what the checks share.
+ *
+ * A check looks at one thing and says one sentence about it; when something is wrong, also the exact line that mends it.
+ * Why it matters stands in its row. Nothing is changed, and nothing is asked of another host but the store.
+ *
+ * Levels   a fault breaks a promise of this gate; a note is worth knowing; unseen could not be looked at
+ */
+#ifndef SEKISHO_DOCTOR_H
+#define SEKISHO_DOCTOR_H
+
+#include <jansson.h>
+
+#include "milter/tool/tool.h"
+
+enum doctor_level { DOCTOR_FINE, DOCTOR_NOTE, DOCTOR_UNSEEN, DOCTOR_FAULT, DOCTOR_LEVEL_COUNT };
+
+/* What a check needs before it can look; without it, the check is left out. */
+enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, DOCTOR_SENDMAIL, DOCTOR_EMBEDDED, DOCTOR_REDIS };
+
+/* One smtpd of master.cf. */
+struct doctor_smtpd {
+	struct str name;               /* "smtp/inet" */
+	struct str milters;            /* as it has them, from master.cf or main.cf */
+	struct str default_action;
+	bool is_chrooted;
+};
+#define DOCTOR_SMTPDS_MAX 32
+
+struct doctor {
+	struct tool *tool;
+	const struct config *config;   /* NULL: not good */
+	json_t *status;                /* the daemon's; NULL: it does not answer */
+	const char *etc;               /* of logrotate and journald */
+
+	const char *postfix;           /* its configuration directory; NULL: not the MTA here */
+	struct str main_cf;            /* what `postconf -x` printed */
+	struct doctor_smtpd smtpds[DOCTOR_SMTPDS_MAX];
+	size_t smtpd_count;
+	bool is_cleanup_chrooted;
+
+	const char *sendmail;          /* its .cf; NULL: not the MTA here */
+	struct str sendmail_cf;
+
+	struct str text, fix;          /* of the check under way */
+};
+
+struct doctor_check {
+	const char *name;              /* NULL ends the table; also the name under --json */
+	enum doctor_need need;
+	const char *why;
+	enum doctor_level (*look)(struct doctor *doctor);
+};
+extern const struct doctor_check doctor_gate_checks[], doctor_postfix_checks[], doctor_sendmail_checks[], doctor_log_checks[],
+	doctor_store_checks[];
+
+/* The check's sentence, and the line that mends it (NULL: none). Returns `level`. */
+enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, const char *fix, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* Text of the arena, with a NUL. */
+const char *doctor_text(struct doctor *doctor, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A whole file of at most 1 MiB, in the arena. */
+bool doctor_read(struct doctor *doctor, const char *path, struct str *out, struct err *err);
+/* Who sekisho-milter runs as: the process' user, or the owner of the state directory. False: neither is there. */
+bool doctor_daemon_user(struct doctor *doctor, uid_t *out);
+
+/* Learns what Postfix is told; false: `err` says why not. */
+bool doctor_postfix_read(struct doctor *doctor, struct err *err);
+/* A setting of main.cf, expanded; empty when it has none. */
+struct str doctor_postfix_setting(const struct doctor *doctor, const char *name);
+
+/* --- the milters that an MTA names */
+
+/* Whether an MTA that says `name` ("unix:/p", "inet:host:port") comes to our socket. Relative paths are below `dir`, absolute
+ * ones below `root` ("": the host's own). */
+bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *root, const char *dir);
+/* An address of a DKIM signer, as far as a name or a customary port tells. */
+bool doctor_is_signer(struct str name);
+/* Takes the next milter off smtpd_milters; `out_options` is what a { ... } has besides. */
+bool doctor_next_milter(struct str *rest, struct str *out_name, struct str *out_options);
+
+/* --- programs */
+
+/* Runs argv[0] with stdout caught (at most 1 MiB, 20 s); ERR_BUSY when it fails. */
+bool doctor_run(struct doctor *doctor, char *const *argv, struct str *out, struct err *err);
+
+#endif

@@ -1,0 +1,73 @@
+/* sekisho doctor: what counts quotas. These come last: as root, opening a store gives root's rights away. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "config/base/num.h"
+#include "milter/tool/doctor.h"
+#include "policy/store_redis_info.h"
+
+/* Lua effects replication and PEXPIRE in scripts as the scripts need them. */
+#define REDIS_OLDEST 5
+
+static enum doctor_level look_embedded(struct doctor *doctor)
+{
+	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->store_path));
+	struct err err;
+
+	if (access(path, F_OK) != 0)
+		return doctor_say(doctor, errno == ENOENT ? DOCTOR_FAULT : DOCTOR_UNSEEN,
+				  errno == ENOENT ? "systemctl start sekisho-milter" : "run this as root", "%s: %s", path, strerror(errno));
+	if (!tool_store_open(doctor->tool, TOOL_LOOK, &err))
+		return doctor_say(doctor, err.kind == ERR_BUSY && geteuid() != 0 ? DOCTOR_UNSEEN : DOCTOR_FAULT, NULL, "store: %s", err.text);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "the store in %s opens", path);
+}
+
+/* "name:value" lines; asked once for all checks. */
+static bool redis_says(struct doctor *doctor, const char *name, struct str *out, struct err *err)
+{
+	static struct str info;
+	struct str rest, line, left, right;
+
+	if (!info.len && !store_redis_info(doctor->config, &doctor->tool->arena, &info, err))
+		return false;
+	for (rest = info; str_next(&rest, '\n', &line);)
+		if (str_cut(line, ':', &left, &right) && str_eq(left, str_from_c(name))) {
+			*out = str_trim(right);
+			return true;
+		}
+	return err_set(err, ERR_BUSY, "it does not say its %s", name);
+}
+
+static enum doctor_level look_version(struct doctor *doctor)
+{
+	struct str version, major = STR_EMPTY, rest;
+	struct err err;
+	uint64_t n;
+
+	if (!redis_says(doctor, "redis_version", &version, &err))
+		return doctor_say(doctor, DOCTOR_FAULT, "systemctl start redis-server", "Redis: %s", err.text);
+	str_cut(version, '.', &major, &rest);
+	if (!num_parse_u64(major, &n) || n < REDIS_OLDEST)
+		return doctor_say(doctor, DOCTOR_FAULT, "apt-get install redis-server", "Redis is version " STR_FMT, STR_ARG(version));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "Redis " STR_FMT " answers", STR_ARG(version));
+}
+
+static enum doctor_level look_eviction(struct doctor *doctor)
+{
+	struct str policy;
+	struct err err;
+
+	if (!redis_says(doctor, "maxmemory_policy", &policy, &err))
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "Redis: %s", err.text);
+	if (str_eq(policy, STR("noeviction")))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "Redis forgets nothing before its time");
+	return doctor_say(doctor, DOCTOR_FAULT, "redis.conf: maxmemory-policy noeviction", "Redis' maxmemory-policy is " STR_FMT,
+			  STR_ARG(policy));
+}
+
+const struct doctor_check doctor_store_checks[] = {
+	{ "redis", DOCTOR_REDIS, "Quotas across relays are counted there.", look_version },
+	{ "redis_eviction", DOCTOR_REDIS, "When memory is short, Redis throws counters away, and a quota begins anew.", look_eviction },
+	{ "store", DOCTOR_EMBEDDED, "Without counters no quota can be held.", look_embedded },
+	{ NULL },
+};

@@ -1,0 +1,271 @@
+"""sekisho doctor names each planted fault and the line that mends it; contrib/setup.sh wires a Postfix and unwires it."""
+import grp
+import json
+import os
+import shutil
+
+from lib.gate import Gate
+from lib.harness import check, check_eq
+from lib.postfix import Postfix
+from lib.relay import Relay, accepted
+from lib.sink import Sink
+from lib.smtp import Client, message
+
+TO = "someone@example.test"
+TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "senders": ["@acme.test"],
+                    "quotas": [{"name": "hourly", "limit": "5/hour", "counts": "recipients"}]}}
+
+
+def setup(world):
+    world.relay = Relay(world, TENANTS)
+    world.etc = world.new_dir("etc")
+    os.chmod(world.relay.gate.log_dir, 0o750)
+
+
+def examine(world, *arguments, mta=None):
+    """The exit code, and the findings by the name of their check."""
+    mta = mta or ("--postfix", f"{world.relay.mta.dir}/etc")
+    done = world.relay.gate.tool("doctor", "--json", "--etc", world.etc, *mta, *arguments)
+    check(done.returncode in (0, 1, 3), "doctor: exit {}\n{}", done.returncode, done.stderr)
+    answer = json.loads(done.stdout)
+    found = {finding["check"]: finding for finding in answer["findings"]}
+    check_eq(answer["faults"], sum(f["level"] == "fault" for f in found.values()), "faults counted")
+    return done.returncode, found
+
+
+def names(world, name, text, fix, mta=None):
+    """This fault, and no other."""
+    code, found = examine(world, mta=mta)
+    check_eq((code, [n for n, f in found.items() if f["level"] == "fault"]), (1, [name]), f"faults ({found.get(name)})")
+    check(text in found[name]["text"], "{} says: {}", name, found[name]["text"])
+    check(fix in found[name].get("fix", "") and found[name]["why"], "{} mends it by: {}", name, found[name])
+
+
+def well(world, mta=None):
+    code, found = examine(world, mta=mta)
+    bad = [f for f in found.values() if f["level"] in ("fault", "unseen")]
+    check_eq((code, bad), (0, []), "exit and faults when all is right")
+    return found
+
+
+class Edited:
+    """A file with other text for a while."""
+
+    def __init__(self, path, change):
+        self.path = path
+        with open(path) as old:
+            self.old = old.read()
+        self.new = change(self.old)
+
+    def __enter__(self):
+        check(self.new != self.old, "{}: nothing planted", self.path)
+        self.write(self.new)
+
+    def __exit__(self, *_):
+        self.write(self.old)
+
+    def write(self, text):
+        with open(self.path, "w") as out:
+            out.write(text)
+        os.utime(self.path, (0, 0))                # Postfix's programs sleep before a file that has just been written
+
+
+def main_cf(world, old, new):
+    return Edited(f"{world.relay.mta.dir}/etc/main.cf", lambda text: text.replace(old, new))
+
+
+def master_cf(world, old, new):
+    return Edited(f"{world.relay.mta.dir}/etc/master.cf", lambda text: text.replace(old, new))
+
+
+def test_all_is_right(world):
+    """all is right: exit 0, and what is printed fits a terminal"""
+    found = well(world)
+    check("smtpd_milters" in found and "key" in found and "store" in found, "looked at: {}", list(found))
+    shown = world.relay.gate.tool("doctor", "--all", "--etc", world.etc, "--postfix", f"{world.relay.mta.dir}/etc")
+    check_eq(shown.returncode, 0, "exit")
+    check(" 0 not seen" in shown.stdout and "0 faults" in shown.stdout, "sum: {}", shown.stdout[-200:])
+
+
+def test_main_cf(world):
+    """each setting of main.cf that breaks a promise, with its line"""
+    with main_cf(world, f"smtpd_milters = {world.relay.gate.socket}", "smtpd_milters = inet:localhost:1"):
+        code, found = examine(world)
+        check_eq((code, found["smtpd_milters"]["level"], found["non_smtpd_milters"]["level"]), (1, "fault", "fault"), "no milter")
+        check(found["smtpd_milters"]["fix"] == f"smtpd_milters = {world.relay.gate.socket}", "{}", found["smtpd_milters"])
+    with main_cf(world, "non_smtpd_milters = $smtpd_milters", "non_smtpd_milters ="):
+        names(world, "non_smtpd_milters", 'is ""', "non_smtpd_milters = $smtpd_milters")
+    with main_cf(world, "milter_default_action = tempfail", "milter_default_action = accept"):
+        names(world, "milter_default_action", "is accept", "milter_default_action = tempfail")
+    with main_cf(world, f"\nsmtpd_milters = {world.relay.gate.socket}",
+                 f"\nsmtpd_milters = {{ {world.relay.gate.socket}, default_action=accept }}"):
+        names(world, "milter_default_action", "is accept", "milter_default_action = tempfail")
+    with main_cf(world, "internal_mail_filter_classes = bounce", "internal_mail_filter_classes = notify"):
+        names(world, "internal_mail_filter_classes", "notify", "internal_mail_filter_classes = bounce")
+    with main_cf(world, "enable_long_queue_ids = yes", "enable_long_queue_ids = no"):
+        names(world, "enable_long_queue_ids", "is no", "enable_long_queue_ids = yes")
+    with main_cf(world, "myhostname", "milter_protocol = 2\nmyhostname"):
+        names(world, "milter_protocol", "is 2", "milter_protocol = 6")
+    well(world)
+
+
+def test_order(world):
+    """a signer before the gate is named, one behind it is not"""
+    gate = world.relay.gate
+    with main_cf(world, "\nsmtpd_milters = ", "\nsmtpd_milters = inet:localhost:8891, "):
+        check_eq(well(world)["milter_order"]["level"], "note", "nothing is rewritten")
+    with main_cf(world, f"\nsmtpd_milters = {gate.socket}", f"\nsmtpd_milters = {gate.socket}, inet:localhost:8891"):
+        check_eq(well(world)["milter_order"]["level"], "ok", "signed after the gate")
+
+
+def test_master_cf(world):
+    """a listener without milters, and one whose chroot hides the socket"""
+    special = f"127.0.0.1:{world.relay.mta.special_port}"
+    with master_cf(world, "-o milter_macro_daemon_name=special", "-o smtpd_milters="):
+        check_eq(well(world)["smtpd_milters"]["level"], "note", "a listener on loopback may be a filter's way back")
+    with master_cf(world, f"{special} inet n - n - 20 smtpd\n  -o milter_macro_daemon_name=special",
+                   f"{world.relay.mta.special_port} inet n - n - 20 smtpd\n  -o smtpd_milters="):
+        names(world, "smtpd_milters", str(world.relay.mta.special_port), f"smtpd_milters = {world.relay.gate.socket}")
+    with master_cf(world, f"{special} inet n - n", f"{special} inet n - y"):
+        names(world, "smtpd_milters", "chrooted", "smtpd_milters = unix:milter/sekisho.sock")
+
+
+def test_socket(world):
+    """a socket that everybody, or nobody, may write to"""
+    path = world.relay.gate.socket.partition(":")[2]
+    mode, group = os.stat(path).st_mode & 0o7777, os.stat(path).st_gid
+    try:
+        os.chmod(path, 0o666)
+        names(world, "socket_access", "mode 0666", "0660")
+        os.chmod(path, 0o660)
+        os.chown(path, -1, grp.getgrnam("daemon").gr_gid)
+        names(world, "socket_access", "postfix cannot write", "socket_group: postfix")
+    finally:
+        os.chmod(path, mode)
+        os.chown(path, -1, group)
+    well(world)
+
+
+def test_key(world):
+    """a key that others can read, and a public key that is away or another's"""
+    key = f"{world.relay.gate.dir}/relay-log.key"
+    os.chmod(key, 0o644)
+    code, found = examine(world)
+    check_eq((code, found["configuration"]["level"]), (1, "fault"), "an open key")
+    check(f"chmod 600 {key}" in found["configuration"]["text"], "{}", found["configuration"])
+    os.chmod(key, 0o600)
+    os.rename(f"{key}.pub", f"{key}.away")
+    names(world, "public_key", key, "openssl pkey")
+    world.relay.gate.tool_ok("key", "new", f"{world.dir}/other.key")
+    shutil.copy(f"{world.dir}/other.key.pub", f"{key}.pub")
+    names(world, "public_key", "does not hold", "openssl pkey")
+    os.replace(f"{key}.away", f"{key}.pub")
+    well(world)
+
+
+def test_other_logs(world):
+    """logs that outlive the relay log"""
+    os.makedirs(f"{world.etc}/logrotate.d")
+    os.makedirs(f"{world.etc}/systemd/journald.conf.d")
+    rotate = f"{world.etc}/logrotate.d/rsyslog"
+    for text, level in (("/var/log/mail.log\n{\n\trotate 4\n\tweekly\n}\n", "ok"),
+                        ("/var/log/syslog\n{\n\trotate 99\n\tweekly\n}\n", "ok"),
+                        ("/var/log/mail.log {\n\trotate 52\n\tweekly\n\tmaxage 40\n}\n", "ok")):
+        with open(rotate, "w") as out:
+            out.write(text)
+        check_eq(well(world)["logrotate"]["level"], level, text)
+    with open(rotate, "w") as out:
+        out.write("/var/log/syslog\n/var/log/mail.log\n{\n\trotate 12\n\tmonthly\n}\n")
+    names(world, "logrotate", "403 days", "maxage")
+    os.remove(rotate)
+    journald = f"{world.etc}/systemd/journald.conf"
+    with open(journald, "w") as out:
+        out.write("[Journal]\n#MaxRetentionSec=0\n")
+    check_eq(well(world)["journald"]["level"], "note", "bounded by its size alone")
+    with open(f"{world.etc}/systemd/journald.conf.d/long.conf", "w") as out:
+        out.write("[Journal]\nMaxRetentionSec=6month\n")
+    names(world, "journald", "183 days", "MaxRetentionSec=60day")
+    shutil.rmtree(f"{world.etc}/systemd")
+    well(world)
+
+
+def test_configuration(world):
+    """an error in the configuration, and a reload that was refused for it"""
+    gate = world.relay.gate
+    gate.reload("node: gate1\ntenants: {acme: {mach: []}}\n")
+    code, found = examine(world)
+    check_eq((code, found["configuration"]["level"]), (1, "fault"), "an error")
+    gate.write_config()
+    names(world, "reload", "mach", "sekisho reload")
+    gate.reload()
+    well(world)
+
+
+def test_sendmail(world):
+    """the filter's lines in a sendmail.cf"""
+    path, socket = f"{world.dir}/sendmail.cf", world.relay.gate.socket
+    mta = ("--sendmail", path)
+    good = f"O InputMailFilters=sekisho, opendkim\nXsekisho, S={socket}, F=T, T=C:30s;S:30s;R:60s;E:300s\n" \
+        "Xopendkim, S=inet:8891@localhost\n"
+    with open(path, "w") as out:
+        out.write(good)
+    well(world, mta)
+    for old, new, name in (("F=T, ", "", "filter_flags"), ("F=T, ", "F=R, ", "filter_flags"),
+                           ("O InputMailFilters=sekisho, ", "O InputMailFilters=", "input_mail_filter")):
+        with Edited(path, lambda text: text.replace(old, new)):
+            names(world, name, "filter sekisho", "INPUT_MAIL_FILTER(`sekisho', `S=", mta)
+
+
+def test_daemon_gone(world):
+    """a gate that does not run"""
+    gate = world.relay.gate
+    gate.stop()
+    code, found = examine(world)
+    check_eq((code, found["daemon"]["level"]), (1, "fault"), "not running")
+    gate.start()
+    well(world)
+
+
+def setup_sh(world, mta, *arguments):
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../contrib/setup.sh")
+    return world.run(["sh", script, "--config", f"{mta.dir}/etc", *arguments])
+
+
+def read(path):
+    with open(path) as text:
+        return text.read()
+
+
+def test_setup(world):
+    """setup.sh wires a running Postfix, twice without harm, and unwires it to what it was"""
+    gate, sink = Gate(world, TENANTS), Sink(world)
+    mta = Postfix(world, sink.port, "")
+    main = f"{mta.dir}/etc/main.cf"
+    with open(main) as text:
+        bare = "".join(line for line in text if "milter" not in line and not line.startswith(("enable_long", "internal_mail")))
+    with open(main, "w") as out:
+        out.write(bare + "milter_default_action = accept\nsmtpd_milters =\n")
+    before = read(main)
+
+    shown = setup_sh(world, mta, "--socket", gate.socket, "--diff")
+    check_eq((shown.returncode, read(main)), (1, before), "--diff changes nothing")
+    check(f"+smtpd_milters = {gate.socket}" in shown.stdout, "the diff: {}", shown.stdout)
+    check_eq((setup_sh(world, mta, "--socket", gate.socket).returncode, read(main)), (1, before), "nobody to ask")
+
+    done = setup_sh(world, mta, "--socket", gate.socket, "--yes")
+    check_eq(done.returncode, 0, f"setup: {done.stdout}{done.stderr}")
+    wired = read(main)
+    again = setup_sh(world, mta, "--socket", gate.socket, "--yes")
+    check_eq((again.returncode, read(main)), (0, wired), "a second time")
+    check_eq(gate.tool("doctor", "--postfix", f"{mta.dir}/etc", "--etc", world.etc).returncode, 0, "doctor after setup")
+    with Client(mta.port) as client:
+        client.ehlo()
+        client.xclient(LOGIN="user@acme.test")
+        client.ehlo()
+        accepted(client.send("a@acme.test", [TO], message("a@acme.test", TO)))
+    check_eq(len(gate.mail_records(event="accepted")), 1, "on the record")
+
+    gone = setup_sh(world, mta, "--socket", gate.socket, "--remove", "--yes")
+    check_eq(gone.returncode, 0, f"remove: {gone.stdout}{gone.stderr}")
+    check_eq(sorted(map(str.rstrip, read(main).splitlines())), sorted(before.splitlines()), "main.cf as it was")
+    check_eq(setup_sh(world, mta, "--socket", gate.socket, "--remove", "--yes").returncode, 0, "removed twice")
