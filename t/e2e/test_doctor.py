@@ -3,9 +3,10 @@ import grp
 import json
 import os
 import shutil
+import subprocess
 
 from lib.gate import Gate
-from lib.harness import check, check_eq
+from lib.harness import check, check_eq, end_process, wait_for
 from lib.postfix import Postfix
 from lib.relay import Relay, accepted
 from lib.sink import Sink
@@ -214,6 +215,24 @@ def test_sendmail(world):
                            ("O InputMailFilters=sekisho, ", "O InputMailFilters=", "input_mail_filter")):
         with Edited(path, lambda text: text.replace(old, new)):
             names(world, name, "filter sekisho", "INPUT_MAIL_FILTER(`sekisho', `S=", mta)
+
+
+def test_redis(world):
+    """a Redis that may throw counters away, and one that does not answer"""
+    check(shutil.which("redis-server"), "redis-server is not installed")
+    gate, socket = world.relay.gate, f"{world.dir}/redis.sock"
+    server = world.spawn(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", world.dir,
+                          "--maxmemory-policy", "allkeys-lru"], stdout=subprocess.DEVNULL)
+    wait_for(lambda: os.path.exists(socket), "Redis")
+    gate.config["store"] = {"backend": "redis", "redis": {"addresses": [f"unix:{socket}"]}}
+    gate.write_config()
+    names(world, "redis_eviction", "allkeys-lru", "maxmemory-policy noeviction")
+    end_process(server)
+    code, found = examine(world)
+    check_eq((code, found["redis"]["level"], found["redis_eviction"]["level"]), (1, "fault", "unseen"), "no Redis")
+    del gate.config["store"]
+    gate.write_config()
+    well(world)
 
 
 def test_daemon_gone(world):
