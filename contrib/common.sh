@@ -6,7 +6,7 @@
 build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis-dev libjansson-dev liblmdb-dev
 	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev'
 mta_packages='libsasl2-modules openssl postfix python3'
-test_packages='clang opendkim opendkim-tools redis-server xz-utils'
+test_packages='chromium clang opendkim opendkim-tools redis-server xz-utils'
 
 say() {
 	printf '%s\n' "$*"
