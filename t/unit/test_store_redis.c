@@ -487,7 +487,7 @@ START_TEST(a_full_redis_is_away)
 	charge_until_taken(st, "before");
 	redis_server_ask(&server, "CONFIG SET maxmemory 1");
 	for (int i = 0; i < 12; i++) {
-		char id[16];
+		char id[24];
 
 		snprintf(id, sizeof id, "full-%d", i);
 		ck_assert_msg(charge(st, id, LIMIT_NONE, &is_taken, &err) && is_taken, "%s", err.text);
