@@ -3,9 +3,7 @@
  *
  * Each file of t/fuzz/corpus/NAME (the program's name after "fuzz_") is given whole, cut at every octet and altered
  * REPLAY_ROUNDS times by a generator with a fixed seed, always against an unreadable page. A target has libFuzzer's
- * entry, so the same file goes further without this one:
- *
- *     clang -g -O1 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -I. t/fuzz/fuzz_X.c <what it tests> && ./a.out t/fuzz/corpus/X
+ * entry, so the same file goes further without this one: make fuzz.
  */
 #include <dirent.h>
 #include <stdio.h>
