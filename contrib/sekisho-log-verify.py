@@ -5,7 +5,8 @@ Written from the manual page sekisho-log(5) alone, to be a second opinion beside
 
     sekisho-log-verify.py [--node NODE] [--class CLASS] [--keep 60d|1y [--now TIME]] [--checkpoint FILE]... KEY.pub LOGDIR/CLASS
 
-Exit codes: 0 intact, 1 tampering, 2 kept too long or too short, 3 cannot tell; of several the first of 1, 2, 3.
+Exit codes: 0 intact, 1 tampering, 2 kept too long or too short, 3 cannot tell (or a wrong command line); of several the first
+of 1, 2, 3.
 """
 import argparse
 import base64
@@ -350,7 +351,7 @@ class Log:
             if read_time(time) < day_start(purge_day(date, keep)):
                 self.find(RETENTION, place, f'EARLY: {name}')
         for day in days:
-            if not day.is_last and now >= day_start(purge_day(day.date, keep)) + datetime.timedelta(hours=1):
+            if now >= day_start(purge_day(day.date, keep)) + datetime.timedelta(hours=1):
                 self.find(RETENTION, day.name, 'OVERDUE')
 
     def read_checkpoint(self, path):
@@ -445,8 +446,14 @@ def json_or_empty(line):
     return value if isinstance(value, dict) else {}
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(UNKNOWN, f'{self.prog}: {message}\n')
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = Parser(description=__doc__.split('\n')[0])
     parser.add_argument('--node')
     parser.add_argument('--class', dest='class_name')
     parser.add_argument('--keep', help='60d, 1y: was everything kept so long, and no longer?')
@@ -455,7 +462,12 @@ def main():
     parser.add_argument('key', help='public keys, PEM')
     parser.add_argument('dir', help='LOGDIR/CLASS')
     args = parser.parse_args()
-    log = Log(args)
+    if args.keep and not re.fullmatch(r'[1-9]\d{0,4}[dy]', args.keep):
+        parser.error('--keep takes 60d or 1y')
+    try:
+        log = Log(args)
+    except (OSError, ValueError) as error:
+        parser.error(f'{args.key}: {error}')
     try:
         log.verify()
     except (OSError, ValueError) as error:

@@ -174,6 +174,7 @@ struct check {
 	struct export_jsonl seen;
 	struct str file;
 	struct str trailer;            /* in the report's arena */
+	struct str wanted;             /* whose it must be; ptr NULL: anybody's */
 	struct str tenant;             /* of all records so far; ptr NULL: of several, or none */
 	int64_t tseq;
 	bool has_tenants;              /* a record of another tenant than the first's was seen */
@@ -248,10 +249,27 @@ static bool check_lines(struct check *check, struct lines *lines, struct err *er
 	return ok;
 }
 
+/* The tenant of the trailer against those of the records, and against the one that was asked for. */
+static void check_tenant(struct check *check, struct str detail)
+{
+	struct str tenant = STR_EMPTY;
+	char text[300];
+
+	if (!scan_find_string(detail, STR("tenant"), &tenant))
+		check->has_tenants = true;
+	else if (check->report->records && (check->has_tenants || !str_eq(check->tenant, tenant)))
+		find(check, VERIFY_TAMPERED, -1, -1, "records of other tenants than the one that the trailer names");
+	if (check->wanted.ptr && !str_eq(check->wanted, tenant)) {
+		snprintf(text, sizeof text, "an export of %s" STR_FMT ", not of tenant " STR_FMT, tenant.len ? "tenant " : "all tenants",
+			 STR_ARG(str_slice(tenant, 0, 100)), STR_ARG(str_slice(check->wanted, 0, 100)));
+		find(check, VERIFY_TAMPERED, -1, -1, text);
+	}
+}
+
 static void check_trailer(struct check *check, const struct sign_publics *publics)
 {
 	struct verify_report *report = check->report;
-	struct str detail, sha256, tenant;
+	struct str detail, sha256;
 	int64_t records, first, last;
 	char hex[CHAIN_HEX_LEN];
 
@@ -266,8 +284,7 @@ static void check_trailer(struct check *check, const struct sign_publics *public
 	if (records != check->seen.records || first != check->seen.first || last != check->seen.last ||
 	    !str_eq(sha256, str_of(hex, sizeof hex)))
 		find(check, VERIFY_TAMPERED, -1, -1, "not the records that the trailer declares: some were altered, added or taken out");
-	if (!scan_find_string(detail, STR("tenant"), &tenant))
-		check->has_tenants = true;
+	check_tenant(check, detail);
 	switch (statement_check(detail, STR("export"), publics)) {
 	case STATEMENT_GOOD:
 		report->checkpoints = 1;
@@ -285,9 +302,10 @@ static void check_trailer(struct check *check, const struct sign_publics *public
 	}
 }
 
-bool record_verify_export(const char *path, struct str public_key_file, struct verify_report *out, struct err *err)
+bool record_verify_export(const char *path, struct str public_key_file, struct str tenant, struct verify_report *out,
+			  struct err *err)
 {
-	struct check check = { .report = out, .file = str_from_c(path) };
+	struct check check = { .report = out, .file = str_from_c(path), .wanted = tenant };
 	struct sign_publics publics;
 	struct lines lines;
 	struct stat st;

@@ -35,8 +35,10 @@ void export_jsonl_clear(struct export_jsonl *export);
 
 /*
  * The report's records, bytes, first and last seq and times are filled in. VERIFY_OK: these are the lines that the holder
- * of the key exported, none altered, none missing between the first and the last of the tenant named in the trailer.
+ * of the key exported, none altered, none missing between the first and the last of the tenant named in the trailer. `tenant`
+ * is whose export it must be; ptr NULL: anybody's.
  */
-bool record_verify_export(const char *path, struct str public_key_file, struct verify_report *out, struct err *err);
+bool record_verify_export(const char *path, struct str public_key_file, struct str tenant, struct verify_report *out,
+			  struct err *err);
 
 #endif

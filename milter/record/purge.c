@@ -51,7 +51,7 @@ static bool take_dir(struct purge *purge, struct err *err)
 
 static bool is_due(const struct purge *purge, size_t at)
 {
-	return at + 1 < purge->count && jst_day(clock_now_us()) >= retention_purge_day(purge->keep, purge->files[at].day);
+	return at < purge->count && jst_day(clock_now_us()) >= retention_purge_day(purge->keep, purge->files[at].day);
 }
 
 /* The first line of the next file says with which line this one ended. */
@@ -173,6 +173,18 @@ static bool purge_file(struct purge *purge, size_t at, const char *path, int64_t
 	return remove_file(purge, path, err);
 }
 
+/* The newest file of a class that nobody writes to any more: a writer begins a new one that continues it. */
+static bool relieve_newest(struct purge *purge, struct err *err)
+{
+	if (purge->count == 0 || !is_due(purge, purge->count - 1))
+		return true;
+	if (!need_writer(purge, err))
+		return false;
+	free(purge->files);
+	purge->files = NULL;
+	return record_files_list(purge->dir, &purge->files, &purge->count, err);
+}
+
 static bool purge_files(struct purge *purge, bool is_dry_run, purge_fn *tell, void *arg, int64_t *out_count, struct err *err)
 {
 	for (size_t at = 0; is_due(purge, at); at++) {
@@ -205,7 +217,7 @@ bool record_purge(const struct record_writer_config *config, struct retention ke
 		return true;
 	}
 	ok = ok && record_files_list(purge.dir, &purge.files, &purge.count, err) &&
-	     purge_files(&purge, is_dry_run, tell, arg, &count, err);
+	     (is_dry_run || relieve_newest(&purge, err)) && purge_files(&purge, is_dry_run, tell, arg, &count, err);
 	record_writer_close(purge.writer);
 	sign_key_free(purge.key);
 	free(purge.files);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "config/base/clock.h"
+#include "config/base/num.h"
 
 /* jst_day_from_civil counts on from the first of the month: 29 February of a common year is 1 March. */
 static int64_t same_date(struct retention keep, int64_t day)
@@ -26,6 +27,16 @@ int64_t retention_end_us(struct retention keep, int64_t time_us)
 int64_t retention_purge_day(struct retention keep, int64_t day)
 {
 	return (keep.is_years ? same_date(keep, day) : day + keep.days) + 1;
+}
+
+bool retention_parse(struct str text, struct retention *out)
+{
+	int64_t us;
+
+	if (!num_parse_duration(text, &us) || us < DAY_US || us % DAY_US != 0 || us / DAY_US > RETENTION_DAYS_MAX)
+		return false;
+	*out = (struct retention){ us / DAY_US, str_ends(text, STR("y")) };
+	return true;
 }
 
 void retention_text(struct retention keep, char out[RETENTION_TEXT_MAX])

@@ -11,6 +11,7 @@
 #include "config/base/str.h"
 
 #define RETENTION_YEAR_DAYS 365
+#define RETENTION_DAYS_MAX (100 * RETENTION_YEAR_DAYS)
 
 struct retention {
 	int64_t days;
@@ -22,7 +23,8 @@ int64_t retention_end_us(struct retention keep, int64_t time_us);
 /* The JST day at whose 00:00 the file of `day` goes. */
 int64_t retention_purge_day(struct retention keep, int64_t day);
 
-/* "60d", "1y" */
+/* "60d", "1y": whole days or years. */
+bool retention_parse(struct str text, struct retention *out);
 #define RETENTION_TEXT_MAX 24
 void retention_text(struct retention keep, char out[RETENTION_TEXT_MAX]);
 

@@ -210,6 +210,9 @@ static void check_joint(const struct run *run, struct verify_file *before, struc
 	else if (memcmp(file->hash, before->chain, CHAIN_LEN) != 0)
 		verify_file_find(file, VERIFY_TAMPERED, 0, file->after + 1, "does not continue %s: one of the two was altered",
 				 before->name);
+	else if (before->end_numbers && file->head_numbers && before->end_numbers != file->head_numbers)
+		verify_file_find(file, VERIFY_TAMPERED, 0, file->after + 1, "the tenants' numbers that it begins with are not those with "
+				 "which %s ends", before->name);
 }
 
 static bool continues(const struct verify_file *before, const struct verify_file *file)
@@ -284,7 +287,7 @@ static void check_retention(struct run *run)
 			if (purged->time_us < jst_day_start_us(retention_purge_day(options->keep, purged->file.day)))
 				verify_file_find(file, VERIFY_RETENTION, -1, purged->seq, "EARLY: %s was purged before its time was over", name);
 		}
-		if (!file->is_last && now_us >= jst_day_start_us(retention_purge_day(options->keep, file->file.day)) + OVERDUE_US)
+		if (now_us >= jst_day_start_us(retention_purge_day(options->keep, file->file.day)) + OVERDUE_US)
 			verify_file_find(file, VERIFY_RETENTION, -1, -1, "OVERDUE: its time is over, and it is still there");
 	}
 }
@@ -450,6 +453,7 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 		run->context.class_name = options->class_name;
 		run->context.publics = &run->publics;
 		run->context.outside = run->outside;
+		run->context.level = options->level;
 		run->context.no_personal_data = options->no_personal_data;
 		run->context.progress = options->progress ? count_progress : NULL;
 		run->context.progress_arg = run;

@@ -8,6 +8,9 @@
  * missing. Not proved: that lines after the last checkpoint were not taken off the end, that what a record says is true,
  * that no mail went round the milter.
  *
+ * Levels: VERIFY_FILES looks that no file is missing, each continues the one before, numbers have no gap and all signatures are
+ * right; VERIFY_RECORDS recomputes every record too; VERIFY_CONTENT reads every record besides, and each tenant's own numbers.
+ *
  * Exit codes of RELAYLOG 2: VERIFY_OK 0, VERIFY_TAMPERED 1, VERIFY_RETENTION 2, VERIFY_UNKNOWN 3; the worst is the
  * first of TAMPERED, RETENTION, UNKNOWN that was found
  *
@@ -23,6 +26,9 @@
 #include "milter/record/retention.h"
 
 enum verify_result { VERIFY_OK = 0, VERIFY_TAMPERED = 1, VERIFY_RETENTION = 2, VERIFY_UNKNOWN = 3 };
+
+/* From little to all; 0 is the usual one. */
+enum verify_level { VERIFY_FILES = -1, VERIFY_RECORDS = 0, VERIFY_CONTENT = 1 };
 
 #define VERIFY_FINDINGS_MAX 100
 #define VERIFY_THREADS_MAX 64
@@ -56,6 +62,7 @@ struct verify_options {
 	struct str public_key_file;    /* PEM; several keys where they were rotated */
 	struct str node, class_name;   /* whose log this must be; empty: not looked at */
 	int64_t first_day, last_day;   /* INT64_MIN, INT64_MAX: all */
+	enum verify_level level;
 	const struct str *checkpoint_files;   /* notes kept outside (note.h), to hold the log against */
 	size_t checkpoint_file_count;  /* VERIFY_OUTSIDE_MAX at most */
 	bool no_personal_data;         /* no line may hold an address, a login, a subject */

@@ -12,6 +12,7 @@
 #include "milter/record/entry.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
+#include "milter/record/verify_content.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
 #define PROGRESS_STEP ((int64_t)4 << 20)
@@ -129,7 +130,8 @@ void verify_file_look(struct verify_file *file, const struct verify_context *con
 struct state {
 	struct verify_file *file;
 	const struct verify_context *context;
-	struct chain_hash *hash;
+	struct chain_hash *hash;       /* NULL: records are not recomputed */
+	struct verify_content *content;/* NULL: they are not read */
 	bool is_known;                 /* seq and chain of the line before are known */
 	int64_t seq;
 	unsigned char chain[CHAIN_LEN];
@@ -316,7 +318,7 @@ static void find_link(struct state *state, const struct line *line, const struct
 				 " was to come: records were put in, repeated or put in another order", link->seq, want);
 		return;
 	}
-	if (state->unreadable)
+	if (state->unreadable || !state->hash)
 		return;
 	memcpy(chain, state->chain, CHAIN_LEN);
 	chain_advance(state->hash, chain, link->leaf);
@@ -422,6 +424,8 @@ static void check_line(struct state *state, const struct line *line)
 		look_outside(state->context, &link);
 	if (state->context->no_personal_data && link.leaf_text.len)
 		check_personal(state, line, &link);
+	if (state->content)
+		verify_content_take(state->content, line->text, line->offset, &link);
 	take_line(state, &link);
 }
 
@@ -461,14 +465,17 @@ static void check_lines(struct state *state, struct lines *lines)
 static void check_open(struct verify_file *file, const struct verify_context *context, int fd)
 {
 	struct state state = { .file = file, .context = context, .is_known = file->has_begin, .seq = file->after };
+	struct verify_content content;
 	struct lines lines;
 	struct err err;
 
 	memcpy(state.chain, file->hash, CHAIN_LEN);
-	if (!chain_hash_new(&state.hash, &err)) {
+	if (context->level >= VERIFY_RECORDS && !chain_hash_new(&state.hash, &err)) {
 		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
 		return;
 	}
+	if (context->level >= VERIFY_CONTENT)
+		verify_content_begin(state.content = &content, file);
 	if (lines_open(&lines, fd, file->name, 0, file->size, &err)) {
 		check_lines(&state, &lines);
 		lines_close(&lines);
@@ -476,6 +483,8 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
 	}
 	chain_hash_free(state.hash);
+	if (state.content)
+		verify_content_end(state.content);
 	if (state.time[0])
 		jst_parse_time(str_of(state.time, JST_TIME_LEN), &file->last_time_us);
 	file->last_seq = state.seq;

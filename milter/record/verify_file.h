@@ -47,6 +47,7 @@ struct verify_file {
 	int64_t first_time_us, last_time_us;
 	int64_t checkpoints, last_checkpoint_seq, last_checkpoint_us;
 	int64_t erased, recovered;
+	uint64_t head_numbers, end_numbers;               /* of all tenants (verify_content.h); 0: not known */
 	struct verify_purged *purged;
 	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare */
 	struct verify_once first_once; /* its first checkpoint, to be held against the file before */
@@ -71,6 +72,7 @@ struct verify_context {
 	const struct sign_publics *publics;
 	struct verify_outside *outside;
 	size_t outside_count;
+	enum verify_level level;
 	bool no_personal_data;
 	void (*progress)(void *arg, int64_t bytes);
 	void *progress_arg;

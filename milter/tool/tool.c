@@ -114,7 +114,7 @@ int tool_usage(const struct tool *tool, const char *fmt, ...)
 	complain(tool, fmt, ap);
 	va_end(ap);
 	fprintf(stderr, "Try: sekisho %s%s--help\n", tool->command ? tool->command->name : "", tool->command ? " " : "");
-	return TOOL_USAGE;
+	return tool->command && tool->command->usage ? TOOL_UNKNOWN : TOOL_USAGE;
 }
 
 void tool_progress(const char *what, int64_t done, int64_t total)

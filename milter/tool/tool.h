@@ -34,7 +34,7 @@ struct tool_command {
 	bool has_json;
 	const char *examples;          /* one a line */
 	const char *ok, *no, *unknown; /* what exit codes 0, 1 and 3 mean here; NULL: cannot be */
-	const char *usage;             /* of 2, where it has another meaning besides */
+	const char *usage;             /* of 2, where it means something else than a wrong command line, which is 3 then */
 	int (*run)(struct tool *tool, const void *values);
 };
 

@@ -1,5 +1,6 @@
 /* sekisho log verify: is the relay log what was written, and what does that prove? */
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -7,7 +8,7 @@
 #include "milter/tool/commands.h"
 
 struct verify_values {
-	struct str class_name, key;
+	struct str class_name, key, level, keep, node, tenant;
 	struct option_time since, until;
 	bool wants_retention, no_personal_data;
 	struct str_list checkpoints;
@@ -18,14 +19,20 @@ static const struct option options[] = {
 	{ "--class", OPTION_TEXT, VERIFY(class_name), "CLASS", NULL, "this class alone (default: all that are there)" },
 	{ "--key", OPTION_TEXT, VERIFY(key), "FILE", NULL,
 	  "public key, or keys where they were changed (default: key_file of the configuration with .pub)" },
+	{ "--level", OPTION_WORD, VERIFY(level), "LEVEL", "files|records|content",
+	  "files: is a file missing, is a signature wrong; records: also every record's chain value (default); content: also what "
+	  "each record holds, and each tenant's own numbers" },
 	{ "--since", OPTION_SINCE, VERIFY(since), "DAY", NULL, "from this JST day on" },
 	{ "--until", OPTION_UNTIL, VERIFY(until), "DAY", NULL, "up to this JST day" },
 	{ "--retention", OPTION_FLAG, VERIFY(wants_retention), NULL, NULL,
 	  "also: did anything go too early, or is anything there too long?" },
+	{ "--keep", OPTION_TEXT, VERIFY(keep), "60d|1y", NULL, "also: --retention by this promise (default: the configuration's)" },
 	{ "--checkpoint", OPTION_TEXTS, VERIFY(checkpoints), "FILE", NULL,
 	  "also: does the log agree with this checkpoint, kept elsewhere? (class relay, unless --class; may be repeated)" },
 	{ "--no-personal-data", OPTION_FLAG, VERIFY(no_personal_data), NULL, NULL,
 	  "also: does any line hold a customer's data? (class ops, unless --class)" },
+	{ "--node", OPTION_TEXT, VERIFY(node), "NAME", NULL, "whose DIR it must be" },
+	{ "--tenant", OPTION_TEXT, VERIFY(tenant), "NAME", NULL, "whose EXPORT it must be" },
 	{ NULL },
 };
 
@@ -71,23 +78,29 @@ static void write_finding(struct tool *tool, const struct verify_finding *findin
 	tool_field(tool, marks[finding->result], STR_FMT STR_FMT, STR_ARG(place), STR_ARG(finding->text));
 }
 
-static void write_proof(struct tool *tool, const struct verify_report *report)
+static void write_proof(struct tool *tool, const struct verify_report *report, enum verify_level level)
 {
-	if (report->result == VERIFY_OK && report->checkpoints)
+	if (report->result != VERIFY_OK)
+		return;
+	if (level == VERIFY_FILES) {
+		tool_field(tool, "Proved", "no file is missing, each continues the one before, and all signatures are right");
+		tool_field(tool, "Not proved", "that no record was altered: --level records recomputes each");
+	} else if (report->checkpoints) {
 		tool_field(tool, "Proved", "the records up to seq %lld are those that the key's holder committed, in this order, none "
 			   "altered, none missing%s", (long long)report->last_checkpoint_seq,
 			   report->is_from_start ? "" : " between them");
-	else if (report->result == VERIFY_OK)
+	} else {
 		tool_field(tool, "Proved", "the records follow from one another, none altered or missing between them; nobody signed");
-	if (report->result != VERIFY_OK)
-		return;
+	}
+	if (level == VERIFY_CONTENT)
+		tool_field(tool, "", "each is what a record is, and no tenant misses one of its own");
 	if (report->unsigned_records)
-		tool_field(tool, "Not proved", "that nothing was taken off the end after that checkpoint");
-	tool_field(tool, report->unsigned_records ? "" : "Not proved",
-		   "that what a record says is true, and that no mail went round the milter");
+		tool_field(tool, level == VERIFY_FILES ? "" : "Not proved", "that nothing was taken off the end after that checkpoint");
+	tool_field(tool, level == VERIFY_FILES || report->unsigned_records ? "" : "Not proved",
+		   "that what a record says is true, that no mail went round the milter, that nobody copied data before its erasure");
 }
 
-static void write_person(struct tool *tool, struct str class_name, const struct verify_report *report)
+static void write_person(struct tool *tool, struct str class_name, const struct verify_report *report, enum verify_level level)
 {
 	size_t shown = report->finding_count < VERIFY_FINDINGS_MAX ? report->finding_count : VERIFY_FINDINGS_MAX;
 
@@ -97,13 +110,14 @@ static void write_person(struct tool *tool, struct str class_name, const struct 
 		write_finding(tool, &report->findings[i]);
 	if (report->finding_count > shown)
 		tool_print(tool, "... and %zu more findings\n", report->finding_count - shown);
-	write_proof(tool, report);
+	write_proof(tool, report, level);
 }
 
 /* --- a program's answer */
 
-static void write_json(struct tool *tool, struct str class_name, const struct verify_report *report)
+static void write_json(struct tool *tool, struct str class_name, const struct verify_report *report, enum verify_level level)
 {
+	static const char *const levels[] = { "files", "records", "content" };
 	static const char *const words[] = { [VERIFY_OK] = "intact", [VERIFY_TAMPERED] = "altered",
 					     [VERIFY_RETENTION] = "retention", [VERIFY_UNKNOWN] = "unknown" };
 	struct json *json = &tool->json;
@@ -111,6 +125,7 @@ static void write_json(struct tool *tool, struct str class_name, const struct ve
 	json_object_open(json);
 	json_member_str(json, "class", class_name);
 	json_member_str(json, "result", str_from_c(words[report->result]));
+	json_member_str(json, "level", str_from_c(levels[level - VERIFY_FILES]));
 	json_member_i64(json, "files", report->files);
 	json_member_i64(json, "records", report->records);
 	json_member_i64(json, "bytes", report->bytes);
@@ -163,23 +178,29 @@ static struct str default_key(struct tool *tool)
 	return file.len ? tool_text(tool, STR_FMT ".pub", STR_ARG(file)) : STR_EMPTY;
 }
 
-static enum verify_result verify_class(struct tool *tool, const struct verify_values *want, const struct record_class *class)
+static enum verify_level level_of(const struct verify_values *want)
 {
-	struct str class_name = class->name;
+	return str_eq(want->level, STR("files")) ? VERIFY_FILES : str_eq(want->level, STR("content")) ? VERIFY_CONTENT : VERIFY_RECORDS;
+}
+
+/* A class directory; node empty: whoever's it is, for the chain holds its files together. */
+static enum verify_result verify_dir(struct tool *tool, const struct verify_values *want, struct str dir, struct str class_name,
+				     struct str node, struct retention keep)
+{
 	static struct verify_report report;
-	const struct config *config = tool->config;
 	const struct verify_options verify = {
-		.dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class_name)),
+		.dir = dir,
 		.public_key_file = want->key.ptr ? want->key : default_key(tool),
-		.node = config->node,
+		.node = node,
 		.class_name = class_name,
+		.level = level_of(want),
 		.first_day = want->since.is_given ? jst_day(want->since.us) : INT64_MIN,
 		.last_day = want->until.is_given ? jst_day(want->until.us) : INT64_MAX,
 		.checkpoint_files = want->checkpoints.items,
 		.checkpoint_file_count = want->checkpoints.count,
 		.no_personal_data = want->no_personal_data,
-		.has_retention = want->wants_retention,
-		.keep = { class->keep_days, class->keep_is_year },
+		.has_retention = want->wants_retention || want->keep.ptr,
+		.keep = keep,
 		.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
 		.progress = on_progress,
 	};
@@ -190,10 +211,25 @@ static enum verify_result verify_class(struct tool *tool, const struct verify_va
 		tool_fail(tool, TOOL_UNKNOWN, "class " STR_FMT ": %s", STR_ARG(class_name), err.text);
 	} else {
 		result = report.result;
-		(tool->is_json ? write_json : write_person)(tool, class_name, &report);
+		(tool->is_json ? write_json : write_person)(tool, class_name, &report, verify.level);
 	}
 	verify_report_clear(&report);
 	return result;
+}
+
+/* Asked for before: a promise that cannot be read is a wrong command line. */
+static struct retention promise(const struct verify_values *want, struct retention configured)
+{
+	retention_parse(want->keep, &configured);
+	return configured;
+}
+
+static enum verify_result verify_class(struct tool *tool, const struct verify_values *want, const struct record_class *class)
+{
+	const struct config *config = tool->config;
+
+	return verify_dir(tool, want, tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class->name)), class->name,
+			  config->node, promise(want, (struct retention){ class->keep_days, class->keep_is_year }));
 }
 
 static bool is_there(struct tool *tool, struct str class_name)
@@ -220,18 +256,45 @@ static int verify_export(struct tool *tool, const struct verify_values *want)
 	int code;
 	struct err err;
 
-	if (!key.ptr && !tool_config(tool))
-		return TOOL_UNKNOWN;
+	if (want->wants_retention || want->keep.ptr || want->checkpoints.count || want->no_personal_data || want->level.ptr)
+		return tool_usage(tool, "an EXPORT is checked by its trailer; that option is about a log");
 	if (!key.ptr)
 		key = default_key(tool);
-	if (!record_verify_export(file.ptr, key, &report, &err)) {
+	if (!record_verify_export(file.ptr, key, want->tenant, &report, &err)) {
 		code = tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	} else {
 		code = (int)report.result;
-		(tool->is_json ? write_json : write_person)(tool, file, &report);
+		(tool->is_json ? write_json : write_person)(tool, file, &report, VERIFY_RECORDS);
 	}
 	verify_report_clear(&report);
 	return code;
+}
+
+/* A copy of a class directory, far from the host that wrote it and from its configuration. */
+static int verify_copy(struct tool *tool, const struct verify_values *want)
+{
+	struct str dir = tool->operands.items[0], parent, name;
+
+	while (dir.len > 1 && dir.ptr[dir.len - 1] == '/')
+		dir.len--;
+	if (want->wants_retention && !want->keep.ptr)
+		return tool_usage(tool, "how long was promised? --keep 60d says so");
+	if (want->tenant.ptr)
+		return tool_usage(tool, "--tenant is about an EXPORT");
+	if (!str_cut_last(dir, '/', &parent, &name))
+		name = dir;
+	return (int)verify_dir(tool, want, dir, want->class_name.ptr ? want->class_name : name, want->node,
+			       promise(want, (struct retention){ 0 }));
+}
+
+static int verify_operand(struct tool *tool, const struct verify_values *want)
+{
+	struct stat st;
+
+	if (!want->key.ptr && !tool_config(tool))
+		return TOOL_UNKNOWN;
+	return stat(tool->operands.items[0].ptr, &st) == 0 && S_ISDIR(st.st_mode) ? verify_copy(tool, want)
+										 : verify_export(tool, want);
 }
 
 static int run(struct tool *tool, const void *values)
@@ -239,10 +302,15 @@ static int run(struct tool *tool, const void *values)
 	const struct verify_values *want = values;
 	const struct str only = only_class(want);
 	enum verify_result result = VERIFY_OK;
+	struct retention keep;
 	size_t seen = 0;
 
+	if (want->keep.ptr && !retention_parse(want->keep, &keep))
+		return tool_usage(tool, "--keep takes whole days or years, such as 60d or 1y");
 	if (tool->operands.count)
-		return verify_export(tool, want);
+		return verify_operand(tool, want);
+	if (want->tenant.ptr || want->node.ptr)
+		return tool_usage(tool, "--tenant is about an EXPORT, --node about a DIR: the log is one chain for all tenants");
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	for (size_t i = 0; i < tool->config->class_count; i++) {
@@ -262,19 +330,22 @@ static int run(struct tool *tool, const void *values)
 
 const struct tool_command command_log_verify = {
 	.name = "log verify",
-	.operands = "[EXPORT]",
+	.operands = "[EXPORT | DIR]",
 	.operands_max = 1,
 	.summary = "is the log as it was written? none altered, none missing",
 	.about = "Recomputes the chain over every record, checks the signatures of its checkpoints, and says what that proves and "
-		 "what it does not. Needs the public key alone. EXPORT is a file that `log export` wrote. With --json one line a "
-		 "class. Its exit codes are its own.",
+		 "what it does not. Needs the public key alone. EXPORT is a file that `log export` wrote, DIR a copy of the directory "
+		 "of one class; with --key neither needs the configuration. With --json one line a class. Its exit codes are its "
+		 "own.",
 	.options = options,
 	.values_size = sizeof(struct verify_values),
 	.has_json = true,
-	.examples = "sekisho log verify\nsekisho log verify --class relay --key /media/auditor/relay-log.key.pub",
+	.examples = "sekisho log verify --retention\n"
+		    "sekisho log verify --key log.key.pub --keep 60d --level content /media/relay\n"
+		    "sekisho log verify --key log.key.pub --tenant acme acme.jsonl",
 	.ok = "intact",
 	.no = "records were altered, or are missing",
-	.usage = "records went too early or too late (or the command line is wrong)",
-	.unknown = "cannot tell: no key, or files that cannot be read",
+	.usage = "records went too early or too late, or hold what they must not",
+	.unknown = "cannot tell: no key, files that cannot be read, or a wrong command line",
 	.run = run,
 };

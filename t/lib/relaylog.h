@@ -38,12 +38,14 @@ void relaylog_write(const struct relaylog *log, const char *file, struct str tex
 /* The one-time keys as they were before the last checkpoint: what a crash during it leaves. Kept once, put back often. */
 void relaylog_keep_once(const struct relaylog *log);
 void relaylog_put_once(const struct relaylog *log);
+/* Makes all chain values from line `number` on (not the first of the file) right again. */
+void relaylog_rechain(struct buf *text, size_t number);
 /* Octet where line `number` (from 0) begins. */
 size_t relaylog_line(struct str text, size_t number);
 
-/* The second verifier's exit code (contrib/sekisho-log-verify.py), with `option` and its value when not NULL; -1: no
- * python3 here, or no $srcdir. */
-int relaylog_second_opinion(const struct relaylog *log, const char *option, const char *value);
+/* Fails the test unless `sekisho log verify` and the second verifier (contrib/sekisho-log-verify.py, where there is a python3)
+ * both end with `want` at the time that the test has set; with `option` and its value when not NULL. Under make check only. */
+void relaylog_opinions(const struct relaylog *log, int want, const char *what, const char *option, const char *value);
 /* Verifies; the caller clears the report. */
 void relaylog_verify(const struct relaylog *log, struct verify_report *out);
 
