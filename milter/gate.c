@@ -99,6 +99,8 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
 	gate->inside.next = gate->inside.prev = &gate->inside;
 	keyring_init(&gate->tokens);
+	if (!rulebook_open(&gate->rules, err))
+		return err_wrap(err, "bounce rules");
 	snprintf(gate->node, sizeof gate->node, STR_FMT, STR_ARG(config->node));
 	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err))
 		return false;
@@ -143,6 +145,7 @@ void gate_close(struct gate *gate)
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);
 	maillog_map_free(gate->queue_ids);
+	rulebook_close(&gate->rules);
 	keyring_clear(&gate->tokens);
 	pthread_mutex_destroy(&gate->lock);
 }

@@ -15,6 +15,7 @@
 #include "milter/keyring.h"
 #include "milter/maillog_map.h"
 #include "milter/record/purge.h"
+#include "milter/rulebook.h"
 #include "policy/policy.h"
 
 struct session;
@@ -38,7 +39,8 @@ struct gate_class {
 
 struct gate {
 	struct policy policy;
-	struct keyring tokens;         /* keys of tracked links; empty where no tenant tracks */
+	struct keyring tokens;         /* keys of tracked links and return paths; empty where no tenant has any */
+	struct rulebook rules;         /* by which outcomes are judged */
 	struct record_writer_config writer;     /* all but the directory */
 	char log_dir[4096], key_file[4096], node[256];
 	struct gate_class classes[GATE_CLASSES_MAX];

@@ -1,36 +1,24 @@
 #include "milter/keyring.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "config/base/io.h"
 
 #define KEY_FILE_MAX ((size_t)1 << 20)
 
-struct keyset {
-	struct token_keys *keys;
-	int holders;                   /* the ring itself is one */
-};
+static void free_keys(void *keys)
+{
+	token_keys_free(keys);
+}
 
 void keyring_init(struct keyring *ring)
 {
-	*ring = (struct keyring){ .lock = PTHREAD_MUTEX_INITIALIZER };
-}
-
-/* With the ring locked. */
-static void let_go(struct keyset *set)
-{
-	if (!set || --set->holders > 0)
-		return;
-	token_keys_free(set->keys);
-	free(set);
+	shared_init(&ring->keys, free_keys);
 }
 
 void keyring_clear(struct keyring *ring)
 {
-	let_go(ring->current);
-	ring->current = NULL;
-	pthread_mutex_destroy(&ring->lock);
+	shared_clear(&ring->keys);
 }
 
 static bool read_keys(struct str path, struct token_keys **out, struct err *err)
@@ -55,45 +43,25 @@ static bool read_keys(struct str path, struct token_keys **out, struct err *err)
 bool keyring_load(struct keyring *ring, struct str path, struct err *err)
 {
 	struct token_keys *keys;
-	struct keyset *set;
 
-	if (!read_keys(path, &keys, err)) {
-		if (err)
-			err->kind = ERR_CONFIG;
-		return err_wrap(err, "tracking.key_file");
-	}
-	set = calloc(1, sizeof *set);
-	if (!set) {
-		token_keys_free(keys);
-		return err_memory(err);
-	}
-	*set = (struct keyset){ .keys = keys, .holders = 1 };
-	pthread_mutex_lock(&ring->lock);
-	let_go(ring->current);
-	ring->current = set;
-	pthread_mutex_unlock(&ring->lock);
-	return true;
+	if (read_keys(path, &keys, err))
+		return shared_replace(&ring->keys, keys, err);
+	if (err)
+		err->kind = ERR_CONFIG;
+	return err_wrap(err, "tracking.key_file");
 }
 
-struct keyset *keyring_acquire(struct keyring *ring)
+struct holding *keyring_acquire(struct keyring *ring)
 {
-	pthread_mutex_lock(&ring->lock);
-	struct keyset *set = ring->current;
-
-	if (set)
-		set->holders++;
-	pthread_mutex_unlock(&ring->lock);
-	return set;
+	return shared_acquire(&ring->keys);
 }
 
-const struct token_keys *keyset_keys(const struct keyset *set)
+const struct token_keys *keyring_keys(const struct holding *set)
 {
-	return set->keys;
+	return holding_thing(set);
 }
 
-void keyring_release(struct keyring *ring, struct keyset *set)
+void keyring_release(struct keyring *ring, struct holding *set)
 {
-	pthread_mutex_lock(&ring->lock);
-	let_go(set);
-	pthread_mutex_unlock(&ring->lock);
+	shared_release(&ring->keys, set);
 }

@@ -1,7 +1,5 @@
 /*
- * keyring - the keys of tracked links that are in force, shared by all threads and replaced at reload.
- *
- * Whoever seals or opens tokens holds one set for that time; a set goes with the last who holds it.
+ * keyring - the keys of tracked links and return paths that are in force, shared by all threads and replaced at reload.
  *
  * Errors   ERR_CONFIG: the file is missing, readable by others, or holds no keys; what was in force stays
  * Threads  any
@@ -9,15 +7,11 @@
 #ifndef SEKISHO_KEYRING_H
 #define SEKISHO_KEYRING_H
 
-#include <pthread.h>
-
 #include "milter/link/token.h"
-
-struct keyset;
+#include "milter/shared.h"
 
 struct keyring {
-	pthread_mutex_t lock;
-	struct keyset *current;        /* NULL: none were loaded */
+	struct shared keys;
 };
 
 void keyring_init(struct keyring *ring);
@@ -26,8 +20,8 @@ void keyring_clear(struct keyring *ring);
 bool keyring_load(struct keyring *ring, struct str path, struct err *err);
 
 /* NULL when there are none. */
-struct keyset *keyring_acquire(struct keyring *ring);
-const struct token_keys *keyset_keys(const struct keyset *set);
-void keyring_release(struct keyring *ring, struct keyset *set);        /* NULL is fine */
+struct holding *keyring_acquire(struct keyring *ring);
+const struct token_keys *keyring_keys(const struct holding *set);
+void keyring_release(struct keyring *ring, struct holding *set);       /* NULL is fine */
 
 #endif

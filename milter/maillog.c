@@ -203,26 +203,9 @@ static void *follow(void *arg)
 static void maillog_free(struct maillog *m)
 {
 	maillog_file_close(m->file);
-	bounce_rules_free((struct bounce_rules *)(uintptr_t)m->judge.rules);
 	pthread_cond_destroy(&m->wake);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
-}
-
-static bool load_rules(struct maillog *m, struct err *err)
-{
-	struct config_report report;
-	struct bounce_rules *rules = NULL;
-
-	config_report_init(&report);
-
-	bool ok = bounce_rules_load_default(&rules, &report);
-
-	if (!ok)
-		config_report_first(&report, err);
-	config_report_clear(&report);
-	m->judge.rules = rules;
-	return ok;
 }
 
 static bool start_thread(struct maillog *m, struct err *err)
@@ -266,7 +249,7 @@ bool maillog_start(struct gate *gate, const struct config *config, struct maillo
 	m = maillog_new(gate, config);
 	if (!m)
 		return err_memory(err);
-	if (!load_rules(m, err) || !start_thread(m, err)) {
+	if (!start_thread(m, err)) {
 		maillog_free(m);
 		return false;
 	}

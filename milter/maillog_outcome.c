@@ -72,7 +72,12 @@ static void judge_words(struct telling *t, struct str said)
 		.is_only = true, .is_delay = t->kind == OUTCOME_DELAYED,
 	};
 
-	bounce_judge(t->judge->rules, &facts, &t->arena, &t->verdict);
+	struct rulebook *book = &t->judge->gate->rules;
+	struct holding *set = rulebook_acquire(book);
+
+	bounce_judge(rulebook_rules(set), &facts, &t->arena, &t->verdict);
+	t->verdict.rule = NULL;                /* a reload may take the rule, not the reason */
+	rulebook_release(book, set);
 }
 
 static bool is_hard(const struct telling *t)

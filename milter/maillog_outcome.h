@@ -23,7 +23,6 @@
 struct maillog_judge {
 	struct gate *gate;
 	struct maillog_map *map;
-	const struct bounce_rules *rules;
 	uint64_t recent[MAILLOG_RECENT];
 	int64_t last_stamp_us;         /* of the last line with a time */
 	char due[MAILLOG_DUE_MAX][MAILLOG_TENANT_MAX + 1];      /* tenants whose guard should look */

@@ -384,11 +384,11 @@ static void rewrite_content(struct session *s)
 {
 	struct passage *p = &s->passage;
 	bool is_one = p->facts.recipient_count == 1;
-	struct keyset *keys = letter_is_kept(&s->letter) ? keyring_acquire(&s->gate->tokens) : NULL;
+	struct holding *keys = letter_is_kept(&s->letter) ? keyring_acquire(&s->gate->tokens) : NULL;
 
 	if (!keys)
 		return;
-	letter_rewrite(&s->letter, p->tenant, keyset_keys(keys), is_one ? p->recipients[0] : STR_EMPTY);
+	letter_rewrite(&s->letter, p->tenant, keyring_keys(keys), is_one ? p->recipients[0] : STR_EMPTY);
 	keyring_release(&s->gate->tokens, keys);
 	passage_add_changes(p, s->letter.changes, s->letter.why_not);
 }

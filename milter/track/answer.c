@@ -74,8 +74,8 @@ static struct str host_of(const struct track_request *request)
 
 static bool open_token(struct asking *a, enum token_purpose purpose, struct str text)
 {
-	struct keyset *keys = keyring_acquire(a->tracker->tokens);
-	bool ok = keys && token_open(keyset_keys(keys), purpose, host_of(a->request), text, a->arena, &a->token);
+	struct holding *keys = keyring_acquire(a->tracker->tokens);
+	bool ok = keys && token_open(keyring_keys(keys), purpose, host_of(a->request), text, a->arena, &a->token);
 
 	keyring_release(a->tracker->tokens, keys);
 	return ok;

@@ -33,7 +33,6 @@ static const char yaml[] =
 
 static struct gate gate;
 static struct maillog_judge *judge;
-static struct bounce_rules *rules;
 static const char *home;
 
 static void open_gate(void)
@@ -51,7 +50,6 @@ static void open_gate(void)
 	judge = calloc(1, sizeof *judge);
 	judge->gate = &gate;
 	judge->map = gate.queue_ids;
-	judge->rules = rules;
 }
 
 static void close_gate(void)
@@ -64,7 +62,6 @@ static void close_gate(void)
 static void setup(void)
 {
 	static char name[32];
-	struct config_report report;
 	char text[4096], path[4096];
 	struct err err;
 
@@ -74,16 +71,12 @@ static void setup(void)
 	snprintf(text, sizeof text, yaml, unit_dir(), home);
 	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), home);
 	ck_assert(io_replace_file(path, str_from_c(text), 0600, &err));
-	config_report_init(&report);
-	ck_assert(bounce_rules_load_default(&rules, &report));
-	config_report_clear(&report);
 	open_gate();
 }
 
 static void teardown(void)
 {
 	close_gate();
-	bounce_rules_free(rules);
 }
 
 static void pass(const char *tenant)

@@ -74,7 +74,7 @@ static struct str link_of(enum token_purpose purpose, const char *tenant, struct
 		.purpose = purpose, .tenant = str_from_c(tenant), .message = STR("spring"), .link = purpose == TOKEN_CLICK ? 3 : 0,
 		.recipient = purpose == TOKEN_UNSUBSCRIBE ? STR("Reader@example.net") : STR("\1\2\3\4\5\6\7\10"), .url = url,
 	};
-	struct keyset *keys = keyring_acquire(&ring);
+	struct holding *keys = keyring_acquire(&ring);
 	struct token_sealer *sealer;
 	struct buf text;
 	struct str out;
@@ -82,7 +82,7 @@ static struct str link_of(enum token_purpose purpose, const char *tenant, struct
 
 	buf_init(&text, TOKEN_MAX);
 	buf_printf(&text, "/%c/", (char)purpose);
-	ck_assert(token_sealer_new(keyset_keys(keys), &sealer, &err) && token_seal(sealer, &token, host, &text, &err));
+	ck_assert(token_sealer_new(keyring_keys(keys), &sealer, &err) && token_seal(sealer, &token, host, &text, &err));
 	ck_assert(arena_copy(&arena, buf_view(&text), &out));
 	token_sealer_free(sealer);
 	keyring_release(&ring, keys);
@@ -279,10 +279,10 @@ START_TEST(bursts)
 		{ 1, 0, false }, { 2, 1, true }, { 2, 2, false }, { 3, 10, false }, { 1, 11, true }, { 1, 3600, false },
 	};
 	struct token_sealer *sealer;
-	struct keyset *keys = keyring_acquire(&ring);
+	struct holding *keys = keyring_acquire(&ring);
 	struct err err;
 
-	ck_assert(token_sealer_new(keyset_keys(keys), &sealer, &err));
+	ck_assert(token_sealer_new(keyring_keys(keys), &sealer, &err));
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		const struct token token = { .purpose = TOKEN_CLICK, .tenant = STR("acme"), .message = STR("m"), .recipient = STR("12345678"),
 					     .link = (uint16_t)steps[i].link, .url = DESTINATION };
