@@ -126,6 +126,14 @@ static void add_action(struct passage *p, struct str action)
 	add_str(p, &p->actions, &p->action_count, &p->action_room, action);
 }
 
+static void add_action_once(struct passage *p, struct str action)
+{
+	for (size_t i = 0; i < p->action_count; i++)
+		if (str_eq(p->actions[i], action))
+			return;
+	add_action(p, action);
+}
+
 void passage_add_notes(struct passage *p, const struct verdict *verdict)
 {
 	for (size_t i = 0; i < verdict->note_count; i++) {
@@ -145,9 +153,11 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict)
 			add_action(p, action);
 	}
 	if (verdict->was_store_gone)
-		add_action(p, STR("quota:open"));
+		add_action_once(p, STR("quota:open"));
 	if (verdict->was_store_local)
-		add_action(p, STR("quota:local"));
+		add_action_once(p, STR("quota:local"));
+	if (verdict->was_store_shared)
+		add_action_once(p, STR("quota:shared"));
 }
 
 static void add_action_text(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -19,20 +19,6 @@ void charge_tell_quota(const struct asking *a, const struct quota_share *share)
 
 /* --- counters beside a quota */
 
-/* Adds one under a family of keys beside the quota's own; *out_total stays when the store cannot. */
-static void count_beside(const struct asking *a, const char *family, const struct quota_share *share, int64_t *out_total)
-{
-	struct store *st = a->policy->store;
-	struct err err = { 0 };
-	struct str key;
-
-	if (!quota_store_key(a->tenant->name, family, share->quota, share->scope, a->arena, &key))
-		return;
-	if (!st->ops->count_add(st, key, 1, quota_window_us(share->quota), out_total, &err))
-		log_warn("counting for quota " STR_FMT " of tenant " STR_FMT ": %s", STR_ARG(share->quota->name),
-			 STR_ARG(a->tenant->name), err.text);
-}
-
 /* Absent, or not a number: none. */
 static bool attempts_of(const struct asking *a, const struct quota_share *share, int64_t *out, struct err *err)
 {
@@ -52,41 +38,73 @@ static bool attempts_of(const struct asking *a, const struct quota_share *share,
 
 /* --- warnings */
 
-/* value >= percent of limit, without overflow: limits reach 2^63. */
-static bool has_reached(int64_t value, int percent, int64_t limit)
+/* The least use that is so many per cent of the limit; limits reach 2^63. */
+static int64_t level_of(int percent, int64_t limit)
 {
-	return (__int128)value * 100 >= (__int128)limit * percent;
+	return (int64_t)(((__int128)limit * percent + 99) / 100);
+}
+
+/* A mark of the take at this index: that it refused, or reached a level of `warn_at`. */
+struct mark_plan {
+	struct store_mark *marks;
+	int *percents;                 /* of each mark; 0: it counts refusals */
+	size_t count;
+};
+
+static bool plan_mark(const struct asking *a, const struct quota_share *share, size_t take, int percent, struct mark_plan *plan)
+{
+	struct store_mark *mark = &plan->marks[plan->count];
+	char family[16] = "over";
+
+	if (percent)
+		snprintf(family, sizeof family, "warn%d", percent);
+	*mark = (struct store_mark){ .take = take, .ttl_us = quota_window_us(share->quota),
+				     .reaches = percent ? level_of(percent, share->limit) : STORE_REFUSED };
+	plan->percents[plan->count++] = percent;
+	return quota_store_key(a->tenant->name, family, share->quota, share->scope, a->arena, &mark->key);
+}
+
+static bool plan_marks_of(const struct asking *a, const struct quota_plan *quotas, size_t at, struct mark_plan *plan)
+{
+	const struct quota_share *share = &quotas->shares[at];
+
+	if (quotas->takes[at].is_enforced && share->limit != LIMIT_NONE && !plan_mark(a, share, at, 0, plan))
+		return false;
+	for (size_t i = 0; share->limit != LIMIT_NONE && share->limit > 0 && i < share->quota->warn_count; i++)
+		if (!plan_mark(a, share, at, share->quota->warn_at[i], plan))
+			return false;
+	return true;
+}
+
+static bool plan_marks(const struct asking *a, const struct quota_plan *quotas, struct mark_plan *out)
+{
+	size_t most = quotas->count * (QUOTA_WARN_MAX + 1);
+
+	*out = (struct mark_plan){ .marks = arena_array(a->arena, most, sizeof *out->marks),
+				   .percents = arena_array(a->arena, most, sizeof *out->percents) };
+	if (!out->marks || !out->percents)
+		return false;
+	for (size_t i = 0; i < quotas->count; i++)
+		if (!plan_marks_of(a, quotas, i, out))
+			return false;
+	return true;
 }
 
 /* Told once a window, though rolling use goes up and down around a level. */
-static void warn_levels(const struct asking *a, const struct quota_share *share, int64_t before, int64_t after)
-{
-	const struct quota *quota = share->quota;
-
-	for (size_t i = 0; i < quota->warn_count; i++) {
-		int percent = quota->warn_at[i];
-		int64_t told = 1;      /* a store that cannot say: told twice is better than never */
-		char family[16];
-
-		if (has_reached(before, percent, share->limit) || !has_reached(after, percent, share->limit))
-			continue;
-		snprintf(family, sizeof family, "warn%d", percent);
-		count_beside(a, family, share, &told);
-		if (told == 1)
-			asking_note(a, (struct policy_note){ .rule = quota->name, .scope = share->scope, .percent = percent,
-							     .used = after, .limit = share->limit });
-	}
-}
-
-static void warn_all(const struct asking *a, const struct quota_plan *plan, const struct store_taken *taken)
+static void note_levels(const struct asking *a, const struct quota_plan *quotas, const struct mark_plan *plan,
+			const struct store_charged *charged)
 {
 	for (size_t i = 0; i < plan->count; i++) {
+		size_t at = plan->marks[i].take;
 		int64_t after;
 
-		if (__builtin_add_overflow(taken[i].used, plan->takes[i].cost, &after))
+		if (plan->percents[i] == 0 || charged->marked[i] != 1)
+			continue;
+		if (__builtin_add_overflow(charged->taken[at].used, quotas->takes[at].cost, &after))
 			after = INT64_MAX;
-		if (plan->shares[i].limit != LIMIT_NONE && plan->shares[i].limit > 0)
-			warn_levels(a, &plan->shares[i], taken[i].used, after);
+		asking_note(a, (struct policy_note){ .rule = quotas->shares[at].quota->name, .scope = quotas->shares[at].scope,
+						     .percent = plan->percents[i], .used = after,
+						     .limit = quotas->shares[at].limit });
 	}
 }
 
@@ -155,29 +173,39 @@ static void tell_excess(const struct asking *a, const struct quota_share *share,
 			const struct store_taken *taken, int64_t now_us)
 {
 	enum verdict_reason reason = reason_of(share, take, taken);
-	int64_t attempts;
 
 	asking_decide(a, action_of(share, reason), reason, share->quota->name);
 	charge_tell_quota(a, share);
 	a->out->used = taken->used;
 	if (reason != REASON_NEVER && __builtin_add_overflow(now_us, taken->retry_after_us, &a->out->retry_at_us))
 		a->out->retry_at_us = 0;
-	count_beside(a, "over", share, &attempts);
 }
 
 /* --- the charge itself */
 
-static bool ask_store(const struct asking *a, const struct quota_plan *plan, struct str id, bool is_peek,
-		      struct store_charged *out, struct err *err)
+static bool ask_store(const struct asking *a, const struct store_charge *charge, struct store_charged *out, struct err *err)
 {
 	struct store *st = a->policy->store;
-	struct store_charge charge = { .tenant = a->tenant->name, .id = id, .takes = plan->takes, .count = plan->count,
-				       .is_peek = is_peek };
 
-	*out = (struct store_charged){ .taken = arena_array(a->arena, plan->count, sizeof *out->taken) };
-	if (!out->taken)
+	*out = (struct store_charged){ .taken = arena_array(a->arena, charge->count, sizeof *out->taken),
+				       .marked = arena_array(a->arena, charge->mark_count, sizeof *out->marked) };
+	if (!out->taken || !out->marked)
 		return err_memory(err);
-	return st->ops->charge(st, &charge, out, err) || err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
+	return st->ops->charge(st, charge, out, err) || err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
+}
+
+/* Nothing is taken when something stands against the message; what only looked so costs a second trip. */
+static bool ask_with_bar(const struct asking *a, struct store_charge *charge, struct bar *bar, struct store_charged *out,
+			 struct err *err)
+{
+	if (bar)
+		bar_ask(bar, charge);
+	if (!ask_store(a, charge, out, err))
+		return false;
+	if (!bar || !bar->was_met || bar_decides(bar))
+		return true;
+	charge->asked_count = 0;
+	return charge->count == 0 || ask_store(a, charge, out, err);
 }
 
 /* At RCPT each was held to this bound; a local submission, which nobody may refuse there, was not. */
@@ -187,35 +215,48 @@ static void refuse_domains(const struct asking *a)
 	a->out->limit = (int64_t)quota_domains_max(a->tenant);
 }
 
-void charge_take(const struct asking *a, enum quota_stage stage, struct str id)
+static void take(const struct asking *a, const struct quota_plan *plan, struct str id, struct bar *bar)
 {
-	struct quota_plan plan;
+	struct store_charge charge = { .tenant = a->tenant->name, .id = id, .takes = plan->takes, .count = plan->count };
 	struct store_charged charged;
+	struct mark_plan marks;
 	struct err err = { 0 };
 
-	if (!quota_plan(a->config, a->tenant, a->facts, stage, a->arena, &plan)) {
+	if (!plan_marks(a, plan, &marks)) {
 		asking_no_memory(a);
 		return;
 	}
-	if (plan.is_too_many) {
-		refuse_domains(a);
-		return;
-	}
-	if (plan.count == 0)
-		return;
-	if (!ask_store(a, &plan, id, false, &charged, &err)) {
+	charge.marks = marks.marks;
+	charge.mark_count = marks.count;
+	if (!ask_with_bar(a, &charge, bar, &charged, &err)) {
 		asking_store_failed(a, &err);
 		return;
 	}
 	a->out->was_store_local = charged.is_local;
-	note_monitored(a, &plan, charged.taken);
+	a->out->was_store_shared = !charged.is_local && a->policy->store->ops->may_have;
+	if (a->out->action != VERDICT_ACCEPT)
+		return;
+	note_monitored(a, plan, charged.taken);
 
-	size_t worst = worst_of(&plan, charged.taken);
+	size_t worst = worst_of(plan, charged.taken);
 
-	if (worst < plan.count)
-		tell_excess(a, &plan.shares[worst], &plan.takes[worst], &charged.taken[worst], charged.now_us);
+	if (worst < plan->count)
+		tell_excess(a, &plan->shares[worst], &plan->takes[worst], &charged.taken[worst], charged.now_us);
 	else
-		warn_all(a, &plan, charged.taken);
+		note_levels(a, plan, &marks, &charged);
+}
+
+void charge_take(const struct asking *a, enum quota_stage stage, struct str id, struct bar *bar)
+{
+	struct quota_plan plan = { 0 };
+
+	if (!a->facts->is_held && quota_has_stage(a->tenant, stage) &&
+	    !quota_plan(a->config, a->tenant, a->facts, stage, a->arena, &plan))
+		asking_no_memory(a);
+	else if (plan.is_too_many)
+		refuse_domains(a);
+	else if (plan.count || (bar && bar->count))
+		take(a, &plan, id, bar);
 }
 
 void charge_refund(struct store *st, const struct tenant *tenant, struct str id)
@@ -229,9 +270,11 @@ void charge_refund(struct store *st, const struct tenant *tenant, struct str id)
 
 bool charge_look(const struct asking *a, const struct quota_plan *plan, struct quota_state *out, struct err *err)
 {
+	const struct store_charge charge = { .tenant = a->tenant->name, .id = STR_EMPTY, .takes = plan->takes, .count = plan->count,
+					     .is_peek = true };
 	struct store_charged charged;
 
-	if (plan->count && !ask_store(a, plan, STR_EMPTY, true, &charged, err))
+	if (plan->count && !ask_store(a, &charge, &charged, err))
 		return false;
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct quota_share *share = &plan->shares[i];

@@ -6,17 +6,19 @@
  * rejected even where excess is deferred; held it stays held, a person decides.
  *
  * A quota that is only monitored is taken past its limit and noted. A level of `warn_at` that the message crossed is
- * noted once a window for each quota and scope; a refused attempt is counted. Both are counters in the store beside the
- * quota's own, touched only then. Private to policy/.
+ * noted once a window for each quota and scope; an attempt is counted by each quota that refused it. Both are marks, made in
+ * the same step as the charge. Private to policy/.
  */
 #ifndef SEKISHO_POLICY_CHARGE_H
 #define SEKISHO_POLICY_CHARGE_H
 
 #include "policy/asking.h"
+#include "policy/bar.h"
 #include "policy/quota.h"
 
-/* Takes the quotas of this stage under the name `id`; decides when they refuse, or nothing. */
-void charge_take(const struct asking *a, enum quota_stage stage, struct str id);
+/* Takes the quotas of this stage under the name `id`, none for held mail; decides when they refuse, or when what `bar` asks
+ * about stands against the message. `bar` may be NULL. Without quotas and questions the store is left alone. */
+void charge_take(const struct asking *a, enum quota_stage stage, struct str id, struct bar *bar);
 /* Gives back what `id` took. A store that cannot is logged. */
 void charge_refund(struct store *st, const struct tenant *tenant, struct str id);
 /* What each quota of the plan would answer; `a->out` is not touched. */

@@ -2,9 +2,8 @@
 
 #include "config/base/clock.h"
 #include "policy/asking.h"
+#include "policy/bar.h"
 #include "policy/charge.h"
-#include "policy/suppress.h"
-#include "policy/tenant.h"
 
 /* A limit was passed: refuse, or only note it. */
 static void decide_or_note(const struct asking *a, bool is_monitor, enum verdict_action action, struct policy_note passed)
@@ -42,27 +41,6 @@ static bool find_tenant(struct asking *a)
 	a->out->tenant = a->tenant;
 	a->out->matched_by = by;
 	return a->tenant != NULL;
-}
-
-static void check_suspended(const struct asking *a)
-{
-	struct suspension s;
-	struct err err = { 0 };
-	bool found;
-
-	if (a->tenant->is_suspended) {
-		asking_decide(a, VERDICT_REJECT, REASON_SUSPENDED, POLICY_RULE_SUSPENDED);
-		return;
-	}
-	if (!tenant_suspension(a->policy->store, a->tenant->name, a->arena, &s, &found, &err)) {
-		asking_store_failed(a, &err);
-		return;
-	}
-	if (!found)
-		return;
-	asking_decide(a, asking_action(s.action), REASON_SUSPENDED, POLICY_RULE_SUSPENDED);
-	a->out->detail = s.reason;
-	a->out->retry_at_us = s.until_us;
 }
 
 /* A local submission has no connection that could be encrypted or logged in. */
@@ -120,7 +98,7 @@ void policy_on_mail(const struct policy *policy, const struct config *config, co
 		asking_decide(&a, VERDICT_REJECT, REASON_NO_TENANT, STR("default_tenant"));
 		return;
 	}
-	check_suspended(&a);
+	bar_check_tenant(&a);
 	/* Held mail must pass the rest, or its release would free what no rule allows. */
 	if (!asking_is_refused(&a))
 		check_connection(&a);
@@ -152,46 +130,6 @@ static void check_domains(const struct asking *a)
 		check_count(a, POLICY_RULE_DOMAINS, (int64_t)most + 1, (int64_t)most, false, VERDICT_DEFER);
 }
 
-/* "userunknown (bounce of 2026-11-21)" */
-static void tell_suppression(const struct asking *a, const struct suppression *s, struct str recipient)
-{
-	char date[JST_DATE_LEN + 1];
-
-	if (a->tenant->suppress == SUPPRESS_MODE_MONITOR) {
-		asking_note(a, (struct policy_note){ .rule = POLICY_RULE_SUPPRESS, .scope = recipient,
-						     .reason = REASON_SUPPRESSED });
-		return;
-	}
-	jst_format_date(jst_day(s->since_us), date);
-	asking_decide(a, VERDICT_REJECT, REASON_SUPPRESSED, POLICY_RULE_SUPPRESS);
-	a->out->scope = recipient;
-	a->out->retry_at_us = s->until_us;
-	if (!arena_printf(a->arena, &a->out->detail, STR_FMT "%s(%s of %s)", STR_ARG(s->reason), s->reason.len ? " " : "",
-			  suppress_source_name(s->source), date))
-		a->out->detail = STR_EMPTY;
-}
-
-/* Looked up outside the message's arena: ten thousand recipients must not use it up. */
-static void check_suppressed(const struct asking *a)
-{
-	struct suppression s;
-	struct arena work;
-	struct err err = { 0 };
-	bool found;
-
-	if (a->tenant->suppress == SUPPRESS_MODE_OFF || a->facts->recipient_count == 0)
-		return;
-
-	struct str recipient = a->facts->recipients[a->facts->recipient_count - 1];
-
-	arena_init(&work, (size_t)2 * STORE_VALUE_MAX);
-	if (!suppress_find(a->policy->store, a->tenant->name, recipient, &work, &s, &found, &err))
-		asking_store_failed(a, &err);
-	else if (found && suppress_covers(&s, a->facts->sender))
-		tell_suppression(a, &s, recipient);
-	arena_clear(&work);
-}
-
 void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct arena *arena, struct verdict *out)
 {
@@ -211,7 +149,7 @@ void policy_on_rcpt(const struct policy *policy, const struct config *config, co
 	if (!asking_is_refused(&a))
 		check_domains(&a);
 	if (!asking_is_refused(&a))
-		check_suppressed(&a);
+		bar_check_recipient(&a);
 }
 
 /* --- DATA */
@@ -222,8 +160,16 @@ void policy_on_data(const struct policy *policy, const struct config *config, co
 	struct asking a = { .policy = policy, .config = config, .tenant = tenant, .facts = facts, .arena = arena, .out = out };
 
 	asking_begin(&a);
-	if (tenant && !facts->is_held && quota_has_stage(tenant, QUOTA_AT_DATA))
-		charge_take(&a, QUOTA_AT_DATA, charge_id);
+	if (!tenant)
+		return;
+
+	struct bar bar;
+
+	if (bar_begin(&bar, &a))
+		charge_take(&a, QUOTA_AT_DATA, charge_id, &bar);
+	else
+		asking_no_memory(&a);
+	bar_end(&bar);
 }
 
 /* --- end of message */
@@ -266,10 +212,10 @@ void policy_on_eom(const struct policy *policy, const struct config *config, con
 	check_size(&a, facts->size);
 	if (!asking_is_refused(&a))
 		check_from(&a);
-	if (asking_is_refused(&a) || facts->is_held || !quota_has_stage(tenant, QUOTA_AT_EOM))
+	if (asking_is_refused(&a))
 		return;
 	if (charge_id_bytes(charge_id, arena, &id))
-		charge_take(&a, QUOTA_AT_EOM, id);
+		charge_take(&a, QUOTA_AT_EOM, id, NULL);
 	else
 		asking_no_memory(&a);
 }

@@ -8,6 +8,8 @@
  *
  * Nobody's  mail that the MTA made itself (is_internal and a null sender) has no tenant and is always let through: a
  *           bounce that is refused is lost. Its verdict has tenant NULL; with tenant NULL the later questions accept
+ * Shared    with a store that relays share, what is not known here of suspensions and suppressions is asked along with the
+ *           charge at DATA, which then refuses: see bar.h
  * Held      a VERDICT_HOLD, at MAIL, DATA or end of message, lets the message go on into quarantine. The session sets
  *           facts.is_held and asks on: the later questions may still refuse, but take nothing more
  * Monitor   what is only monitored becomes a note of the verdict
@@ -107,6 +109,7 @@ struct verdict {
 	size_t note_count;
 	bool was_store_gone;           /* decided without the store (on_store_failure: accept) */
 	bool was_store_local;          /* counted by this relay alone (on_store_failure: local) */
+	bool was_store_shared;         /* counted in a store that relays share */
 };
 
 struct policy {
@@ -120,7 +123,8 @@ void policy_on_mail(const struct policy *policy, const struct config *config, co
 /* One recipient more, the last of facts->recipients: does it fit into the message, does it want mail at all? */
 void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct arena *arena, struct verdict *out);
-/* All recipients are known: take every quota on recipients and messages, under the name `charge_id`. */
+/* All recipients are known: take every quota on recipients and messages, under the name `charge_id`, unless they or the tenant
+ * turn out to be suppressed or suspended. */
 void policy_on_data(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct str charge_id, struct arena *arena, struct verdict *out);
 /* The content is known: size, header From, quotas on bytes (taken under charge_id + "/b"). */

@@ -7,6 +7,8 @@
  * Keys     "sekisho:{TENANT}:..." (see sekisho-store(7)), 1 to STORE_KEY_MAX octets; every key expires, and expired is
  *          absent. A key is used with one of charge, count_add and put; its value has at most STORE_VALUE_MAX octets
  * Atomic   a charge tests every take, then takes all or none, in one step that no other process can come between
+ * Trips    each verb is one round trip to a shared store. What a message needs to know of it is asked along with its charge;
+ *          before that, may_have says without a trip what is worth one of its own
  * Errors   ERR_BUSY (gone, slow) and ERR_FULL: the caller's on_store_failure decides what the sender hears; ERR_INPUT for
  *          a key or value that is too long; ERR_CONFIG from open, when the operator must act
  * Threads  any thread may call any verb at any time. A process opens the same store once
@@ -23,6 +25,8 @@
 #define STORE_KEY_MAX 400
 #define STORE_VALUE_MAX 65536
 #define STORE_TAKES_MAX 256            /* in one charge */
+#define STORE_MARKS_MAX (STORE_TAKES_MAX * (QUOTA_WARN_MAX + 1))
+#define STORE_ASKED_MAX 100000
 #define STORE_NEVER_US INT64_MAX       /* retry_after of what can never fit */
 #define STORE_CHARGE_TTL_US (INT64_C(15) * 60 * US_PER_S)    /* how long a charge can be given back */
 
@@ -44,11 +48,31 @@ struct store_taken {
 	int64_t resets_us;             /* wall time when the oldest use leaves (rolling), the day ends (calendar), the bucket is full (burst) */
 };
 
+/* A counter beside the windows that one is added to in the same step. */
+struct store_mark {
+	struct str key;
+	int64_t ttl_us;
+	size_t take;                   /* whose it is */
+	int64_t reaches;               /* when the charge brings that take's use from below up to so much; STORE_REFUSED: when
+					* that take is what refuses it */
+};
+#define STORE_REFUSED 0
+
+/* Told of a value that is there. `index` is that of `asked`; the value lives for the call. Calls no verb. */
+typedef void store_found_fn(void *arg, size_t index, struct str value);
+
 struct store_charge {
 	struct str tenant;             /* all keys belong to it */
 	struct str id;                 /* names the charge for refund; node-wide unique */
 	const struct store_take *takes;
 	size_t count;
+	const struct store_mark *marks;
+	size_t mark_count;             /* at most STORE_MARKS_MAX */
+	const struct str *asked;       /* values to be read in the same step; at most STORE_ASKED_MAX */
+	size_t asked_count;
+	store_found_fn *on_found;
+	void *on_found_arg;
+	bool is_barred;                /* when one of `asked` is there, nothing is taken and nothing marked */
 	bool is_peek;                  /* look, take nothing, remember nothing */
 	bool is_once;                  /* Redis: done already when a charge of this id is still remembered there */
 };
@@ -58,6 +82,7 @@ struct store_charged {
 	int64_t now_us;                /* the store's clock */
 	bool is_local;                 /* the shared store was away: counted by this relay alone */
 	struct store_taken *taken;     /* caller's array of `count` */
+	int64_t *marked;               /* caller's array of `mark_count`: its total now, 0 where nothing was added */
 };
 
 /* `value` lives for the call. Return false to stop the scan. */
@@ -77,6 +102,9 @@ struct store_ops {
 	/* Charge `id` stands: it may be forgotten before its time. NULL where that would cost more than it saves. */
 	void (*settle)(struct store *st, struct str tenant, struct str id);
 
+	/* Was there a value when this process last heard of the key? It costs no trip, and false proves nothing. NULL: no
+	 * verb costs one, just ask. */
+	bool (*may_have)(struct store *st, struct str key);
 	/* Absent or expired: *out_found = false. The value is copied into `arena`. */
 	bool (*get)(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,
 		    struct err *err);

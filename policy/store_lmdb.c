@@ -20,6 +20,7 @@
 #include "policy/bytes.h"
 #include "policy/store_lmdb_charge.h"
 #include "policy/store_lmdb_mend.h"
+#include "policy/store_steps.h"
 
 struct store_lmdb {
 	struct store store;
@@ -348,9 +349,14 @@ static bool lmdb_open(const struct config *config, struct store **out, struct er
 	return true;
 }
 
-static bool lmdb_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
+static bool charge_windows(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
 {
 	return lmdb_env_charge(self(st)->counts, self(st)->book, charge, out, err);
+}
+
+static bool lmdb_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
+{
+	return store_charge_in_steps(st, charge_windows, charge, out, err);
 }
 
 static bool lmdb_refund(struct store *st, struct str tenant, struct str id, struct err *err)

@@ -12,172 +12,48 @@
 
 #include "config/base/log.h"
 #include "policy/store.h"
-#include "policy/store_redis_link.h"
+#include "policy/store_redis_charge.h"
+#include "policy/store_redis_hints.h"
+#include "policy/store_redis_word.h"
 
-#define TAKE_WORDS 6
-#define NUMBER_MAX 24
 #define SCAN_COUNT "500"
 #define VERSION_MIN 5
 
 struct store_redis {
 	struct store store;
 	struct redis_link *link;
+	struct redis_hints hints;
 };
+
+static struct store_redis *self(struct store *st)
+{
+	return (struct store_redis *)st;
+}
 
 static struct redis_link *link_of(struct store *st)
 {
-	return ((struct store_redis *)st)->link;
-}
-
-static struct str number_word(int64_t value, char room[NUMBER_MAX])
-{
-	return str_of(room, (size_t)snprintf(room, NUMBER_MAX, "%lld", (long long)value));
-}
-
-/* Redis counts lives in milliseconds; a started one is whole. */
-static int64_t life_ms(int64_t ttl_us)
-{
-	return ttl_us / 1000 + (ttl_us % 1000 != 0);
-}
-
-static bool key_fits(struct str key, struct err *err)
-{
-	if (key.len > 0 && key.len <= STORE_KEY_MAX)
-		return true;
-	return err_set(err, ERR_INPUT, "store: a key of %zu octets (1 to %d are possible)", key.len, STORE_KEY_MAX);
-}
-
-static bool not_understood(redisReply *reply, struct err *err)
-{
-	freeReplyObject(reply);
-	return err_set(err, ERR_BUSY, "redis: an answer that is not understood");
+	return self(st)->link;
 }
 
 /* --- charge and refund */
 
-static bool charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err)
+static bool redis_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
 {
-	int len = snprintf(room, STORE_KEY_MAX + 1, "sekisho:{" STR_FMT "}:charge:" STR_FMT, STR_ARG(tenant),
-			   STR_ARG(id));
-
-	if (len < 0 || len > STORE_KEY_MAX)
-		return err_set(err, ERR_INPUT, "store: charge id of %zu octets is too long", id.len);
-	*out = str_of(room, (size_t)len);
-	return true;
+	return redis_charge_send(link_of(st), &self(st)->hints, charge, out, err);
 }
 
-struct take_numbers {
-	char text[4][NUMBER_MAX];
-};
-
-static int64_t within(int64_t value)
-{
-	return value < 0 ? 0 : value > REDIS_NUMBER_MAX ? REDIS_NUMBER_MAX : value;
-}
-
-static void put_take(const struct store_take *take, struct take_numbers *numbers, struct str *out)
-{
-	static const struct str digits[] = { STR_INIT("0"), STR_INIT("1"), STR_INIT("2"), STR_INIT("3") };
-	static const int windows[] = { [WINDOW_ROLLING] = 0, [WINDOW_BURST] = 1, [WINDOW_CALENDAR] = 2 };
-
-	out[0] = digits[windows[take->window]];
-	out[1] = digits[take->calendar];
-	out[2] = number_word(take->period_us > 0 ? within(take->period_us) : 1, numbers->text[0]);
-	out[3] = take->limit == LIMIT_NONE ? STR("-") : number_word(within(take->limit), numbers->text[1]);
-	out[4] = number_word(within(take->cost), numbers->text[2]);
-	out[5] = digits[take->is_enforced];
-}
-
-static bool read_charged(const redisReply *reply, const struct store_charge *charge, struct store_charged *out)
-{
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 + 4 * charge->count)
-		return false;
-	for (size_t i = 0; i < reply->elements; i++)
-		if (reply->element[i]->type != REDIS_REPLY_INTEGER)
-			return false;
-	out->is_taken = reply->element[0]->integer != 0;
-	out->now_us = reply->element[1]->integer;
-	for (size_t i = 0; i < charge->count; i++) {
-		redisReply *const *at = &reply->element[2 + 4 * i];
-		int64_t retry_us = at[2]->integer;
-
-		out->taken[i] = (struct store_taken){
-			.is_over = at[0]->integer != 0,
-			.used = at[1]->integer,
-			.retry_after_us = retry_us < 0 ? STORE_NEVER_US : retry_us,
-			.resets_us = at[3]->integer,
-		};
-	}
-	return true;
-}
-
-static bool send_charge(struct redis_link *link, const struct store_charge *charge, struct str *words,
-			struct take_numbers *numbers, struct store_charged *out, struct err *err)
-{
-	char room[STORE_KEY_MAX + 1], life[NUMBER_MAX];
-	size_t keys = charge->count + 1, at = keys;
-	redisReply *reply;
-
-	if (!charge_key(charge->tenant, charge->id, room, &words[0], err))
-		return false;
-	words[at++] = charge->is_peek ? STR("0") : charge->is_once ? STR("2") : STR("1");
-	words[at++] = number_word(life_ms(STORE_CHARGE_TTL_US), life);
-	for (size_t i = 0; i < charge->count; i++, at += TAKE_WORDS) {
-		if (!key_fits(charge->takes[i].key, err))
-			return false;
-		words[1 + i] = charge->takes[i].key;
-		put_take(&charge->takes[i], &numbers[i], &words[at]);
-	}
-
-	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = words, .count = 1, .key_count = 1 };
-	const struct redis_words call = { .script = SCRIPT_CHARGE, .words = words, .count = at, .key_count = keys,
-					  .undo = charge->is_peek || charge->is_once ? NULL : &undo };
-
-	if (!redis_link_call(link, &call, -1, &reply, err))
-		return false;
-	if (!read_charged(reply, charge, out))
-		return not_understood(reply, err);
-	freeReplyObject(reply);
-	return true;
-}
-
-static bool redis_charge(struct store *st, const struct store_charge *charge, struct store_charged *out,
-			 struct err *err)
-{
-	size_t count = charge->count;
-
-	if (count > STORE_TAKES_MAX)
-		return err_set(err, ERR_INPUT, "store: %zu quotas in one charge (at most %d)", count, STORE_TAKES_MAX);
-
-	struct str *words = calloc(3 + count * (1 + TAKE_WORDS), sizeof *words);
-	struct take_numbers *numbers = calloc(count + 1, sizeof *numbers);
-	bool ok = words && numbers ? send_charge(link_of(st), charge, words, numbers, out, err) : err_memory(err);
-
-	free(numbers);
-	free(words);
-	return ok;
-}
-
-/* A refund that nobody saw done is done again, when a server answers. */
 static bool redis_refund(struct store *st, struct str tenant, struct str id, struct err *err)
 {
-	char room[STORE_KEY_MAX + 1];
-	struct str key;
-
-	if (!charge_key(tenant, id, room, &key, err))
-		return false;
-
-	const struct redis_words again = { .script = SCRIPT_REFUND, .words = &key, .count = 1, .key_count = 1 };
-	redisReply *reply;
-
-	/* While nobody answers it waits for its turn; nobody need wait for it. */
-	if (!redis_link_call(link_of(st), &again, -1, &reply, err))
-		return redis_link_later(link_of(st), &again, err);
-	freeReplyObject(reply);
-	return true;
+	return redis_refund_send(link_of(st), tenant, id, err);
 }
 
+
 /* --- values and counters */
+
+static bool redis_may_have(struct store *st, struct str key)
+{
+	return redis_hints_have(&self(st)->hints, key);
+}
 
 static bool redis_get(struct store *st, struct str key, struct arena *arena, struct str *out_value, bool *out_found,
 		      struct err *err)
@@ -186,50 +62,52 @@ static bool redis_get(struct store *st, struct str key, struct arena *arena, str
 	redisReply *reply;
 	bool ok = true;
 
-	if (!key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
+	if (!redis_key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
 		return false;
 	if (reply->type == REDIS_REPLY_NIL)
 		*out_found = false;
 	else if (reply->type != REDIS_REPLY_STRING)
-		return not_understood(reply, err);
+		return redis_not_understood(reply, err);
 	else if ((ok = arena_copy(arena, str_of(reply->str, (size_t)reply->len), out_value) || err_memory(err)))
 		*out_found = true;
 	freeReplyObject(reply);
+	redis_hints_note(&self(st)->hints, key, ok && *out_found);
 	return ok;
 }
 
 static bool redis_put(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
 {
-	char life[NUMBER_MAX];
-	struct str set[] = { STR("SET"), key, value, STR("PX"), number_word(life_ms(ttl_us), life) };
+	char life[REDIS_NUMBER_TEXT];
+	struct str set[] = { STR("SET"), key, value, STR("PX"), redis_number(redis_life_ms(ttl_us), life) };
 	struct str remove[] = { STR("DEL"), key };
 	struct redis_words call = { .script = SCRIPT_NONE,
 				    .words = ttl_us > 0 ? set : remove,
 				    .count = ttl_us > 0 ? 5 : 2 };
 	redisReply *reply;
 
-	if (!key_fits(key, err))
+	if (!redis_key_fits(key, err))
 		return false;
 	if (ttl_us > 0 && value.len > STORE_VALUE_MAX)
 		return err_set(err, ERR_INPUT, "store: a value of %zu octets (at most %d)", value.len, STORE_VALUE_MAX);
 	if (!redis_link_call(link_of(st), &call, -1, &reply, err))
 		return false;
 	freeReplyObject(reply);
+	redis_hints_note(&self(st)->hints, key, ttl_us > 0);
 	return true;
 }
 
 static bool redis_count_add(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
 			    struct err *err)
 {
-	char amount[NUMBER_MAX], life[NUMBER_MAX];
-	struct str words[] = { key, number_word(n, amount), number_word(life_ms(ttl_us), life) };
+	char amount[REDIS_NUMBER_TEXT], life[REDIS_NUMBER_TEXT];
+	struct str words[] = { key, redis_number(n, amount), redis_number(redis_life_ms(ttl_us), life) };
 	const struct redis_words call = { .script = SCRIPT_COUNT, .words = words, .count = 3, .key_count = 1 };
 	redisReply *reply;
 
-	if (!key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
+	if (!redis_key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
 		return false;
 	if (reply->type != REDIS_REPLY_STRING || !num_parse_i64(str_of(reply->str, (size_t)reply->len), out_total))
-		return not_understood(reply, err);
+		return redis_not_understood(reply, err);
 	freeReplyObject(reply);
 	return true;
 }
@@ -282,14 +160,14 @@ static void put_pattern(struct buf *out, struct str prefix)
 }
 
 /* cursor, now, then key, value and ms to live of each. The cursor is copied out; "0" was the last page. */
-static bool read_page(struct scan *scan, const redisReply *reply, char cursor[NUMBER_MAX], struct err *err)
+static bool read_page(struct scan *scan, const redisReply *reply, char cursor[REDIS_NUMBER_TEXT], struct err *err)
 {
 	redisReply *const *at = reply->element;
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || reply->elements % 3 != 2 ||
-	    at[0]->type != REDIS_REPLY_STRING || (size_t)at[0]->len >= NUMBER_MAX || at[1]->type != REDIS_REPLY_INTEGER)
+	    at[0]->type != REDIS_REPLY_STRING || (size_t)at[0]->len >= REDIS_NUMBER_TEXT || at[1]->type != REDIS_REPLY_INTEGER)
 		return err_set(err, ERR_BUSY, "redis: an answer that is not understood");
-	snprintf(cursor, NUMBER_MAX, "%s", at[0]->str);
+	snprintf(cursor, REDIS_NUMBER_TEXT, "%s", at[0]->str);
 	for (size_t i = 2; i < reply->elements; i += 3)
 		if (at[i]->type != REDIS_REPLY_STRING || at[i + 1]->type != REDIS_REPLY_STRING ||
 		    at[i + 2]->type != REDIS_REPLY_INTEGER ||
@@ -300,7 +178,7 @@ static bool read_page(struct scan *scan, const redisReply *reply, char cursor[NU
 
 static bool scan_node(struct redis_link *link, int node, struct str pattern, struct scan *scan, struct err *err)
 {
-	char cursor[NUMBER_MAX] = "0";
+	char cursor[REDIS_NUMBER_TEXT] = "0";
 
 	do {
 		struct str words[] = { str_from_c(cursor), pattern, STR(SCAN_COUNT) };
@@ -361,7 +239,7 @@ static bool redis_scan(struct store *st, struct str prefix, store_scan_fn *fn, v
 	struct scan scan = { 0 };
 
 	if (prefix.len > STORE_KEY_MAX)
-		return key_fits(prefix, err);
+		return redis_key_fits(prefix, err);
 	arena_init(&scan.arena, SIZE_MAX);
 
 	bool ok = scan_nodes(link_of(st), prefix, &scan, err);
@@ -454,6 +332,7 @@ const struct store_ops store_redis = {
 	.close = redis_close,
 	.charge = redis_charge,
 	.refund = redis_refund,
+	.may_have = redis_may_have,
 	.get = redis_get,
 	.put = redis_put,
 	.count_add = redis_count_add,

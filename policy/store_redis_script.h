@@ -18,10 +18,11 @@
 
 enum redis_script {
 	/*
-	 * KEYS charge's record, then one a take; ARGV 1 to take, 2 to take unless the record is there, 0 to peek; the
-	 * record's life in ms; then for each take:
-	 * window, calendar, period, limit (or "-"), cost, enforced. Answers taken, now, then over, used, retry (-1: never),
-	 * resets for each.
+	 * KEYS charge's record, one a take, one a mark, then values to be read; ARGV 1 to take, 2 to take unless the record is
+	 * there, 0 to peek; the record's life in ms; how many takes, how many marks; 1 when a value that is there bars the
+	 * charge; then for each take: window, calendar, period, limit (or "-"), cost, enforced; then for each mark: its take
+	 * from 1, reaches, life in ms. Answers taken, now; over, used, retry (-1: never), resets for each take; the total of
+	 * each mark; index from 0 and value of each value that is there.
 	 */
 	SCRIPT_CHARGE,
 	SCRIPT_REFUND,                 /* KEYS the charge's record. Answers 1 when there was one */

@@ -37,13 +37,17 @@ bool suppress_source_parse(struct str name, enum suppress_source *out)
 	return false;
 }
 
-static bool key_of(struct str tenant, struct str recipient, struct arena *arena, struct str *out, struct err *err)
+bool suppress_key(struct str tenant, struct str recipient, struct arena *arena, struct str *out)
 {
 	struct str lower, part;
 
-	return (arena_copy_lower(arena, recipient, &lower) && key_part(lower, true, arena, &part) &&
-		arena_printf(arena, out, "sekisho:{" STR_FMT "}:suppress:" STR_FMT, STR_ARG(tenant), STR_ARG(part))) ||
-	       err_memory(err);
+	return arena_copy_lower(arena, recipient, &lower) && key_part(lower, true, arena, &part) &&
+	       arena_printf(arena, out, "sekisho:{" STR_FMT "}:suppress:" STR_FMT, STR_ARG(tenant), STR_ARG(part));
+}
+
+static bool key_of(struct str tenant, struct str recipient, struct arena *arena, struct str *out, struct err *err)
+{
+	return suppress_key(tenant, recipient, arena, out) || err_memory(err);
 }
 
 static bool encode(const struct suppression *s, struct arena *arena, struct str *out)
@@ -86,6 +90,20 @@ static bool decode(struct str value, struct suppression *out)
 	return true;
 }
 
+/* The store forgets an entry at its end by its own clock; ours may be ahead. */
+static bool has_ended(const struct suppression *s)
+{
+	return s->until_us && s->until_us <= clock_now_us();
+}
+
+bool suppress_read(struct str recipient, struct str value, struct suppression *out, bool *out_stands, struct err *err)
+{
+	if (!decode(value, out))
+		return err_set(err, ERR_BUSY, "suppression of " STR_FMT ": the store's entry is damaged", STR_ARG(recipient));
+	*out_stands = !has_ended(out);
+	return true;
+}
+
 enum look { LOOK_FAILED, LOOK_DAMAGED, LOOK_ABSENT, LOOK_FOUND };
 
 static enum look look(struct store *st, struct str tenant, struct str recipient, struct arena *arena, struct suppression *out,
@@ -102,8 +120,7 @@ static enum look look(struct store *st, struct str tenant, struct str recipient,
 		err_set(err, ERR_BUSY, "the store's entry is damaged");
 		return LOOK_DAMAGED;
 	}
-	/* The store forgets it at its end by its own clock; ours may be ahead. */
-	return out->until_us && out->until_us <= clock_now_us() ? LOOK_ABSENT : LOOK_FOUND;
+	return has_ended(out) ? LOOK_ABSENT : LOOK_FOUND;
 }
 
 bool suppress_find(struct store *st, struct str tenant, struct str recipient, struct arena *arena, struct suppression *out,
@@ -309,7 +326,7 @@ static bool each_entry(void *arg, struct str key, struct str value, int64_t expi
 		each->damaged++;
 		return true;
 	}
-	return (s.until_us && s.until_us <= clock_now_us()) || each->fn(each->arg, &s);
+	return has_ended(&s) || each->fn(each->arg, &s);
 }
 
 bool suppress_each(struct store *st, struct str tenant, suppress_fn *fn, void *arg, size_t *out_damaged, struct err *err)

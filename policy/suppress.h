@@ -47,6 +47,10 @@ bool suppress_remove(struct store *st, struct str tenant, struct str recipient, 
 bool suppress_find(struct store *st, struct str tenant, struct str recipient, struct arena *arena, struct suppression *out,
 		   bool *out_found, struct err *err);
 
+/* For who asks the store himself: the key, false without memory; and what its value means, which `out` points into. */
+bool suppress_key(struct str tenant, struct str recipient, struct arena *arena, struct str *out);
+bool suppress_read(struct str recipient, struct str value, struct suppression *out, bool *out_stands, struct err *err);
+
 /* Does the entry stop mail of this envelope sender? */
 bool suppress_covers(const struct suppression *entry, struct str sender);
 

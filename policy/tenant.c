@@ -20,9 +20,14 @@ static const struct str actions[] = {
 	[EXCESS_HOLD] = STR_INIT("hold"),
 };
 
+bool tenant_suspension_key(struct str tenant, struct arena *arena, struct str *out)
+{
+	return arena_printf(arena, out, "sekisho:{" STR_FMT "}:suspended", STR_ARG(tenant));
+}
+
 static bool key_of(struct str tenant, struct arena *arena, struct str *out, struct err *err)
 {
-	return arena_printf(arena, out, "sekisho:{" STR_FMT "}:suspended", STR_ARG(tenant)) || err_memory(err);
+	return tenant_suspension_key(tenant, arena, out) || err_memory(err);
 }
 
 static bool encode(const struct suspension *s, struct arena *arena, struct str *out)
@@ -104,22 +109,29 @@ bool tenant_resume(struct store *st, struct str tenant, bool *out_was, struct er
 	return true;
 }
 
+bool tenant_suspension_read(struct str tenant, struct str value, struct suspension *out, bool *out_stands, struct err *err)
+{
+	struct suspension s;
+
+	if (!decode(value, &s))
+		return err_set(err, ERR_BUSY, "suspension of tenant " STR_FMT ": the store's entry is damaged", STR_ARG(tenant));
+	/* The store forgets it at its end by its own clock; ours may be ahead. */
+	*out_stands = s.until_us == 0 || s.until_us > clock_now_us();
+	if (*out_stands)
+		*out = s;
+	return true;
+}
+
 bool tenant_suspension(struct store *st, struct str tenant, struct arena *arena, struct suspension *out, bool *out_found,
 		       struct err *err)
 {
-	struct suspension s;
 	struct str key, value;
 	bool found;
 
 	if (!key_of(tenant, arena, &key, err) || !st->ops->get(st, key, arena, &value, &found, err))
 		return err_wrap(err, "suspension of tenant " STR_FMT, STR_ARG(tenant));
-	if (found && !decode(value, &s))
-		return err_set(err, ERR_BUSY, "suspension of tenant " STR_FMT ": the store's entry is damaged", STR_ARG(tenant));
-	/* The store forgets it at its end by its own clock; ours may be ahead. */
-	if (found && s.until_us && s.until_us <= clock_now_us())
-		found = false;
 	if (found)
-		*out = s;
-	*out_found = found;
+		return tenant_suspension_read(tenant, value, out, out_found, err);
+	*out_found = false;
 	return true;
 }

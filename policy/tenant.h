@@ -28,4 +28,8 @@ bool tenant_resume(struct store *st, struct str tenant, bool *out_was, struct er
 bool tenant_suspension(struct store *st, struct str tenant, struct arena *arena, struct suspension *out, bool *out_found,
 		       struct err *err);
 
+/* For who asks the store himself: the key, false without memory; and what its value means. */
+bool tenant_suspension_key(struct str tenant, struct arena *arena, struct str *out);
+bool tenant_suspension_read(struct str tenant, struct str value, struct suspension *out, bool *out_stands, struct err *err);
+
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "policy/store_steps.h"
 
 static struct store_fake *fake_of(struct store *st)
 {
@@ -24,7 +25,7 @@ static struct str keep(struct store_fake *fake, struct str s)
 	return copy;
 }
 
-static bool fake_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
+static bool charge_windows(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
 {
 	struct store_fake *fake = fake_of(st);
 
@@ -50,6 +51,11 @@ static bool fake_charge(struct store *st, const struct store_charge *charge, str
 		out->is_taken &= !out->taken[i].is_over || !take->is_enforced;
 	}
 	return true;
+}
+
+static bool fake_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
+{
+	return store_charge_in_steps(st, charge_windows, charge, out, err);
 }
 
 static bool fake_refund(struct store *st, struct str tenant, struct str id, struct err *err)
@@ -152,17 +158,23 @@ static void fake_close(struct store *st)
 	(void)st;
 }
 
-static const struct store_ops store_fake_ops = {
-	.name = "fake",
-	.open = fake_open,
-	.close = fake_close,
-	.charge = fake_charge,
-	.refund = fake_refund,
-	.get = fake_get,
-	.put = fake_put,
-	.count_add = fake_count_add,
-	.scan = fake_scan,
-};
+static bool fake_may_have(struct store *st, struct str key)
+{
+	(void)key;
+	return fake_of(st)->hints;
+}
+
+#define FAKE_OPS                                                                                                       \
+	.name = "fake", .open = fake_open, .close = fake_close, .charge = fake_charge, .refund = fake_refund,          \
+	.get = fake_get, .put = fake_put, .count_add = fake_count_add, .scan = fake_scan
+
+static const struct store_ops store_fake_ops = { FAKE_OPS };
+static const struct store_ops store_fake_far_ops = { FAKE_OPS, .may_have = fake_may_have };
+
+void store_fake_set_far(struct store_fake *fake)
+{
+	fake->store.ops = &store_fake_far_ops;
+}
 
 void store_fake_init(struct store_fake *fake)
 {

@@ -34,6 +34,7 @@ struct store_fake {
 	unsigned failing;              /* verbs of enum store_fake_verb that answer ERR_BUSY "the fake is gone" */
 	struct store_taken answers[STORE_TAKES_MAX];
 	int64_t now_us;
+	bool hints;                    /* what may_have says, after store_fake_set_far */
 	/* seen */
 	struct store_take takes[STORE_TAKES_MAX];
 	size_t take_count;             /* of the last charge */
@@ -46,6 +47,8 @@ struct store_fake {
 };
 
 void store_fake_init(struct store_fake *fake);
+/* As a store that is not on this host: it has may_have. */
+void store_fake_set_far(struct store_fake *fake);
 void store_fake_clear(struct store_fake *fake);
 
 /* The fact or counter with this key; NULL when there is none. */

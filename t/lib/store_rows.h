@@ -19,4 +19,7 @@ const char *store_row_name(int row);
 /* Fails the check test that it is called from. */
 void store_row_run(int row, const struct store_under_test *under);
 
+/* What goes along with a charge: values that are asked for, marks that are made. */
+void store_beside_run(const struct store_under_test *under);
+
 #endif

@@ -60,6 +60,21 @@ START_TEST(rows)
 }
 END_TEST
 
+START_TEST(beside_a_charge)
+{
+	struct config config;
+
+	store_config(&config, "beside");
+	now_us = START_US;
+	clock_set(now_us);
+
+	struct store_under_test under = { .st = open_store(&config), .advance = pass_time };
+
+	store_beside_run(&under);
+	store_close(under.st);
+}
+END_TEST
+
 START_TEST(random_operations)
 {
 	struct config config;
@@ -283,6 +298,7 @@ int main(void)
 	suite_add_tcase(suite, crowd);
 	tcase_set_timeout(crowd, 60);
 	tcase_add_loop_test(tc, rows, 0, store_row_count);
+	tcase_add_test(crowd, beside_a_charge);
 	tcase_add_loop_test(crowd, random_operations, 0, 6);
 	tcase_add_test(crowd, threads_take_exactly_the_limit);
 	tcase_add_test(crowd, processes_take_exactly_the_limit);

@@ -83,6 +83,20 @@ START_TEST(rows)
 }
 END_TEST
 
+START_TEST(beside_a_charge)
+{
+	struct config config;
+
+	setup(&config, true);
+	set_quiet_time();
+
+	struct store_under_test under = { .st = open_store(&config), .advance = pass_time };
+
+	store_beside_run(&under);
+	store_close(under.st);
+}
+END_TEST
+
 START_TEST(random_operations)
 {
 	struct config config;
@@ -757,6 +771,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, start_server, stop_server);
 	tcase_add_loop_test(tc, rows, 0, store_row_count);
+	tcase_add_test(tc, beside_a_charge);
 	tcase_add_loop_test(tc, random_operations, 0, 4);
 	tcase_add_test(tc, relays_take_exactly_the_limit);
 	tcase_add_test(tc, every_key_expires);
