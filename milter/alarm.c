@@ -1,23 +1,12 @@
 #include "milter/alarm.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "config/base/clock.h"
-#include "config/base/io.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
+#include "milter/notify.h"
 #include "policy/guard.h"
 
 #define WORK_MAX ((size_t)4 * STORE_VALUE_MAX)
-#define NOTICE_MAX 4096                /* a pipe takes it at once: nobody waits for the command to read */
-
-extern char **environ;
 
 static const char *event_of(const struct guard_strike *strike)
 {
@@ -46,7 +35,7 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 	struct json json;
 	struct err err;
 
-	buf_init(&detail, NOTICE_MAX);
+	buf_init(&detail, NOTIFY_MAX);
 	json_init(&json, &detail);
 	json_object_open(&json);
 	json_member_str(&json, "by", STR("guard"));
@@ -62,64 +51,17 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 	buf_clear(&detail);
 }
 
-/* --- the command */
-
-static bool run(const char *path, int in, struct err *err)
-{
-	char *const argv[] = { (char *)(uintptr_t)path, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, child;
-	pid_t pid;
-
-	sigemptyset(&none);
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigaddset(&child, SIGPIPE);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &child);
-	errno = posix_spawn(&pid, path, &files, &attr, argv, environ);
-
-	bool ok = errno == 0 || err_errno(err, ERR_BUSY, "notify.command %s", path);
-
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return ok;
-}
-
-static bool notify(const char *path, struct str notice, struct err *err)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return err_errno(err, ERR_BUSY, "notify.command %s", path);
-
-	bool ok = io_write_all(ends[1], notice, "notify.command", err);
-
-	close(ends[1]);
-	ok = ok && run(path, ends[0], err);
-	close(ends[0]);
-	return ok;
-}
-
 static void tell_command(struct gate *gate, const struct config *config, const struct tenant *tenant,
 			 const struct guard_strike *strike)
 {
-	char path[PATH_MAX], time[JST_TIME_LEN + 1];
+	char time[JST_TIME_LEN + 1];
 	struct buf notice;
 	struct json json;
-	struct err err;
 
-	if (config->notify_command.len == 0 || config->notify_command.len >= sizeof path)
+	if (config->notify_command.len == 0)
 		return;
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(config->notify_command));
 	jst_format_time(clock_now_us(), time);
-	buf_init(&notice, NOTICE_MAX);
+	buf_init(&notice, NOTIFY_MAX);
 	json_init(&json, &notice);
 	json_object_open(&json);
 	json_member_str(&json, "event", str_from_c(event_of(strike)));
@@ -128,9 +70,7 @@ static void tell_command(struct gate *gate, const struct config *config, const s
 	json_member_str(&json, "tenant", tenant->name);
 	write_strike(&json, strike);
 	json_object_close(&json);
-	buf_add_byte(&notice, '\n');
-	if (!notify(path, buf_view(&notice), &err))
-		log_error("%s", err.text);
+	notify_tell(config->notify_command, buf_view(&notice));
 	buf_clear(&notice);
 }
 

@@ -4,7 +4,6 @@
  * Told     the daemon's log; a record in class ops ("suspended", or "guard" where the tenant is only to be told of); and
  *          notify.command with one JSON object on its standard input:
  *          {"event","time","node","tenant","what","count","sample","percent","bound_percent","action","reason"}
- * Command  runs by itself: nobody waits for it, and its end is nobody's business
  * Threads  any
  */
 #ifndef SEKISHO_ALARM_H
