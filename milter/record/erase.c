@@ -10,6 +10,7 @@
 #include "config/base/io.h"
 #include "config/base/json.h"
 #include "milter/record/entry.h"
+#include "milter/record/index_build.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
 #include "milter/record/span.h"
@@ -154,7 +155,7 @@ static bool write_copy(struct copy *copy, const char *path, struct err *err)
 }
 
 /* Under the lock of the class: nobody appends meanwhile, and everybody looks anew afterwards. */
-static bool replace_file(struct erase *erase, const char *path, const struct spans *spans, struct err *err)
+static bool replace_file(struct erase *erase, struct record_file file, const char *path, const struct spans *spans, struct err *err)
 {
 	char tmp[PATH_MAX + 16];
 	struct copy copy = { .erase = erase, .spans = spans, .path = tmp };
@@ -163,8 +164,11 @@ static bool replace_file(struct erase *erase, const char *path, const struct spa
 	buf_init(&copy.out, 4 * COPY_AT);
 	if (!tail_lock(&erase->tail, err))
 		return false;
-	bool ok = write_copy(&copy, path, err) && tail_raise(&erase->tail, err) &&
-		  (io_calls.rename(tmp, path) == 0 || err_errno(err, ERR_BUSY, "rename %s", path)) && io_sync_dir_of(path, err);
+	bool ok = write_copy(&copy, path, err) && tail_raise(&erase->tail, err);
+
+	if (ok)                                     /* what it says of the lines that go is nobody's to know any more */
+		index_remove(erase->dir, file);
+	ok = ok && (io_calls.rename(tmp, path) == 0 || err_errno(err, ERR_BUSY, "rename %s", path)) && io_sync_dir_of(path, err);
 
 	tail_unlock(&erase->tail);
 	if (!ok)
@@ -183,7 +187,7 @@ static bool erase_file(struct erase *erase, struct record_file file, struct err 
 
 	if (ok && find.records) {
 		spans_sort(&find.spans);
-		ok = declare(erase, name, &find.spans, err) && replace_file(erase, path, &find.spans, err);
+		ok = declare(erase, name, &find.spans, err) && replace_file(erase, file, path, &find.spans, err);
 		erase->result.records += find.records;
 		erase->result.files++;
 	}

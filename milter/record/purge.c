@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "config/base/num.h"
 #include "milter/record/entry.h"
 #include "milter/record/files.h"
+#include "milter/record/index_build.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
 
@@ -137,7 +139,7 @@ static bool declare(struct purge *purge, const struct purged_entry *purged, stru
 }
 
 /* Nobody reads the end of the log back meanwhile. */
-static bool remove_file(struct purge *purge, const char *path, struct err *err)
+static bool remove_file(struct purge *purge, struct record_file file, const char *path, struct err *err)
 {
 	char lock[PATH_MAX + 8];
 
@@ -151,6 +153,7 @@ static bool remove_file(struct purge *purge, const char *path, struct err *err)
 		  (io_calls.unlink(path) == 0 || errno == ENOENT || err_errno(err, ERR_BUSY, "unlink %s", path)) &&
 		  io_sync_dir_of(path, err);
 
+	index_remove(purge->dir, file);
 	close(fd);
 	return ok;
 }
@@ -170,7 +173,7 @@ static bool purge_file(struct purge *purge, size_t at, const char *path, int64_t
 		    (!found && !read_last(path, &purged, err)) || !declare(purge, &purged, err))
 			return false;
 	}
-	return remove_file(purge, path, err);
+	return remove_file(purge, purge->files[at], path, err);
 }
 
 /* The newest file of a class that nobody writes to any more: a writer begins a new one that continues it. */
@@ -235,6 +238,7 @@ struct purger {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
+	int64_t day;                   /* that the purge was done for */
 	bool is_stopping;              /* under the lock */
 };
 
@@ -262,25 +266,68 @@ static bool purge_all(struct purger *purger)
 	return ok;
 }
 
+/* An index takes seconds of a core, and mail goes first. Where a sandbox forbids it, it is as patient as the others. */
+static void be_patient(void)
+{
+	setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
+}
+
+/* Until the next midnight: the purge comes first. */
+static bool has_time(void *arg, const char *name, int64_t bytes, int64_t index_bytes)
+{
+	struct purger *purger = arg;
+
+	log_debug("index of %s: %" PRId64 " octets of %" PRId64, name, index_bytes, bytes);
+	pthread_mutex_lock(&purger->lock);
+	bool goes_on = !purger->is_stopping && jst_day(clock_now_us()) == purger->day;
+
+	pthread_mutex_unlock(&purger->lock);
+	return goes_on;
+}
+
+/* What was finished since, and what an erasure took. A search does without meanwhile. */
+static void index_all(struct purger *purger)
+{
+	for (size_t i = 0; i < purger->count; i++) {
+		struct str dir = purger->classes[i].config.dir;
+		struct index_work work;
+		char path[PATH_MAX];
+		struct err err;
+
+		snprintf(path, sizeof path, STR_FMT, STR_ARG(dir));
+		if (!index_update(path, false, has_time, purger, &work, &err))
+			log_warn("%s", err.text);
+		else if (work.built)
+			log_info("indexed " STR_FMT ": %" PRId64 " files, %" PRId64 " octets", STR_ARG(dir), work.built, work.bytes);
+	}
+}
+
 /* Looks at the date each minute rather than sleeping until midnight: a clock may be set. */
 static void *run_purger(void *arg)
 {
 	struct purger *purger = arg;
-	int64_t done_day = INT64_MIN, retry_us = 0;
+	int64_t retry_us = 0;
 
+	be_patient();
 	pthread_mutex_lock(&purger->lock);
+	purger->day = INT64_MIN;
 	while (!purger->is_stopping) {
 		int64_t day = jst_day(clock_now_us()), now = clock_mono_us();
 
-		if (day != done_day && now >= retry_us) {
+		if (day != purger->day && now >= retry_us) {
 			pthread_mutex_unlock(&purger->lock);
 			bool ok = purge_all(purger);
 
 			pthread_mutex_lock(&purger->lock);
-			done_day = ok ? day : done_day;
+			purger->day = ok ? day : purger->day;
 			retry_us = ok ? 0 : clock_mono_us() + AGAIN_US;
 			continue;
 		}
+		pthread_mutex_unlock(&purger->lock);
+		index_all(purger);
+		pthread_mutex_lock(&purger->lock);
+		if (purger->is_stopping)
+			break;
 		struct timespec until = { .tv_sec = (now + LOOK_US) / US_PER_S };
 
 		pthread_cond_timedwait(&purger->wake, &purger->lock, &until);

@@ -22,7 +22,7 @@ bool record_purge(const struct record_writer_config *config, struct retention ke
 
 /*
  * A thread that does so for the classes of a daemon: at the start and soon after each midnight. What fails is logged
- * and tried again ten minutes later.
+ * and tried again ten minutes later. Between, each minute, it indexes what was finished (index_build.h).
  */
 struct purge_class {
 	struct record_writer_config config;   /* copied, with its strings */

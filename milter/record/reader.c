@@ -74,34 +74,36 @@ void record_reader_close(struct record_reader *reader)
 	free(reader);
 }
 
-/* Where a file's valid text ends by the word of the part that follows it; `size` without one. */
-static int64_t valid_end(struct record_reader *reader, size_t at, int64_t size)
+static bool read_begin(const struct line *line, struct str name, struct begin_entry *out)
+{
+	struct record_link link;
+	struct str detail;
+
+	return line->is_whole && record_parse_link(line->text, NULL, &link) && str_eq(link.event, STR("begin")) &&
+	       scan_find(line->text, STR("detail"), &detail) && begin_entry_read(detail, out) && str_eq(out->previous, name);
+}
+
+int64_t record_file_end(const char *dir, struct record_file file, const struct record_file *next, int64_t size)
 {
 	char path[PATH_MAX], name[RECORD_NAME_MAX];
 	struct begin_entry begin;
-	struct record_link link;
 	struct lines lines;
 	struct line line;
-	struct str detail;
 	bool found = false;
 
-	if (at + 1 >= reader->count || reader->files[at + 1].day != reader->files[at].day ||
-	    !record_file_path(reader->dir, reader->files[at + 1], path, NULL))
+	if (next->day != file.day || !record_file_path(dir, *next, path, NULL))
 		return size;
 
 	int fd = io_open(path, O_RDONLY, 0, NULL);
 
-	if (fd < 0 || !lines_open(&lines, fd, path, 0, INT64_MAX, NULL)) {
-		if (fd >= 0)
-			close(fd);
+	if (fd < 0)
 		return size;
+	record_file_name(file, name);
+	if (lines_open(&lines, fd, path, 0, INT64_MAX, NULL)) {
+		if (lines_next(&lines, &line, &found, NULL) && found && read_begin(&line, str_from_c(name), &begin) && begin.end < size)
+			size = begin.end;
+		lines_close(&lines);
 	}
-	record_file_name(reader->files[at], name);
-	if (lines_next(&lines, &line, &found, NULL) && found && line.is_whole && record_parse_link(line.text, NULL, &link) &&
-	    str_eq(link.event, STR("begin")) && scan_find(line.text, STR("detail"), &detail) &&
-	    begin_entry_read(detail, &begin) && str_eq(begin.previous, str_from_c(name)) && begin.end < size)
-		size = begin.end;
-	lines_close(&lines);
 	close(fd);
 	return size;
 }
@@ -117,7 +119,10 @@ static bool open_file(struct record_reader *reader, size_t at, struct err *err)
 		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", reader->path);
 
 	bool ok = fstat(reader->fd, &st) == 0 || err_errno(err, ERR_BUSY, "%s", reader->path);
-	int64_t end = ok ? valid_end(reader, at, st.st_size) : 0;
+	int64_t end = ok ? st.st_size : 0;
+
+	if (ok && at + 1 < reader->count)
+		end = record_file_end(reader->dir, reader->files[at], &reader->files[at + 1], st.st_size);
 
 	record_file_name(reader->files[at], reader->name);
 	ok = ok && (reader->is_backward ? lines_open_backward(&reader->lines, reader->fd, reader->path, end, err)

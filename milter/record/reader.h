@@ -9,9 +9,13 @@
 #ifndef SEKISHO_RECORD_READER_H
 #define SEKISHO_RECORD_READER_H
 
+#include "milter/record/files.h"
 #include "milter/record/lines.h"
 
 struct record_reader;
+
+/* Where the valid text of a file of `size` octets ends: by the word of `next`, when that is a part of the same day. */
+int64_t record_file_end(const char *dir, struct record_file file, const struct record_file *next, int64_t size);
 
 /* Days first..last inclusive (JST days). `from_end`: newest line first. */
 bool record_reader_open(struct str dir, int64_t first_day, int64_t last_day, bool from_end, struct record_reader **out,

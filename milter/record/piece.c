@@ -1,0 +1,176 @@
+#include "milter/record/piece.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MORE ((size_t)16 << 10)                     /* a line's end is seldom farther */
+#define SCRATCH_MAX (RECORD_LINE_MAX * 16)
+
+void piece_init(struct piece *piece)
+{
+	*piece = (struct piece){ 0 };
+	arena_init(&piece->scratch, SCRATCH_MAX);
+}
+
+void piece_clear(struct piece *piece)
+{
+	arena_clear(&piece->scratch);
+	free(piece->buffer);
+	free(piece->lines);
+	*piece = (struct piece){ 0 };
+}
+
+static bool make_room(struct piece *piece, size_t n, struct err *err)
+{
+	if (n <= piece->room)
+		return true;
+
+	char *buffer = realloc(piece->buffer, n);
+
+	if (!buffer)
+		return err_memory(err);
+	piece->buffer = buffer;
+	piece->room = n;
+	return true;
+}
+
+/* Appends n octets from `at`; fewer where the file ends. */
+static bool add_octets(struct piece *piece, int fd, int64_t at, size_t n, size_t *len, struct err *err)
+{
+	size_t until = *len + n;
+
+	if (!make_room(piece, until, err))
+		return false;
+	while (*len < until) {
+		ssize_t got = pread(fd, piece->buffer + *len, until - *len, at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_errno(err, ERR_BUSY, "read");
+		if (got == 0)
+			break;
+		*len += (size_t)got;
+		at += got;
+	}
+	return true;
+}
+
+/* Goes on to the end of the last line; one that does not end in time is left off. */
+static bool finish_line(struct piece *piece, int fd, int64_t at, int64_t end, size_t *len, struct err *err)
+{
+	size_t begun = *len, looked = *len ? *len - 1 : 0;
+
+	for (;;) {
+		const char *newline = *len > looked ? memchr(piece->buffer + looked, '\n', *len - looked) : NULL;
+		size_t before = *len;
+
+		if (newline) {
+			*len = (size_t)(newline - piece->buffer) + 1;
+			return true;
+		}
+		looked = *len;
+
+		size_t n = at < end && *len - begun <= RECORD_LINE_MAX ? MORE : 0;
+
+		if ((int64_t)n > end - at)
+			n = (size_t)(end - at);
+		if (n && !add_octets(piece, fd, at, n, len, err))
+			return false;
+		at += (int64_t)(*len - before);
+		if (*len == before)
+			break;
+	}
+
+	const char *last = begun ? memrchr(piece->buffer, '\n', begun) : NULL;
+
+	*len = last ? (size_t)(last - piece->buffer) + 1 : 0;
+	return true;
+}
+
+bool piece_read(struct piece *piece, int fd, int64_t from, int64_t to, int64_t end, struct err *err)
+{
+	int64_t at = from > 0 ? from - 1 : 0;       /* the newline before says that a line begins at `from` */
+	size_t len = 0, start = 0;
+
+	piece->count = 0;
+	piece->text = STR_EMPTY;
+	to = to < end ? to : end;
+	if (at >= to)
+		return true;
+	if (!add_octets(piece, fd, at, (size_t)(to - at), &len, err))
+		return false;
+	if (from > 0) {
+		const char *newline = len ? memchr(piece->buffer, '\n', len) : NULL;
+
+		start = newline ? (size_t)(newline - piece->buffer) + 1 : len;
+	}
+	if (start >= len)                           /* the last octet's newline ends a line and begins none here */
+		return true;
+	if (!finish_line(piece, fd, at + (int64_t)len, end, &len, err))
+		return false;
+	if (len > start)
+		piece->text = str_of(piece->buffer + start, len - start);
+	return true;
+}
+
+static bool add_line(struct piece *piece, struct piece_line line, struct err *err)
+{
+	if (piece->count == piece->line_room) {
+		size_t room = piece->line_room ? piece->line_room * 2 : 64;
+		struct piece_line *lines = reallocarray(piece->lines, room, sizeof *lines);
+
+		if (!lines)
+			return err_memory(err);
+		piece->lines = lines;
+		piece->line_room = room;
+	}
+	piece->lines[piece->count++] = line;
+	return true;
+}
+
+/* The first place at or after `at` where one of them stands; with all wanted the first, longest one is looked for. */
+static size_t next_hit(const struct piece_texts *texts, struct str text, size_t at, size_t hits[FIND_WISHES_MAX])
+{
+	size_t first = text.len, count = texts->any ? texts->count : texts->count > 0;
+
+	if (count == 0)
+		return at;
+	for (size_t i = 0; i < count; i++) {
+		if (hits[i] < at || hits[i] == SIZE_MAX)
+			hits[i] = at + needle_find(&texts->needles[i], str_from(text, at));
+		first = hits[i] < first ? hits[i] : first;
+	}
+	return first;
+}
+
+static bool holds_all(const struct piece_texts *texts, struct str line)
+{
+	for (size_t i = 1; !texts->any && i < texts->count; i++)
+		if (needle_find(&texts->needles[i], line) == line.len)
+			return false;
+	return true;
+}
+
+bool piece_match(struct piece *piece, const struct piece_texts *texts, find_match_fn *match, void *arg, struct err *err)
+{
+	struct str text = piece->text;
+	size_t hits[FIND_WISHES_MAX], at = 0, hit;
+
+	memset(hits, 0xff, sizeof hits);
+	while (at < text.len && (hit = next_hit(texts, text, at, hits)) < text.len) {
+		const char *before = hit > at ? memrchr(text.ptr + at, '\n', hit - at) : NULL;
+		size_t begin = before ? (size_t)(before - text.ptr) + 1 : at;
+		size_t len = (size_t)((const char *)memchr(text.ptr + hit, '\n', text.len - hit) - text.ptr) - begin;
+		struct str line = str_slice(text, begin, len);
+
+		at = begin + len + 1;
+		if (len > RECORD_LINE_MAX || !holds_all(texts, line))
+			continue;
+		arena_reset(&piece->scratch);
+		if ((!match || match(arg, line, &piece->scratch)) && !add_line(piece, (struct piece_line){ begin, len }, err))
+			return false;
+	}
+	return true;
+}
