@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* False: more fields than this target looks at. */
+/* False: more fields than this target looks at, or no empty line, which an MTA would put somewhere. */
 static bool rewrite(const struct token_keys *keys, struct str text, struct arena *arena, struct buf *out)
 {
 	struct rewrite_rules rules = { .tenant = STR("acme"), .host = STR("t.example"), .opens = true, .clicks = true,
@@ -23,7 +23,7 @@ static bool rewrite(const struct token_keys *keys, struct str text, struct arena
 	header_split(text, &header, &message.body, &has_blank);
 	for (rest = header; message.field_count < FIELDS_MAX && header_next(&rest, &fields[message.field_count]);)
 		message.field_count++;
-	if (rest.len || header_find(fields, message.field_count, STR("X-Sekisho-Track"), NULL))
+	if (rest.len || (!has_blank && message.body.len) || header_find(fields, message.field_count, STR("X-Sekisho-Track"), NULL))
 		return false;
 	assert(rewrite_message(&rules, &message, arena, &result, NULL));
 	rewrite_render(&message, &result, str_slice(text, header.len, text.len - header.len - message.body.len), out);
