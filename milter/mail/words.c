@@ -55,12 +55,17 @@ struct run {
 	bool is_open;
 };
 
+/* Words may hold line ends and other controls in disguise; the text stays one line. */
 static void run_flush(struct run *run, struct buf *out)
 {
 	struct str text = buf_view(&run->octets);
+	size_t from = out->len;
 
 	if (run->is_open)
 		charset_to_utf8(run->charset ? run->charset : charset_utf8, text, out);
+	for (size_t i = from; i < out->len; i++)
+		if ((unsigned char)out->ptr[i] < ' ')
+			out->ptr[i] = ' ';
 	buf_reset(&run->octets);
 	run->is_open = false;
 }

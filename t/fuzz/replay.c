@@ -2,7 +2,7 @@
  * replay - run a fuzz target over its corpus, and over what a little damage makes of it.
  *
  * Each file of t/fuzz/corpus/NAME (the program's name after "fuzz_") is given whole, cut at every octet and altered
- * REPLAY_ROUNDS times by a generator with a fixed seed, always against an unreadable page. A target has libFuzzer's
+ * replay_rounds times by a generator with a fixed seed, always against an unreadable page. A target has libFuzzer's
  * entry, so the same file goes further without this one: make fuzz.
  */
 #include <dirent.h>
@@ -13,11 +13,14 @@
 #include "config/base/io.h"
 #include "t/lib/unit.h"
 
-#define REPLAY_ROUNDS 2000
 #define REPLAY_CUTS_MAX 2048
 #define REPLAY_FILE_MAX ((size_t)1 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A target whose runs take milliseconds says a smaller one. */
+extern const int replay_rounds;
+const int replay_rounds __attribute__((weak)) = 2000;
 
 static size_t runs;
 
@@ -48,7 +51,7 @@ static char some_octet(struct str input)
 
 static void run_altered(struct str input, char *room)
 {
-	for (int round = 0; round < REPLAY_ROUNDS && input.len; round++) {
+	for (int round = 0; round < replay_rounds && input.len; round++) {
 		memcpy(room, input.ptr, input.len);
 		for (int n = rand() % 8; n >= 0; n--)
 			room[(size_t)rand() % input.len] = some_octet(input);

@@ -34,6 +34,8 @@ const char *unit_dir(void)
 	snprintf(dir, sizeof dir, "%s/sekisho-unit.XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(dir))
 		abort();
+	dir_owner = getpid();
+	atexit(dir_remove);
 	return dir;
 }
 
@@ -42,14 +44,12 @@ int unit_main(Suite *suite)
 	SRunner *runner = srunner_create(suite);
 
 	unit_dir();                     /* before the forks, so that all tests share one and the parent removes it */
-	dir_owner = getpid();
 	srunner_run_all(runner, CK_NORMAL);
 
 	int failed = srunner_ntests_failed(runner), run = srunner_ntests_run(runner);
 
 	printf("unit: %d passed, %d failed\n", run - failed, failed);
 	srunner_free(runner);
-	dir_remove();
 	return failed == 0 && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -54,6 +54,7 @@ static const struct { const char *name, *value, *want; } text_rows[] = {
 	{ "two words, the blank goes", "=?utf-8?q?a?=\r\n =?utf-8?q?b?= c", "ab c" },
 	{ "a character cut in two", "=?utf-8?B?44E=?= =?utf-8?B?gg==?=", "\xe3\x81\x82" },
 	{ "ISO-2022-JP", "=?ISO-2022-JP?B?GyRCJCIbKEI=?= x", "\xe3\x81\x82 x" },
+	{ "line ends in disguise", "=?utf-8?q?a=0D=0Ab=1B?= =?utf-8?B?Cg==?=", "a  b  " },
 	{ "language", "=?utf-8*ja?q?a?=", "a" },
 	{ "inside a word", "x=?utf-8?q?a?=y", "xay" },
 	{ "not a word", "=?utf-8?x?a?= =?utf-8?q?a", "=?utf-8?x?a?= =?utf-8?q?a" },
