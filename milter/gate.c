@@ -108,7 +108,8 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		return false;
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");
-	if (config->maillog_path.len && !(gate->queue_ids = maillog_map_new())) {
+	gate->traffic = traffic_new();
+	if (!gate->traffic || (config->maillog_path.len && !(gate->queue_ids = maillog_map_new()))) {
 		gate_close(gate);
 		return err_memory(err);
 	}
@@ -146,6 +147,7 @@ void gate_close(struct gate *gate)
 		record_writer_close(gate->classes[i].writer);
 	maillog_map_free(gate->queue_ids);
 	rulebook_close(&gate->rules);
+	traffic_free(gate->traffic);
 	keyring_clear(&gate->tokens);
 	pthread_mutex_destroy(&gate->lock);
 }

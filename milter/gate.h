@@ -16,6 +16,7 @@
 #include "milter/maillog_map.h"
 #include "milter/record/purge.h"
 #include "milter/rulebook.h"
+#include "milter/traffic.h"
 #include "policy/policy.h"
 
 struct session;
@@ -46,6 +47,7 @@ struct gate {
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;
 	struct purger *purger;         /* removes what is over its time, by the classes' `keep` at the start */
+	struct traffic *traffic;       /* who sent what lately; NULL: nobody counts */
 	struct maillog_map *queue_ids; /* what the MTA calls the messages that passed; NULL: nobody reads its log */
 	pthread_mutex_t lock;          /* over `inside` and `classes` */
 	struct gate_link inside;       /* a ring */

@@ -111,6 +111,27 @@ static void write_maillog(struct json *json)
 	config_release(config);
 }
 
+static void write_kinds(struct json *json, const char *key, const int64_t counts[TRAFFIC_KINDS])
+{
+	json_key(json, key);
+	json_object_open(json);
+	for (size_t i = 0; i < TRAFFIC_KINDS; i++)
+		json_member_i64(json, traffic_kind_name((enum traffic_kind)i), counts[i]);
+	json_object_close(json);
+}
+
+static void write_store(struct json *json, const struct store *store)
+{
+	json_key(json, "store");
+	json_object_open(json);
+	json_member_str(json, "backend", str_from_c(store->ops->name));
+	json_member_bool(json, "is_local", atomic_load(&store->is_local));
+	json_member_i64(json, "failures", metrics_read(METRIC_STORE_FAILURES));
+	json_member_i64(json, "charges", metrics_read(METRIC_CHARGE_TIME));
+	json_member_i64(json, "charge_us", metrics_sum(METRIC_CHARGE_TIME));
+	json_object_close(json);
+}
+
 /* Class relay has been open since the start. */
 static void read_log(struct monitor *monitor, struct record_writer_state *out)
 {
@@ -122,6 +143,7 @@ static void read_log(struct monitor *monitor, struct record_writer_state *out)
 static void write_status(struct monitor *monitor, struct buf *out)
 {
 	struct record_writer_state log;
+	struct traffic_sum everybody;
 	struct json json;
 
 	read_log(monitor, &log);
@@ -137,11 +159,14 @@ static void write_status(struct monitor *monitor, struct buf *out)
 	json_member_i64(&json, "sessions", metrics_read(METRIC_SESSIONS));
 	json_member_i64(&json, "sessions_total", metrics_read(METRIC_SESSIONS_TOTAL));
 	write_messages(&json);
-	json_key(&json, "store");
+	traffic_read(monitor->gate->traffic, &everybody, 1);
+	write_kinds(&json, "minute", everybody.minute);
+	json_key(&json, "answers");
 	json_object_open(&json);
-	json_member_str(&json, "backend", str_from_c(monitor->gate->policy.store->ops->name));
-	json_member_i64(&json, "failures", metrics_read(METRIC_STORE_FAILURES));
+	json_member_i64(&json, "count", metrics_read(METRIC_EOM_TIME));
+	json_member_i64(&json, "us", metrics_sum(METRIC_EOM_TIME));
 	json_object_close(&json);
+	write_store(&json, monitor->gate->policy.store);
 	write_log(&json, &log);
 	write_maillog(&json);
 	json_key(&json, "clock");
@@ -151,6 +176,31 @@ static void write_status(struct monitor *monitor, struct buf *out)
 	json_object_close(&json);
 	json_object_close(&json);
 	buf_add_byte(out, '\n');
+}
+
+static void write_tenants(struct monitor *monitor, struct buf *out)
+{
+	struct traffic_sum *sums = calloc(MONITOR_TENANTS_MAX + 1, sizeof *sums);
+	size_t count = sums ? traffic_read(monitor->gate->traffic, sums, MONITOR_TENANTS_MAX + 1) : 0;
+	struct json json;
+
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str(&json, "program", STR("sekisho-milter"));
+	json_key(&json, "tenants");
+	json_array_open(&json);
+	for (size_t i = 1; i < count; i++) {
+		json_object_open(&json);
+		json_member_str(&json, "name", str_from_c(sums[i].name));
+		write_kinds(&json, "minute", sums[i].minute);
+		write_kinds(&json, "total", sums[i].total);
+		member_time(&json, "last", sums[i].last_us);
+		json_object_close(&json);
+	}
+	json_array_close(&json);
+	json_object_close(&json);
+	buf_add_byte(out, '\n');
+	free(sums);
 }
 
 static void write_metrics(struct monitor *monitor, struct buf *out)
@@ -178,6 +228,7 @@ static const struct page {
 } pages[] = {
 	{ "/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics },
 	{ "/status", "application/json", write_status },
+	{ "/tenants", "application/json", write_tenants },
 	{ "/health", "text/plain; charset=utf-8", write_health },
 };
 
@@ -234,7 +285,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const 
 	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
 		if (str_eq(str_from_c(path), str_from_c(pages[i].path)))
 			return respond_page(arg, peer, &pages[i]);
-	return respond(peer, 404, STR("/metrics, /status or /health\n"), "text/plain");
+	return respond(peer, 404, STR("/metrics, /status, /tenants or /health\n"), "text/plain");
 }
 
 bool monitor_open(struct gate *gate, const struct config *config, struct monitor **out, struct err *err)

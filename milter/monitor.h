@@ -1,6 +1,7 @@
 /*
- * monitor - the daemon's window: GET /metrics (Prometheus), /status (JSON) and /health on loopback.
+ * monitor - the daemon's window: GET /metrics (Prometheus), /status and /tenants (JSON) and /health on loopback.
  *
+ * Tenants   those that sent last, at most MONITOR_TENANTS_MAX: what they sent in the last minute, and in all
  * Reads counters only; nothing that comes in changes anything. One thread of libmicrohttpd's, MONITOR_PEERS_MAX
  * connections, 10 s each; other methods and paths are answered 405 and 404.
  *
@@ -12,6 +13,7 @@
 #include "milter/gate.h"
 
 #define MONITOR_PEERS_MAX 16
+#define MONITOR_TENANTS_MAX 1000
 
 /* Outcome of the last reload: for /status. Empty: good. Copied. */
 void monitor_note_reload(struct str error);

@@ -221,11 +221,12 @@ struct str passage_next_id(struct passage *p)
 static const struct {
 	struct str event, verdict;
 	enum record_wait wait;
+	enum traffic_kind traffic;
 } outcomes[] = {
-	[VERDICT_ACCEPT] = { STR_INIT("accepted"), STR_INIT("accept"), RECORD_DURABLE },
-	[VERDICT_DEFER] = { STR_INIT("deferred"), STR_INIT("defer"), RECORD_QUEUED },
-	[VERDICT_REJECT] = { STR_INIT("rejected"), STR_INIT("reject"), RECORD_QUEUED },
-	[VERDICT_HOLD] = { STR_INIT("held"), STR_INIT("hold"), RECORD_DURABLE },
+	[VERDICT_ACCEPT] = { STR_INIT("accepted"), STR_INIT("accept"), RECORD_DURABLE, TRAFFIC_ACCEPTED },
+	[VERDICT_DEFER] = { STR_INIT("deferred"), STR_INIT("defer"), RECORD_QUEUED, TRAFFIC_DEFERRED },
+	[VERDICT_REJECT] = { STR_INIT("rejected"), STR_INIT("reject"), RECORD_QUEUED, TRAFFIC_REJECTED },
+	[VERDICT_HOLD] = { STR_INIT("held"), STR_INIT("hold"), RECORD_DURABLE, TRAFFIC_HELD },
 };
 
 static void write_detail(const struct passage *p, const struct decision *decision, struct buf *out)
@@ -279,6 +280,8 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 	bool ok = log && record_append(log, &event, outcomes[decision->action].wait, NULL, err);
 
 	buf_clear(&detail);
+	if (ok)
+		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
 	if (!ok)
 		metrics_add(METRIC_RECORD_FAILURES, 1);
 	else if (outcomes[decision->action].wait == RECORD_DURABLE)

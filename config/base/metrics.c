@@ -88,10 +88,14 @@ static int64_t bucket_sum(const struct cell *cell, size_t up_to)
 	return sum;
 }
 
+int64_t metrics_sum(enum metric_id id)
+{
+	return atomic_load_explicit(&cells[id].value, memory_order_relaxed);
+}
+
 int64_t metrics_read(enum metric_id id)
 {
-	return rows[id].type == METRIC_HISTOGRAM ? bucket_sum(&cells[id], BOUNDS)
-						 : atomic_load_explicit(&cells[id].value, memory_order_relaxed);
+	return rows[id].type == METRIC_HISTOGRAM ? bucket_sum(&cells[id], BOUNDS) : metrics_sum(id);
 }
 
 static void write_histogram(struct buf *out, const struct metric_row *row, const struct cell *cell)
@@ -102,7 +106,7 @@ static void write_histogram(struct buf *out, const struct metric_row *row, const
 	int64_t count = bucket_sum(cell, BOUNDS);
 
 	buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRId64 "\n", row->name, count);
-	buf_printf(out, "%s_sum %" PRId64 "\n", row->name, atomic_load_explicit(&cell->value, memory_order_relaxed));
+	buf_printf(out, "%s_sum %" PRId64 "\n", row->name, metrics_sum((enum metric_id)(row - rows)));
 	buf_printf(out, "%s_count %" PRId64 "\n", row->name, count);
 }
 

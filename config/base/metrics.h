@@ -36,6 +36,7 @@ void metrics_add(enum metric_id id, int64_t n);
 void metrics_set(enum metric_id id, int64_t value);
 void metrics_observe(enum metric_id id, int64_t us);
 int64_t metrics_read(enum metric_id id);       /* a histogram: how many observations */
+int64_t metrics_sum(enum metric_id id);        /* a histogram: of all observations, microseconds */
 
 /* All of them, with HELP and TYPE. */
 void metrics_write(struct buf *out);

@@ -1,7 +1,7 @@
 #include "milter/tool/commands.h"
 
 const struct command_group command_groups[] = {
-	{ "The gate", { &command_check, &command_doctor, &command_explain, &command_status, &command_reload } },
+	{ "The gate", { &command_check, &command_doctor, &command_explain, &command_status, &command_top, &command_reload } },
 	{ "Tenants", { &command_tenant_list, &command_tenant_show, &command_tenant_suspend, &command_tenant_resume,
 		       &command_quota_show, &command_quota_reset } },
 	{ "Opens and clicks", { &command_rewrite, &command_link_decode, &command_key_rotate, &command_track_stats,

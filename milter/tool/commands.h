@@ -7,7 +7,7 @@
 
 #include "milter/tool/tool.h"
 
-extern const struct tool_command command_check, command_doctor, command_explain, command_status, command_reload;
+extern const struct tool_command command_check, command_doctor, command_explain, command_status, command_reload, command_top;
 extern const struct tool_command command_tenant_list, command_tenant_show, command_tenant_suspend, command_tenant_resume;
 extern const struct tool_command command_quota_show, command_quota_reset;
 extern const struct tool_command command_log_show, command_log_search, command_log_verify, command_key_new;

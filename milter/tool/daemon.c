@@ -52,12 +52,13 @@ static int connect_to(const struct sockaddr_in6 *to)
 	return -1;
 }
 
-static bool exchange(int fd, struct buf *answer, struct err *err)
+static bool exchange(int fd, const char *page, struct buf *answer, struct err *err)
 {
-	static const char request[] = "GET /status HTTP/1.0\r\nHost: localhost\r\n\r\n";
+	char request[128];
+	int len = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n", page);
 	ssize_t n;
 
-	if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof request - 1))
+	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
 		return err_errno(err, ERR_BUSY, "asking");
 	do {
 		if (!buf_reserve(answer, 4096))
@@ -84,7 +85,7 @@ static bool parse_answer(struct str answer, json_t **out, struct err *err)
 	return true;
 }
 
-bool daemon_status(const struct config *config, json_t **out, struct err *err)
+bool daemon_ask(const struct config *config, const char *page, json_t **out, struct err *err)
 {
 	struct sockaddr_in6 to;
 	struct buf answer;
@@ -99,7 +100,7 @@ bool daemon_status(const struct config *config, json_t **out, struct err *err)
 	if (fd < 0)
 		return err_errno(err, ERR_BUSY, STR_FMT, STR_ARG(config->metrics_listen));
 	buf_init(&answer, DAEMON_ANSWER_MAX);
-	ok = (exchange(fd, &answer, err) && parse_answer(buf_view(&answer), out, err)) ||
+	ok = (exchange(fd, page, &answer, err) && parse_answer(buf_view(&answer), out, err)) ||
 	     err_wrap(err, STR_FMT, STR_ARG(config->metrics_listen));
 	buf_clear(&answer);
 	close(fd);

@@ -15,8 +15,8 @@
 #define DAEMON_ANSWER_MAX ((size_t)1 << 20)
 #define DAEMON_WAIT_S 3
 
-/* GET /status: a JSON object, the caller's to json_decref. */
-bool daemon_status(const struct config *config, json_t **out, struct err *err);
+/* GET of "/status" or "/tenants" (milter/monitor.h): a JSON object, the caller's to json_decref. */
+bool daemon_ask(const struct config *config, const char *page, json_t **out, struct err *err);
 
 /* The pid file's process, when it is alive and is a sekisho-milter. */
 bool daemon_pid(const struct config *config, pid_t *out, struct err *err);

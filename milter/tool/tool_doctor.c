@@ -242,7 +242,7 @@ static int run(struct tool *tool, const void *values)
 	}
 	for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
 		look_round(&doctor, rounds[i], want->is_full, counts);
-		if (i == 0 && doctor.config && !daemon_status(doctor.config, &doctor.status, &err))
+		if (i == 0 && doctor.config && !daemon_ask(doctor.config, "/status", &doctor.status, &err))
 			doctor.status = NULL;
 	}
 	json_decref(doctor.status);

@@ -59,7 +59,7 @@ static int wait_for_it(struct tool *tool, const struct before *before)
 		int code;
 
 		nanosleep(&pause, NULL);
-		if (!daemon_status(tool->config, &status, &err))
+		if (!daemon_ask(tool->config, "/status", &status, &err))
 			continue;
 		code = told(tool, status, before);
 		json_decref(status);
@@ -83,7 +83,7 @@ static int run(struct tool *tool, const void *values)
 		return code;
 	if (!daemon_pid(tool->config, &pid, &err))
 		return tool_fail(tool, TOOL_NO, "nothing to reload: %s", err.text);
-	if (daemon_status(tool->config, &status, &why)) {
+	if (daemon_ask(tool->config, "/status", &status, &why)) {
 		before = (struct before){ .generation = daemon_i64(status, "config.generation"), .is_known = true,
 					  .error = tool_text(tool, STR_FMT, STR_ARG(daemon_str(status, "config.last_error"))) };
 		json_decref(status);

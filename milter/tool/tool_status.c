@@ -8,6 +8,7 @@
 #include "milter/record/reader.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/daemon.h"
+#include "milter/tool/top.h"
 
 static const struct option options[] = { { NULL } };
 
@@ -83,9 +84,36 @@ static bool is_sick(const json_t *status)
 	       json_is_true(daemon_member(status, "relay_log.is_low"));
 }
 
-static int answer(struct tool *tool, const json_t *status)
+/* What each tenant sent, has used and could not deliver; without a store that can be looked at, what it sent. */
+static void add_tenants(struct tool *tool, json_t *status)
+{
+	struct top top = { .status = NULL };
+	struct top_source source;
+	struct json json;
+	struct buf text;
+	struct err err;
+
+	if (!tool_store_open(tool, TOOL_LOOK, &err))
+		tool_fail(tool, TOOL_OK, "tenants' quotas and bounces are not told: store: %s", err.text);
+	if (!top_source_init(&source, tool->config, tool->store))
+		return;
+	top_gather(&source, &tool->arena, &top);
+	buf_init(&text, DAEMON_ANSWER_MAX);
+	json_init(&json, &text);
+	json_array_open(&json);
+	top_write_json(&top, &json);
+	json_array_close(&json);
+	json_object_set_new(status, "tenants", json_loadb(text.ptr, text.len, 0, NULL));
+	buf_clear(&text);
+	top_clear(&top);
+	top_source_clear(&source);
+}
+
+static int answer(struct tool *tool, json_t *status)
 {
 	if (tool->is_json) {
+		add_tenants(tool, status);
+
 		char *text = json_dumps(status, JSON_COMPACT);
 
 		buf_add_c(&tool->out, text ? text : "{}");
@@ -180,7 +208,7 @@ static int run(struct tool *tool, const void *values)
 	(void)values;
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
-	if (!daemon_status(tool->config, &status, &err))
+	if (!daemon_ask(tool->config, "/status", &status, &err))
 		return without_it(tool, &err);
 	code = answer(tool, status);
 	json_decref(status);
@@ -193,7 +221,8 @@ const struct tool_command command_status = {
 	.summary = "how the gate is doing",
 	.about = "Asks the running sekisho-milter, at metrics.listen, how it is: configuration, sessions, messages, store, relay "
 		 "log, disk and clock. When it does not answer, tells what can be seen without it. With --json the daemon's own "
-		 "answer.",
+		 "answer, and what each tenant sent in the last minute and since the start, has used of its fullest quota, and "
+		 "could not deliver today.",
 	.options = options,
 	.has_json = true,
 	.examples = "sekisho status\nsekisho status --json | jq .messages",
