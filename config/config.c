@@ -103,3 +103,8 @@ const struct record_class *config_find_class(const struct config *config, struct
 			return &config->classes[i];
 	return NULL;
 }
+
+bool config_seals(const struct config *config, struct str class_name)
+{
+	return config->log_is_sealed && !str_eq(class_name, STR("ops"));
+}

@@ -168,6 +168,8 @@ struct config {
 	int64_t checkpoint_idle_us;
 	int64_t disk_warn_percent;     /* free space below this: warning */
 	int64_t preallocate;           /* octets a step */
+	bool log_is_sealed;            /* personal data is encrypted, but for class ops, which has none: config_seals */
+	struct str log_keyring;        /* its keys: a directory outside every backup */
 	const struct record_class *classes;
 	size_t class_count;
 
@@ -233,6 +235,8 @@ const struct tenant *config_find_tenant(const struct config *config, struct str 
 /* Does any message of the tenant change on its way? */
 bool config_tenant_tracks(const struct tenant *tenant);
 const struct record_class *config_find_class(const struct config *config, struct str name);
+/* Are records of that class sealed (milter/record/seal.h)? */
+bool config_seals(const struct config *config, struct str class_name);
 /* Of "senders", "quotas", "recipients_max" and so on: the names of sekisho.yaml(5). */
 enum setting_origin config_setting_origin(const struct tenant *tenant, const char *name);
 

@@ -139,6 +139,28 @@ static bool check_secret(struct reader *r, enum setting_table_id table, const ch
 	return true;
 }
 
+static bool is_inside(struct str path, struct str dir)
+{
+	return str_starts(path, dir) && (path.len == dir.len || path.ptr[dir.len] == '/');
+}
+
+/* What is copied with the log outlives the destruction of its keys. */
+static bool check_keyring(struct reader *r, const struct config *config)
+{
+	struct config_place at = config_setting_place(r, TABLE_RELAY_LOG, "keyring", config->path);
+	struct stat st;
+
+	if (!config->log_is_sealed)
+		return true;
+	if (is_inside(config->log_keyring, config->log_dir) || is_inside(config->log_keyring, config->store_path))
+		return config_refuse(r, at, "keyring in relay_log: " STR_FMT " lies in what is backed up; give it a directory of its own",
+				     STR_ARG(config->log_keyring));
+	if (stat(config->log_keyring.ptr, &st) == 0 && (st.st_mode & 077))
+		return config_refuse(r, at, "keyring in relay_log: mode %04o of " STR_FMT " lets others in; run: chmod 700 " STR_FMT,
+				     (unsigned)(st.st_mode & 07777), STR_ARG(config->log_keyring), STR_ARG(config->log_keyring));
+	return true;
+}
+
 static bool redis_is_wrong(struct reader *r, const struct config *config, const char *name, const char *why)
 {
 	return config_refuse(r, config_setting_place(r, TABLE_REDIS, name, config->path), "%s in redis of store: %s",
@@ -194,6 +216,7 @@ bool config_check(struct reader *r, struct config_draft *draft)
 
 	bool ok = check_secret(r, TABLE_RELAY_LOG, "key_file", config->log_key_file, config);
 
+	ok = check_keyring(r, config) && ok;
 	ok = check_redis(r, config) && ok;
 	ok = check_metrics(r, config) && ok;
 	ok = check_secret(r, TABLE_TRACKING, "key_file", config->token_key_file, config) && ok;

@@ -24,6 +24,7 @@ static const struct setting_word backend_words[] = { { "embedded", STORE_EMBEDDE
 static const struct setting_word redis_words[] = {
 	{ "single", REDIS_SINGLE }, { "sentinel", REDIS_SENTINEL }, { "cluster", REDIS_CLUSTER }, { 0 },
 };
+static const struct setting_word personal_words[] = { { "plain", false }, { "sealed", true }, { 0 } };
 static const struct setting_word log_words[] = { { "syslog", true }, { "stderr", false }, { 0 } };
 static const struct setting_word level_words[] = {
 	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
@@ -192,6 +193,11 @@ static const struct setting relay_log_rows[] = {
 	  .meaning = "Per cent of free space below which there is a warning." },
 	{ "preallocate", SETTING_SIZE, CONFIG(preallocate), .min = 0, .max = GIB, .fallback = "16MiB",
 	  .meaning = "Disk space taken in advance, a step at a time." },
+	{ "personal_data", SETTING_WORD, CONFIG(log_is_sealed), .words = personal_words, .fallback = "plain",
+	  .meaning = "plain, or sealed: what records say of people is encrypted under a key of the day and one of the tenant, so that "
+		     "destroying either ends every copy of it, in backups too. Class ops stays plain." },
+	{ "keyring", SETTING_PATH, CONFIG(log_keyring), .fallback = "/var/lib/sekisho-keyring",
+	  .meaning = "Directory of those keys, for the user that the programs run as alone; never part of a backup." },
 	{ "classes", SETTING_CLASSES, CONFIG(classes),
 	  .fallback = "{relay: 60d, history: 14d, action: 1y, bounce-api: 20d, ops: 2y}",
 	  .meaning = "How long each class of records is kept, in JST days; those not given stay as they are by "

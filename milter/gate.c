@@ -16,6 +16,7 @@ static bool class_open(const struct gate *gate, struct gate_class *class, struct
 
 	snprintf(dir, sizeof dir, "%s/%s", gate->log_dir, class->name);
 	writer.dir = str_from_c(dir);
+	writer.is_sealed = gate->is_sealed && !str_eq(str_from_c(class->name), GATE_CLASS_OPS);
 	return io_make_dirs(dir, 0750, err) && record_writer_open(&writer, &class->writer, err);
 }
 
@@ -102,7 +103,8 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	if (!rulebook_open(&gate->rules, err))
 		return err_wrap(err, "bounce rules");
 	snprintf(gate->node, sizeof gate->node, STR_FMT, STR_ARG(config->node));
-	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err))
+	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err) ||
+	    !keep_path(config->log_keyring, gate->keyring, err))
 		return false;
 	if (config->needs_rewrite && !keyring_load(&gate->tokens, config->token_key_file, err))
 		return false;
@@ -113,10 +115,12 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		gate_close(gate);
 		return err_memory(err);
 	}
+	gate->is_sealed = config->log_is_sealed;
 	gate->policy.node = str_from_c(gate->node);
 	gate->writer = (struct record_writer_config){
 		.node = str_from_c(gate->node),
 		.key_file = str_from_c(gate->key_file),
+		.keyring = str_from_c(gate->keyring),
 		.checkpoint_busy_us = config->checkpoint_busy_us,
 		.checkpoint_idle_us = config->checkpoint_idle_us,
 		.preallocate = config->preallocate,

@@ -43,7 +43,8 @@ struct gate {
 	struct keyring tokens;         /* keys of tracked links and return paths; empty where no tenant has any */
 	struct rulebook rules;         /* by which outcomes are judged */
 	struct record_writer_config writer;     /* all but the directory */
-	char log_dir[4096], key_file[4096], node[256];
+	char log_dir[4096], key_file[4096], keyring[4096], node[256];
+	bool is_sealed;                /* all classes but ops (milter/record/seal.h) */
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;
 	struct purger *purger;         /* removes what is over its time, by the classes' `keep` at the start */

@@ -98,6 +98,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 		{ "store", str_eq(old->store_path, new->store_path) && old->store_backend == new->store_backend &&
 				   old->store_size_max == new->store_size_max },
 		{ "relay_log", str_eq(old->log_dir, new->log_dir) && str_eq(old->log_key_file, new->log_key_file) &&
+				       str_eq(old->log_keyring, new->log_keyring) && old->log_is_sealed == new->log_is_sealed &&
 				       old->checkpoint_busy_us == new->checkpoint_busy_us &&
 				       old->checkpoint_idle_us == new->checkpoint_idle_us &&
 				       old->preallocate == new->preallocate && old->disk_warn_percent == new->disk_warn_percent },

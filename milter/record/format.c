@@ -35,6 +35,7 @@ static const struct member {
 };
 #define MEMBERS (sizeof members / sizeof *members)
 #define HEAD_MEMBERS 2                              /* event, tenant: before tseq */
+#define OPEN_MEMBERS 6                              /* and id, message, queue_id, host: never sealed */
 
 static const void *member_of(const struct record_event *event, size_t at)
 {
@@ -91,7 +92,7 @@ bool record_format_body(const struct record_event *event, struct buf *out, struc
 {
 	struct json json;
 	struct str all;
-	size_t head_len = 0;
+	size_t head_len = 0, open_len = 0;
 
 	if (!body_fits(event, err))
 		return false;
@@ -101,11 +102,13 @@ bool record_format_body(const struct record_event *event, struct buf *out, struc
 	for (size_t i = 0; i < MEMBERS; i++) {
 		if (i == HEAD_MEMBERS)
 			head_len = out->len;
+		if (i == OPEN_MEMBERS)
+			open_len = out->len - head_len;
 		add_member(&json, event, &members[i]);
 	}
 	if (!buf_done(out, &all, err))
 		return false;
-	*out_body = (struct record_body){ str_slice(all, 0, head_len), str_from(all, head_len) };
+	*out_body = (struct record_body){ str_slice(all, 0, head_len), str_from(all, head_len), open_len };
 	return true;
 }
 
@@ -304,8 +307,9 @@ static bool parse_member(struct str value, const struct member *member, struct a
 	return false;
 }
 
-static bool parse_stamp(struct str name, struct str value, struct arena *arena, struct record_stamp *stamp)
+static bool parse_stamp(struct str name, struct str value, struct arena *arena, struct record_line *line)
 {
+	struct record_stamp *stamp = &line->stamp;
 	struct str text;
 
 	if (str_eq(name, STR("tseq")))
@@ -316,6 +320,8 @@ static bool parse_stamp(struct str name, struct str value, struct arena *arena, 
 		return scan_string(value, arena, &stamp->clock);
 	if (str_eq(name, STR("salt")))
 		return scan_is_string(value, &text) && hex_read(text, stamp->salt, RECORD_SALT_LEN);
+	if (str_eq(name, STR("sealed")))
+		line->is_sealed = true;
 	return true;                                /* seq and chain are taken already; what a later version adds is its own */
 }
 
@@ -324,7 +330,7 @@ static bool parse_any(struct str name, struct str value, struct arena *arena, st
 	for (size_t i = 0; i < MEMBERS; i++)
 		if (str_eq(name, members[i].name))
 			return parse_member(value, &members[i], arena, &line->event);
-	return parse_stamp(name, value, arena, &line->stamp);
+	return parse_stamp(name, value, arena, line);
 }
 
 bool record_parse(struct str line, struct arena *arena, struct record_line *out, struct err *err)

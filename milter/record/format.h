@@ -67,6 +67,7 @@ struct record_stamp {
  */
 struct record_body {
 	struct str head, tail;
+	size_t open_len;               /* of the tail: what stays readable in a sealed line (seal.h) */
 };
 bool record_format_body(const struct record_event *event, struct buf *out, struct record_body *out_body, struct err *err);
 
@@ -88,6 +89,7 @@ struct record_line {
 	struct record_stamp stamp;
 	struct str leaf_text;          /* the octets the leaf is made of */
 	unsigned char chain[RECORD_HASH_LEN];
+	bool is_sealed;                /* what it says of people is still closed */
 	bool is_erased;                /* {"seq":N,"erased":LEAF,"chain":...}: leaf is given, not computed */
 	unsigned char erased_leaf[RECORD_HASH_LEN];
 };

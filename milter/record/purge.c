@@ -21,6 +21,7 @@
 #include "milter/record/index_build.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
+#include "milter/record/seal.h"
 
 #define LOOK_US (60 * US_PER_S)                     /* how often the thread looks at the date */
 #define AGAIN_US (600 * US_PER_S)
@@ -208,6 +209,18 @@ static bool purge_files(struct purge *purge, bool is_dry_run, purge_fn *tell, vo
 	return true;
 }
 
+/* The keys of days whose records nobody may see any more: what they sealed ends wherever it was copied to. */
+static bool destroy_keys(const struct purge *purge, struct err *err)
+{
+	int64_t day = jst_day(clock_now_us()), count;
+
+	if (purge->config->keyring.len == 0)
+		return true;
+	while (retention_purge_day(purge->keep, day - 1) > jst_day(clock_now_us()))
+		day--;
+	return seal_destroy_days(purge->config->keyring, purge->class_name, day, &count, err);
+}
+
 bool record_purge(const struct record_writer_config *config, struct retention keep, bool is_dry_run, purge_fn *tell, void *arg,
 		  int64_t *out_count, struct err *err)
 {
@@ -220,7 +233,8 @@ bool record_purge(const struct record_writer_config *config, struct retention ke
 		return true;
 	}
 	ok = ok && record_files_list(purge.dir, &purge.files, &purge.count, err) &&
-	     (is_dry_run || relieve_newest(&purge, err)) && purge_files(&purge, is_dry_run, tell, arg, &count, err);
+	     (is_dry_run || relieve_newest(&purge, err)) && purge_files(&purge, is_dry_run, tell, arg, &count, err) &&
+	     (is_dry_run || destroy_keys(&purge, err));
 	record_writer_close(purge.writer);
 	sign_key_free(purge.key);
 	free(purge.files);
@@ -347,7 +361,8 @@ static bool copy_classes(struct purger *purger, const struct purge_class *classe
 		purger->classes[i] = classes[i];
 		if (!arena_copy(&purger->arena, config->dir, &config->dir) ||
 		    !arena_copy(&purger->arena, config->node, &config->node) ||
-		    !arena_copy(&purger->arena, config->key_file, &config->key_file))
+		    !arena_copy(&purger->arena, config->key_file, &config->key_file) ||
+		    !arena_copy(&purger->arena, config->keyring, &config->keyring))
 			return false;
 	}
 	purger->count = count;

@@ -2,8 +2,9 @@
  * purge - remove the files of a class whose time is over.
  *
  * In an order that any crash may cut: a signed `purged` record is made durable, then the file is unlinked, then the directory is
- * synced. Run again it finds the file still there and does all of it once more. Oldest first. Before the
- * newest file of a class goes, which happens where nothing was written for so long, a new one that continues it is begun.
+ * synced; then the keys of days that are over go from the keyring (seal.h). Run again it finds the file still there and does
+ * all of it once more. Oldest first. Before the newest file of a class goes, which happens where nothing was written for
+ * so long, a new one that continues it is begun.
  *
  * Threads  any; several processes may purge one class (the unlink is done under CLASS/.lock)
  */

@@ -15,6 +15,7 @@
 #include "config/base/num.h"
 #include "milter/record/commit.h"
 #include "milter/record/entry.h"
+#include "milter/record/seal.h"
 
 #define DISK_LOOK_US US_PER_S
 #define CHECKPOINT_BUSY_US (60 * US_PER_S)
@@ -35,6 +36,7 @@ struct waiting {
 struct record_writer {
 	struct commit commit;
 	struct sign_key *key;
+	struct seal *seal;             /* NULL: lines are plain */
 	char dir[PATH_MAX], node[ENTRY_NAME_MAX + 1], class_name[ENTRY_NAME_MAX + 1];
 	int64_t checkpoint_busy_us, checkpoint_idle_us, disk_warn_percent;
 	size_t queue_max;
@@ -298,6 +300,7 @@ static void writer_free(struct record_writer *writer)
 {
 	commit_close(&writer->commit);
 	sign_key_free(writer->key);
+	seal_close(writer->seal);
 	pthread_cond_destroy(&writer->wake);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer);
@@ -331,6 +334,7 @@ bool record_writer_open(const struct record_writer_config *config, struct record
 	writer->state.clock = "ok";
 	writer->commit.tail.fd = writer->commit.tail.lock_fd = -1;
 	if (!take_names(writer, config, err) || !load_key(writer, config->key_file, err) ||
+	    (config->is_sealed && !seal_open(config->keyring, str_from_c(writer->class_name), &writer->seal, err)) ||
 	    !commit_open(&writer->commit, writer->dir, config->preallocate, err) || !begin(writer, err) ||
 	    !start_thread(writer, err)) {
 		err_wrap(err, "relay log " STR_FMT, STR_ARG(config->dir));
@@ -381,31 +385,34 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, struc
 }
 
 /* The bodies and a copy of the tenant's name go into one piece of memory. */
-static bool format_waiting(struct waiting *waiting, const struct record_event *event, char out_id[RECORD_ID_LEN + 1],
-			   struct err *err)
+static bool format_waiting(struct record_writer *writer, struct waiting *waiting, const struct record_event *event,
+			   char out_id[RECORD_ID_LEN + 1], struct err *err)
 {
 	struct record_event copy = *event;
+	struct record_body *body = &waiting->item.body;
+	int64_t now_us = clock_now_us();
 	char id[RECORD_ID_LEN + 1];
 
 	if (copy.tenant.len > COMMIT_TENANT_MAX)
 		return err_set(err, ERR_INPUT, "a tenant's name of more than %d octets", COMMIT_TENANT_MAX);
 	if (copy.id.len == 0) {
-		record_id_new(clock_now_us(), id);
+		record_id_new(now_us, id);
 		copy.id = str_of(id, RECORD_ID_LEN);
 	}
 	if (out_id)
 		snprintf(out_id, RECORD_ID_LEN + 1, STR_FMT, STR_ARG(copy.id));
 	buf_init(&waiting->text, RECORD_LINE_MAX);
-	if (!record_format_body(&copy, &waiting->text, &waiting->item.body, err))
+	if (!record_format_body(&copy, &waiting->text, body, err) ||
+	    (writer->seal && !seal_body(writer->seal, &copy, now_us, &waiting->text, body, err)))
 		return false;
 
-	size_t head_len = waiting->item.body.head.len, tail_len = waiting->item.body.tail.len;
+	size_t head_len = body->head.len, tail_len = body->tail.len;
 	struct str all;
 
 	buf_add(&waiting->text, copy.tenant);
 	if (!buf_done(&waiting->text, &all, err))
 		return false;
-	waiting->item.body = (struct record_body){ str_slice(all, 0, head_len), str_slice(all, head_len, tail_len) };
+	*body = (struct record_body){ str_slice(all, 0, head_len), str_slice(all, head_len, tail_len), body->open_len };
 	waiting->item.tenant = str_from(all, head_len + tail_len);
 	return true;
 }
@@ -418,7 +425,7 @@ static bool append_queued(struct record_writer *writer, const struct record_even
 	if (!waiting)
 		return err_memory(err);
 	waiting->wait = RECORD_QUEUED;
-	if (format_waiting(waiting, event, out_id, err) && enqueue(writer, waiting, err))
+	if (format_waiting(writer, waiting, event, out_id, err) && enqueue(writer, waiting, err))
 		return true;
 	buf_clear(&waiting->text);
 	free(waiting);
@@ -431,7 +438,7 @@ static bool append_durable(struct record_writer *writer, const struct record_eve
 	struct waiting waiting = { .wait = RECORD_DURABLE, .err = err };
 
 	sem_init(&waiting.done, 0, 0);
-	bool ok = format_waiting(&waiting, event, out_id, err) && enqueue(writer, &waiting, err);
+	bool ok = format_waiting(writer, &waiting, event, out_id, err) && enqueue(writer, &waiting, err);
 
 	if (ok) {
 		while (sem_wait(&waiting.done) != 0)

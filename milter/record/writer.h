@@ -31,6 +31,8 @@ struct record_writer_config {
 	struct str dir;                /* LOGDIR/CLASS */
 	struct str node;
 	struct str key_file;           /* empty: no checkpoints */
+	struct str keyring;            /* keys of personal data (seal.h); empty: none */
+	bool is_sealed;                /* what is appended is sealed; false: the keyring is of earlier records */
 	int64_t checkpoint_busy_us, checkpoint_idle_us;   /* 0: 60 s, 1 h */
 	int64_t preallocate;
 	int64_t part_max;              /* octets; a larger file is followed by a new part, so that a start, which reads the last

@@ -14,7 +14,7 @@
 
 #define PATH_SIZE 4096
 #define TRACE_MAX 8192
-#define OPS_QUEUE_MAX ((size_t)1 << 20)
+#define TOOL_QUEUE_MAX ((size_t)1 << 20)
 
 static bool c_path(struct str path, char out[PATH_SIZE])
 {
@@ -180,25 +180,34 @@ struct str tool_actor(struct tool *tool)
 	return str_from_c(name);
 }
 
-static bool open_ops(struct tool *tool, struct err *err)
+struct record_writer_config tool_log_config(struct tool *tool, struct str class_name)
 {
 	const struct config *config = tool->config;
-	struct str dir = tool_text(tool, STR_FMT "/ops", STR_ARG(config->log_dir));
-	char log_dir[PATH_SIZE];
-	struct record_writer_config writer = {
-		.dir = dir,
+
+	return (struct record_writer_config){
+		.dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class_name)),
 		.node = config->node,
+		.key_file = config->log_key_file,
+		.keyring = config->log_keyring,
+		.is_sealed = config_seals(config, class_name),
 		.checkpoint_busy_us = config->checkpoint_busy_us,
 		.checkpoint_idle_us = config->checkpoint_idle_us,
 		.disk_warn_percent = config->disk_warn_percent,
-		.queue_max = OPS_QUEUE_MAX,
+		.queue_max = TOOL_QUEUE_MAX,
 	};
+}
 
-	if (!c_path(config->log_dir, log_dir) || dir.len == 0)
+static bool open_ops(struct tool *tool, struct err *err)
+{
+	struct record_writer_config writer = tool_log_config(tool, STR("ops"));
+	char log_dir[PATH_SIZE];
+
+	writer.key_file = STR_EMPTY;            /* the daemon signs what is added here */
+	if (!c_path(tool->config->log_dir, log_dir) || writer.dir.len == 0)
 		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
 	if (access(log_dir, F_OK) != 0)
 		return err_errno(err, ERR_BUSY, "%s", log_dir);
-	return become_owner(log_dir, err) && io_make_dirs(dir.ptr, 0750, err) && record_writer_open(&writer, &tool->ops, err);
+	return become_owner(log_dir, err) && io_make_dirs(writer.dir.ptr, 0750, err) && record_writer_open(&writer, &tool->ops, err);
 }
 
 bool tool_ops(struct tool *tool)

@@ -8,6 +8,26 @@
 #include "config/base/clock.h"
 #include "milter/record/reader.h"
 #include "milter/record/retention.h"
+#include "milter/record/seal.h"
+
+static bool walk_lines(struct tool *tool, struct record_reader *reader, struct seal *seal, struct str class_name, records_fn *fn,
+		       void *arg, struct err *err)
+{
+	bool ok, is_torn, found = true;
+	struct str line, plain;
+	struct buf room;
+
+	buf_init(&room, 2 * RECORD_LINE_MAX);
+	while ((ok = record_reader_next(reader, &line, &is_torn, &found, err)) && found) {
+		if (is_torn)
+			continue;
+		tool->closed_records += seal_read_line(seal, line, &room, &plain) >= SEAL_CLOSED;
+		if (!fn(arg, class_name, plain))
+			break;
+	}
+	buf_clear(&room);
+	return ok;
+}
 
 bool records_walk(struct tool *tool, const struct record_class *class, int64_t first_day, int64_t last_day, bool from_end,
 		  records_fn *fn, void *arg, struct err *err)
@@ -15,17 +35,19 @@ bool records_walk(struct tool *tool, const struct record_class *class, int64_t f
 	struct str dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class->name));
 	int64_t oldest = jst_day(clock_now_us()) - class->keep_days - (class->keep_is_year ? class->keep_days / 365 : 0);
 	struct record_reader *reader;
-	bool ok, is_torn, found = true;
-	struct str line;
+	struct seal *seal = NULL;
 
 	if (access(dir.ptr, F_OK) != 0 && errno == ENOENT)
 		return true;
-	if (!record_reader_open(dir, first_day > oldest ? first_day : oldest, last_day, from_end, &reader, err))
+	if (!seal_open(tool->config->log_keyring, class->name, &seal, err) ||
+	    !record_reader_open(dir, first_day > oldest ? first_day : oldest, last_day, from_end, &reader, err)) {
+		seal_close(seal);
 		return false;
-	while ((ok = record_reader_next(reader, &line, &is_torn, &found, err)) && found)
-		if (!is_torn && !fn(arg, class->name, line))
-			break;
+	}
+	bool ok = walk_lines(tool, reader, seal, class->name, fn, arg, err);
+
 	record_reader_close(reader);
+	seal_close(seal);
 	return ok;
 }
 

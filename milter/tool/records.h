@@ -18,7 +18,8 @@ typedef bool records_fn(void *arg, struct str class_name, struct str line);
 
 /*
  * Walks the records of one class on JST days first to last, those over age left out: they are no more, even while
- * their file still waits for the purge. A class without a directory has none.
+ * their file still waits for the purge. A class without a directory has none. Sealed lines come opened where this user has
+ * the keys, else as they stand and counted in tool->closed_records.
  */
 bool records_walk(struct tool *tool, const struct record_class *class, int64_t first_day, int64_t last_day, bool from_end,
 		  records_fn *fn, void *arg, struct err *err);

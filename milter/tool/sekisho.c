@@ -177,6 +177,9 @@ static int run_command(struct tool *tool, struct common *common, char *const *ar
 	int code = command->run(tool, values);
 
 	tool_progress("", 0, 0);
+	if (tool->closed_records)
+		tool_fail(tool, TOOL_OK, "%lld sealed records stay closed: their keys were destroyed, or are not for this user",
+			  (long long)tool->closed_records);
 	return tool_flush(tool) ? code : TOOL_UNKNOWN;
 }
 

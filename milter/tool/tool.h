@@ -49,6 +49,7 @@ struct tool {
 	struct config *config;
 	struct store *store;
 	struct record_writer *ops;
+	int64_t closed_records;        /* seen without the keys to what they say of people (milter/record/seal.h) */
 	char store_dir[64];            /* a store made for this look alone; empty: none */
 };
 
@@ -103,6 +104,8 @@ struct tool_trace {
 	int64_t count;                 /* -1: not about records */
 };
 bool tool_ops(struct tool *tool);
+/* How a writer of that class is to be opened, by the configuration. */
+struct record_writer_config tool_log_config(struct tool *tool, struct str class_name);
 bool tool_record(struct tool *tool, const struct tool_trace *trace);
 /* "alice (uid 1000)", "root (uid 0, by sudo of alice)". */
 struct str tool_actor(struct tool *tool);

@@ -36,16 +36,7 @@ struct erasure {
 
 static bool erase_class(struct erasure *e, struct str class_name, struct err *err)
 {
-	struct tool *tool = e->tool;
-	const struct config *config = tool->config;
-	const struct record_writer_config writer = {
-		.dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class_name)),
-		.node = config->node,
-		.key_file = config->log_key_file,
-		.checkpoint_busy_us = config->checkpoint_busy_us,
-		.checkpoint_idle_us = config->checkpoint_idle_us,
-		.disk_warn_percent = config->disk_warn_percent,
-	};
+	const struct record_writer_config writer = tool_log_config(e->tool, class_name);
 	const struct erase_request request = { .tenant = e->tenant, .reason = e->reason, .signer = e->key };
 	struct erase_result result;
 

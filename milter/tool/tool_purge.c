@@ -44,15 +44,7 @@ static void tell(void *arg, const char *file, int64_t octets)
 
 static bool purge_class(struct purge_run *run, struct err *err)
 {
-	const struct config *config = run->tool->config;
-	const struct record_writer_config writer = {
-		.dir = tool_text(run->tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(run->class->name)),
-		.node = config->node,
-		.key_file = config->log_key_file,
-		.checkpoint_busy_us = config->checkpoint_busy_us,
-		.checkpoint_idle_us = config->checkpoint_idle_us,
-		.disk_warn_percent = config->disk_warn_percent,
-	};
+	const struct record_writer_config writer = tool_log_config(run->tool, run->class->name);
 	int64_t count;
 
 	run->keep = (struct retention){ run->class->keep_days, run->class->keep_is_year };

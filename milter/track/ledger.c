@@ -199,6 +199,8 @@ static bool open_log(struct ledger *ledger, const struct config *config, struct 
 	const struct record_writer_config writer = {
 		.dir = { dir, (size_t)snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(HIT_CLASS)) },
 		.node = str_from_c(ledger->node),
+		.keyring = config->log_keyring,
+		.is_sealed = config_seals(config, HIT_CLASS),
 		.preallocate = config->preallocate,
 		.disk_warn_percent = config->disk_warn_percent,
 	};

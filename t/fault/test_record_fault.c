@@ -9,6 +9,7 @@
 
 #include "config/base/io.h"
 #include "milter/record/reader.h"
+#include "milter/record/seal.h"
 
 static struct io_calls real;
 
@@ -66,11 +67,12 @@ static void teardown(void)
 #define RECORDS 8
 
 /* Eight records over two days; which of them were acknowledged. */
-static void life(bool acknowledged[RECORDS], struct err *last)
+static void life(bool is_sealed, bool acknowledged[RECORDS], struct err *last)
 {
 	struct record_writer_config config = relaylog_config(&relay);
 	struct record_writer *writer;
 
+	config.is_sealed = is_sealed;
 	config.checkpoint_busy_us = 1;
 	clock_set(NOON);
 	if (!record_writer_open(&config, &writer, last))
@@ -125,25 +127,50 @@ static const struct {
 	{ "preallocation: no space", FAIL_ALLOCATE, ENOSPC, 1, ERR_NONE },
 	{ "preallocation: not here", FAIL_ALLOCATE, EOPNOTSUPP, 1, ERR_NONE },
 };
-START_TEST(nth_call_fails)
+/* Every sealed line that is in the log can be opened: its key was on disk before it. */
+static void check_sealed(const char *what, long n)
+{
+	struct record_reader *reader;
+	struct seal *seal;
+	struct str line, plain;
+	struct buf room;
+	bool is_torn, found;
+	int opened = 0;
+
+	buf_init(&room, 2 * RECORD_LINE_MAX);
+	ck_assert(seal_open(str_from_c(relay.keyring), STR("relay"), &seal, NULL));
+	ck_assert(record_reader_open(str_from_c(relay.dir), INT64_MIN, INT64_MAX, false, &reader, NULL));
+	while (record_reader_next(reader, &line, &is_torn, &found, NULL) && found) {
+		enum seal_result result = seal_read_line(seal, line, &room, &plain);
+
+		ck_assert_msg(result == SEAL_PLAIN || result == SEAL_OPENED, "%s %ld: " STR_FMT, what, n, STR_ARG(line));
+		opened += result == SEAL_OPENED;
+	}
+	ck_assert_int_le(opened, RECORDS);
+	record_reader_close(reader);
+	seal_close(seal);
+	buf_clear(&room);
+}
+
+static void nth_call(int row, bool is_sealed)
 {
 	for (long n = 1;; n++) {
 		bool acknowledged[RECORDS] = { false };
 		struct err last = { .kind = ERR_NONE };
 
 		relaylog_setup(&relay);
-		fault.call = rows[_i].call;
-		fault.error = rows[_i].error;
+		fault.call = rows[row].call;
+		fault.error = rows[row].error;
 		fault.countdown = n;
-		fault.times = rows[_i].times;
+		fault.times = rows[row].times;
 		fault.has_failed = false;
 		io_calls.write = fail_write;
 		io_calls.sync = fail_sync;
 		io_calls.open = fail_open;
 		io_calls.allocate = fail_allocate;
-		life(acknowledged, &last);
+		life(is_sealed, acknowledged, &last);
 		io_calls = real;
-		ck_assert_msg(last.kind == ERR_NONE || last.kind == rows[_i].want, "%s %ld: kind %d: %s", rows[_i].name, n,
+		ck_assert_msg(last.kind == ERR_NONE || last.kind == rows[row].want, "%s %ld: kind %d: %s", rows[row].name, n,
 			      last.kind, last.text);
 
 		/* The next start mends what is left, and nothing acknowledged is lost by it. */
@@ -151,13 +178,25 @@ START_TEST(nth_call_fails)
 
 		relaylog_append(writer, "after", "acme");
 		record_writer_close(writer);
-		check(acknowledged, rows[_i].name, n);
+		check(acknowledged, rows[row].name, n);
+		check_sealed(rows[row].name, n);
 		if (!fault.has_failed) {
-			ck_assert_msg(acknowledged[0] && acknowledged[RECORDS - 1], "%s: %s", rows[_i].name, last.text);
+			ck_assert_msg(acknowledged[0] && acknowledged[RECORDS - 1], "%s: %s", rows[row].name, last.text);
 			ck_assert_int_gt(n, 1);
 			break;
 		}
 	}
+}
+
+START_TEST(nth_call_fails)
+{
+	nth_call(_i, false);
+}
+END_TEST
+
+START_TEST(nth_call_fails_sealed)
+{
+	nth_call(_i, true);
 }
 END_TEST
 
@@ -169,6 +208,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
 	unit_add_rows(tcase, nth_call_fails, rows);
+	unit_add_rows(tcase, nth_call_fails_sealed, rows);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

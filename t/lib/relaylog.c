@@ -24,6 +24,7 @@ void relaylog_setup(struct relaylog *log)
 	snprintf(log->dir, sizeof log->dir, "%s/log%d-%d/relay", unit_dir(), (int)getpid(), number);
 	snprintf(log->key, sizeof log->key, "%s/log%d-%d.key", unit_dir(), (int)getpid(), number);
 	snprintf(log->pub, sizeof log->pub, "%s/log%d-%d.key.pub", unit_dir(), (int)getpid(), number);
+	snprintf(log->keyring, sizeof log->keyring, "%s/log%d-%d.ring", unit_dir(), (int)getpid(), number);
 	ck_assert(sign_key_new(log->key, id, NULL));
 	timesync_set(0);
 	clock_set(NOON);
@@ -33,6 +34,7 @@ struct record_writer_config relaylog_config(const struct relaylog *log)
 {
 	return (struct record_writer_config){
 		.dir = str_from_c(log->dir), .node = STR("mx1"), .key_file = str_from_c(log->key),
+		.keyring = str_from_c(log->keyring),
 		.checkpoint_busy_us = 3600 * US_PER_S, .checkpoint_idle_us = 86400 * US_PER_S, .preallocate = 1 << 16,
 	};
 }

@@ -18,6 +18,7 @@
 
 struct relaylog {
 	char dir[PATH_MAX], key[PATH_MAX], pub[PATH_MAX];
+	char keyring[PATH_MAX];        /* not there yet */
 };
 
 /* A fresh one below unit_dir(); nothing is written yet but the key. */
