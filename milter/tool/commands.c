@@ -6,7 +6,7 @@ const struct command_group command_groups[] = {
 		       &command_quota_show, &command_quota_reset } },
 	{ "Opens and clicks", { &command_rewrite, &command_link_decode, &command_key_rotate, &command_track_stats,
 				&command_track_forget, &command_track_deny, &command_track_allow } },
-	{ "The relay log", { &command_log_show, &command_log_search, &command_log_verify, &command_key_new,
+	{ "The relay log", { &command_log_show, &command_log_search, &command_log_index, &command_log_verify, &command_key_new,
 			     &command_log_report, &command_log_export, &command_log_checkpoint, &command_log_purge,
 			     &command_tenant_erase, &command_cert_verify } },
 	{ "The suppression list", { &command_suppress_list, &command_suppress_add, &command_suppress_remove,

@@ -124,6 +124,51 @@ static void add_object(struct buf *buf, struct str text)
 	json_decref(object);
 }
 
+static struct str member_of(const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+
+	return json_is_string(value) ? str_of(json_string_value(value), json_string_length(value)) : STR_EMPTY;
+}
+
+/* JSON of ours; anything else as it stands. */
+static void add_outcome(struct buf *buf, struct str text)
+{
+	json_t *object = text.len ? json_loadb(text.ptr, text.len, 0, NULL) : NULL;
+	struct str reply = member_of(object, "reply"), relay = member_of(object, "relay");
+
+	if (reply.len + relay.len + member_of(object, "reason").len == 0) {
+		add_object(buf, text);
+	} else {
+		add(buf, "", member_of(object, "reason"));
+		if (json_is_true(json_object_get(object, "hard")))
+			add(buf, "", STR("hard"));
+		if (reply.len)
+			buf_printf(buf, "%s" STR_FMT, buf->len ? ": " : "", STR_ARG(reply));
+		if (relay.len)
+			buf_printf(buf, "%s(by " STR_FMT ")", buf->len ? " " : "", STR_ARG(relay));
+	}
+	json_decref(object);
+}
+
+struct str records_outcome(struct tool *tool, const struct record_event *event)
+{
+	struct buf buf;
+	struct str out;
+
+	buf_init(&buf, RECORD_LINE_MAX * 2);
+	add_outcome(&buf, event->outcome);
+	out = tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf)));
+	buf_clear(&buf);
+	return out;
+}
+
+struct str records_plain_id(struct str id)
+{
+	id = str_trim(id);
+	return id.len >= 2 && id.ptr[0] == '<' && id.ptr[id.len - 1] == '>' ? str_slice(id, 1, id.len - 2) : id;
+}
+
 struct str records_describe(struct tool *tool, const struct record_event *event)
 {
 	struct buf buf;
@@ -141,7 +186,8 @@ struct str records_describe(struct tool *tool, const struct record_event *event)
 		add(&buf, "", event->actions[i]);
 	if (event->reply.len)
 		buf_printf(&buf, "%s" STR_FMT, buf.len ? ": " : "", STR_ARG(event->reply));
-	add_object(&buf, event->outcome);
+	if (event->outcome.len)
+		buf_printf(&buf, "%s" STR_FMT, buf.len ? ": " : "", STR_ARG(records_outcome(tool, event)));
 	if (!event->message.len)
 		add_object(&buf, event->detail);
 	out = tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf)));

@@ -1,6 +1,20 @@
 #include "milter/tool/screen.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include "config/base/json.h"
+
+static size_t line_width = SCREEN_WIDTH;
+
+void screen_adapt(int fd)
+{
+	struct winsize size;
+
+	if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col < SCREEN_WIDTH)
+		return;
+	line_width = size.ws_col < SCREEN_WIDTH_MAX ? size.ws_col : SCREEN_WIDTH_MAX;
+}
 
 struct table_row {
 	struct table_row *next;
@@ -182,7 +196,7 @@ void screen_wrap(struct buf *out, const char *lead, struct str s)
 	rest = buf_view(&clean);
 	buf_add_c(out, lead);
 	for (size_t begin = out->len - strlen(lead);; begin = out->len, add_blanks(out, indent)) {
-		size_t n = screen_fit(rest, indent < SCREEN_WIDTH ? SCREEN_WIDTH - indent : 1);
+		size_t n = screen_fit(rest, indent < line_width ? line_width - indent : 1);
 
 		buf_add(out, str_slice(rest, 0, n));
 		end_line(out, begin);
@@ -248,12 +262,12 @@ static void measure(const struct table *table, size_t *widths)
 		for (size_t i = 0; i < table->column_count; i++) {
 			size_t width = screen_width(row->cells[i]);
 
-			if (width > SCREEN_WIDTH * 2)
-				width = SCREEN_WIDTH * 2;       /* it folds anyway */
+			if (width > line_width * 2)
+				width = line_width * 2;       /* it folds anyway */
 			if (width > widths[i])
 				widths[i] = width;
 		}
-	while (total_width(table, widths) > SCREEN_WIDTH && (fold = widest_fold(table, widths)) < table->column_count)
+	while (total_width(table, widths) > line_width && (fold = widest_fold(table, widths)) < table->column_count)
 		widths[fold]--;
 }
 

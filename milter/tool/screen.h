@@ -16,6 +16,10 @@
 #include "config/base/buf.h"
 
 #define SCREEN_WIDTH 80
+#define SCREEN_WIDTH_MAX 160           /* longer lines are hard to read */
+
+/* From now on lines are as wide as the terminal that `fd` is; it stays at SCREEN_WIDTH when it is none, or a narrower one. */
+void screen_adapt(int fd);
 
 /* Appends `s` made harmless. `keeps_lines`: line feeds stay, for text of ours with foreign words in it. */
 void screen_clean(struct buf *out, struct str s, bool keeps_lines);
@@ -27,10 +31,10 @@ size_t screen_width(struct str clean);
 /* How many octets of it fit into so many columns, at a blank where there is one near the end; at least one character. */
 size_t screen_fit(struct str clean, size_t columns);
 
-/* Lines of at most SCREEN_WIDTH columns: the first begins with `lead`, the others are indented by its width. */
+/* Lines as wide as the screen: the first begins with `lead`, the others are indented by its width. */
 void screen_wrap(struct buf *out, const char *lead, struct str s);
 
-/* A table: columns with titles, rows of cells; the wide columns fold so that a line has at most SCREEN_WIDTH columns. */
+/* A table: columns with titles, rows of cells; the wide columns fold so that a line fits the screen. */
 enum column_kind {
 	COLUMN_LEFT,
 	COLUMN_RIGHT,

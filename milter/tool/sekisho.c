@@ -241,6 +241,7 @@ int main(int argc, char **argv)
 	int code;
 
 	log_open("sekisho", LOG_TO_STDERR, LOG_LEVEL_WARN);
+	screen_adapt(STDOUT_FILENO);
 	tool_init(&tool);
 	code = dispatch(&tool, argv, (size_t)argc);
 	tool_clear(&tool);

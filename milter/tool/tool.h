@@ -43,6 +43,7 @@ struct tool {
 	struct str config_path;
 	struct operands operands;
 	bool is_json;
+	struct str only_tenant;        /* whose records alone may be seen; empty: all */
 	struct buf out;                /* printed when the command ends, and now and then before */
 	struct json json;              /* writes into `out` */
 	struct arena arena;            /* what the command learns; dies with it */

@@ -2,20 +2,23 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "milter/record/scan.h"
 #include "milter/tool/commands.h"
-#include "milter/tool/records.h"
+#include "milter/tool/records_find.h"
 
 #define KEYS_MAX 64                    /* ids that one reference leads to */
 #define SHOW_MAX 10000                 /* records about one message */
+#define RECIPIENTS_SHOWN 20
 
 struct show {
-	struct str reason;
+	struct str purpose;
+	bool ignores_index;
 };
 
 struct search {
 	struct tool *tool;
-	const struct record_class *class;
-	struct str keys[KEYS_MAX];     /* a record is wanted when its id, message or queue id is one of these */
+	const struct show *want;
+	struct str keys[KEYS_MAX];     /* a record is wanted when its id, message, queue id or Message-ID is one of these */
 	size_t key_count;
 	struct found *found;
 	size_t count, room;
@@ -30,12 +33,23 @@ static bool is_key(const struct search *s, struct str value)
 	return false;
 }
 
-static bool holds_a_key(const struct search *s, struct str line)
+/* Empty: it has none. */
+static struct str message_id_of(const struct record_event *event, struct arena *arena)
 {
-	for (size_t i = 0; i < s->key_count; i++)
-		if (memmem(line.ptr, line.len, s->keys[i].ptr, s->keys[i].len))
-			return true;
-	return false;
+	struct str value, text;
+
+	if (event->detail.len == 0 || !scan_find(event->detail, STR("message_id"), &value) || !scan_string(value, arena, &text))
+		return STR_EMPTY;
+	return text;
+}
+
+static bool matches(void *arg, const struct record_line *record, struct arena *scratch)
+{
+	const struct search *s = arg;
+	const struct record_event *event = &record->event;
+
+	return is_key(s, event->id) || is_key(s, event->message) || is_key(s, event->queue_id) ||
+	       is_key(s, records_plain_id(message_id_of(event, scratch)));
 }
 
 static bool keep(struct search *s, const struct found *found)
@@ -55,25 +69,16 @@ static bool keep(struct search *s, const struct found *found)
 	return true;
 }
 
-static bool look_at(void *arg, struct str class_name, struct str line)
+static bool found(void *arg, const struct found *found)
 {
 	struct search *s = arg;
-	struct found found;
 
-	(void)class_name;
-	if (!holds_a_key(s, line) || !records_take(&s->tool->arena, s->class, line, &found))
-		return true;
-
-	const struct record_event *event = &found.record.event;
-
-	if (!is_key(s, event->id) && !is_key(s, event->message) && !is_key(s, event->queue_id))
-		return true;
-	s->is_cut = s->count >= SHOW_MAX || !keep(s, &found);
+	s->is_cut = s->count >= SHOW_MAX || !keep(s, found);
 	return !s->is_cut;
 }
 
-/* An id begins with its time (format.h): nothing about it was written on a day before. */
-static int64_t first_day_of(struct str ref)
+/* An id begins with its time (format.h): nothing about it was written before. */
+static int64_t time_of(struct str ref)
 {
 	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 	int64_t ms = 0;
@@ -87,29 +92,32 @@ static int64_t first_day_of(struct str ref)
 			return INT64_MIN;
 		ms = ms * 32 + (at - digits);
 	}
-	return jst_day(ms * 1000) - 1;                  /* a clock may have gone back a little */
+	return jst_day_start_us(jst_day(ms * 1000) - 1);        /* a clock may have gone back a little */
 }
 
 static bool look_through(struct search *s, struct err *err)
 {
 	const struct config *config = s->tool->config;
-	int64_t first_day = INT64_MAX;
+	struct records_wish wish = { .any = true, .ignores_index = s->want->ignores_index, .first_us = INT64_MAX, .last_us = INT64_MAX,
+				     .matches = matches, .found = found, .arg = s };
 
 	for (size_t i = 0; i < s->key_count; i++) {
-		int64_t day = first_day_of(s->keys[i]);
+		int64_t first_us = time_of(s->keys[i]);
 
-		first_day = day < first_day ? day : first_day;
+		wish.first_us = first_us < wish.first_us ? first_us : wish.first_us;
+		records_wish_key(&wish, INDEX_REFERENCE, s->keys[i]);
+		records_wish_text(&wish, s->tool, s->keys[i]);
 	}
 	s->count = 0;
-	for (size_t i = 0; i < config->class_count; i++) {
-		s->class = &config->classes[i];
-		if (!records_walk(s->tool, s->class, first_day, INT64_MAX, false, look_at, s, err))
+	if (wish.text_count < s->key_count)             /* a key that cannot be told from the text must not be lost */
+		wish.text_count = 0;
+	for (size_t i = 0; i < config->class_count; i++)
+		if (!records_find(s->tool, &config->classes[i], &wish, err))
 			return false;
-	}
 	return true;
 }
 
-/* A refusal's own id, or a queue id, leads to the message, and the message to all that was recorded about it. */
+/* A refusal's own id, a queue id or a Message-ID leads to the message, and the message to all that was recorded about it. */
 static bool follow_messages(struct search *s)
 {
 	size_t before = s->key_count;
@@ -140,20 +148,6 @@ static void field(struct tool *tool, const char *name, struct str value)
 		tool_field(tool, name, STR_FMT, STR_ARG(value));
 }
 
-static struct str message_id_of(struct tool *tool, struct str detail)
-{
-	struct str escaped, out = STR_EMPTY;
-	struct buf plain;
-
-	if (!record_peek(detail, STR("message_id"), &escaped))
-		return out;
-	buf_init(&plain, RECORD_LINE_MAX);
-	if (json_unescape(&plain, escaped))
-		out = tool_text(tool, STR_FMT, STR_ARG(buf_view(&plain)));
-	buf_clear(&plain);
-	return out;
-}
-
 /* The first record that says it speaks for all of them. */
 static struct str first_of(const struct search *s, size_t offset)
 {
@@ -168,37 +162,92 @@ static struct str first_of(const struct search *s, size_t offset)
 
 #define FIRST(s, member) first_of(s, offsetof(struct record_event, member))
 
+/* The last word about one recipient. */
+static const struct found *last_about(const struct search *s, struct str recipient)
+{
+	for (size_t i = s->count; i > 0; i--)
+		if (str_eq_nocase(s->found[i - 1].record.event.rcpt, recipient))
+			return &s->found[i - 1];
+	return NULL;
+}
+
+static struct str fate_of(struct tool *tool, const struct search *s, struct str recipient)
+{
+	const struct found *last = last_about(s, recipient);
+
+	if (!last)
+		return recipient;
+	return tool_text(tool, STR_FMT "  " STR_FMT " " STR_FMT, STR_ARG(recipient), STR_ARG(last->record.event.event),
+			 STR_ARG(tool_time(tool, last->record.stamp.time_us)));
+}
+
+static const struct record_event *first_with_recipients(const struct search *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->found[i].record.event.to_count)
+			return &s->found[i].record.event;
+	return &s->found[0].record.event;
+}
+
+static void write_recipients(struct tool *tool, const struct search *s)
+{
+	const struct record_event *event = first_with_recipients(s);
+	int64_t all = event->nrcpt > (int64_t)event->to_count ? event->nrcpt : (int64_t)event->to_count;
+	size_t shown = event->to_count < RECIPIENTS_SHOWN ? event->to_count : RECIPIENTS_SHOWN;
+
+	for (size_t i = 0; i < shown; i++)
+		tool_field(tool, i ? "" : "To", STR_FMT, STR_ARG(fate_of(tool, s, event->to[i])));
+	if (shown && all > (int64_t)shown)
+		tool_field(tool, "", "and " STR_FMT " more", STR_ARG(tool_number(tool, all - (int64_t)shown)));
+}
+
+static struct str first_message_id(struct tool *tool, const struct search *s)
+{
+	struct str id = STR_EMPTY;
+
+	for (size_t i = 0; i < s->count && id.len == 0; i++)
+		id = message_id_of(&s->found[i].record.event, &tool->arena);
+	return id;
+}
+
 static void write_message(struct tool *tool, const struct search *s)
 {
-	const struct record_event *event = &s->found[0].record.event;
-
 	field(tool, "Message", FIRST(s, message).len ? FIRST(s, message) : FIRST(s, id));
 	field(tool, "Tenant", FIRST(s, tenant));
 	field(tool, "From", FIRST(s, from));
-	if (event->to_count)
-		tool_field(tool, "To", STR_FMT, STR_ARG(records_recipients(tool, event)));
-	for (size_t i = 1; i < event->to_count && i < 20; i++)
-		tool_field(tool, "", STR_FMT, STR_ARG(event->to[i]));
+	write_recipients(tool, s);
 	field(tool, "Client", FIRST(s, client));
 	field(tool, "Login", FIRST(s, auth));
 	field(tool, "TLS", FIRST(s, tls));
 	field(tool, "Queue id", FIRST(s, queue_id));
-	field(tool, "Message-ID", message_id_of(tool, event->detail));
+	field(tool, "Message-ID", first_message_id(tool, s));
 	field(tool, "Relay", FIRST(s, host));
+}
+
+/* Since the first record: "+4 min 12 s". */
+static struct str elapsed(struct tool *tool, int64_t us)
+{
+	if (us <= 0)
+		return STR_EMPTY;
+	if (us < 10 * US_PER_S)
+		return tool_text(tool, "+%lld.%lld s", (long long)(us / US_PER_S), (long long)(us % US_PER_S / (US_PER_S / 10)));
+	return tool_text(tool, "+" STR_FMT, STR_ARG(tool_duration(tool, us)));
 }
 
 static void write_person(struct tool *tool, const struct search *s)
 {
-	static const struct column columns[] = { { "TIME (JST)", COLUMN_LEFT }, { "EVENT", COLUMN_LEFT }, { "", COLUMN_FOLD } };
+	static const struct column columns[] = { { "TIME (JST)", COLUMN_LEFT }, { "AFTER", COLUMN_RIGHT }, { "EVENT", COLUMN_LEFT },
+						 { "", COLUMN_FOLD } };
 	struct table table;
 
 	write_message(tool, s);
-	table_init(&table, &tool->arena, columns, 3);
+	table_init(&table, &tool->arena, columns, 4);
 	for (size_t i = 0; i < s->count; i++) {
 		const struct record_line *record = &s->found[i].record;
 
-		table_add(&table, (struct str[]){ tool_time(tool, record->stamp.time_us), record->event.event,
-						  records_describe(tool, &record->event) });
+		table_add(&table, (struct str[]){ tool_time(tool, record->stamp.time_us),
+						  elapsed(tool, record->stamp.time_us - s->found[0].record.stamp.time_us),
+						  record->event.event, records_describe(tool, &record->event) });
 	}
 	tool_print(tool, "\n");
 	tool_table(tool, &table);
@@ -217,7 +266,7 @@ static void write_lines(struct tool *tool, const struct search *s)
 static int run(struct tool *tool, const void *values)
 {
 	const struct show *show = values;
-	struct search s = { .tool = tool, .keys = { tool->operands.items[0] }, .key_count = 1 };
+	struct search s = { .tool = tool, .want = show, .keys = { records_plain_id(tool->operands.items[0]) }, .key_count = 1 };
 	struct err err;
 
 	if (s.keys[0].len == 0)
@@ -229,11 +278,11 @@ static int run(struct tool *tool, const void *values)
 	if (s.count)
 		qsort(s.found, s.count, sizeof *s.found, time_order);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log show"),
-						     .tenant = s.count ? FIRST(&s, tenant) : STR_EMPTY,
-						     .reason = show->reason, .count = (int64_t)s.count }))
+						     .tenant = s.count ? FIRST(&s, tenant) : tool->only_tenant,
+						     .reason = show->purpose, .count = (int64_t)s.count }))
 		return TOOL_UNKNOWN;
 	if (s.count == 0)
-		return tool_fail(tool, TOOL_NO, "no record has the id, message or queue id " STR_FMT "; or it is over age",
+		return tool_fail(tool, TOOL_NO, "no record has the id, queue id or Message-ID " STR_FMT "; or it is over age",
 				 STR_ARG(s.keys[0]));
 	if (tool->is_json)
 		write_lines(tool, &s);
@@ -243,7 +292,8 @@ static int run(struct tool *tool, const void *values)
 }
 
 static const struct option options[] = {
-	{ "--reason", OPTION_TEXT, offsetof(struct show, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--purpose", OPTION_TEXT, offsetof(struct show, purpose), "TEXT", NULL, "why you look, for the record in class ops" },
+	{ "--no-index", OPTION_FLAG, offsetof(struct show, ignores_index), NULL, NULL, "read every line, whatever the indexes say" },
 	{ NULL },
 };
 
@@ -253,13 +303,15 @@ const struct tool_command command_log_show = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "everything recorded about one message",
-	.about = "Shows the records about one message in the order of time. REF is what a reply gives as (ref ...), what the "
-		 "header Sekisho-Record holds, or the MTA's queue id. With --json the records come as they stand in the log, one "
+	.about = "Shows what became of one message: what is known of it, where each recipient stands, and every record about it in "
+		 "the order of time. REF is what a reply gives as (ref ...), what the header Sekisho-Record holds, the MTA's queue "
+		 "id, or the Message-ID. With --json the records come as they stand in the log, one "
 		 "a line. That somebody looked is itself recorded, in class ops.",
 	.options = options,
 	.values_size = sizeof(struct show),
 	.has_json = true,
-	.examples = "sekisho log show 01JD8Z6H2M3N4P5Q6R7S8T9V0W\nsekisho log show 4dBq1z0Nl2zXj --reason 'ticket 4711'",
+	.examples = "sekisho log show 01JD8Z6H2M3N4P5Q6R7S8T9V0W\nsekisho log show 4dBq1z0Nl2zXj --purpose 'ticket 4711'\n"
+		    "sekisho log show '<20261121.1804@acme.example>'",
 	.ok = "shown",
 	.no = "there is no such record",
 	.unknown = "the log cannot be read, or that somebody looked cannot be recorded",

@@ -134,7 +134,7 @@ def test_search(world):
     lines = gate.tool_ok("log", "search", "--tenant", "acme", "--event", "deferred", "--json").splitlines()
     found = {json.loads(line)["id"] for line in lines}
     check_eq(found, {r["id"] for r in gate.mail_records(tenant="acme", event="deferred")}, "deferred records of acme")
-    check_eq(len(gate.tool_ok("log", "search", "--to-rcpt", "other@*", "--json").splitlines()), 2, "records to other@")
+    check_eq(len(gate.tool_ok("log", "search", "--recipient", "other@*", "--json").splitlines()), 2, "records to other@")
     check_eq(gate.tool("log", "search", "no such words anywhere").returncode, 1, "exit status of a search in vain")
     check(any(r["event"] == "access" for r in gate.records("ops")), "no access record")
 
