@@ -178,6 +178,7 @@ struct config {
 	enum client_address tracking_client;
 	int64_t tracking_spool_max;    /* octets of all bodies that wait on disk */
 
+	struct str bounce_rules_file;  /* the operator's own; empty: none */
 	struct str notify_command;     /* hears on its standard input of what the operator should know; empty: none */
 	struct str maillog_path;       /* the MTA's log, which tells what became of mail; empty: nobody reads it */
 

@@ -83,6 +83,7 @@ static const struct setting top_rows[] = {
 	{ "tracking", SETTING_SECTION, .section = TABLE_TRACKING, .meaning = "Opens and clicks, for all tenants." },
 	{ "maillog", SETTING_SECTION, .section = TABLE_MAILLOG, .is_short = true,
 	  .meaning = "The MTA's own log, which says what became of mail." },
+	{ "bounces", SETTING_SECTION, .section = TABLE_BOUNCES, .meaning = "How failures are judged." },
 	{ "notify", SETTING_SECTION, .section = TABLE_NOTIFY, .is_short = true,
 	  .meaning = "Who is told when the guard strikes." },
 	{ "metrics", SETTING_SECTION, .section = TABLE_METRICS, .meaning = "Figures for Prometheus." },
@@ -221,6 +222,12 @@ static const struct setting maillog_rows[] = {
 	{ "path", SETTING_PATH, CONFIG(maillog_path), .accepts_none = true, .fallback = "none",
 	  .meaning = "File in which Postfix or Sendmail logs, by syslog or maillog_file; it is read as it grows, rotated or not, "
 		     "and each delivery, delay and failure becomes a record. Read permission is all it needs." },
+};
+
+static const struct setting bounces_rows[] = {
+	{ "rules", SETTING_PATH, CONFIG(bounce_rules_file), .accepts_none = true, .fallback = "none",
+	  .meaning = "Rules of your own, as in sekisho-bounce-rules(5): they go before those that came with the program, and one "
+		     "with an id of theirs takes its place." },
 };
 
 static const struct setting notify_rows[] = {
@@ -396,6 +403,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_RELAY_LOG] = TABLE(relay_log_rows),
 	[TABLE_TRACKING] = TABLE(tracking_rows),
 	[TABLE_MAILLOG] = TABLE(maillog_rows),
+	[TABLE_BOUNCES] = TABLE(bounces_rows),
 	[TABLE_NOTIFY] = TABLE(notify_rows),
 	[TABLE_METRICS] = TABLE(metrics_rows),
 	[TABLE_LOG] = TABLE(log_rows),
@@ -491,6 +499,7 @@ static const struct {
 	{ TABLE_RELAY_LOG, "relay_log." },
 	{ TABLE_TRACKING, "tracking." },
 	{ TABLE_MAILLOG, "maillog." },
+	{ TABLE_BOUNCES, "bounces." },
 	{ TABLE_NOTIFY, "notify." },
 	{ TABLE_METRICS, "metrics." },
 	{ TABLE_LOG, "log." },

@@ -100,7 +100,7 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
 	gate->inside.next = gate->inside.prev = &gate->inside;
 	keyring_init(&gate->tokens);
-	if (!rulebook_open(&gate->rules, err))
+	if (!rulebook_open(&gate->rules, config->bounce_rules_file, err))
 		return err_wrap(err, "bounce rules");
 	snprintf(gate->node, sizeof gate->node, STR_FMT, STR_ARG(config->node));
 	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err) ||

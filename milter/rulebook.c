@@ -1,30 +1,54 @@
 #include "milter/rulebook.h"
 
+#include <limits.h>
+#include <stdio.h>
+
+#include "config/base/log.h"
+
+#define LINE_MAX_OCTETS 4096
+
 static void free_rules(void *rules)
 {
 	bounce_rules_free(rules);
 }
 
-static bool load_default(struct rulebook *book, struct err *err)
+static void log_errors(const struct config_report *report)
+{
+	for (size_t i = 0; i < report->count && i < CONFIG_ERRORS_MAX; i++) {
+		struct buf line;
+
+		buf_init(&line, LINE_MAX_OCTETS);
+		config_error_format(&report->errors[i], &line);
+		log_error(STR_FMT, STR_ARG(buf_view(&line)));
+		buf_clear(&line);
+	}
+}
+
+bool rulebook_load(struct rulebook *book, struct str path, struct err *err)
 {
 	struct config_report report;
 	struct bounce_rules *rules;
+	char name[PATH_MAX];
+	bool ok;
 
+	if (path.len >= sizeof name)
+		return err_set(err, ERR_CONFIG, "the path of the bounce rules is too long");
+	snprintf(name, sizeof name, STR_FMT, STR_ARG(path));
 	config_report_init(&report);
-
-	bool ok = bounce_rules_load_default(&rules, &report);
-
-	if (!ok)
+	ok = path.len ? bounce_rules_load_file(name, &rules, &report) : bounce_rules_load_default(&rules, &report);
+	if (!ok) {
+		log_errors(&report);
 		config_report_first(&report, err);
+	}
 	config_report_clear(&report);
 	return ok && shared_replace(&book->rules, rules, err);
 }
 
-bool rulebook_open(struct rulebook *book, struct err *err)
+bool rulebook_open(struct rulebook *book, struct str path, struct err *err)
 {
 	*book = (struct rulebook){ .reader = NULL };
 	shared_init(&book->rules, free_rules);
-	return report_reader_new(&book->reader, err) && load_default(book, err);
+	return report_reader_new(&book->reader, err) && rulebook_load(book, path, err);
 }
 
 void rulebook_close(struct rulebook *book)

@@ -17,8 +17,10 @@ struct rulebook {
 	struct shared rules;
 };
 
-/* With the rules that came with the program in force. */
-bool rulebook_open(struct rulebook *book, struct err *err);
+/* `path`: the operator's rules, which go before those that came with the program; empty: none. */
+bool rulebook_open(struct rulebook *book, struct str path, struct err *err);
+/* Anew, for whoever acquires them from now on. Each error is logged. */
+bool rulebook_load(struct rulebook *book, struct str path, struct err *err);
 void rulebook_close(struct rulebook *book);            /* also one that is all zero */
 
 struct holding *rulebook_acquire(struct rulebook *book);

@@ -129,10 +129,11 @@ static void record_config(const struct config *config, struct str error)
 	buf_clear(&detail);
 }
 
-/* The other half of a reload: keys may have been added. On failure the new snapshot goes. */
-static bool load_keys(struct config *new, struct err *err)
+/* The other half of a reload: keys may have been added, rules written. On failure the new snapshot goes. */
+static bool load_beside(struct config *new, struct err *err)
 {
-	if (!new->needs_rewrite || keyring_load(&gate.tokens, new->token_key_file, err))
+	if ((!new->needs_rewrite || keyring_load(&gate.tokens, new->token_key_file, err)) &&
+	    rulebook_load(&gate.rules, new->bounce_rules_file, err))
 		return true;
 	log_error("%s", err->text);
 	config_free(new);
@@ -144,7 +145,7 @@ static void reload(void)
 	struct config *old = config_acquire(), *new;
 	struct err err = { .text = "" };
 
-	if (!load(&new, &err) || !load_keys(new, &err)) {
+	if (!load(&new, &err) || !load_beside(new, &err)) {
 		metrics_add(METRIC_RELOAD_FAILURES, 1);
 		monitor_note_reload(str_from_c(err.text));
 		record_config(old, str_from_c(err.text));

@@ -37,22 +37,79 @@ static bool is_same(const struct bounce_rule *a, const struct bounce_rule *b)
 	       str_eq(a->without, b->without) && a->commands == b->commands && a->address == b->address;
 }
 
-static size_t doubles_check(const struct bounce_rules *rules, size_t at, bounce_lint_fn *found, void *arg)
+/* Could one word match both patterns, as 5.1.1 does "?.1.1" and "5.1.*"? */
+static bool globs_meet(struct str a, struct str b)
 {
-	const struct bounce_rule *rule = &rules->rules[at];
+	for (size_t i = 0; i < a.len && i < b.len; i++) {
+		if (a.ptr[i] == '*' || b.ptr[i] == '*')
+			return true;
+		if (a.ptr[i] != b.ptr[i] && a.ptr[i] != '?' && b.ptr[i] != '?')
+			return false;
+	}
+	return a.len == b.len;
+}
 
+static bool hosts_meet(struct str a, struct str b)
+{
+	return str_ends_nocase(a, b) || str_ends_nocase(b, a);
+}
+
+static bool replies_meet(struct str a, struct str b)
+{
+	return str_starts(a, b) || str_starts(b, a);
+}
+
+static bool words_equal(struct str a, struct str b)
+{
+	return str_eq_nocase(a, b);
+}
+
+/* Of two lists with blanks between: does any word of the one meet one of the other? An empty list asks for nothing. */
+static bool lists_meet(struct str a, struct str b, bool (*meet)(struct str a, struct str b))
+{
+	struct str x, y;
+
+	if (a.len == 0 || b.len == 0)
+		return true;
+	while (str_next(&a, ' ', &x))
+		for (struct str rest = b; str_next(&rest, ' ', &y);)
+			if (meet(x, y))
+				return true;
+	return false;
+}
+
+/* Can all that both ask for be true of one reply? */
+static bool conditions_meet(const struct bounce_rule *a, const struct bounce_rule *b)
+{
+	return (!a->commands || !b->commands || (a->commands & b->commands)) &&
+	       (!a->address || !b->address || a->address == b->address) && lists_meet(a->status, b->status, globs_meet) &&
+	       lists_meet(a->host, b->host, hosts_meet) && lists_meet(a->reply, b->reply, replies_meet) &&
+	       lists_meet(a->shape, b->shape, words_equal) && lists_meet(a->category, b->category, words_equal);
+}
+
+static const char *fault_of_pair(const struct bounce_rule *rule, const struct bounce_rule *other)
+{
+	bool is_one_mind = rule->reason == other->reason;
+
+	if (str_eq(other->id, rule->id))
+		return "the same id twice";
+	if (is_same(rule, other))
+		return is_one_mind ? "the same rule twice" : "two reasons for the same words";
+	if (!is_one_mind && rule->text.len && str_eq_nocase(rule->text, other->text) && rule->priority == other->priority &&
+	    conditions_meet(rule, other))
+		return "ambiguous: the same words and priority, another reason, and both conditions can be true at once";
+	return NULL;
+}
+
+static size_t pairs_check(const struct bounce_rules *rules, size_t at, bounce_lint_fn *found, void *arg)
+{
 	for (size_t i = 0; i < at; i++) {
-		const struct bounce_rule *other = &rules->rules[i];
+		const char *fault = fault_of_pair(&rules->rules[at], &rules->rules[i]);
 
-		if (str_eq(other->id, rule->id)) {
-			found(arg, rule, "the same id twice", other);
-			return 1;
-		}
-		if (is_same(rule, other)) {
-			found(arg, rule, rule->reason == other->reason ? "the same rule twice" : "two reasons for the same words",
-			      other);
-			return 1;
-		}
+		if (!fault)
+			continue;
+		found(arg, &rules->rules[at], fault, &rules->rules[i]);
+		return 1;
 	}
 	return 0;
 }
@@ -65,7 +122,7 @@ size_t bounce_lint(const struct bounce_rules *rules, bounce_lint_fn *found, void
 	arena_init(&arena, SAMPLE_MEMORY);
 	for (size_t i = 0; i < rules->count; i++) {
 		count += sample_check(rules, &rules->rules[i], &arena, found, arg);
-		count += doubles_check(rules, i, found, arg);
+		count += pairs_check(rules, i, found, arg);
 		arena_reset(&arena);
 	}
 	arena_clear(&arena);

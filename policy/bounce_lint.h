@@ -1,8 +1,9 @@
 /*
  * bounce_lint - do the rules hold together?
  *
- * A rule must win its own sample; one that does not stands in another's shadow. Two rules with the same text, priority
- * and conditions are one too many, and when their reasons differ it is chance which of them counts.
+ * A rule must win its own sample; one that does not stands in another's shadow. Two rules with the same text and
+ * conditions are one too many. Where text and priority are the same, the reasons differ, and the conditions can be true at
+ * once, only their places in the file decide: that is ambiguous. (A rule without a sample is an error at load.)
  */
 #ifndef SEKISHO_BOUNCE_LINT_H
 #define SEKISHO_BOUNCE_LINT_H

@@ -2,12 +2,14 @@
 
 #include <stdlib.h>
 
+#include "config/base/io.h"
 #include "config/base/num.h"
 #include "config/base/words.h"
 #include "config/config_yaml.h"
 #include "policy/bounce_rules_default.h"
 
 #define PHRASES_MAX (RULES_MAX * 3)
+#define DEFAULT_PATH "bounce-rules.yaml"
 
 struct loader {
 	struct bounce_rules *rules;
@@ -125,8 +127,11 @@ static void row_read(struct loader *l, const struct node *row, struct bounce_rul
 	}
 	if (!l->ok)
 		return;
-	if (rule->id.len == 0 || rule->priority < 0 || rule->sample.len == 0 || !node_find(row, STR("reason"))) {
+	if (rule->id.len == 0 || rule->priority < 0 || !node_find(row, STR("reason"))) {
 		config_report_error(l->report, node_place(row), "a rule needs id, priority, reason and sample");
+		l->ok = false;
+	} else if (rule->sample.len == 0) {
+		config_report_error(l->report, node_place(row), "rule " STR_FMT " is untested: it has no sample", STR_ARG(rule->id));
 		l->ok = false;
 	} else if (rule->text.len == 0 && rule->reply.len + rule->status.len + rule->host.len + rule->shape.len +
 						  rule->category.len == 0 && rule->commands == 0) {
@@ -189,7 +194,7 @@ static bool rule_phrases(struct loader *l, struct bounce_rule *rule)
 	return true;
 }
 
-static bool rules_compile(struct loader *l)
+static bool rules_compile(struct loader *l, struct config_place at)
 {
 	struct bounce_rules *rules = l->rules;
 	struct err err;
@@ -216,50 +221,105 @@ static bool rules_compile(struct loader *l)
 	}
 	if (phrase_set_new(l->texts, rules->phrase_count, &rules->set, &err))
 		return true;
-	config_report_error(l->report, (struct config_place){ .file = rules->path }, "%s", err.text);
+	config_report_error(l->report, at, "%s", err.text);
 	return false;
 }
 
-static bool rules_read(struct loader *l, struct str text)
+/* One file's rows; NULL: an error was reported. */
+static const struct node *list_read(struct loader *l, struct str text, const char *path, bool *out_is_alone)
 {
 	struct bounce_rules *rules = l->rules;
-	const struct node *list;
+	struct str *kept = arena_alloc(&rules->arena, sizeof *kept);
+	const struct node *list = NULL, *alone;
 	struct node *root;
 
-	if (!config_yaml_read(text, &rules->path, &rules->arena, l->report, &root))
-		return false;
-	list = root && root->kind == NODE_MAP ? node_find(root, STR("rules")) : NULL;
+	if (!kept || !arena_copy(&rules->arena, str_from_c(path), kept) ||
+	    !config_yaml_read(text, kept, &rules->arena, l->report, &root))
+		return NULL;
+	if (root && root->kind == NODE_MAP)
+		list = node_find(root, STR("rules"));
 	if (!list || list->kind != NODE_LIST || list->count > RULES_MAX) {
-		config_report_error(l->report, (struct config_place){ .file = rules->path },
+		config_report_error(l->report, (struct config_place){ .file = *kept },
 				    "a list of at most %d rows under `rules:` is expected", RULES_MAX);
+		return NULL;
+	}
+	alone = node_find(root, STR("alone"));
+	*out_is_alone = alone && alone->kind == NODE_TEXT && str_eq(alone->text, STR("true"));
+	if (alone && !*out_is_alone && !(alone->kind == NODE_TEXT && str_eq(alone->text, STR("false")))) {
+		config_report_error(l->report, node_place(alone), "alone: true or false is expected");
+		return NULL;
+	}
+	return list;
+}
+
+static bool has_id(const struct bounce_rules *rules, size_t count, struct str id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(rules->rules[i].id, id))
+			return true;
+	return false;
+}
+
+/* Behind what is there already, but for rows whose id that has. */
+static void rows_add(struct loader *l, const struct node *list)
+{
+	struct bounce_rules *rules = l->rules;
+	size_t before = rules->count;
+
+	for node_each(row, list) {
+		row_read(l, row, &rules->rules[rules->count]);
+		if (!has_id(rules, before, rules->rules[rules->count].id))
+			rules->count++;
+	}
+}
+
+/* `path` NULL: no file, only the rows that came with the program. */
+static bool rules_read(struct loader *l, struct str text, const char *path, bool is_alone)
+{
+	struct bounce_rules *rules = l->rules;
+	const struct node *lists[2] = { NULL, NULL };
+	bool never;
+	size_t room;
+
+	if (path && !(lists[0] = list_read(l, text, path, is_alone ? &never : &is_alone)))
+		return false;
+	if (!is_alone && !(lists[1] = list_read(l, str_of(bounce_rules_default, bounce_rules_default_length), DEFAULT_PATH, &never)))
+		return false;
+	room = (lists[0] ? lists[0]->count : 0) + (lists[1] ? lists[1]->count : 0) + 1;
+	if (room > RULES_MAX) {
+		config_report_error(l->report, (struct config_place){ .file = str_from_c(path) }, "with those that came with the "
+				    "program these are %zu rules, more than %d", room - 1, RULES_MAX);
 		return false;
 	}
-	rules->rules = arena_array(&rules->arena, list->count + 1, sizeof *rules->rules);
-	rules->plain = arena_array(&rules->arena, list->count + 1, sizeof *rules->plain);
+	rules->rules = arena_array(&rules->arena, room, sizeof *rules->rules);
+	rules->plain = arena_array(&rules->arena, room, sizeof *rules->plain);
 	rules->phrases = arena_array(&rules->arena, PHRASES_MAX + said_place_count, sizeof *rules->phrases);
 	if (!rules->rules || !rules->plain || !rules->phrases)
 		return false;
-	for node_each(row, list)
-		row_read(l, row, &rules->rules[rules->count++]);
+	for (size_t i = 0; i < 2; i++) {
+		if (lists[i])
+			rows_add(l, lists[i]);
+		rules->own_count = i == 0 ? rules->count : rules->own_count;
+	}
 	return l->ok;
 }
 
-bool bounce_rules_load(struct str text, const char *path, struct bounce_rules **out, struct config_report *report)
+static bool rules_load(struct str text, const char *path, bool is_alone, struct bounce_rules **out, struct config_report *report)
 {
 	struct loader l = { .report = report, .ok = true };
+	struct config_place at = { .file = str_from_c(path ? path : DEFAULT_PATH) };
 
 	l.rules = calloc(1, sizeof *l.rules);
 	l.texts = calloc(PHRASES_MAX + said_place_count, sizeof *l.texts);
 	if (!l.rules || !l.texts) {
-		config_report_error(report, (struct config_place){ .file = str_from_c(path) }, "out of memory");
+		config_report_error(report, at, "out of memory");
 		free(l.rules);
 		free(l.texts);
 		return false;
 	}
 	arena_init(&l.rules->arena, SIZE_MAX);
-	l.rules->path = str_from_c(path);
 
-	bool ok = rules_read(&l, text) && rules_compile(&l);
+	bool ok = rules_read(&l, text, path, is_alone) && rules_compile(&l, at);
 
 	free(l.texts);
 	if (ok) {
@@ -267,14 +327,34 @@ bool bounce_rules_load(struct str text, const char *path, struct bounce_rules **
 		return true;
 	}
 	if (report->count == 0)
-		config_report_error(report, (struct config_place){ .file = str_from_c(path) }, "out of memory");
+		config_report_error(report, at, "out of memory");
 	bounce_rules_free(l.rules);
 	return false;
 }
 
+bool bounce_rules_load(struct str text, const char *path, struct bounce_rules **out, struct config_report *report)
+{
+	return rules_load(text, path, true, out, report);
+}
+
 bool bounce_rules_load_default(struct bounce_rules **out, struct config_report *report)
 {
-	return bounce_rules_load(str_of(bounce_rules_default, bounce_rules_default_length), "bounce-rules.yaml", out, report);
+	return rules_load(STR_EMPTY, NULL, false, out, report);
+}
+
+bool bounce_rules_load_file(const char *path, struct bounce_rules **out, struct config_report *report)
+{
+	struct buf text;
+	struct err err;
+	bool ok;
+
+	buf_init(&text, CONFIG_FILE_MAX);
+	ok = io_read_file(path, &text, &err);
+	if (!ok)
+		config_report_error(report, (struct config_place){ 0 }, "%s", err.text);
+	ok = ok && rules_load(buf_view(&text), path, false, out, report);
+	buf_clear(&text);
+	return ok;
 }
 
 void bounce_rules_free(struct bounce_rules *rules)

@@ -1,7 +1,7 @@
 /*
  * bounce_rules - what mail servers say, and what it means: rules as data, compiled once.
  *
- * A file of rows (config/bounce-rules.yaml), each with an id, a priority, a reason, a phrase or conditions or both, and a
+ * A file of rows (config/bounce-rules.yaml; an operator may have one that goes before), each with an id, a priority, a reason, a phrase or conditions or both, and a
  * sample that the row itself must win:
  *
  *     - { id: full-1, priority: 80, reason: mailboxfull, text: "mailbox full", sample: "552 5.2.2 Mailbox full" }
@@ -24,7 +24,7 @@
  *
  * Memory   an arena of their own; never changed after loading, freed by bounce_rules_free
  * Errors   into the report, with file:line:column
- * Bounds   RULES_MAX rows
+ * Bounds   RULES_MAX rows in all
  * Threads  any number may use one set
  */
 #ifndef SEKISHO_BOUNCE_RULES_H
@@ -35,7 +35,7 @@
 #include "policy/bounce_reason.h"
 #include "policy/bounce_said.h"
 
-#define RULES_MAX 4000
+#define RULES_MAX 6000
 #define RULES_TRACKED_MAX 2000         /* rows whose text has several parts, or with `not` */
 #define RULES_GAP_MAX 60
 #define RULE_PARTS_MAX 4
@@ -68,9 +68,8 @@ struct bounce_phrase {
 
 struct bounce_rules {
 	struct arena arena;
-	struct str path;
 	struct bounce_rule *rules;
-	size_t count;
+	size_t count, own_count;       /* the operator's own come first */
 	size_t *plain;                 /* rules without text */
 	size_t plain_count;
 	size_t track_count;
@@ -79,8 +78,13 @@ struct bounce_rules {
 	size_t phrase_count;
 };
 
-/* `path` for the errors; kept, it must outlive rules and report. False: `report` has an error at least. */
+/* These rows and no others. `path` for the errors. False: `report` has an error at least. */
 bool bounce_rules_load(struct str text, const char *path, struct bounce_rules **out, struct config_report *report);
+/*
+ * The rows of an operator's file before those that came with the program; one with an id of theirs replaces it, and a file
+ * that says `alone: true` has them all gone.
+ */
+bool bounce_rules_load_file(const char *path, struct bounce_rules **out, struct config_report *report);
 /* The rules that came with the program. */
 bool bounce_rules_load_default(struct bounce_rules **out, struct config_report *report);
 void bounce_rules_free(struct bounce_rules *rules);

@@ -1,4 +1,4 @@
-/* sekisho bounce: what returned mail says, and whether the rules that judge it hold together. */
+/* sekisho bounce classify: for whom returned mail failed, and why. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include "milter/mail/outcome.h"
 #include "milter/returned.h"
 #include "milter/tool/commands.h"
-#include "policy/bounce_lint.h"
+#include "milter/tool/rules.h"
 
 #define INPUT_MAX ((size_t)1 << 30)
 #define MESSAGE_MEMORY ((size_t)16 << 20)
@@ -15,45 +15,8 @@
 
 struct values {
 	struct str rules;
-	bool explains, lints;
+	bool explains;
 };
-
-static const struct bounce_rules *rules_load(struct tool *tool, struct str path, struct bounce_rules **out)
-{
-	struct config_report report;
-	struct buf text;
-	struct err err;
-	bool ok;
-
-	config_report_init(&report);
-	buf_init(&text, CONFIG_FILE_MAX);
-	if (path.len == 0) {
-		ok = bounce_rules_load_default(out, &report);
-	} else {
-		const char *name = tool_text(tool, STR_FMT, STR_ARG(path)).ptr;
-
-		if (!io_read_file(name, &text, &err)) {
-			tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-			ok = false;
-			goto done;
-		}
-		ok = bounce_rules_load(buf_view(&text), name, out, &report);
-	}
-	for (size_t i = 0; i < report.count && i < CONFIG_ERRORS_MAX; i++) {
-		struct buf line;
-
-		buf_init(&line, (size_t)1 << 20);
-		config_error_format(&report.errors[i], &line);
-		tool_fail(tool, TOOL_UNKNOWN, STR_FMT, STR_ARG(buf_view(&line)));
-		buf_clear(&line);
-	}
-done:
-	buf_clear(&text);
-	config_report_clear(&report);
-	return ok ? *out : NULL;
-}
-
-/* --- classify */
 
 struct classifying {
 	struct tool *tool;
@@ -332,7 +295,7 @@ static int classify_run(struct tool *tool, const void *values)
 	struct err err;
 	bool ok = true;
 
-	if (!rules_load(tool, c.values->rules, &c.rules))
+	if (!tool_rules(tool, c.values->rules, &c.rules))
 		return TOOL_UNKNOWN;
 	if (!report_reader_new(&c.reader, &err)) {
 		bounce_rules_free(c.rules);
@@ -351,7 +314,7 @@ static int classify_run(struct tool *tool, const void *values)
 
 static const struct option classify_options[] = {
 	{ "--explain", OPTION_FLAG, VALUE(explains), NULL, NULL, "also: what it was known by, which rule decided, which words" },
-	{ "--rules", OPTION_TEXT, VALUE(rules), "FILE", NULL, "rules instead of those that came with the program" },
+	{ "--rules", OPTION_TEXT, VALUE(rules), "FILE", NULL, "rules of your own (default: those of the configuration, if it names any)" },
 	{ NULL },
 };
 
@@ -371,91 +334,4 @@ const struct tool_command command_bounce_classify = {
 	.no = "there was no bounce in it",
 	.unknown = "a file could not be read, or the rules",
 	.run = classify_run,
-};
-
-/* --- rules */
-
-static void finding_print(void *arg, const struct bounce_rule *rule, const char *what, const struct bounce_rule *other)
-{
-	struct tool *tool = arg;
-
-	if (tool->is_json) {
-		json_object_open(&tool->json);
-		json_member_str(&tool->json, "file", rule->place.file);
-		json_member_i64(&tool->json, "line", (int64_t)rule->place.line);
-		json_member_str(&tool->json, "rule", rule->id);
-		json_member_str(&tool->json, "text", str_from_c(what));
-		json_member_str_opt(&tool->json, "other", other ? other->id : STR_EMPTY);
-		json_object_close(&tool->json);
-		return;
-	}
-	tool_print(tool, STR_FMT ":%zu: " STR_FMT ": %s", STR_ARG(rule->place.file), rule->place.line, STR_ARG(rule->id), what);
-	if (other)
-		tool_print(tool, " (" STR_FMT ", line %zu)", STR_ARG(other->id), other->place.line);
-	tool_print(tool, "\n");
-}
-
-static void rules_list(struct tool *tool, const struct bounce_rules *rules)
-{
-	for (size_t i = 0; i < rules->count; i++) {
-		const struct bounce_rule *rule = &rules->rules[i];
-
-		if (tool->is_json) {
-			json_object_open(&tool->json);
-			json_member_str(&tool->json, "id", rule->id);
-			json_member_i64(&tool->json, "priority", rule->priority);
-			json_member_str(&tool->json, "reason", str_from_c(bounce_reason_name(rule->reason)));
-			json_member_str_opt(&tool->json, "text", rule->text);
-			json_member_str(&tool->json, "sample", rule->sample);
-			json_object_close(&tool->json);
-		} else {
-			tool_print(tool, "%-16.*s %3d %-16s " STR_FMT "\n", (int)rule->id.len, rule->id.ptr, rule->priority,
-				   bounce_reason_name(rule->reason), STR_ARG(rule->text));
-		}
-	}
-}
-
-static int rules_run(struct tool *tool, const void *values)
-{
-	const struct values *v = values;
-	struct bounce_rules *rules;
-	size_t findings = 0;
-
-	if (!rules_load(tool, tool->operands.count ? tool->operands.items[0] : STR_EMPTY, &rules))
-		return TOOL_NO;
-	if (tool->is_json)
-		json_array_open(&tool->json);
-	if (v->lints)
-		findings = bounce_lint(rules, finding_print, tool);
-	else
-		rules_list(tool, rules);
-	if (tool->is_json) {
-		json_array_close(&tool->json);
-		buf_add_byte(&tool->out, '\n');
-	} else if (v->lints) {
-		tool_print(tool, "%zu rules, %zu finding%s\n", rules->count, findings, findings == 1 ? "" : "s");
-	}
-	bounce_rules_free(rules);
-	return findings ? TOOL_NO : TOOL_OK;
-}
-
-static const struct option rules_options[] = {
-	{ "--lint", OPTION_FLAG, VALUE(lints), NULL, NULL, "does each rule win its sample, and is none there twice?" },
-	{ NULL },
-};
-
-const struct tool_command command_bounce_rules = {
-	.name = "bounce rules",
-	.operands = "[FILE]",
-	.operands_max = 1,
-	.summary = "the rules that say why mail came back",
-	.about = "Lists the rules of a file, or those that came with the program. With --lint says which of them stand in "
-		 "another's shadow, contradict one another, or do not match their own sample.",
-	.options = rules_options,
-	.values_size = sizeof(struct values),
-	.has_json = true,
-	.examples = "sekisho bounce rules --lint\nsekisho bounce rules --lint ./bounce-rules.yaml",
-	.ok = "the rules are good",
-	.no = "there are errors or findings",
-	.run = rules_run,
 };

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "milter/reply.h"
 #include "milter/tool/commands.h"
+#include "policy/bounce_rules.h"
 
 static void write_place(struct tool *tool, const struct config_error *error, const char *level)
 {
@@ -51,6 +52,24 @@ static size_t check_replies(struct tool *tool, const struct config *config)
 	return bad;
 }
 
+/* The operator's bounce rules, which the configuration only names. */
+static size_t check_rules(struct tool *tool, const struct config *config)
+{
+	struct config_report report;
+	struct bounce_rules *rules;
+	size_t bad;
+
+	if (config->bounce_rules_file.len == 0)
+		return 0;
+	config_report_init(&report);
+	if (bounce_rules_load_file(tool_text(tool, STR_FMT, STR_ARG(config->bounce_rules_file)).ptr, &rules, &report))
+		bounce_rules_free(rules);
+	bad = report.count;
+	write_list(tool, report.errors, bad, "error");
+	config_report_clear(&report);
+	return bad;
+}
+
 static void write_counts(struct tool *tool, const struct config *config)
 {
 	size_t quotas = 0;
@@ -82,7 +101,7 @@ static int run(struct tool *tool, const void *values)
 	write_list(tool, report.errors, report.count, "error");
 	write_list(tool, report.warnings, report.warning_count, "warning");
 	if (ok)
-		errors += check_replies(tool, tool->config);
+		errors += check_replies(tool, tool->config) + check_rules(tool, tool->config);
 	else
 		tool->config = NULL;
 	if (tool->is_json) {

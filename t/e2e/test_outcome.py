@@ -130,6 +130,27 @@ def test_restarted(world):
     check_eq(len(said), len(set(said)), "outcomes, each once")
 
 
+def test_own_rules(world):
+    """the operator's bounce rules are reloaded with the configuration; a broken file changes nothing"""
+    gate, rules = world.relay.gate, world.path("rules.yaml")
+    gate.config["bounces"] = {"rules": rules}
+    with open(rules, "w") as out:
+        out.write("rules:\n  - {id: own-1, priority: 400, reason: blocked, text: no such user here, sample: no such user here}\n")
+    gate.reload()
+    accepted(send(world, "bounce.own@example.test"))
+    outcome = wait_outcome(world, "bounce.own@example.test", "failed")["outcome"]
+    check_eq((outcome["reason"], outcome["hard"]), ("blocked", False), "by the operator's rule")
+    with open(rules, "a") as out:
+        out.write("  - {id: own-2, priority: 400, reason: blocked, text: neko}\n")
+    check("before stays" in gate.reload(), "a broken file was taken")
+    check(f"{rules}:3:5: rule own-2 is untested" in gate.log(), "its place is not in the log")
+    check_eq(gate.tool("check").returncode, 1, "exit status of check")
+    del gate.config["bounces"]
+    gate.reload()
+    accepted(send(world, "bounce.theirs@example.test"))
+    check_eq(wait_outcome(world, "bounce.theirs@example.test", "failed")["outcome"]["reason"], "userunknown", "by the program's")
+
+
 def send_wild(world, name):
     return send(world, f"{name}@example.test", "w@wild.test", "w@wild.test")
 

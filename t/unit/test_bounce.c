@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "config/base/io.h"
 #include "policy/bounce_lint.h"
@@ -201,6 +202,8 @@ static const struct { const char *text, *error; } broken_rows[] = {
 	{ "rules: neko", "a list of at most" },
 	{ "rules:\n  - neko", "a rule is a map of keys" },
 	{ "rules:\n  - { id: a }", "a rule needs id, priority, reason and sample" },
+	{ "rules:\n  - { id: a, priority: 1, reason: blocked, text: a }", "untested: it has no sample" },
+	{ "alone: maybe\nrules:\n  - " ROW, "alone: true or false" },
 	{ "rules:\n  - { id: a, priority: x, reason: blocked, text: a, sample: a }", "a number from 0 to 1000" },
 	{ "rules:\n  - { id: a, priority: 1, reason: neko, text: a, sample: a }", "no such reason" },
 	{ "rules:\n  - { id: a, priority: 1, reason: blocked, txt: a, sample: a }", "did you mean" },
@@ -240,17 +243,79 @@ START_TEST(lint_finds)
 		"  - { id: a, priority: 9, reason: blocked, text: neko, sample: neko }\n"
 		"  - { id: b, priority: 5, reason: blocked, text: mike neko, sample: mike neko }\n"
 		"  - { id: c, priority: 5, reason: expired, text: tora, sample: mike }\n"
-		"  - { id: d, priority: 9, reason: expired, text: neko, sample: neko }\n");
+		"  - { id: d, priority: 9, reason: expired, text: neko, sample: neko }\n"
+		"  - { id: e, priority: 8, reason: expired, text: hachi, command: RCPT DATA, sample: 550 hachi (in reply to RCPT TO command) }\n"
+		"  - { id: f, priority: 8, reason: blocked, text: hachi, status: \"5.7.*\", sample: 550 5.7.1 hachi }\n"
+		"  - { id: g, priority: 8, reason: filtered, text: hachi, command: MAIL, status: \"5.1.*\", sample: 550 5.1.8 hachi (in reply to MAIL FROM command) }\n"
+		"  - { id: h, priority: 7, reason: blocked, text: hachi, sample: hachi }\n");
 	struct config_report report;
 	struct bounce_rules *made;
 	char got[1000] = "";
 
 	config_report_init(&report);
 	ck_assert(bounce_rules_load(text, "rules.yaml", &made, &report));
-	ck_assert_uint_eq(bounce_lint(made, count_finding, got), 4);
+	ck_assert_uint_eq(bounce_lint(made, count_finding, got), 5);
 	ck_assert_str_eq(got, "b: its sample is won by another rule\nc: does not match its sample\n"
-			      "d: its sample is won by another rule\nd: two reasons for the same words\n");
+			      "d: its sample is won by another rule\nd: two reasons for the same words\n"
+			      "f: ambiguous: the same words and priority, another reason, and both conditions can be true at once\n");
 	bounce_rules_free(made);
+	config_report_clear(&report);
+}
+END_TEST
+
+static struct str write_rules(const char *text, char path[64])
+{
+	int fd;
+
+	snprintf(path, 64, "/tmp/sekisho-rules-XXXXXX");
+	fd = mkstemp(path);
+	ck_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+	return str_from_c(path);
+}
+
+/* A file of the operator's: before the program's rows, in place of one of them, in place of all. */
+static const struct { const char *text, *reply, *rule; } own_rows[] = {
+	{ "rules:\n  - { id: own, priority: 400, reason: blocked, text: the neko naps, sample: the neko naps }\n", "550 the neko naps", "own" },
+	{ "rules:\n  - { id: own, priority: 400, reason: blocked, text: the neko naps, sample: the neko naps }\n", "550 sendersblocked", "ms-16" },
+	{ "rules:\n  - { id: ms-16, priority: 290, reason: filtered, text: neko naps, sample: neko naps }\n", "550 sendersblocked", "" },
+	{ "rules:\n  - { id: ms-16, priority: 290, reason: filtered, text: neko naps, sample: neko naps }\n", "550 neko naps", "ms-16" },
+	{ "alone: true\nrules:\n  - { id: own, priority: 4, reason: blocked, text: neko naps, sample: neko naps }\n", "550 5.1.1 no such user", "" },
+};
+START_TEST(own_file)
+{
+	struct bounce_facts facts = { .diagnostic = str_from_c(own_rows[_i].reply) };
+	struct config_report report;
+	struct bounce_rules *made;
+	struct bounce_verdict got;
+	struct arena arena;
+	char path[64];
+
+	write_rules(own_rows[_i].text, path);
+	config_report_init(&report);
+	arena_init(&arena, 1000000);
+	ck_assert(bounce_rules_load_file(path, &made, &report));
+	bounce_judge(made, &facts, &arena, &got);
+	if (own_rows[_i].rule[0])
+		ck_assert_str_is(got.rule ? got.rule->id : STR_EMPTY, str_from_c(own_rows[_i].rule));
+	else
+		ck_assert(!got.rule || !str_eq(got.rule->id, STR("ms-16")));
+	ck_assert_uint_eq(made->own_count, 1);
+	bounce_rules_free(made);
+	arena_clear(&arena);
+	config_report_clear(&report);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(own_file_missing)
+{
+	struct config_report report;
+	struct bounce_rules *made;
+
+	config_report_init(&report);
+	ck_assert(!bounce_rules_load_file("/nonexistent/rules.yaml", &made, &report));
+	ck_assert_uint_eq(report.count, 1);
 	config_report_clear(&report);
 }
 END_TEST
@@ -329,6 +394,8 @@ int main(void)
 	tcase_add_test(tc, rules_lint);
 	unit_add_rows(tc, broken, broken_rows);
 	tcase_add_test(tc, lint_finds);
+	unit_add_rows(tc, own_file, own_rows);
+	tcase_add_test(tc, own_file_missing);
 	unit_add_rows(tc, language, language_rows);
 	tcase_add_test(tc, reasons);
 	return unit_main(suite);
