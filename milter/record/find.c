@@ -240,9 +240,7 @@ static bool show_lines(const struct find *find, const struct piece *piece)
 	const struct find_query *query = find->query;
 
 	for (size_t i = 0; i < piece->count; i++) {
-		const struct piece_line *line = &piece->lines[query->newest_first ? piece->count - 1 - i : i];
-
-		if (!query->found(query->arg, str_slice(piece->text, line->at, line->len)))
+		if (!query->found(query->arg, piece_line(piece, query->newest_first ? piece->count - 1 - i : i)))
 			return false;
 	}
 	return true;
@@ -259,6 +257,7 @@ static void count_piece(struct find *find, size_t len)
 static bool show_piece(struct find *find, struct slot *slot)
 {
 	count_piece(find, slot->piece.text.len);
+	find->report->closed += slot->piece.closed;
 	if (!slot->ok)
 		fail(find, &slot->err);
 	return slot->ok && show_lines(find, &slot->piece);
@@ -389,6 +388,7 @@ static void take_texts(struct find *find)
 			close(fd);
 	}
 	find->texts.any = query->any;
+	find->texts.seal = query->seal;
 	find->texts.count = query->text_count;
 	for (size_t i = 0; i < query->text_count; i++)
 		needle_init(&find->texts.needles[i], query->texts[i], str_of(got ? sample : "", got));

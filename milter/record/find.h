@@ -4,7 +4,7 @@
  * Where a finished file has a good index (index.h) and a key is wanted, only the blocks that it names are read. Everything else
  * is read in pieces: text by text (needle.h) before any line is taken apart, then by `match`. Lines reach `found` one
  * by one in the order of the log, or newest first. Lines that are none (torn, longer than RECORD_LINE_MAX, behind the end
- * that a later part states) are passed over.
+ * that a later part states) are passed over. Sealed lines are opened first, where there is a key.
  *
  * Files are opened when their turn is near: a file that is replaced meanwhile is read as it was.
  *
@@ -16,6 +16,7 @@
 
 #include "milter/record/format.h"
 #include "milter/record/index.h"
+#include "milter/record/seal.h"
 
 #define FIND_FILES 128
 #define FIND_PIECE ((int64_t)1 << 20)
@@ -44,6 +45,7 @@ struct find_query {
 	size_t key_count;
 	const struct str *texts;
 	size_t text_count;
+	struct seal *seal;             /* NULL: sealed lines stay as they are */
 	int threads;                   /* 0: as many as there are cores */
 	find_match_fn *match;
 	find_found_fn *found;
@@ -54,6 +56,7 @@ struct find_query {
 struct find_report {
 	int64_t files, indexed;        /* looked into; of these by their index */
 	int64_t bytes_read;            /* of log files */
+	int64_t closed;                /* sealed lines among them that could not be opened */
 };
 
 bool record_find(const struct find_query *query, struct find_report *out, struct err *err);

@@ -32,6 +32,8 @@ struct build {
 	uint64_t *postings;
 	size_t count, room;
 	bool is_full;
+	struct seal *seal;
+	struct buf opened;             /* a sealed line */
 	uint64_t recent[RECENT];       /* what was added lately: senders and domains repeat */
 	struct arena arena;            /* for one line */
 };
@@ -114,8 +116,12 @@ static void add_line(struct build *build, const struct line *line)
 	struct str name, value;
 	struct scan scan;
 
+	struct str text = line->text;
+
 	arena_reset(&build->arena);
-	if (!scan_open(line->text, '{', &scan))
+	if (seal_read_line(build->seal, line->text, &build->opened, &text) == SEAL_CLOSED && !build->seal)
+		build->is_full = true;
+	if (!scan_open(text, '{', &scan))
 		return;
 	while (scan_member(&scan, &name, &value) == SCAN_ITEM)
 		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -286,7 +292,7 @@ static bool build_from(struct build *build, int fd, const char *path, int64_t en
 	       write_index(build, covered, tail_mac, out_size, err);
 }
 
-static bool build_index(const char *dir, struct record_file file, const unsigned char key[INDEX_KEY_LEN], int fd, int64_t end,
+static bool build_index(const char *dir, struct seal *seal, struct record_file file, const unsigned char key[INDEX_KEY_LEN], int fd, int64_t end,
 			size_t *out_size, struct err *err)
 {
 	struct build *build = calloc(1, sizeof *build);
@@ -296,6 +302,8 @@ static bool build_index(const char *dir, struct record_file file, const unsigned
 		return err_memory(err);
 	build->dir = dir;
 	build->file = file;
+	build->seal = seal;
+	buf_init(&build->opened, 2 * RECORD_LINE_MAX);
 	build->block_bits = INDEX_BLOCK_BITS_MIN;
 	arena_init(&build->arena, RECORD_LINE_MAX * 16);
 	record_file_name(file, name);
@@ -307,6 +315,7 @@ static bool build_index(const char *dir, struct record_file file, const unsigned
 		ok = build_from(build, fd, path, end, out_size, err);
 	}
 	arena_clear(&build->arena);
+	buf_clear(&build->opened);
 	free(build->postings);
 	free(build);
 	return ok || err_wrap(err, "index of %s/%s", dir, name);
@@ -316,6 +325,7 @@ static bool build_index(const char *dir, struct record_file file, const unsigned
 
 struct update {
 	const char *dir;
+	struct seal *seal;
 	struct record_file *files;
 	size_t count;
 	unsigned char key[INDEX_KEY_LEN];
@@ -349,7 +359,7 @@ static bool build_one(struct update *update, size_t at, int fd, int64_t end, str
 	update->work->files++;
 	if (update->is_over || !has_room(update->dir))
 		return true;
-	if (!build_index(update->dir, update->files[at], update->key, fd, end, &size, err))
+	if (!build_index(update->dir, update->seal, update->files[at], update->key, fd, end, &size, err))
 		return false;
 	record_file_name(update->files[at], name);
 	update->work->built++;
@@ -414,9 +424,9 @@ static void remove_strays(const struct update *update)
 		closedir(stream);
 }
 
-bool index_update(const char *dir, bool anew, index_fn *tell, void *arg, struct index_work *out, struct err *err)
+bool index_update(const char *dir, struct seal *seal, bool anew, index_fn *tell, void *arg, struct index_work *out, struct err *err)
 {
-	struct update update = { .dir = dir, .anew = anew, .tell = tell, .arg = arg, .work = out };
+	struct update update = { .dir = dir, .seal = seal, .anew = anew, .tell = tell, .arg = arg, .work = out };
 
 	*out = (struct index_work){ 0 };
 	if (access(dir, F_OK) != 0 && errno == ENOENT)

@@ -11,6 +11,7 @@
 #define SEKISHO_RECORD_INDEX_BUILD_H
 
 #include "milter/record/index.h"
+#include "milter/record/seal.h"
 
 #define INDEX_FREE_PERCENT 5
 
@@ -24,8 +25,9 @@ struct index_work {
 typedef bool index_fn(void *arg, const char *name, int64_t bytes, int64_t index_bytes);
 
 /* Builds what is missing or not good any more, newest first, and removes the indexes of files that are no more. `dir` is
- * LOGDIR/CLASS; one that is not there has nothing to index. */
-bool index_update(const char *dir, bool anew, index_fn *tell, void *arg, struct index_work *out, struct err *err);
+ * LOGDIR/CLASS; one that is not there has nothing to index. Sealed lines are indexed by what they say; those whose key is gone
+ * say nothing to anybody, and those for which there is no `seal` (NULL) are left to be read. */
+bool index_update(const char *dir, struct seal *seal, bool anew, index_fn *tell, void *arg, struct index_work *out, struct err *err);
 
 /* Before a log file is replaced or removed, or when something in it may not be found any more. */
 void index_remove(const char *dir, struct record_file file);

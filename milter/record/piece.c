@@ -6,16 +6,21 @@
 
 #define MORE ((size_t)16 << 10)                     /* a line's end is seldom farther */
 #define SCRATCH_MAX (RECORD_LINE_MAX * 16)
+#define OPENED_MAX ((size_t)64 << 20)               /* a piece opened: sealed text is longer than what it says */
 
 void piece_init(struct piece *piece)
 {
 	*piece = (struct piece){ 0 };
 	arena_init(&piece->scratch, SCRATCH_MAX);
+	buf_init(&piece->opened, OPENED_MAX);
+	buf_init(&piece->plain, 2 * RECORD_LINE_MAX);
 }
 
 void piece_clear(struct piece *piece)
 {
 	arena_clear(&piece->scratch);
+	buf_clear(&piece->opened);
+	buf_clear(&piece->plain);
 	free(piece->buffer);
 	free(piece->lines);
 	*piece = (struct piece){ 0 };
@@ -95,6 +100,8 @@ bool piece_read(struct piece *piece, int fd, int64_t from, int64_t to, int64_t e
 	size_t len = 0, start = 0;
 
 	piece->count = 0;
+	piece->closed = 0;
+	buf_reset(&piece->opened);
 	piece->text = STR_EMPTY;
 	to = to < end ? to : end;
 	if (at >= to)
@@ -145,12 +152,42 @@ static size_t next_hit(const struct piece_texts *texts, struct str text, size_t 
 	return first;
 }
 
-static bool holds_all(const struct piece_texts *texts, struct str line)
+/* From the one numbered `first` on: those before are known to be there. */
+static bool holds(const struct piece_texts *texts, size_t first, struct str line)
 {
-	for (size_t i = 1; !texts->any && i < texts->count; i++)
-		if (needle_find(&texts->needles[i], line) == line.len)
-			return false;
-	return true;
+	for (size_t i = first; i < texts->count; i++)
+		if ((needle_find(&texts->needles[i], line) < line.len) == texts->any)
+			return texts->any;
+	return !texts->any || texts->count <= first;
+}
+
+/* What a line says, opened when it is sealed; false when it is not wanted by its text. */
+static bool take_text(struct piece *piece, const struct piece_texts *texts, struct str *line)
+{
+	struct str plain = *line;
+
+	if (!texts->seal)                           /* the hit said so for one that must be there, or for any */
+		return texts->any || holds(texts, 1, *line);
+	piece->closed += seal_read_line(texts->seal, *line, &piece->plain, &plain) >= SEAL_CLOSED;
+	*line = plain;
+	return holds(texts, 0, plain);
+}
+
+static bool keep_line(struct piece *piece, struct str line, struct err *err)
+{
+	bool is_opened = line.ptr == piece->plain.ptr;
+	struct piece_line kept = { is_opened ? piece->opened.len : (size_t)(line.ptr - piece->text.ptr), line.len, is_opened };
+
+	if (is_opened)
+		buf_add(&piece->opened, line);
+	return piece->opened.failed ? err_memory(err) : add_line(piece, kept, err);
+}
+
+struct str piece_line(const struct piece *piece, size_t at)
+{
+	const struct piece_line *line = &piece->lines[at];
+
+	return str_slice(line->is_opened ? buf_view(&piece->opened) : piece->text, line->at, line->len);
 }
 
 bool piece_match(struct piece *piece, const struct piece_texts *texts, find_match_fn *match, void *arg, struct err *err)
@@ -159,17 +196,17 @@ bool piece_match(struct piece *piece, const struct piece_texts *texts, find_matc
 	size_t hits[FIND_WISHES_MAX], at = 0, hit;
 
 	memset(hits, 0xff, sizeof hits);
-	while (at < text.len && (hit = next_hit(texts, text, at, hits)) < text.len) {
+	while (at < text.len && (hit = texts->seal ? at : next_hit(texts, text, at, hits)) < text.len) {
 		const char *before = hit > at ? memrchr(text.ptr + at, '\n', hit - at) : NULL;
 		size_t begin = before ? (size_t)(before - text.ptr) + 1 : at;
 		size_t len = (size_t)((const char *)memchr(text.ptr + hit, '\n', text.len - hit) - text.ptr) - begin;
 		struct str line = str_slice(text, begin, len);
 
 		at = begin + len + 1;
-		if (len > RECORD_LINE_MAX || !holds_all(texts, line))
+		if (len > RECORD_LINE_MAX || !take_text(piece, texts, &line))
 			continue;
 		arena_reset(&piece->scratch);
-		if ((!match || match(arg, line, &piece->scratch)) && !add_line(piece, (struct piece_line){ begin, len }, err))
+		if ((!match || match(arg, line, &piece->scratch)) && !keep_line(piece, line, err))
 			return false;
 	}
 	return true;

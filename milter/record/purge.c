@@ -303,16 +303,19 @@ static bool has_time(void *arg, const char *name, int64_t bytes, int64_t index_b
 static void index_all(struct purger *purger)
 {
 	for (size_t i = 0; i < purger->count; i++) {
-		struct str dir = purger->classes[i].config.dir;
+		const struct record_writer_config *config = &purger->classes[i].config;
+		struct purge class = { .config = config };
 		struct index_work work;
-		char path[PATH_MAX];
+		struct seal *seal = NULL;
 		struct err err;
 
-		snprintf(path, sizeof path, STR_FMT, STR_ARG(dir));
-		if (!index_update(path, false, has_time, purger, &work, &err))
+		if (!take_dir(&class, &err) ||
+		    (config->keyring.len && !seal_open(config->keyring, class.class_name, &seal, &err)) ||
+		    !index_update(class.dir, seal, false, has_time, purger, &work, &err))
 			log_warn("%s", err.text);
 		else if (work.built)
-			log_info("indexed " STR_FMT ": %" PRId64 " files, %" PRId64 " octets", STR_ARG(dir), work.built, work.bytes);
+			log_info("indexed %s: %" PRId64 " files, %" PRId64 " octets", class.dir, work.built, work.bytes);
+		seal_close(seal);
 	}
 }
 

@@ -1,54 +1,42 @@
 #include "milter/tool/records.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "config/base/clock.h"
-#include "milter/record/reader.h"
 #include "milter/record/retention.h"
-#include "milter/record/seal.h"
+#include "milter/tool/records_find.h"
 
-static bool walk_lines(struct tool *tool, struct record_reader *reader, struct seal *seal, struct str class_name, records_fn *fn,
-		       void *arg, struct err *err)
+struct walk {
+	const struct tool *tool;
+	struct str class_name;
+	records_fn *fn;
+	void *arg;
+};
+
+/* A line of somebody else's is not there for whoever may see one tenant's. */
+static bool is_theirs(const struct tool *tool, struct str line)
 {
-	bool ok, is_torn, found = true;
-	struct str line, plain;
-	struct buf room;
+	struct str tenant;
 
-	buf_init(&room, 2 * RECORD_LINE_MAX);
-	while ((ok = record_reader_next(reader, &line, &is_torn, &found, err)) && found) {
-		if (is_torn)
-			continue;
-		tool->closed_records += seal_read_line(seal, line, &room, &plain) >= SEAL_CLOSED;
-		if (!fn(arg, class_name, plain))
-			break;
-	}
-	buf_clear(&room);
-	return ok;
+	return tool->only_tenant.len == 0 || (record_peek(line, STR("tenant"), &tenant) && str_eq(tenant, tool->only_tenant));
+}
+
+static bool walk_line(void *arg, struct str line)
+{
+	const struct walk *walk = arg;
+
+	return !is_theirs(walk->tool, line) || walk->fn(walk->arg, walk->class_name, line);
 }
 
 bool records_walk(struct tool *tool, const struct record_class *class, int64_t first_day, int64_t last_day, bool from_end,
 		  records_fn *fn, void *arg, struct err *err)
 {
-	struct str dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class->name));
-	int64_t oldest = jst_day(clock_now_us()) - class->keep_days - (class->keep_is_year ? class->keep_days / 365 : 0);
-	struct record_reader *reader;
-	struct seal *seal = NULL;
+	struct walk walk = { tool, class->name, fn, arg };
+	struct find_query query = { .first_day = first_day, .last_day = last_day, .newest_first = from_end, .found = walk_line,
+				    .arg = &walk };
 
-	if (access(dir.ptr, F_OK) != 0 && errno == ENOENT)
-		return true;
-	if (!seal_open(tool->config->log_keyring, class->name, &seal, err) ||
-	    !record_reader_open(dir, first_day > oldest ? first_day : oldest, last_day, from_end, &reader, err)) {
-		seal_close(seal);
-		return false;
-	}
-	bool ok = walk_lines(tool, reader, seal, class->name, fn, arg, err);
-
-	record_reader_close(reader);
-	seal_close(seal);
-	return ok;
+	return records_run(tool, class, &query, err);
 }
 
 bool records_take(struct arena *arena, const struct record_class *class, struct str line, struct found *out)

@@ -95,15 +95,34 @@ static void show_progress(void *arg, int64_t done, int64_t total)
 		tool_progress("searching", done, total);
 }
 
+bool records_run(struct tool *tool, const struct record_class *class, struct find_query *query, struct err *err)
+{
+	struct str dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class->name));
+	struct str keyring = tool->config->log_keyring;
+	int64_t years = class->keep_is_year ? class->keep_days / RETENTION_YEAR_DAYS : 0;
+	int64_t oldest = jst_day(clock_now_us()) - class->keep_days - years - 1;
+	struct find_report report = { 0 };
+
+	query->dir = dir.ptr;
+	query->first_day = query->first_day > oldest ? query->first_day : oldest;
+	query->progress = show_progress;
+	if (keyring.len && !seal_open(keyring, class->name, &query->seal, err))
+		return false;
+
+	bool ok = record_find(query, &report, err);
+
+	seal_close(query->seal);
+	tool_progress("", 0, 0);
+	tool->closed_records += report.closed;
+	return ok;
+}
+
 /* The day of a record is that of its commit: one before and one after for clocks that were set. */
 bool records_find(struct tool *tool, const struct record_class *class, const struct records_wish *wish, struct err *err)
 {
 	struct search s = { .tool = tool, .class = class, .wish = wish, .now_us = clock_now_us() };
-	int64_t oldest = jst_day(s.now_us) - class->keep_days - (class->keep_is_year ? class->keep_days / RETENTION_YEAR_DAYS : 0) - 1;
-	int64_t first = wish->first_us == INT64_MIN ? INT64_MIN : jst_day(wish->first_us) - 1;
-	const struct find_query query = {
-		.dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class->name)).ptr,
-		.first_day = first > oldest ? first : oldest,
+	struct find_query query = {
+		.first_day = wish->first_us == INT64_MIN ? INT64_MIN : jst_day(wish->first_us) - 1,
 		.last_day = wish->last_us == INT64_MAX ? INT64_MAX : jst_day(wish->last_us) + 1,
 		.newest_first = wish->newest_first,
 		.ignores_index = wish->ignores_index,
@@ -114,12 +133,8 @@ bool records_find(struct tool *tool, const struct record_class *class, const str
 		.text_count = wish->text_count,
 		.match = match,
 		.found = take,
-		.progress = show_progress,
 		.arg = &s,
 	};
-	struct find_report report;
-	bool ok = record_find(&query, &report, err);
 
-	tool_progress("", 0, 0);
-	return ok;
+	return records_run(tool, class, &query, err);
 }

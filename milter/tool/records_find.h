@@ -41,6 +41,9 @@ void records_wish_key(struct records_wish *wish, enum index_field field, struct 
 /* The octets as JSON has them. One that is empty or no UTF-8 narrows nothing. */
 void records_wish_text(struct records_wish *wish, struct tool *tool, struct str text);
 
+/* For records.c: the directory, the days, what is sealed and the progress are filled in; `arg` is `found`'s. */
+bool records_run(struct tool *tool, const struct record_class *class, struct find_query *query, struct err *err);
+
 bool records_find(struct tool *tool, const struct record_class *class, const struct records_wish *wish, struct err *err);
 
 #endif

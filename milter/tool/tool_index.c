@@ -48,10 +48,15 @@ static void write_work(struct tool *tool, struct str name, const struct index_wo
 static int index_class(struct tool *tool, struct str name, bool anew, bool *out_all)
 {
 	struct str dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(name));
+	struct str keyring = tool->config->log_keyring;
 	struct index_work work;
+	struct seal *seal = NULL;
 	struct err err;
+	bool ok = (keyring.len == 0 || seal_open(keyring, name, &seal, &err)) &&
+		  index_update(dir.ptr, seal, anew, told, tool, &work, &err);
 
-	if (!index_update(dir.ptr, anew, told, tool, &work, &err))
+	seal_close(seal);
+	if (!ok)
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	*out_all = *out_all && work.built == work.files;
 	write_work(tool, name, &work);

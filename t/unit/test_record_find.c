@@ -19,6 +19,8 @@
 #define ANSWER_MAX ((size_t)64 << 20)
 
 static struct relaylog relay;
+static struct seal *seal;                       /* NULL: the log is not sealed */
+static char ring[PATH_MAX];
 static unsigned seed;
 
 /* --- a log with values that repeat, and some that do not */
@@ -61,7 +63,7 @@ static void append_some(struct record_writer *writer, bool is_last)
 	ck_assert_msg(record_append(writer, &event, is_last ? RECORD_DURABLE : RECORD_QUEUED, NULL, &err), "%s", err.text);
 }
 
-static void setup(void)
+static void write_log(bool is_sealed)
 {
 	struct record_writer_config config;
 	struct record_writer *writer;
@@ -70,6 +72,12 @@ static void setup(void)
 	relaylog_setup(&relay);
 	config = relaylog_config(&relay);
 	config.part_max = 150000;
+	if (is_sealed) {
+		relaylog_path(&relay, "../ring", ring);
+		config.keyring = str_from_c(ring);
+		config.is_sealed = true;
+		ck_assert(seal_open(config.keyring, STR("relay"), &seal, NULL));
+	}
 	seed = 11;
 	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
 	for (int day = 0; day < DAYS; day++) {
@@ -80,12 +88,28 @@ static void setup(void)
 	record_writer_close(writer);
 }
 
+static void setup(void)
+{
+	write_log(false);
+}
+
+static void setup_sealed(void)
+{
+	write_log(true);
+}
+
+static void teardown(void)
+{
+	seal_close(seal);
+	seal = NULL;
+}
+
 static struct index_work update(bool anew)
 {
 	struct index_work work;
 	struct err err = { .text = "" };
 
-	ck_assert_msg(index_update(relay.dir, anew, NULL, NULL, &work, &err), "%s", err.text);
+	ck_assert_msg(index_update(relay.dir, seal, anew, NULL, NULL, &work, &err), "%s", err.text);
 	return work;
 }
 
@@ -170,12 +194,16 @@ static void model(struct wish *wish, bool newest_first, struct buf *out)
 	struct record_reader *reader;
 	struct arena scratch;
 	struct str line;
+	struct buf room;
 	bool is_torn, found;
 
+	buf_init(&room, 2 * RECORD_LINE_MAX);
 	arena_init(&scratch, 1 << 20);
 	ck_assert(record_reader_open(str_from_c(relay.dir), INT64_MIN, INT64_MAX, newest_first, &reader, NULL));
 	while (record_reader_next(reader, &line, &is_torn, &found, NULL) && found) {
 		arena_reset(&scratch);
+		if (seal)
+			seal_read_line(seal, line, &room, &line);
 		if (is_torn || !is_wanted(wish, line, &scratch) || (wish->text.len && str_find(line, wish->text) == line.len))
 			continue;
 		buf_add(out, line);
@@ -183,6 +211,7 @@ static void model(struct wish *wish, bool newest_first, struct buf *out)
 	}
 	record_reader_close(reader);
 	arena_clear(&scratch);
+	buf_clear(&room);
 }
 
 static struct find_report ask(struct wish *wish, bool newest_first, int limit, struct answer *out)
@@ -190,7 +219,7 @@ static struct find_report ask(struct wish *wish, bool newest_first, int limit, s
 	const struct find_key key = { wish->field, str_from_c(wish->value) };
 	const struct find_query query = { .dir = relay.dir, .first_day = INT64_MIN, .last_day = INT64_MAX, .newest_first = newest_first,
 					  .keys = &key, .key_count = wish->field != 0, .texts = &wish->text,
-					  .text_count = wish->text.len > 0, .threads = 1 + some(3), .match = match, .found = take, .arg = out };
+					  .text_count = wish->text.len > 0, .seal = seal, .threads = 1 + some(3), .match = match, .found = take, .arg = out };
 	struct find_report report;
 	struct err err = { .text = "" };
 
@@ -511,6 +540,28 @@ START_TEST(any_of_several)
 }
 END_TEST
 
+/* A day whose key is destroyed says nothing any more, indexed or not. */
+START_TEST(key_destroyed)
+{
+	struct wish wish = { 0, "", STR("@d7.example") };
+	struct answer before, after;
+	int64_t count;
+
+	update(false);
+	ask(&wish, false, 0, &before);
+	ck_assert(seal_destroy_days(str_from_c(ring), STR("relay"), jst_day(NOON) + 2, &count, NULL) && count == 2);
+	teardown();
+	ck_assert(seal_open(str_from_c(ring), STR("relay"), &seal, NULL));
+	ck_assert_int_gt(ask(&wish, false, 0, &after).closed, 2 * RECORDS - 1);
+	ck_assert(after.text.len > 100 && after.text.len < before.text.len);
+	buf_clear(&before.text);
+	buf_clear(&after.text);
+	compare(8);
+	update(true);
+	compare(8);
+}
+END_TEST
+
 /* --- the parts */
 
 START_TEST(needles)
@@ -560,7 +611,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("record_find");
-	TCase *parts = tcase_create("parts"), *log = tcase_create("log");
+	TCase *parts = tcase_create("parts"), *log = tcase_create("log"), *sealed = tcase_create("sealed");
 
 	tcase_add_test(parts, needles);
 	tcase_add_test(parts, siphash_vectors);
@@ -579,5 +630,12 @@ int main(void)
 	tcase_add_test(log, limited);
 	tcase_add_test(log, any_of_several);
 	suite_add_tcase(suite, log);
+	tcase_add_checked_fixture(sealed, setup_sealed, teardown);
+	tcase_set_timeout(sealed, 120);
+	tcase_add_test(sealed, same_answers);
+	tcase_add_test(sealed, every_value);
+	tcase_add_test(sealed, after_erasure);
+	tcase_add_test(sealed, key_destroyed);
+	suite_add_tcase(suite, sealed);
 	return unit_main(suite);
 }
