@@ -389,6 +389,7 @@ static void take_texts(struct find *find)
 	}
 	find->texts.any = query->any;
 	find->texts.seal = query->seal;
+	needle_init(&find->texts.sealed, STR(",\"sealed\":\""), STR_EMPTY);
 	find->texts.count = query->text_count;
 	for (size_t i = 0; i < query->text_count; i++)
 		needle_init(&find->texts.needles[i], query->texts[i], str_of(got ? sample : "", got));

@@ -137,17 +137,35 @@ static bool add_line(struct piece *piece, struct piece_line line, struct err *er
 	return true;
 }
 
-/* The first place at or after `at` where one of them stands; with all wanted the first, longest one is looked for. */
-static size_t next_hit(const struct piece_texts *texts, struct str text, size_t at, size_t hits[FIND_WISHES_MAX])
+/* Where it stands at or after `at`; remembered, for several are looked for in turn. */
+static size_t hit_of(const struct needle *needle, struct str text, size_t at, size_t *hit)
+{
+	if (*hit < at || *hit == SIZE_MAX)
+		*hit = at + needle_find(needle, str_from(text, at));
+	return *hit;
+}
+
+struct hits {
+	size_t texts[FIND_WISHES_MAX], sealed;
+};
+
+/* The first place at or after `at` that may be in a wanted line: one of the texts, the first and longest where all are
+ * wanted; or a sealed line, of which the octets say little. */
+static size_t next_hit(const struct piece_texts *texts, struct str text, size_t at, struct hits *hits)
 {
 	size_t first = text.len, count = texts->any ? texts->count : texts->count > 0;
 
 	if (count == 0)
 		return at;
 	for (size_t i = 0; i < count; i++) {
-		if (hits[i] < at || hits[i] == SIZE_MAX)
-			hits[i] = at + needle_find(&texts->needles[i], str_from(text, at));
-		first = hits[i] < first ? hits[i] : first;
+		size_t hit = hit_of(&texts->needles[i], text, at, &hits->texts[i]);
+
+		first = hit < first ? hit : first;
+	}
+	if (texts->seal) {
+		size_t hit = hit_of(&texts->sealed, text, at, &hits->sealed);
+
+		first = hit < first ? hit : first;
 	}
 	return first;
 }
@@ -166,7 +184,8 @@ static bool take_text(struct piece *piece, const struct piece_texts *texts, stru
 {
 	struct str plain = *line;
 
-	if (!texts->seal)                           /* the hit said so for one that must be there, or for any */
+	/* The hit said so of one that must be there, or of any. */
+	if (!texts->seal || needle_find(&texts->sealed, *line) == line->len)
 		return texts->any || holds(texts, 1, *line);
 	piece->closed += seal_read_line(texts->seal, *line, &piece->plain, &plain) >= SEAL_CLOSED;
 	*line = plain;
@@ -193,10 +212,11 @@ struct str piece_line(const struct piece *piece, size_t at)
 bool piece_match(struct piece *piece, const struct piece_texts *texts, find_match_fn *match, void *arg, struct err *err)
 {
 	struct str text = piece->text;
-	size_t hits[FIND_WISHES_MAX], at = 0, hit;
+	struct hits hits;
+	size_t at = 0, hit;
 
-	memset(hits, 0xff, sizeof hits);
-	while (at < text.len && (hit = texts->seal ? at : next_hit(texts, text, at, hits)) < text.len) {
+	memset(&hits, 0xff, sizeof hits);
+	while (at < text.len && (hit = next_hit(texts, text, at, &hits)) < text.len) {
 		const char *before = hit > at ? memrchr(text.ptr + at, '\n', hit - at) : NULL;
 		size_t begin = before ? (size_t)(before - text.ptr) + 1 : at;
 		size_t len = (size_t)((const char *)memchr(text.ptr + hit, '\n', text.len - hit) - text.ptr) - begin;

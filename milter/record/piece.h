@@ -31,6 +31,7 @@ struct piece_texts {
 	size_t count;
 	bool any;
 	struct seal *seal;             /* NULL: lines are looked at as they stand */
+	struct needle sealed;          /* what stands in a sealed one */
 };
 
 void piece_init(struct piece *piece);
