@@ -90,6 +90,7 @@ struct tenant {
 	struct str plan;               /* empty: none */
 	struct str record_class;       /* class of its relay records */
 	bool is_suspended;             /* by configuration; the store may say so too */
+	struct str_list readers;       /* "user", "@group" of this host: who may see its records, and no others' */
 	struct str_list senders;       /* "@domain", "@*.domain", "user@domain", lower case; empty: any */
 	enum from_rule from;
 	bool from_is_monitor;

@@ -71,6 +71,21 @@ bool value_read_domains(const struct value *v)
 	return read_texts(v, config_is_domain, arena_copy_lower, "a domain such as example.com");
 }
 
+/* As useradd(8) takes them, and with an @ in front a group. */
+static bool is_user(struct str s)
+{
+	s = str_starts(s, STR("@")) ? str_from(s, 1) : s;
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_is_alnum(s.ptr[i]) && s.ptr[i] != '_' && (i == 0 || (s.ptr[i] != '-' && s.ptr[i] != '.')))
+			return false;
+	return s.len > 0 && s.len <= 32;
+}
+
+bool value_read_users(const struct value *v)
+{
+	return read_texts(v, is_user, arena_copy, "a user such as alice, or a group such as @auditors");
+}
+
 /* "name:6379", "192.0.2.1:6379", "[2001:db8::1]:6379", "unix:/path" */
 static bool is_server(struct str s)
 {

@@ -30,6 +30,7 @@ enum setting_type {
 	SETTING_NETWORKS,      /* lists from here */
 	SETTING_ADDRESSES,
 	SETTING_DOMAINS,
+	SETTING_USERS,         /* "user", "@group" */
 	SETTING_SERVERS,       /* host:port, unix:/path */
 	SETTING_IDENTIFY,
 	SETTING_REQUIRE,

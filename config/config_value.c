@@ -369,6 +369,7 @@ static const struct {
 	[SETTING_NETWORKS] = { value_read_networks, false },
 	[SETTING_ADDRESSES] = { value_read_addresses, false },
 	[SETTING_DOMAINS] = { value_read_domains, false },
+	[SETTING_USERS] = { value_read_users, false },
 	[SETTING_SERVERS] = { value_read_servers, false },
 	[SETTING_IDENTIFY] = { value_read_identify, false },
 	[SETTING_REQUIRE] = { value_read_require, false },

@@ -31,7 +31,7 @@ bool value_expected_word(const struct value *v, const struct node *node, const c
 const struct setting_word *value_find_word(const struct setting_word *words, const struct node *node);
 bool value_is_clean(struct str s);             /* no control characters */
 
-value_reader value_read_networks, value_read_addresses, value_read_domains, value_read_servers, value_read_identify,
+value_reader value_read_networks, value_read_addresses, value_read_domains, value_read_users, value_read_servers, value_read_identify,
 	value_read_require, value_read_percents, value_read_exclude, value_read_classes, value_read_replies;
 
 #endif

@@ -171,12 +171,13 @@ struct str tool_actor(struct tool *tool)
 	const struct passwd *user;
 	const char *sudo = getenv("SUDO_USER");
 
+	if (tool->actor.len)
+		return tool->actor;
 	if (name[0])
 		return str_from_c(name);
 	user = getpwuid(getuid());
 	snprintf(name, sizeof name, "%s (uid %u%s%s)", user ? user->pw_name : "?", (unsigned)getuid(),
 		 sudo && getuid() == 0 ? ", by sudo of " : "", sudo && getuid() == 0 ? sudo : "");
-	(void)tool;
 	return str_from_c(name);
 }
 

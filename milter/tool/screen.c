@@ -7,13 +7,23 @@
 
 static size_t line_width = SCREEN_WIDTH;
 
+void screen_set_columns(size_t columns)
+{
+	if (columns >= SCREEN_WIDTH)
+		line_width = columns < SCREEN_WIDTH_MAX ? columns : SCREEN_WIDTH_MAX;
+}
+
+size_t screen_columns(void)
+{
+	return line_width;
+}
+
 void screen_adapt(int fd)
 {
 	struct winsize size;
 
-	if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col < SCREEN_WIDTH)
-		return;
-	line_width = size.ws_col < SCREEN_WIDTH_MAX ? size.ws_col : SCREEN_WIDTH_MAX;
+	if (isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0)
+		screen_set_columns(size.ws_col);
 }
 
 struct table_row {

@@ -20,6 +20,9 @@
 
 /* From now on lines are as wide as the terminal that `fd` is; it stays at SCREEN_WIDTH when it is none, or a narrower one. */
 void screen_adapt(int fd);
+/* The same with so many columns, whoever has them; and how many there are. */
+void screen_set_columns(size_t columns);
+size_t screen_columns(void);
 
 /* Appends `s` made harmless. `keeps_lines`: line feeds stay, for text of ours with foreign words in it. */
 void screen_clean(struct buf *out, struct str s, bool keeps_lines);

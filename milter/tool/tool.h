@@ -44,6 +44,7 @@ struct tool {
 	struct operands operands;
 	bool is_json;
 	struct str only_tenant;        /* whose records alone may be seen; empty: all */
+	struct str actor;              /* who asks, when it is not who runs this; empty: he is */
 	struct buf out;                /* printed when the command ends, and now and then before */
 	struct json json;              /* writes into `out` */
 	struct arena arena;            /* what the command learns; dies with it */

@@ -11,7 +11,7 @@
 #define RECIPIENTS_SHOWN 20
 
 struct show {
-	struct str purpose;
+	struct str tenant, purpose;
 	bool ignores_index;
 };
 
@@ -48,6 +48,8 @@ static bool matches(void *arg, const struct record_line *record, struct arena *s
 	const struct search *s = arg;
 	const struct record_event *event = &record->event;
 
+	if (s->want->tenant.ptr && !str_eq(s->want->tenant, event->tenant))
+		return false;
 	return is_key(s, event->id) || is_key(s, event->message) || is_key(s, event->queue_id) ||
 	       is_key(s, records_plain_id(message_id_of(event, scratch)));
 }
@@ -278,7 +280,7 @@ static int run(struct tool *tool, const void *values)
 	if (s.count)
 		qsort(s.found, s.count, sizeof *s.found, time_order);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log show"),
-						     .tenant = s.count ? FIRST(&s, tenant) : tool->only_tenant,
+						     .tenant = s.count ? FIRST(&s, tenant) : show->tenant,
 						     .reason = show->purpose, .count = (int64_t)s.count }))
 		return TOOL_UNKNOWN;
 	if (s.count == 0)
@@ -292,6 +294,7 @@ static int run(struct tool *tool, const void *values)
 }
 
 static const struct option options[] = {
+	{ "--tenant", OPTION_TEXT, offsetof(struct show, tenant), "NAME", NULL, "records of this tenant alone" },
 	{ "--purpose", OPTION_TEXT, offsetof(struct show, purpose), "TEXT", NULL, "why you look, for the record in class ops" },
 	{ "--no-index", OPTION_FLAG, offsetof(struct show, ignores_index), NULL, NULL, "read every line, whatever the indexes say" },
 	{ NULL },

@@ -122,12 +122,13 @@ static int make(struct gather *g, const struct report_values *want)
 		return TOOL_UNKNOWN;
 	if (!read_records(g, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	verify(g, want->key);
+	if (tool->only_tenant.len == 0)             /* it counts everybody's records; a reader verifies his export */
+		verify(g, want->key);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log report"), .tenant = want->tenant,
 						     .reason = want->reason, .count = g->count }))
 		return TOOL_UNKNOWN;
 	report_write(report, str_eq(want->lang, STR("ja")) ? REPORT_JA : REPORT_EN, &tool->out);
-	return report->verify && report->verify->result == VERIFY_OK ? TOOL_OK : TOOL_NO;
+	return tool->only_tenant.len || (report->verify && report->verify->result == VERIFY_OK) ? TOOL_OK : TOOL_NO;
 }
 
 static int run(struct tool *tool, const void *values)

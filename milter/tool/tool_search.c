@@ -352,7 +352,7 @@ static int search(struct search *s, const struct record_class *class)
 	if (!records_find(tool, class, &s->wish, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log search"),
-						     .tenant = tool->only_tenant.len ? tool->only_tenant : want->tenant,
+						     .tenant = want->tenant,
 						     .reason = want->purpose, .count = s->count }))
 		return TOOL_UNKNOWN;
 	if (tool->is_json)
