@@ -181,6 +181,9 @@ struct config {
 
 	struct str bounce_rules_file;  /* the operator's own; empty: none */
 	struct str notify_command;     /* hears on its standard input of what the operator should know; empty: none */
+	struct str alarm_command;      /* the same, of alarms of the relay log; empty: notify_command */
+	int64_t alarm_again_us, alarm_silence_us;         /* silence 0: never */
+	int64_t alarm_verify_rate;     /* octets a second */
 	struct str maillog_path;       /* the MTA's log, which tells what became of mail; empty: nobody reads it */
 
 	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */

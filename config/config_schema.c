@@ -86,6 +86,8 @@ static const struct setting top_rows[] = {
 	{ "bounces", SETTING_SECTION, .section = TABLE_BOUNCES, .meaning = "How failures are judged." },
 	{ "notify", SETTING_SECTION, .section = TABLE_NOTIFY, .is_short = true,
 	  .meaning = "Who is told when the guard strikes." },
+	{ "alarm", SETTING_SECTION, .section = TABLE_ALARM, .is_short = true,
+	  .meaning = "Who is told when something is wrong with the relay log." },
 	{ "metrics", SETTING_SECTION, .section = TABLE_METRICS, .meaning = "Figures for Prometheus." },
 	{ "log", SETTING_SECTION, .section = TABLE_LOG, .meaning = "What the operator reads." },
 	{ "replies", SETTING_REPLIES, CONFIG(reply_texts), .fallback = "{}",
@@ -233,6 +235,19 @@ static const struct setting bounces_rows[] = {
 static const struct setting notify_rows[] = {
 	{ "command", SETTING_PATH, CONFIG(notify_command), .accepts_none = true, .fallback = "none",
 	  .meaning = "Program that gets one JSON object on its standard input; nobody waits for it." },
+};
+
+static const struct setting alarm_rows[] = {
+	{ "command", SETTING_PATH, CONFIG(alarm_command), .accepts_none = true, .computed = "notify.command",
+	  .meaning = "Program that gets each alarm as one JSON object on its standard input; nobody waits for it." },
+	{ "again", SETTING_DURATION, CONFIG(alarm_again_us), .min = SECONDS(1), .max = SECONDS(7 * 86400), .fallback = "1h",
+	  .meaning = "How often the same alarm is told while it lasts." },
+	{ "silence", SETTING_DURATION, CONFIG(alarm_silence_us), .min = SECONDS(1), .max = SECONDS(7 * 86400), .accepts_none = true,
+	  .fallback = "1h",
+	  .meaning = "How long no mail may be recorded while the MTA's log speaks of mail that did not pass here, or while there was "
+		     "mail at this time yesterday and a week ago; none: for ever." },
+	{ "verify_rate", SETTING_SIZE, CONFIG(alarm_verify_rate), .min = 64 * KIB, .max = GIB, .fallback = "32MiB",
+	  .meaning = "Octets of the relay log that the daily verification reads in a second." },
 };
 
 static const struct setting metrics_rows[] = {
@@ -407,6 +422,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_MAILLOG] = TABLE(maillog_rows),
 	[TABLE_BOUNCES] = TABLE(bounces_rows),
 	[TABLE_NOTIFY] = TABLE(notify_rows),
+	[TABLE_ALARM] = TABLE(alarm_rows),
 	[TABLE_METRICS] = TABLE(metrics_rows),
 	[TABLE_LOG] = TABLE(log_rows),
 	[TABLE_TENANT] = TABLE(tenant_rows),
@@ -504,6 +520,7 @@ static const struct {
 	{ TABLE_MAILLOG, "maillog." },
 	{ TABLE_BOUNCES, "bounces." },
 	{ TABLE_NOTIFY, "notify." },
+	{ TABLE_ALARM, "alarm." },
 	{ TABLE_METRICS, "metrics." },
 	{ TABLE_LOG, "log." },
 	{ TABLE_TENANT, "tenants.NAME." },

@@ -83,6 +83,9 @@ static void write_log(struct json *json, const struct record_writer_state *state
 	json_member_i64(json, "groups", state->groups);
 	json_member_i64(json, "bytes", state->bytes);
 	json_member_i64(json, "failures", state->failures);
+	json_member_i64(json, "alarms", metrics_read(METRIC_ALARMS_ACTIVE));
+	if (metrics_read(METRIC_VERIFIED))
+		member_time(json, "verified", metrics_read(METRIC_VERIFIED) * US_PER_S);
 	json_member_i64(json, "sync_us_last", state->sync_us_last);
 	json_member_i64(json, "sync_us_max", state->sync_us_max);
 	if (state->last_checkpoint_us)

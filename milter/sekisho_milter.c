@@ -23,6 +23,7 @@
 #include "milter/maillog.h"
 #include "milter/monitor.h"
 #include "milter/reply.h"
+#include "milter/watch.h"
 
 static const char usage[] =
 	"Usage: sekisho-milter [-c FILE] [-f]\n"
@@ -246,6 +247,7 @@ static int run(struct config *config, int pid_fd)
 {
 	struct monitor *monitor = NULL;
 	struct maillog *maillog = NULL;
+	struct watch *watch = NULL;
 	struct err err;
 	int64_t shutdown_wait_us = config->shutdown_wait_us;
 	bool ok = write_pid(pid_fd, &err) && start_signals(&err) && gate_open(&gate, config, &err);
@@ -259,7 +261,7 @@ static int run(struct config *config, int pid_fd)
 	config = config_acquire();
 	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)config->generation);
 	ok = monitor_open(&gate, config, &monitor, &err) && glue_open(&gate, config, &err) &&
-	     maillog_start(&gate, config, &maillog, &err);
+	     maillog_start(&gate, config, &maillog, &err) && watch_start(&gate, config, &watch, &err);
 	if (ok) {
 		record_config(config, STR_EMPTY);
 		gate_record(&gate, STR("started"), STR("{\"version\":\"" PACKAGE_VERSION "\"}"));
@@ -273,6 +275,7 @@ static int run(struct config *config, int pid_fd)
 	}
 	if (!ok)
 		log_error("%s", err.text);
+	watch_stop(watch);
 	monitor_close(monitor);
 	maillog_stop(maillog);
 	gate_close(&gate);

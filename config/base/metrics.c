@@ -44,6 +44,11 @@ static const struct metric_row rows[METRIC_COUNT] = {
 				    METRIC_GAUGE },
 	[METRIC_MAILLOG_LAG] = { "sekisho_maillog_lag_seconds", "", "seconds",
 				 "Age of the line of the MTA's log that is being read; 0 at its end", METRIC_GAUGE },
+	[METRIC_ALARMS] = { "sekisho_alarms_total", "", "alarms", "Alarms of the relay log that were told", METRIC_COUNTER },
+	[METRIC_ALARMS_ACTIVE] = { "sekisho_alarms_active", "", "alarms", "Kinds of alarm that last: verify, gap, disk, clock, "
+				   "overdue, silence", METRIC_GAUGE },
+	[METRIC_VERIFIED] = { "sekisho_verified_timestamp_seconds", "", "seconds since 1970",
+			      "When the relay log was last verified by the daemon; 0: not since its start", METRIC_GAUGE },
 	[METRIC_CHARGE_TIME] = { "sekisho_charge_microseconds", "", "microseconds", "Time the store took for a charge",
 				 METRIC_HISTOGRAM },
 	[METRIC_EOM_TIME] = { "sekisho_eom_microseconds", "", "microseconds",

@@ -27,6 +27,8 @@ enum metric_id {
 	METRIC_CLOCK_ERROR_US,         /* gauge */
 	METRIC_MAILLOG_LINES, METRIC_MAILLOG_OUTCOMES, METRIC_MAILLOG_STRANGERS,
 	METRIC_MAILLOG_BEHIND, METRIC_MAILLOG_LAG,     /* gauges: octets, seconds */
+	METRIC_ALARMS, METRIC_ALARMS_ACTIVE,           /* active: gauge */
+	METRIC_VERIFIED,               /* gauge: when */
 	METRIC_CHARGE_TIME,            /* histogram, microseconds */
 	METRIC_EOM_TIME,               /* histogram */
 	METRIC_COUNT

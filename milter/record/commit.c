@@ -276,6 +276,7 @@ static enum tail_result try_group(struct commit *commit, struct commit_item *fir
 	}
 	commit->sync_us = clock_mono_us() - begin;
 	commit->octets = (int64_t)commit->group.len;
+	commit->damages += commit->tail.repair.file.part && commit->tail.repair.kind != REPAIR_CUT;
 	commit->tail.repair.file.part = 0;
 	return TAIL_OK;
 }

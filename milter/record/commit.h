@@ -41,6 +41,7 @@ struct commit {
 	int64_t clock_error_us;
 	int64_t sync_us;               /* how long the last write and sync took */
 	int64_t octets;                /* of the last group */
+	int64_t damages;               /* repairs that were no torn tail */
 };
 
 bool commit_open(struct commit *commit, const char *dir, int64_t preallocate, struct err *err);

@@ -454,6 +454,7 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 		run->context.publics = &run->publics;
 		run->context.outside = run->outside;
 		run->context.level = options->level;
+		run->context.stop = options->stop;
 		run->context.no_personal_data = options->no_personal_data;
 		run->context.progress = options->progress ? count_progress : NULL;
 		run->context.progress_arg = run;

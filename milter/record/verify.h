@@ -72,6 +72,7 @@ struct verify_options {
 	/* From any thread, one at a time. May be NULL. */
 	void (*progress)(void *arg, int64_t bytes_done, int64_t bytes_total);
 	void *progress_arg;
+	const _Atomic bool *stop;      /* true: leave off; the report says nothing then. May be NULL */
 };
 
 /* False only when nothing could be read at all (then VERIFY_UNKNOWN). `out` is cleared by verify_report_clear either way. */

@@ -447,10 +447,13 @@ static void check_lines(struct state *state, struct lines *lines)
 
 	while ((ok = lines_next(lines, &line, &found, &err)) && found && !is_at_limit(state, line.offset)) {
 		check_line(state, &line);
-		if (context->progress && line.end - told >= PROGRESS_STEP) {
+		if (line.end - told < PROGRESS_STEP)
+			continue;
+		if (context->progress)
 			context->progress(context->progress_arg, line.end - told);
-			told = line.end;
-		}
+		told = line.end;
+		if (context->stop && *context->stop)
+			return;
 	}
 	if (!ok)
 		verify_file_find(state->file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);

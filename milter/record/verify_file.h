@@ -76,6 +76,7 @@ struct verify_context {
 	bool no_personal_data;
 	void (*progress)(void *arg, int64_t bytes);
 	void *progress_arg;
+	const _Atomic bool *stop;      /* NULL: never */
 };
 
 /* Size and first line. An unreadable file is a finding. */

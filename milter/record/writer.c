@@ -90,6 +90,7 @@ static void note_success(struct record_writer *writer, int64_t records)
 	state->records += records;
 	state->groups += commit->octets > 0;
 	state->bytes += commit->octets;
+	state->damages = commit->damages;
 	state->sync_us_last = commit->sync_us;
 	if (commit->sync_us > state->sync_us_max)
 		state->sync_us_max = commit->sync_us;

@@ -1,0 +1,298 @@
+#include "milter/inspect.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "config/base/json.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "config/base/num.h"
+#include "milter/record/verify.h"
+
+#define LOOK_US (60 * US_PER_S)        /* how often the thread looks at the date */
+#define AGAIN_US (10 * US_PER_S)
+#define TRIES 3
+#define FIRST_US (3600 * US_PER_S)     /* of the day: the purge is done by then */
+#define STATE_MAX 64
+
+struct inspect {
+	struct gate *gate;
+	char state_path[PATH_MAX], public_path[PATH_MAX + 8];
+	int64_t done_day;              /* INT64_MIN: never */
+	int64_t begun_us, rate;        /* of the class at hand: monotonic; octets a second */
+	char found[INSPECT_TEXT_MAX];  /* the first that is wrong in the look at hand; empty: nothing yet */
+
+	pthread_t thread;
+	pthread_cond_t wake;
+	_Atomic bool is_stopping;
+	pthread_mutex_t lock;          /* over what follows */
+	char text[INSPECT_TEXT_MAX];   /* of the last whole look */
+};
+
+/* --- the day of the last look */
+
+static void load_day(struct inspect *inspect)
+{
+	struct buf text;
+
+	inspect->done_day = INT64_MIN;
+	buf_init(&text, STATE_MAX);
+	if (io_read_file(inspect->state_path, &text, NULL))
+		jst_parse_date(str_slice(buf_view(&text), 0, JST_DATE_LEN), &inspect->done_day);
+	buf_clear(&text);
+}
+
+static void save_day(struct inspect *inspect, int64_t day)
+{
+	char date[JST_DATE_LEN + 2];
+	struct err err;
+
+	inspect->done_day = day;
+	jst_format_date(day, date);
+	date[JST_DATE_LEN] = '\n';
+	if (!io_replace_file(inspect->state_path, str_of(date, JST_DATE_LEN + 1), 0640, &err))
+		log_warn("%s", err.text);
+}
+
+static bool is_due(const struct inspect *inspect)
+{
+	int64_t now_us = clock_now_us(), day = jst_day(now_us);
+
+	return day > inspect->done_day && (now_us - jst_day_start_us(day) >= FIRST_US || inspect->done_day < day - 1);
+}
+
+/* --- one class */
+
+static void pause_us(struct inspect *inspect, int64_t us)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += us % US_PER_S * 1000;
+	until.tv_sec += us / US_PER_S + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&inspect->lock);
+	while (!inspect->is_stopping && pthread_cond_timedwait(&inspect->wake, &inspect->lock, &until) != ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&inspect->lock);
+}
+
+/* Waits as long as so many octets may take at the least. */
+static void on_progress(void *arg, int64_t done, int64_t total)
+{
+	struct inspect *inspect = arg;
+	int64_t due_us = inspect->begun_us + (int64_t)((double)done / (double)inspect->rate * (double)US_PER_S);
+	int64_t now_us = clock_mono_us();
+
+	(void)total;
+	if (due_us > now_us)
+		pause_us(inspect, due_us - now_us);
+}
+
+static bool verify(struct inspect *inspect, const struct config *config, const struct record_class *class, const char *dir,
+		   struct verify_report *report, struct err *err)
+{
+	const struct verify_options options = {
+		.dir = str_from_c(dir), .public_key_file = str_from_c(inspect->public_path), .node = config->node,
+		.class_name = class->name, .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
+		.keep = { class->keep_days, class->keep_is_year }, .progress = on_progress, .progress_arg = inspect,
+		.stop = &inspect->is_stopping,
+	};
+
+	inspect->begun_us = clock_mono_us();
+	inspect->rate = config->alarm_verify_rate;
+	return record_verify(&options, report, err);
+}
+
+static const char *const words[] = { [VERIFY_OK] = "intact", [VERIFY_TAMPERED] = "altered", [VERIFY_RETENTION] = "retention",
+				     [VERIFY_UNKNOWN] = "unknown" };
+
+/* The finding that made the result. */
+static struct str worst_text(const struct verify_report *report)
+{
+	for (size_t i = 0; i < report->finding_count && i < VERIFY_FINDINGS_MAX; i++)
+		if (report->findings[i].result == report->result)
+			return report->findings[i].text;
+	return STR_EMPTY;
+}
+
+static void write_record(struct inspect *inspect, struct str class_name, const struct verify_report *report, struct str finding)
+{
+	struct buf detail;
+	struct json json;
+
+	buf_init(&detail, RECORD_JSON_MAX);
+	json_init(&json, &detail);
+	json_object_open(&json);
+	json_member_str(&json, "class", class_name);
+	json_member_str(&json, "result", str_from_c(words[report->result]));
+	json_member_i64(&json, "files", report->files);
+	json_member_i64(&json, "records", report->records);
+	json_member_i64(&json, "bytes", report->bytes);
+	json_member_i64(&json, "first_seq", report->first_seq);
+	json_member_i64(&json, "last_seq", report->last_seq);
+	json_member_i64(&json, "last_checkpoint_seq", report->last_checkpoint_seq);
+	if (report->result != VERIFY_OK)
+		json_member_str_opt(&json, "finding", finding);
+	json_object_close(&json);
+	gate_record(inspect->gate, STR("verified"), buf_view(&detail));
+	buf_clear(&detail);
+}
+
+/* The first that is wrong is what is told. */
+static void note(struct inspect *inspect, struct str class_name, enum verify_result result, struct str finding)
+{
+	if (result == VERIFY_OK)
+		return;
+	log_error("verify of class " STR_FMT ": %s: " STR_FMT, STR_ARG(class_name), words[result], STR_ARG(finding));
+	if (!inspect->found[0])
+		snprintf(inspect->found, sizeof inspect->found, "class " STR_FMT ": %s: " STR_FMT, STR_ARG(class_name), words[result],
+			 STR_ARG(str_slice(finding, 0, 300)));
+}
+
+static void look_at_class(struct inspect *inspect, const struct config *config, const struct record_class *class)
+{
+	struct verify_report *report = calloc(1, sizeof *report);
+	char dir[PATH_MAX];
+	struct err err = { .text = "" };
+	bool ok = report != NULL;
+
+	snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class->name));
+	if (!ok || access(dir, F_OK) != 0) {
+		free(report);
+		return;
+	}
+	for (int try = 1; try <= TRIES && !inspect->is_stopping; try++) {
+		ok = verify(inspect, config, class, dir, report, &err);
+		if ((ok && report->result == VERIFY_OK) || try == TRIES)
+			break;
+		verify_report_clear(report);
+		pause_us(inspect, AGAIN_US);
+	}
+	if (!inspect->is_stopping) {
+		struct str finding = ok ? worst_text(report) : str_from_c(err.text);
+
+		write_record(inspect, class->name, report, finding);
+		note(inspect, class->name, report->result, finding);
+	}
+	verify_report_clear(report);
+	free(report);
+}
+
+static void look(struct inspect *inspect)
+{
+	struct config *config = config_acquire();
+	int64_t day = jst_day(clock_now_us());
+
+	inspect->found[0] = '\0';
+	for (size_t i = 0; i < config->class_count && !inspect->is_stopping; i++)
+		look_at_class(inspect, config, &config->classes[i]);
+	config_release(config);
+	if (inspect->is_stopping)
+		return;
+	pthread_mutex_lock(&inspect->lock);
+	memcpy(inspect->text, inspect->found, sizeof inspect->text);
+	pthread_mutex_unlock(&inspect->lock);
+	save_day(inspect, day);
+	metrics_set(METRIC_VERIFIED, clock_now_us() / US_PER_S);
+}
+
+/* Mail comes first: idle priority of CPU and disk, for this thread alone. */
+static void step_back(void)
+{
+	enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_IDLE = 3 << 13 };
+
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+}
+
+static void *run(void *arg)
+{
+	struct inspect *inspect = arg;
+
+	step_back();
+	while (!inspect->is_stopping) {
+		if (is_due(inspect))
+			look(inspect);
+		pause_us(inspect, LOOK_US);
+	}
+	return NULL;
+}
+
+/* --- start and stop */
+
+static bool start_thread(struct inspect *inspect)
+{
+	pthread_condattr_t attr;
+	sigset_t all, old;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&inspect->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&inspect->lock, NULL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+
+	bool ok = pthread_create(&inspect->thread, NULL, run, inspect) == 0;
+
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ok;
+}
+
+bool inspect_start(struct gate *gate, const struct config *config, struct inspect **out, struct err *err)
+{
+	struct inspect *inspect;
+
+	*out = NULL;
+	if (config->log_key_file.len == 0)
+		return true;
+	inspect = calloc(1, sizeof *inspect);
+	if (!inspect)
+		return err_memory(err);
+	inspect->gate = gate;
+	snprintf(inspect->state_path, sizeof inspect->state_path, STR_FMT "/verified", STR_ARG(config->state_dir));
+	snprintf(inspect->public_path, sizeof inspect->public_path, "%s.pub", gate->key_file);
+	load_day(inspect);
+	if (!start_thread(inspect)) {
+		free(inspect);
+		return err_set(err, ERR_BUSY, "no thread for the daily verify");
+	}
+	*out = inspect;
+	return true;
+}
+
+void inspect_stop(struct inspect *inspect)
+{
+	if (!inspect)
+		return;
+	pthread_mutex_lock(&inspect->lock);
+	inspect->is_stopping = true;
+	pthread_cond_signal(&inspect->wake);
+	pthread_mutex_unlock(&inspect->lock);
+	pthread_join(inspect->thread, NULL);
+	pthread_cond_destroy(&inspect->wake);
+	pthread_mutex_destroy(&inspect->lock);
+	free(inspect);
+}
+
+bool inspect_is_wrong(struct inspect *inspect, char out_text[INSPECT_TEXT_MAX])
+{
+	if (!inspect)
+		return false;
+	pthread_mutex_lock(&inspect->lock);
+	memcpy(out_text, inspect->text, INSPECT_TEXT_MAX);
+	pthread_mutex_unlock(&inspect->lock);
+	return out_text[0] != '\0';
+}

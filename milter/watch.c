@@ -1,0 +1,320 @@
+#include "milter/watch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "config/base/clock.h"
+#include "config/base/json.h"
+#include "config/base/log.h"
+#include "config/base/metrics.h"
+#include "config/base/num.h"
+#include "milter/bell.h"
+#include "milter/inspect.h"
+#include "milter/notify.h"
+#include "milter/record/files.h"
+#include "milter/silence.h"
+
+#define LOOK_S 5
+#define OVERDUE_LOOK_US (600 * US_PER_S)           /* that one reads directories */
+#define OVERDUE_US (3600 * US_PER_S)               /* as record_verify has it */
+#define TEXT_MAX INSPECT_TEXT_MAX
+
+struct watch {
+	struct gate *gate;
+	struct inspect *inspect;
+	struct silence silence;
+	struct record_writer_state states[GATE_CLASSES_MAX];     /* at this look */
+	size_t count;
+	int64_t failures, damages;     /* of all classes, at the look before */
+	int64_t overdue_looked_us;
+	char overdue[TEXT_MAX];        /* empty: nothing is */
+
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool is_stopping;              /* under the lock */
+};
+
+/* Each says in `text` what is wrong; false: nothing. */
+
+static bool verify_is_wrong(struct watch *watch, const struct config *config, char text[TEXT_MAX])
+{
+	(void)config;
+	return inspect_is_wrong(watch->inspect, text);
+}
+
+static bool has_gap(struct watch *watch, const struct config *config, char text[TEXT_MAX])
+{
+	int64_t failures = 0, damages = 0, was_failures = watch->failures, was_damages = watch->damages;
+
+	(void)config;
+	for (size_t i = 0; i < watch->count; i++) {
+		failures += watch->states[i].failures;
+		damages += watch->states[i].damages;
+	}
+	watch->failures = failures;
+	watch->damages = damages;
+	snprintf(text, TEXT_MAX, "%" PRId64 " records could not be written%s", failures - was_failures,
+		 damages > was_damages ? "; lines that had been written are damaged or gone" : "");
+	return failures > was_failures || damages > was_damages;
+}
+
+static bool disk_is_low(struct watch *watch, const struct config *config, char text[TEXT_MAX])
+{
+	struct statvfs fs;
+
+	/* Asked here: what a writer knows is as old as its last record. */
+	if (statvfs(watch->gate->log_dir, &fs) != 0 || fs.f_blocks == 0)
+		return false;
+
+	int percent = (int)((unsigned __int128)fs.f_bavail * 100 / fs.f_blocks);
+
+	snprintf(text, TEXT_MAX, "%.400s: %d %% of the disk is free", watch->gate->log_dir, percent);
+	return percent < config->disk_warn_percent || fs.f_bavail == 0;
+}
+
+static bool clock_is_off(struct watch *watch, const struct config *config, char text[TEXT_MAX])
+{
+	const struct record_writer_state *state = watch->states;
+
+	(void)config;
+	snprintf(text, TEXT_MAX, "the clock is %s: it may be off by %" PRId64 " ms", state->clock, state->clock_error_us / 1000);
+	return watch->count && !str_eq(str_from_c(state->clock), STR("ok"));
+}
+
+static bool class_is_overdue(const struct config *config, const struct record_class *class, char text[TEXT_MAX])
+{
+	const struct retention keep = { class->keep_days, class->keep_is_year };
+	char dir[PATH_MAX], name[RECORD_NAME_MAX];
+	struct record_file *files = NULL;
+	size_t count = 0;
+	bool found = false;
+
+	snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class->name));
+	if (!record_files_list(dir, &files, &count, NULL))
+		return false;
+	for (size_t i = 0; i < count && !found; i++) {
+		found = clock_now_us() >= jst_day_start_us(retention_purge_day(keep, files[i].day)) + OVERDUE_US;
+		record_file_name(files[i], name);
+		if (found)
+			snprintf(text, TEXT_MAX, "%.300s/%s should have been purged", dir, name);
+	}
+	free(files);
+	return found;
+}
+
+static bool purge_is_overdue(struct watch *watch, const struct config *config, char text[TEXT_MAX])
+{
+	int64_t now_us = clock_mono_us();
+
+	if (watch->overdue_looked_us == 0 || now_us - watch->overdue_looked_us >= OVERDUE_LOOK_US) {
+		watch->overdue_looked_us = now_us;
+		watch->overdue[0] = '\0';
+		for (size_t i = 0; i < config->class_count && !watch->overdue[0]; i++)
+			class_is_overdue(config, &config->classes[i], watch->overdue);
+	}
+	memcpy(text, watch->overdue, TEXT_MAX);
+	return text[0] != '\0';
+}
+
+static bool is_silent(struct watch *watch, const struct config *config, char text[TEXT_MAX])
+{
+	int64_t records = 0;
+
+	for (size_t i = 0; i < watch->count; i++)
+		if (!str_eq(str_from_c(watch->gate->classes[i].name), GATE_CLASS_OPS))
+			records += watch->states[i].records;
+
+	bool is_wrong = silence_look(&watch->silence, clock_now_us(), records, metrics_read(METRIC_MAILLOG_STRANGERS),
+				     config->alarm_silence_us);
+	char since[JST_TIME_LEN + 1];
+
+	jst_format_time(watch->silence.last_us, since);
+	snprintf(text, TEXT_MAX, "no mail was recorded since %.19s JST, and there should be some", since);
+	return is_wrong;
+}
+
+static const struct alarm {
+	const char *name;
+	bool is_shock;
+	bool (*is_wrong)(struct watch *watch, const struct config *config, char text[TEXT_MAX]);
+} alarms[] = {
+	{ "verify", false, verify_is_wrong },
+	{ "gap", true, has_gap },
+	{ "disk", false, disk_is_low },
+	{ "clock", false, clock_is_off },
+	{ "overdue", false, purge_is_overdue },
+	{ "silence", false, is_silent },
+};
+#define ALARMS (sizeof alarms / sizeof *alarms)
+
+/* --- telling */
+
+static const char *const calls[] = { [BELL_RAISED] = "raised", [BELL_AGAIN] = "again", [BELL_OVER] = "over" };
+
+static void write_alarm(struct json *json, const struct alarm *alarm, enum bell_call call, const char *text)
+{
+	json_member_str(json, "alarm", str_from_c(alarm->name));
+	json_member_str(json, "state", str_from_c(calls[call]));
+	if (call != BELL_OVER)
+		json_member_str(json, "text", str_from_c(text));
+}
+
+static void record_alarm(struct watch *watch, const struct alarm *alarm, enum bell_call call, const char *text)
+{
+	struct buf detail;
+	struct json json;
+
+	buf_init(&detail, NOTIFY_MAX);
+	json_init(&json, &detail);
+	json_object_open(&json);
+	write_alarm(&json, alarm, call, text);
+	json_object_close(&json);
+	gate_record(watch->gate, STR("alarm"), buf_view(&detail));
+	buf_clear(&detail);
+}
+
+static void tell(struct watch *watch, const struct config *config, const struct alarm *alarm, enum bell_call call, const char *text)
+{
+	char time[JST_TIME_LEN + 1];
+	struct buf object;
+	struct json json;
+
+	jst_format_time(clock_now_us(), time);
+	buf_init(&object, NOTIFY_MAX);
+	json_init(&json, &object);
+	json_object_open(&json);
+	json_member_str(&json, "event", STR("alarm"));
+	json_member_str(&json, "time", str_from_c(time));
+	json_member_str(&json, "node", str_from_c(watch->gate->node));
+	write_alarm(&json, alarm, call, text);
+	json_object_close(&json);
+	notify_tell(config->alarm_command.len ? config->alarm_command : config->notify_command, buf_view(&object));
+	buf_clear(&object);
+}
+
+static void ring(struct watch *watch, const struct config *config, size_t at, struct bell *bell, bool is_wrong, const char *text)
+{
+	enum bell_call call = bell_look(bell, is_wrong, alarms[at].is_shock, clock_mono_us(), config->alarm_again_us);
+
+	if (call == BELL_QUIET)
+		return;
+	if (call == BELL_OVER)
+		log_info("alarm %s is over", alarms[at].name);
+	else
+		log_error("alarm %s: %s", alarms[at].name, text);
+	metrics_add(METRIC_ALARMS, call == BELL_RAISED);
+	record_alarm(watch, &alarms[at], call, text);
+	tell(watch, config, &alarms[at], call, text);
+}
+
+/* --- looking */
+
+static void read_states(struct watch *watch)
+{
+	pthread_mutex_lock(&watch->gate->lock);
+	watch->count = watch->gate->class_count;
+	pthread_mutex_unlock(&watch->gate->lock);
+	for (size_t i = 0; i < watch->count; i++)
+		record_writer_state(watch->gate->classes[i].writer, &watch->states[i]);
+}
+
+static void look(struct watch *watch, struct bell bells[ALARMS])
+{
+	struct config *config = config_acquire();
+	char text[TEXT_MAX] = "";
+	int64_t active = 0;
+
+	read_states(watch);
+	for (size_t i = 0; i < ALARMS; i++) {
+		bool is_wrong = alarms[i].is_wrong(watch, config, text);
+
+		active += is_wrong;
+		ring(watch, config, i, &bells[i], is_wrong, text);
+	}
+	metrics_set(METRIC_ALARMS_ACTIVE, active);
+	config_release(config);
+}
+
+static void *run(void *arg)
+{
+	struct watch *watch = arg;
+	struct bell bells[ALARMS] = { 0 };
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	pthread_mutex_lock(&watch->lock);
+	while (!watch->is_stopping) {
+		pthread_mutex_unlock(&watch->lock);
+		look(watch, bells);
+		until.tv_sec += LOOK_S;
+		pthread_mutex_lock(&watch->lock);
+		while (!watch->is_stopping && pthread_cond_timedwait(&watch->wake, &watch->lock, &until) != ETIMEDOUT)
+			;
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return NULL;
+}
+
+/* --- start and stop */
+
+static bool start_thread(struct watch *watch)
+{
+	pthread_condattr_t attr;
+	sigset_t all, old;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&watch->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&watch->lock, NULL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+
+	bool ok = pthread_create(&watch->thread, NULL, run, watch) == 0;
+
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ok;
+}
+
+bool watch_start(struct gate *gate, const struct config *config, struct watch **out, struct err *err)
+{
+	struct watch *watch = calloc(1, sizeof *watch);
+
+	*out = NULL;
+	if (!watch)
+		return err_memory(err);
+	watch->gate = gate;
+	if (inspect_start(gate, config, &watch->inspect, err)) {
+		if (start_thread(watch)) {
+			*out = watch;
+			return true;
+		}
+		err_set(err, ERR_BUSY, "no thread for the alarms");
+	}
+	inspect_stop(watch->inspect);
+	free(watch);
+	return false;
+}
+
+void watch_stop(struct watch *watch)
+{
+	if (!watch)
+		return;
+	pthread_mutex_lock(&watch->lock);
+	watch->is_stopping = true;
+	pthread_cond_signal(&watch->wake);
+	pthread_mutex_unlock(&watch->lock);
+	pthread_join(watch->thread, NULL);
+	inspect_stop(watch->inspect);
+	pthread_cond_destroy(&watch->wake);
+	pthread_mutex_destroy(&watch->lock);
+	free(watch);
+}

@@ -1,0 +1,128 @@
+"""Alarms of the relay log: the operator's program hears of each, once, and of its end; the daily verification is on the record."""
+import glob
+import json
+import os
+
+from lib.harness import Skipped, check, check_eq, wait_for
+from lib.relay import Relay, accepted
+from lib.smtp import message
+
+TO = "someone@example.test"
+TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}]}}
+
+
+def setup(world):
+    command = world.path("page")
+    with open(command, "w") as script:
+        script.write(f"#!/bin/sh\ncat >>{world.path('pages')}\n")
+    os.chmod(command, 0o755)
+    world.disk = world.new_dir("disk")
+    world.is_mounted = world.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=755", "sekisho-e2e", world.disk]).returncode == 0
+    if world.is_mounted:
+        world.at_end(lambda: world.run(["umount", world.disk]))
+    world.relay = Relay(world, TENANTS, log_dir=f"{world.disk}/log",
+                        settings={"relay_log": {"preallocate": "64KiB", "disk_warn": 10},
+                                  "maillog": {"path": world.path("postfix", "maillog")},
+                                  "alarm": {"command": command, "silence": "2s"}})
+
+
+def send(client):
+    return client.send("a@acme.test", [TO], message("a@acme.test", TO))
+
+
+def pages(world, alarm, state=None):
+    try:
+        with open(world.path("pages")) as file:
+            said = [json.loads(line) for line in file]
+    except FileNotFoundError:
+        return []
+    return [page for page in said if page["alarm"] == alarm and state in (None, page["state"])]
+
+
+def wait_page(world, alarm, state):
+    return wait_for(lambda: pages(world, alarm, state), f"alarm {alarm} {state}", 30)[-1]
+
+
+def verified(world, name="relay"):
+    return [r["detail"] for r in world.relay.gate.records("ops") if r["event"] == "verified" and r["detail"]["class"] == name]
+
+
+def test_verified(world):
+    """each class is verified at the start of a day, with a record of what was found"""
+    wait_for(lambda: verified(world, "ops"), "a record of class ops", 30)
+    first = verified(world)[0]
+    check_eq((first["result"], first["first_seq"]), ("intact", 1), "the first verification")
+    with open(f"{world.relay.gate.config['state_dir']}/verified") as day:
+        check(day.read().startswith("20"), "no day in state_dir/verified")
+    world.relay.gate.restart()
+    check_eq(len(verified(world)), 1, "verifications of one day")
+
+
+def test_disk_and_gap(world):
+    """a full disk and the records that found no room: two alarms, and word when there is room again"""
+    if not world.is_mounted:
+        raise Skipped("no tmpfs can be mounted here")
+    with world.relay.client(LOGIN="user@acme.test") as client:
+        accepted(send(client))
+        with open(f"{world.disk}/filler", "wb", buffering=0) as filler:
+            for size in (1 << 16, 1 << 12, 1):
+                try:
+                    while True:
+                        filler.write(bytes(size))
+                except OSError:
+                    pass
+        wait_for(lambda: send(client).code != 250, "the log's disk to be full", 30)
+        page = wait_page(world, "disk", "raised")
+        check("of the disk is free" in page["text"] and page["node"] == "gate1", "page: {}", page)
+        check("could not be written" in wait_page(world, "gap", "raised")["text"], "gap: {}", pages(world, "gap"))
+        os.unlink(f"{world.disk}/filler")
+        wait_for(lambda: send(client).code == 250, "room again", 10, 0.2)
+    wait_page(world, "disk", "over")
+    check_eq((len(pages(world, "disk")), len(pages(world, "gap"))), (2, 1), "pages about disk and gap")
+    world.relay.gate.verify()
+
+
+def test_silence(world):
+    """mail that goes round the gate: the MTA's log tells of it"""
+    check_eq(pages(world, "silence"), [], "alarms of silence so far")
+    mta = world.relay.mta
+    with open(f"{mta.dir}/etc/main.cf", "a") as conf:
+        conf.write("smtpd_milters =\n")
+    mta.postfix("reload")
+    wait_for(lambda: bypass(world), "mail to go round the gate", 20, 0.5)
+    check("no mail was recorded since" in wait_page(world, "silence", "raised")["text"], "page: {}", pages(world, "silence"))
+
+
+def bypass(world):
+    before = len(world.relay.gate.mail_records())
+    with world.relay.client() as client:
+        check_eq(send(client).code, 250, "a message without a gate")
+    return len(world.relay.gate.mail_records()) == before
+
+
+def test_overdue(world):
+    """what cannot be purged: an alarm"""
+    os.mkdir(f"{world.relay.gate.log_dir}/relay/2020-01-01.jsonl")
+    world.relay.gate.restart()
+    check("2020-01-01.jsonl should have been purged" in wait_page(world, "overdue", "raised")["text"], "page: {}",
+          pages(world, "overdue"))
+    os.rmdir(f"{world.relay.gate.log_dir}/relay/2020-01-01.jsonl")
+
+
+def test_altered(world):
+    """a byte of an old record changed while nobody looked: found by the next verification, told, and on the record"""
+    gate = world.relay.gate
+    gate.stop()
+    path = sorted(glob.glob(f"{gate.log_dir}/relay/*.jsonl"))[0]
+    with open(path, "r+b") as log:
+        text = log.read()
+        at = text.index(b'"from":"a@acme.test"') + 8
+        log.seek(at)
+        log.write(b"b")
+    os.unlink(f"{gate.config['state_dir']}/verified")
+    gate.start()
+    page = wait_for(lambda: [p for p in pages(world, "verify", "raised") if "altered" in p["text"]], "alarm verify", 60)[0]
+    check("class relay: altered: record " in page["text"], "page: {}", page)
+    check_eq(verified(world)[-1]["result"], "altered", "the record")
+    alarms = [r["detail"]["alarm"] for r in gate.records("ops") if r["event"] == "alarm"]
+    check({"disk", "gap", "silence", "overdue", "verify"} <= set(alarms) or not world.is_mounted, "alarms on record: {}", alarms)
