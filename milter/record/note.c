@@ -1,5 +1,6 @@
 #include "milter/record/note.h"
 
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 
@@ -8,18 +9,23 @@
 #define DASH "\xe2\x80\x94 "                         /* U+2014, SP */
 #define HASH_LEN 4
 #define ED25519 "\x01"                              /* signed-note: the type octet of Ed25519 */
+#define COSIGNATURE "\x04"                          /* cosignature/v1: of its Ed25519 */
+#define TIME_LEN 8
+#define COSIGN_LEN (HASH_LEN + TIME_LEN + SIGN_LEN)
+#define COSIGN_BASE64_LEN 104                       /* of 76 octets, two "=" */
 #define BLOB_LEN (HASH_LEN + SIGN_LEN)
 #define BLOB_BASE64_LEN 92                          /* of 68 octets, one "=" */
 
 /* The first octets of SHA-256(name || newline || type || key). */
-static void key_hash(struct str name, const struct sign_public *public, unsigned char out[HASH_LEN])
+static void key_hash(struct str name, struct str type, const struct sign_public *public, unsigned char out[HASH_LEN])
 {
 	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
 	struct buf text;
 
 	buf_init(&text, NOTE_MAX);
 	buf_add(&text, name);
-	buf_add(&text, STR("\n" ED25519));
+	buf_add_byte(&text, '\n');
+	buf_add(&text, type);
 	buf_add(&text, str_of((const char *)public->raw, SIGN_KEY_LEN));
 	EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
 	memcpy(out, digest, HASH_LEN);
@@ -32,7 +38,7 @@ static void add_signature(struct buf *out, struct str name, const struct sign_pu
 
 	if (sig_base64.len == SIGN_BASE64_LEN)
 		EVP_DecodeBlock(sig, (const unsigned char *)sig_base64.ptr, SIGN_BASE64_LEN);
-	key_hash(name, public, blob);
+	key_hash(name, STR(ED25519), public, blob);
 	memcpy(blob + HASH_LEN, sig, SIGN_LEN);
 	EVP_EncodeBlock(base64, blob, BLOB_LEN);
 	buf_printf(out, "\n" DASH STR_FMT " %s\n", STR_ARG(name), (const char *)base64);
@@ -84,7 +90,7 @@ static bool is_signed_by(struct str text, struct str name, const unsigned char h
 	for (size_t i = 0; i < publics->count; i++) {
 		unsigned char want[HASH_LEN];
 
-		key_hash(name, &publics->keys[i], want);
+		key_hash(name, STR(ED25519), &publics->keys[i], want);
 		if (memcmp(hash, want, HASH_LEN) == 0 && sign_check(&publics->keys[i], text, str_from_c(sig)))
 			return true;
 	}
@@ -159,4 +165,75 @@ bool note_open(struct str file, const struct sign_publics *publics, struct str *
 		}
 	}
 	return err_set(err, ERR_CONFIG, "no good signature of a key that was given");
+}
+
+/* --- cosignatures */
+
+static void cosigned_text(const struct note *note, uint64_t time_s, struct buf *out)
+{
+	buf_init(out, NOTE_MAX + 64);
+	buf_printf(out, "cosignature/v1\ntime %" PRIu64 "\n", time_s);
+	buf_add(out, note->text);
+}
+
+bool note_cosign(struct buf *file, const struct note *note, struct str name, int64_t time_s, const struct sign_key *key,
+		 struct err *err)
+{
+	unsigned char blob[COSIGN_LEN], sig[SIGN_LEN + 2] = { 0 }, base64[COSIGN_BASE64_LEN + 1];
+	struct sign_public public = { .id = "" };
+	char sig_base64[SIGN_BASE64_LEN + 1];
+	struct buf text;
+	struct str whole;
+
+	cosigned_text(note, (uint64_t)time_s, &text);
+
+	bool ok = buf_done(&text, &whole, err) && sign_text(key, whole, sig_base64, err);
+
+	buf_clear(&text);
+	if (!ok)
+		return false;
+	memcpy(public.raw, sign_key_public(key), SIGN_KEY_LEN);
+	key_hash(name, STR(COSIGNATURE), &public, blob);
+	for (int i = 0; i < TIME_LEN; i++)
+		blob[HASH_LEN + i] = (unsigned char)((uint64_t)time_s >> (8 * (TIME_LEN - 1 - i)));
+	EVP_DecodeBlock(sig, (const unsigned char *)sig_base64, SIGN_BASE64_LEN);
+	memcpy(blob + HASH_LEN + TIME_LEN, sig, SIGN_LEN);
+	EVP_EncodeBlock(base64, blob, COSIGN_LEN);
+	buf_printf(file, DASH STR_FMT " %s\n", STR_ARG(name), (const char *)base64);
+	return buf_done(file, &whole, err);
+}
+
+static bool is_cosignature(struct str line, const struct note *note, const struct sign_public *witness)
+{
+	unsigned char blob[COSIGN_LEN + 2], want[HASH_LEN];
+	char sig[SIGN_BASE64_LEN + 1];
+	struct str name, base64;
+	uint64_t time_s = 0;
+	struct buf text;
+
+	if (!str_starts(line, STR(DASH)) || !str_cut(str_from(line, sizeof DASH - 1), ' ', &name, &base64) ||
+	    base64.len != COSIGN_BASE64_LEN ||
+	    EVP_DecodeBlock(blob, (const unsigned char *)base64.ptr, COSIGN_BASE64_LEN) != (int)sizeof blob)
+		return false;
+	key_hash(name, STR(COSIGNATURE), witness, want);
+	for (int i = 0; i < TIME_LEN; i++)
+		time_s = time_s << 8 | blob[HASH_LEN + i];
+	EVP_EncodeBlock((unsigned char *)sig, blob + HASH_LEN + TIME_LEN, SIGN_LEN);
+	cosigned_text(note, time_s, &text);
+
+	bool ok = memcmp(blob, want, HASH_LEN) == 0 && sign_check(witness, buf_view(&text), str_from_c(sig));
+
+	buf_clear(&text);
+	return ok;
+}
+
+bool note_is_cosigned(struct str file, const struct note *note, const struct sign_publics *witnesses)
+{
+	struct str signatures = str_from(file, note->text.len), line;
+
+	while (str_next(&signatures, '\n', &line))
+		for (size_t i = 0; i < witnesses->count; i++)
+			if (is_cosignature(line, note, &witnesses->keys[i]))
+				return true;
+	return false;
 }

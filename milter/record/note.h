@@ -35,6 +35,15 @@ struct note {
 /* ERR_INPUT when it is no such note; ERR_CONFIG when none of its signatures is a good one of a key that was given. */
 bool note_read(struct str file, const struct sign_publics *publics, struct note *out, struct err *err);
 
+/*
+ * A witness's cosignature/v1 (c2sp.org/tlog-cosignature) on a note: one more signature line, of 4 octets of key hash, 8 of the time in
+ * seconds and the signature over "cosignature/v1", a "time" line and the note's text.
+ */
+bool note_cosign(struct buf *file, const struct note *note, struct str name, int64_t time_s, const struct sign_key *key,
+		 struct err *err);
+/* Has the file such a line, by one of these keys? */
+bool note_is_cosigned(struct str file, const struct note *note, const struct sign_publics *witnesses);
+
 /* Any other text, signed the same way under `name`: adds the empty line and the signature's line to text that ends with a
  * newline. */
 bool note_seal(struct buf *text, struct str name, const struct sign_key *key, struct err *err);

@@ -1,17 +1,24 @@
 /* sekisho log checkpoint: the line to keep where nobody who can write the log can reach. */
-#include "milter/record/note.h"
+#include <unistd.h>
+
+#include "config/base/io.h"
+#include "milter/record/proof.h"
 #include "milter/record/reader.h"
 #include "milter/record/scan.h"
 #include "milter/tool/commands.h"
 
+#define FLUSH_AT ((size_t)1 << 20)
+
 struct checkpoint_values {
-	struct str class_name, key;
+	struct str class_name, key, since;
 };
 #define CHECKPOINT(field) offsetof(struct checkpoint_values, field)
 
 static const struct option options[] = {
 	{ "--class", OPTION_TEXT, CHECKPOINT(class_name), "CLASS", NULL, "of this class (default: relay)" },
 	{ "--key", OPTION_TEXT, CHECKPOINT(key), "FILE", NULL, "public key (default: key_file of the configuration with .pub)" },
+	{ "--since", OPTION_TEXT, CHECKPOINT(since), "FILE", NULL,
+	  "and the proof that it continues this earlier one, for `sekisho witness`; - reads it, an empty one means none" },
 	{ NULL },
 };
 
@@ -40,6 +47,33 @@ static bool find_last(struct tool *tool, struct str class_name, struct checkpoin
 	return ok;
 }
 
+static bool emit(void *arg, struct str text)
+{
+	struct tool *tool = arg;
+
+	buf_add(&tool->out, text);
+	return tool->out.len < FLUSH_AT || tool_flush(tool);
+}
+
+/* What leads from the earlier checkpoint to this one. A log that ends before it has no proof: the witness sees that. */
+static bool write_proof(struct tool *tool, struct str file, struct str class_name, const struct sign_publics *publics,
+			const struct checkpoint_entry *checkpoint, struct err *err)
+{
+	struct str dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class_name));
+	struct buf text;
+	struct note old;
+
+	buf_init(&text, NOTE_MAX);
+
+	bool ok = str_eq(file, STR("-")) ? io_read_file("/dev/stdin", &text, err) : io_read_file(file.ptr, &text, err);
+
+	if (ok && text.len)
+		ok = note_read(buf_view(&text), publics, &old, err) &&
+		     (old.head >= checkpoint->head || proof_write(dir, &old, checkpoint->head, emit, tool, err));
+	buf_clear(&text);
+	return ok || err_wrap(err, "--since " STR_FMT, STR_ARG(file));
+}
+
 static int run(struct tool *tool, const void *values)
 {
 	const struct checkpoint_values *want = values;
@@ -66,6 +100,8 @@ static int run(struct tool *tool, const void *values)
 	if (!public)
 		return tool_fail(tool, TOOL_UNKNOWN, "the last checkpoint was signed with key " STR_FMT ", which is not in " STR_FMT,
 				 STR_ARG(checkpoint.key), STR_ARG(key));
+	if (want->since.ptr && !write_proof(tool, want->since, class_name, publics, &checkpoint, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	buf_init(&text, NOTE_MAX);
 	note_write(&checkpoint, public, &text);
 	bool ok = buf_done(&text, &note, &err);
