@@ -4,7 +4,7 @@
 
 # What building needs, what running the tests needs besides, and what only test.sh needs.
 build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis-dev libjansson-dev liblmdb-dev
-	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev'
+	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev zlib1g-dev'
 mta_packages='libsasl2-modules openssl postfix python3'
 test_packages='chromium clang opendkim opendkim-tools redis-server xz-utils'
 

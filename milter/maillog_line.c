@@ -1,5 +1,6 @@
 #include "milter/maillog_line.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #include "config/base/clock.h"
@@ -8,7 +9,7 @@
 #define HEAD_MAX 400
 #define TRADITIONAL_LEN 15             /* "Jun  3 10:00:01" */
 
-static bool is_queue_id(struct str id)
+bool maillog_is_queue_id(struct str id)
 {
 	if (id.len < 5 || id.len > 40)
 		return false;
@@ -28,19 +29,24 @@ static bool take_stamp(struct str line, struct str *out)
 	return true;
 }
 
-/* "STAMP HOST PROGRAM[PID]: QUEUEID: REST" */
-static bool take_head(struct str line, struct maillog_line *out, struct str *out_program, struct str *out_rest)
+bool maillog_head_read(struct str line, struct maillog_head *out)
 {
-	struct str head = str_slice(line, 0, HEAD_MAX), program;
-	size_t end = str_find(head, STR("]: "));
+	struct str head, program;
+	size_t end;
 
+	line = str_slice(line, 0, OUTCOME_LINE_MAX);
+	if (line.len && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	head = str_slice(line, 0, HEAD_MAX);
+	end = str_find(head, STR("]: "));
 	if (end == head.len || !take_stamp(line, &out->stamp) || !str_cut_last(str_slice(head, 0, end), ' ', &head, &program))
 		return false;
-	*out_program = str_slice(program, 0, str_find_byte(program, '['));
-	*out_rest = str_from(line, end + 3);
-	if (!str_cut(*out_rest, ':', &out->queue_id, out_rest) || !is_queue_id(out->queue_id))
+	out->program = str_slice(program, 0, str_find_byte(program, '['));
+	out->is_postfix = str_find_byte(out->program, '/') < out->program.len;
+	out->rest = str_from(line, end + 3);
+	if (!str_cut(out->rest, ':', &out->queue_id, &out->rest) || !maillog_is_queue_id(out->queue_id))
 		return false;
-	*out_rest = str_trim(*out_rest);
+	out->rest = str_trim(out->rest);
 	return true;
 }
 
@@ -57,7 +63,7 @@ static enum maillog_kind postfix_kind(struct str program, struct str rest, struc
 			return MAILLOG_EXPIRED;
 	}
 	if (str_ends(program, STR("/pickup")) && str_cut_last(rest, ' ', &left, &old) && str_starts(old, STR("orig_id=")) &&
-	    is_queue_id(str_from(old, 8))) {
+	    maillog_is_queue_id(str_from(old, 8))) {
 		out->old_id = str_from(old, 8);
 		return MAILLOG_REQUEUED;
 	}
@@ -68,7 +74,7 @@ static enum maillog_kind sendmail_kind(struct str rest)
 {
 	struct str id, words;
 
-	return str_cut(rest, ':', &id, &words) && is_queue_id(id) && str_starts(words, STR(" sender notify: Cannot send message"))
+	return str_cut(rest, ':', &id, &words) && maillog_is_queue_id(id) && str_starts(words, STR(" sender notify: Cannot send message"))
 		       ? MAILLOG_EXPIRED : MAILLOG_NONE;
 }
 
@@ -108,15 +114,16 @@ bool maillog_line_next(struct str *more, struct str *out_recipient)
 
 bool maillog_line_read(struct str line, struct maillog_line *out)
 {
-	struct str program, rest;
+	struct maillog_head head;
+	struct str rest;
 
 	*out = (struct maillog_line){ .kind = MAILLOG_NONE, .old_id = STR_EMPTY, .more = STR_EMPTY };
-	line = str_slice(line, 0, OUTCOME_LINE_MAX);
-	if (line.len && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	if (!take_head(line, out, &program, &rest))
+	if (!maillog_head_read(line, &head))
 		return false;
-	out->is_postfix = str_find_byte(program, '/') < program.len;
+	out->stamp = head.stamp;
+	out->queue_id = head.queue_id;
+	out->is_postfix = head.is_postfix;
+	rest = head.rest;
 	if (str_starts(rest, STR("to="))) {
 		if (!outcome_read(line, &out->outcome))
 			return false;
@@ -125,7 +132,7 @@ bool maillog_line_read(struct str line, struct maillog_line *out)
 		out->more = out->is_postfix ? STR_EMPTY : more_of(line, out->outcome.recipient);
 		return true;
 	}
-	out->kind = out->is_postfix ? postfix_kind(program, rest, out) : sendmail_kind(rest);
+	out->kind = out->is_postfix ? postfix_kind(head.program, rest, out) : sendmail_kind(rest);
 	return out->kind != MAILLOG_NONE;
 }
 
@@ -154,6 +161,18 @@ static bool take_month(struct str s, int *out)
 	return false;
 }
 
+/* Older journals leave out the colon of the offset. */
+static bool parse_rfc3339(struct str stamp, int64_t *out_us)
+{
+	char text[48];
+	size_t sign = stamp.len - 5;
+
+	if (stamp.len < 24 || stamp.len > 40 || (stamp.ptr[sign] != '+' && stamp.ptr[sign] != '-') || str_find_byte(str_from(stamp, sign), ':') < 5)
+		return jst_parse_time(stamp, out_us);
+	snprintf(text, sizeof text, STR_FMT ":" STR_FMT, STR_ARG(str_slice(stamp, 0, stamp.len - 2)), STR_ARG(str_from(stamp, stamp.len - 2)));
+	return jst_parse_time(str_from_c(text), out_us);
+}
+
 /* syslog writes the host's own time: the one place that asks for its zone. */
 static bool host_time_us(struct tm tm, int64_t *out_us)
 {
@@ -173,7 +192,7 @@ bool maillog_stamp_us(struct str stamp, int64_t now_us, int64_t *out_us)
 	time_t now_s = (time_t)(now_us / US_PER_S);
 
 	if (stamp.len && ascii_is_digit(stamp.ptr[0]))
-		return jst_parse_time(stamp, out_us);
+		return parse_rfc3339(stamp, out_us);
 	if (stamp.len != TRADITIONAL_LEN || stamp.ptr[9] != ':' || stamp.ptr[12] != ':' || !take_month(stamp, &tm.tm_mon) ||
 	    !take_two(stamp, 4, &tm.tm_mday) || !take_two(stamp, 7, &tm.tm_hour) || !take_two(stamp, 10, &tm.tm_min) ||
 	    !take_two(stamp, 13, &tm.tm_sec) || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||

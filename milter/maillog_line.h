@@ -8,7 +8,7 @@
  *   postfix/pickup[1]: NEW: uid=0 from=<s> orig_id=OLD                      requeued: the message has a new queue id
  *   sm-mta[1]: QID: QID2: sender notify: Cannot send message for 5 days     all recipients still open have expired
  *
- * Stamps   "Jun  3 10:00:01" (host's zone, no year) or RFC 3339
+ * Stamps   "Jun  3 10:00:01" (host's zone, no year) or RFC 3339, its offset as +0900 too
  * Input    one line; strangers' addresses and replies stand in it, so the marks above are looked for where no stranger writes
  * Memory   slices of the line
  */
@@ -27,6 +27,14 @@ struct maillog_line {
 	struct outcome outcome;        /* MAILLOG_OUTCOME: of the first recipient */
 	struct str more;               /* and of these, which sendmail writes on the same line */
 };
+
+/* "STAMP HOST PROGRAM[PID]: QUEUEID: REST" */
+struct maillog_head {
+	struct str stamp, program, queue_id, rest;
+	bool is_postfix;               /* by its program: postfix/smtpd */
+};
+bool maillog_head_read(struct str line, struct maillog_head *out);
+bool maillog_is_queue_id(struct str id);
 
 bool maillog_line_read(struct str line, struct maillog_line *out);
 /* Takes the next of `more`. */

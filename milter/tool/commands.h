@@ -13,7 +13,7 @@ extern const struct tool_command command_quota_show, command_quota_reset;
 extern const struct tool_command command_log_show, command_log_search, command_log_verify, command_key_new;
 extern const struct tool_command command_log_checkpoint, command_log_export, command_log_purge, command_log_report;
 extern const struct tool_command command_log_index, command_log_serve;
-extern const struct tool_command command_witness;
+extern const struct tool_command command_witness, command_log_reconcile;
 extern const struct tool_command command_tenant_erase, command_cert_verify;
 extern const struct tool_command command_suppress_list, command_suppress_add, command_suppress_remove, command_suppress_import,
 	command_suppress_export;
