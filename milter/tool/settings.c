@@ -17,6 +17,11 @@ static struct str join(struct tool *tool, struct str_list list, const char *empt
 	return out;
 }
 
+static struct str text_readers(struct tool *tool, const struct tenant *t)
+{
+	return join(tool, t->readers, "nobody but operators");
+}
+
 static struct str text_senders(struct tool *tool, const struct tenant *t)
 {
 	return join(tool, t->senders, "any envelope sender");
@@ -146,6 +151,7 @@ static struct str text_tracking(struct tool *tool, const struct tenant *t)
 }
 
 const struct setting_line setting_lines[] = {
+	{ "readers", text_readers },
 	{ "senders", text_senders },
 	{ "from", text_from },
 	{ "require", text_require },

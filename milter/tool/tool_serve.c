@@ -35,7 +35,7 @@ struct serve_values {
 };
 
 static const struct option options[] = {
-	{ "--socket", OPTION_TEXT, offsetof(struct serve_values, socket), "PATH", NULL, "where to listen (default " READER_SOCKET ")" },
+	{ "--socket", OPTION_TEXT, offsetof(struct serve_values, socket), "PATH", NULL, "where to listen, by default " READER_SOCKET },
 	{ NULL },
 };
 
@@ -375,7 +375,7 @@ const struct tool_command command_log_serve = {
 		 "how many records others have, but nothing of what they say. Runs as the user that owns the log.",
 	.options = options,
 	.values_size = sizeof(struct serve_values),
-	.examples = "sekisho log serve\nsekisho --via " READER_SOCKET " log search --recipient bob@example.jp",
+	.examples = "sekisho log serve\nsekisho --via " READER_SOCKET " log search bob@example.jp",
 	.ok = "it was stopped",
 	.unknown = "the configuration cannot be read, or the socket not be made",
 	.run = run,
