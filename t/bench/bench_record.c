@@ -5,6 +5,7 @@
  *                                           groups of the same size: records/s, latencies, ratios, CPU a record; then the
  *                                           same records sealed
  *   bench_record verify [DIR] [MEGABYTES]   one core, then all
+ *   bench_record                            both
  *
  * DIR (default: the present directory) should be where the log will be; what is made there is removed.
  */
@@ -319,7 +320,9 @@ int main(int argc, char **argv)
 	char id[SIGN_ID_LEN + 1];
 	double number = argc > 3 ? strtod(argv[3], NULL) : 0;
 
-	if (argc < 2 || (strcmp(argv[1], "append") != 0 && strcmp(argv[1], "verify") != 0)) {
+	bool appends = argc < 2 || strcmp(argv[1], "append") == 0, verifies = argc < 2 || strcmp(argv[1], "verify") == 0;
+
+	if (!appends && !verifies) {
 		fprintf(stderr, "usage: bench_record append|verify [DIR] [SECONDS|MEGABYTES]\n");
 		return 2;
 	}
@@ -333,12 +336,11 @@ int main(int argc, char **argv)
 	snprintf(pub_file, sizeof pub_file, "%s/key.pub", top);
 	if (!sign_key_new(key_file, id, &err))
 		die("key", &err);
-	if (strcmp(argv[1], "append") == 0) {
-		seconds = number > 0 ? number : seconds;
+	seconds = number > 0 ? number : seconds;
+	if (appends)
 		bench_append();
-	} else {
+	if (verifies)
 		bench_verify((int64_t)(number > 0 ? number : 400) * 1000000);
-	}
 	remove_files();
 	return 0;
 }
