@@ -175,6 +175,8 @@ static struct str subject_of(struct tool *tool, const struct record_event *event
 {
 	if (event->from.len == 0 && event->to_count == 0 && event->rcpt.len == 0)
 		return records_describe(tool, event);
+	if (event->from.len == 0 && event->rcpt.len)        /* what became of it; who sent it was said before */
+		return tool_text(tool, "-> " STR_FMT, STR_ARG(event->rcpt));
 	return tool_text(tool, STR_FMT " -> " STR_FMT, STR_ARG(event->from.len ? event->from : STR("<>")),
 			 STR_ARG(records_recipients(tool, event)));
 }
