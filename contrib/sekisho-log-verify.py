@@ -143,6 +143,7 @@ class Day:
         self.order = (self.date, int(match[2] or 1))
         self.begin = None
         self.records = self.seq = 0
+        self.is_restored = False        # since the last checkpoint
         self.chain = bytes(32)
         self.first_named = self.named = None
         self.last_time = self.signed_time = None
@@ -152,6 +153,7 @@ class Log:
     def __init__(self, args):
         self.args, self.report = args, Report()
         self.keys = read_keys(args.key)
+        self.operators = read_keys(args.operator_key) if args.operator_key else self.keys
         self.purged, self.checkpoints = [], 0
         self.erased, self.declared = [], []     # lines that were erased; ranges that statements declare
         self.wanted = {}                # seq -> (hash, name) of checkpoints kept elsewhere
@@ -165,13 +167,14 @@ class Log:
     def signed(self, place, event, detail, raw):
         """A statement: is it signed rightly?"""
         match = STATEMENT_TAIL.search(raw)
+        keys = self.operators if event in ('erased', 'restored') else self.keys
         if 'key' not in detail and 'sig' not in detail:
             self.find(UNKNOWN, place, f'a {event} record that nobody signed')
             return False
-        if match and detail.get('key') in self.keys:
+        if match and detail.get('key') in keys:
             text = f'sekisho:{detail["node"]}/{detail["class"]} {event}\n'.encode() + raw[:match.start()]
             sig = unbase64(match[1].decode(), 64)
-            if sig and ed25519_check(self.keys[detail['key']], text, sig):
+            if sig and ed25519_check(keys[detail['key']], text, sig):
                 return True
         elif match and 'key' in detail:
             self.find(UNKNOWN, place, f'signed with key {detail["key"]}, which was not given')
@@ -194,7 +197,8 @@ class Log:
             return self.find(TAMPERED, place, 'this checkpoint signs other records than those before it')
         if key not in self.keys:
             return self.find(UNKNOWN, place, f'signed with key {key}, which was not given')
-        once = (place, text.encode(), detail.get('once'))
+        once = (place, text.encode(), detail.get('once'), day.is_restored)
+        day.is_restored = False
         if day.first_named is None:
             day.first_named = once
         else:
@@ -206,11 +210,13 @@ class Log:
         day.signed_time = line['time']
 
     def check_once(self, named, once):
-        place, text, sig = once
+        place, text, sig, is_restored = once
         public = unbase64(named, 32) if named else None
         if not named:
             return
-        if not sig:
+        if not sig and is_restored:
+            self.find(0, place, 'restored from a backup before this checkpoint')
+        elif not sig:
             self.find(UNKNOWN, place, 'the row of one-time keys is broken here')
         elif not public or not unbase64(sig, 64) or not ed25519_check(public, text, unbase64(sig, 64)):
             self.find(TAMPERED, place, 'not signed with the one-time key that the checkpoint before named')
@@ -251,6 +257,11 @@ class Log:
             return None
         if event == 'purged':
             self.purged.append((detail['file'], detail['last'], detail['hash'], line['time'], place))
+        elif event == 'restored':
+            self.check_owner(place, detail)
+            if is_sure and (detail['last'] != day.seq or detail['hash'] != day.chain.hex()):
+                return self.find(TAMPERED, place, 'a restored record of another place')
+            day.is_restored = True
         else:
             for piece in detail['seqs'].split(','):
                 first, _, last = piece.partition('-')
@@ -297,7 +308,7 @@ class Log:
             day.seq, day.chain = seq, chain
             if erased:
                 self.erased.append((got, place))
-            if event in ('checkpoint', 'purged', 'erased') and not erased:
+            if event in ('checkpoint', 'purged', 'erased', 'restored') and not erased:
                 self.take_special(day, place, line, event, known and not bad)
             known, bad, seq, chain = True, 0, got, bytes.fromhex(tail[1].decode())
             day.records += 1
@@ -459,6 +470,7 @@ def main():
     parser.add_argument('--keep', help='60d, 1y: was everything kept so long, and no longer?')
     parser.add_argument('--now', help='RFC 3339; for --keep')
     parser.add_argument('--checkpoint', action='append', default=[], help='a checkpoint that was kept elsewhere')
+    parser.add_argument('--operator-key', help='public keys of who may erase and restore, PEM')
     parser.add_argument('key', help='public keys, PEM')
     parser.add_argument('dir', help='LOGDIR/CLASS')
     args = parser.parse_args()

@@ -224,3 +224,25 @@ bool erased_entry_read(struct str detail, struct str *out_node, struct str *out_
 	return scan_find_string(detail, STR("node"), out_node) && scan_find_string(detail, STR("class"), out_class_name) &&
 	       scan_find_string(detail, STR("seqs"), &seqs) && spans_read(spans, seqs);
 }
+
+bool restored_entry_write(const struct restored_entry *restored, const struct sign_key *key, struct buf *out, struct err *err)
+{
+	struct json json;
+
+	buf_reset(out);
+	json_init(&json, out);
+	json_object_open(&json);
+	json_member_str(&json, "node", restored->node);
+	json_member_str(&json, "class", restored->class_name);
+	json_member_str(&json, "backup", restored->backup);
+	json_member_i64(&json, "last", restored->last);
+	member_hash(&json, "hash", restored->hash);
+	return statement_sign(out, restored->node, restored->class_name, "restored", key, err);
+}
+
+bool restored_entry_read(struct str detail, struct restored_entry *out)
+{
+	return scan_find_string(detail, STR("node"), &out->node) && scan_find_string(detail, STR("class"), &out->class_name) &&
+	       scan_find_string(detail, STR("backup"), &out->backup) && scan_find_i64(detail, STR("last"), &out->last) &&
+	       find_hash(detail, STR("hash"), out->hash);
+}

@@ -25,6 +25,9 @@
  *   erased       lines were replaced by their leaves (erase.h); signed, and on disk before they are
  *                {"node","class","tenant" or "id","file","reason","seqs":"12,15-20","key","sig"}
  *
+ *   restored     the class came back from a backup; what was written after the backup is lost. Signed by the operator
+ *                {"node","class","backup","last":SEQ,"hash":HEX,"key","sig"}; last and hash are the line's before this one
+ *
  * Other signed lines than checkpoints are statements: a detail that begins with "node" and "class" and ends in
  * ,"key":ID,"sig":BASE64}; the signature covers the line "sekisho:NODE/CLASS EVENT" with its newline, then the detail's octets
  * before ,"sig".
@@ -88,6 +91,15 @@ bool erased_entry_write(const struct erased_entry *erased, const struct spans *s
 			struct buf *out, struct err *err);
 /* Adds the lines that it declares to `spans`. */
 bool erased_entry_read(struct str detail, struct str *out_node, struct str *out_class_name, struct spans *spans);
+
+struct restored_entry {
+	struct str node, class_name;
+	struct str backup;             /* its name: when it was made */
+	int64_t last;
+	unsigned char hash[CHAIN_LEN];
+};
+bool restored_entry_write(const struct restored_entry *restored, const struct sign_key *key, struct buf *out, struct err *err);
+bool restored_entry_read(struct str detail, struct restored_entry *out);
 
 /* Ends a detail that lacks its closing brace with key and signature. */
 bool statement_sign(struct buf *detail, struct str node, struct str class_name, const char *event, const struct sign_key *key,

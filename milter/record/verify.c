@@ -19,7 +19,7 @@ struct run {
 	const struct verify_options *options;
 	struct verify_report *report;
 	char dir[PATH_MAX];
-	struct sign_publics publics;
+	struct sign_publics publics, operators;
 	struct verify_context context;
 	struct verify_outside outside[VERIFY_OUTSIDE_MAX];
 	struct buf notes[VERIFY_OUTSIDE_MAX];
@@ -324,6 +324,7 @@ static void add_file(struct verify_report *report, const struct verify_file *fil
 		report->last_checkpoint_seq = file->last_checkpoint_seq;
 	report->erased += file->erased;
 	report->recovered += file->recovered;
+	report->restored += file->restored;
 	report->purged += count_purged(file);
 }
 
@@ -398,7 +399,16 @@ static bool load_keys(struct run *run, struct err *err)
 		return err_set(err, ERR_INPUT, "a path is too long");
 	snprintf(path, sizeof path, STR_FMT, STR_ARG(run->options->public_key_file));
 	snprintf(run->dir, sizeof run->dir, STR_FMT, STR_ARG(run->options->dir));
-	return sign_publics_load(path, &run->publics, err);
+	if (!sign_publics_load(path, &run->publics, err))
+		return false;
+	if (run->options->operator_key_file.len == 0) {
+		run->operators = run->publics;
+		return true;
+	}
+	if (run->options->operator_key_file.len >= sizeof path)
+		return err_set(err, ERR_INPUT, "a path is too long");
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(run->options->operator_key_file));
+	return sign_publics_load(path, &run->operators, err);
 }
 
 static bool load_note(struct run *run, size_t at, struct err *err)
@@ -452,6 +462,7 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 		run->context.node = options->node;
 		run->context.class_name = options->class_name;
 		run->context.publics = &run->publics;
+		run->context.operators = &run->operators;
 		run->context.outside = run->outside;
 		run->context.level = options->level;
 		run->context.stop = options->stop;

@@ -49,7 +49,7 @@ struct verify_report {
 	int64_t checkpoints;           /* good signatures */
 	int64_t last_checkpoint_seq;   /* lines after it are chained but not yet signed */
 	int64_t unsigned_records;
-	int64_t erased, recovered, purged;
+	int64_t erased, recovered, purged, restored;
 	int64_t outside;               /* checkpoints kept outside that the log agrees with */
 	bool is_from_start;            /* the first file begins the log: nothing was before it */
 	struct verify_finding findings[VERIFY_FINDINGS_MAX];
@@ -60,6 +60,7 @@ struct verify_report {
 struct verify_options {
 	struct str dir;                /* LOGDIR/CLASS */
 	struct str public_key_file;    /* PEM; several keys where they were rotated */
+	struct str operator_key_file;  /* PEM; who may declare records erased and the log restored. Empty: any key given above */
 	struct str node, class_name;   /* whose log this must be; empty: not looked at */
 	int64_t first_day, last_day;   /* INT64_MIN, INT64_MAX: all */
 	enum verify_level level;

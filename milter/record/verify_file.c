@@ -154,7 +154,10 @@ void verify_file_check_once(struct verify_file *file, struct str named, const st
 {
 	if (named.len == 0)
 		return;
-	if (checkpoint->once.len == 0)
+	if (checkpoint->once.len == 0 && checkpoint->is_restored)
+		verify_file_find(file, VERIFY_OK, checkpoint->offset, checkpoint->seq, "the log was restored from a backup before this "
+				 "checkpoint: records that were written after the backup are lost, as the operator has declared");
+	else if (checkpoint->once.len == 0)
 		verify_file_find(file, VERIFY_UNKNOWN, checkpoint->offset, checkpoint->seq,
 				 "the row of one-time keys is broken here: the key that the checkpoint before named was lost, or records were "
 				 "written anew by somebody who holds the log key");
@@ -167,7 +170,9 @@ void verify_file_check_once(struct verify_file *file, struct str named, const st
 static void take_once(struct verify_file *file, struct str text, const struct checkpoint_entry *checkpoint, int64_t offset,
 		      int64_t seq)
 {
-	struct verify_once once = { text, checkpoint->once, offset, seq };
+	struct verify_once once = { text, checkpoint->once, offset, seq, file->is_restored };
+
+	file->is_restored = false;
 
 	if (file->first_once.text.len) {
 		verify_file_check_once(file, str_from_c(file->next), &once);
@@ -237,9 +242,10 @@ static void check_checkpoint(struct state *state, const struct line *line, const
 /* A signed line about other lines or files: only a good one counts. */
 static bool check_statement(struct state *state, const struct line *line, const struct record_link *link, struct str detail)
 {
+	bool is_operators = str_eq(link->event, STR("erased")) || str_eq(link->event, STR("restored"));
 	struct str key = STR_EMPTY;
 
-	switch (statement_check(detail, link->event, state->context->publics)) {
+	switch (statement_check(detail, link->event, is_operators ? state->context->operators : state->context->publics)) {
 	case STATEMENT_GOOD:
 		return true;
 	case STATEMENT_UNSIGNED:
@@ -291,6 +297,25 @@ static void check_erased(struct state *state, const struct line *line, const str
 	    (state->context->node.len && !str_eq(node, state->context->node)) ||
 	    (state->context->class_name.len && !str_eq(class_name, state->context->class_name)))
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "an erased record of another log");
+}
+
+/* Bound to its place, so that an old one cannot excuse another gap. */
+static void check_restored(struct state *state, const struct line *line, const struct record_link *link)
+{
+	struct verify_file *file = state->file;
+	struct restored_entry entry;
+	struct str detail = STR_EMPTY;
+
+	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail))
+		return;
+	if (!restored_entry_read(detail, &entry) || (state->context->node.len && !str_eq(entry.node, state->context->node)) ||
+	    (state->context->class_name.len && !str_eq(entry.class_name, state->context->class_name)) ||
+	    (state->is_known && (entry.last != state->seq || memcmp(entry.hash, state->chain, CHAIN_LEN) != 0))) {
+		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "a restored record of another place");
+		return;
+	}
+	file->restored++;
+	file->is_restored = true;
 }
 
 /* Does the line follow from the one before? */
@@ -418,6 +443,8 @@ static void check_line(struct state *state, const struct line *line)
 		check_purged(state, line, &link);
 	else if (str_eq(link.event, STR("erased")))
 		check_erased(state, line, &link);
+	else if (str_eq(link.event, STR("restored")))
+		check_restored(state, line, &link);
 	else if (str_eq(link.event, STR("begin")) && line->offset > 0)
 		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a first line in the middle of a file");
 	if (state->context->outside_count)

@@ -27,6 +27,7 @@ struct verify_purged {
 struct verify_once {
 	struct str text, once;         /* text empty: no checkpoint */
 	int64_t offset, seq;
+	bool is_restored;              /* its key was lost, and a signed record says how: the log came back from a backup */
 };
 
 struct verify_file {
@@ -46,7 +47,8 @@ struct verify_file {
 	unsigned char chain[CHAIN_LEN];
 	int64_t first_time_us, last_time_us;
 	int64_t checkpoints, last_checkpoint_seq, last_checkpoint_us;
-	int64_t erased, recovered;
+	int64_t erased, recovered, restored;
+	bool is_restored;              /* since its last checkpoint */
 	uint64_t head_numbers, end_numbers;               /* of all tenants (verify_content.h); 0: not known */
 	struct verify_purged *purged;
 	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare */
@@ -70,6 +72,7 @@ struct verify_context {
 	const char *dir;
 	struct str node, class_name;   /* empty: any */
 	const struct sign_publics *publics;
+	const struct sign_publics *operators;             /* who may declare records erased and the log restored */
 	struct verify_outside *outside;
 	size_t outside_count;
 	enum verify_level level;

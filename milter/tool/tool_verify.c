@@ -8,7 +8,7 @@
 #include "milter/tool/commands.h"
 
 struct verify_values {
-	struct str class_name, key, level, keep, node, tenant;
+	struct str class_name, key, operator_key, level, keep, node, tenant;
 	struct option_time since, until;
 	bool wants_retention, no_personal_data;
 	struct str_list checkpoints;
@@ -19,6 +19,9 @@ static const struct option options[] = {
 	{ "--class", OPTION_TEXT, VERIFY(class_name), "CLASS", NULL, "this class alone (default: all that are there)" },
 	{ "--key", OPTION_TEXT, VERIFY(key), "FILE", NULL,
 	  "public key, or keys where they were changed (default: key_file of the configuration with .pub)" },
+	{ "--operator-key", OPTION_TEXT, VERIFY(operator_key), "FILE", NULL,
+	  "public key of who may take records out (default: operator_key_file of the configuration with .pub, unless --key; without "
+	  "one, any key given with --key)" },
 	{ "--level", OPTION_WORD, VERIFY(level), "LEVEL", "files|records|content",
 	  "files: is a file missing, is a signature wrong; records: also every record's chain value (default); content: also what "
 	  "each record holds, and each tenant's own numbers" },
@@ -62,9 +65,9 @@ static void write_range(struct tool *tool, const struct verify_report *report)
 	if (report->outside)
 		tool_field(tool, "Agrees", "with %lld checkpoint%s kept elsewhere", (long long)report->outside,
 			   report->outside == 1 ? "" : "s");
-	if (report->erased || report->recovered)
-		tool_field(tool, "Besides", "%lld erased, %lld times recovered after a crash", (long long)report->erased,
-			   (long long)report->recovered);
+	if (report->erased || report->recovered || report->restored)
+		tool_field(tool, "Besides", "%lld erased, %lld times recovered after a crash, %lld times restored from a backup",
+			   (long long)report->erased, (long long)report->recovered, (long long)report->restored);
 }
 
 static void write_finding(struct tool *tool, const struct verify_finding *finding)
@@ -137,6 +140,7 @@ static void write_json(struct tool *tool, struct str class_name, const struct ve
 	json_member_i64(json, "last_checkpoint_seq", report->last_checkpoint_seq);
 	json_member_i64(json, "unsigned_records", report->unsigned_records);
 	json_member_i64(json, "erased", report->erased);
+	json_member_i64(json, "restored", report->restored);
 	json_member_i64(json, "recovered", report->recovered);
 	json_member_i64(json, "purged", report->purged);
 	json_member_i64(json, "outside_checkpoints", report->outside);
@@ -178,6 +182,17 @@ static struct str default_key(struct tool *tool)
 	return file.len ? tool_text(tool, STR_FMT ".pub", STR_ARG(file)) : STR_EMPTY;
 }
 
+static struct str operator_key(struct tool *tool, const struct verify_values *want)
+{
+	struct str file = STR_EMPTY;
+
+	if (want->operator_key.ptr || want->key.ptr)
+		return want->operator_key.ptr ? want->operator_key : file;
+	if (tool->config->operator_key_file.len)
+		file = tool_text(tool, STR_FMT ".pub", STR_ARG(tool->config->operator_key_file));
+	return file.len && access(file.ptr, F_OK) == 0 ? file : STR_EMPTY;
+}
+
 static enum verify_level level_of(const struct verify_values *want)
 {
 	return str_eq(want->level, STR("files")) ? VERIFY_FILES : str_eq(want->level, STR("content")) ? VERIFY_CONTENT : VERIFY_RECORDS;
@@ -191,6 +206,7 @@ static enum verify_result verify_dir(struct tool *tool, const struct verify_valu
 	const struct verify_options verify = {
 		.dir = dir,
 		.public_key_file = want->key.ptr ? want->key : default_key(tool),
+		.operator_key_file = operator_key(tool, want),
 		.node = node,
 		.class_name = class_name,
 		.level = level_of(want),
