@@ -165,6 +165,8 @@ struct config {
 
 	struct str log_dir;
 	struct str log_key_file;       /* Ed25519 private key, PEM; made by `sekisho key new` */
+	struct str operator_key_file;  /* Ed25519 private key that signs what is taken out of the log; empty: none */
+	struct str erase_rule;         /* erase_rule.h; empty: none */
 	int64_t checkpoint_busy_us;    /* while there is activity */
 	int64_t checkpoint_idle_us;
 	int64_t disk_warn_percent;     /* free space below this: warning */

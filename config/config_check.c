@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "config/config_read.h"
+#include "config/erase_rule.h"
 
 /* --- one tenant */
 
@@ -161,6 +162,22 @@ static bool check_keyring(struct reader *r, const struct config *config)
 	return true;
 }
 
+static bool check_erasure(struct reader *r, const struct config *config)
+{
+	struct erase_rule rule;
+	bool ok = true;
+
+	if (config->erase_rule.len && !erase_rule_parse(config->erase_rule, &rule))
+		ok = config_refuse(r, config_setting_place(r, TABLE_RELAY_LOG, "erase_rule", config->path),
+				   "erase_rule in relay_log: expected " ERASE_RULE_WORDS ", got \"" STR_FMT "\"",
+				   STR_ARG(str_slice(config->erase_rule, 0, 40)));
+	if (config->operator_key_file.len && str_eq(config->operator_key_file, config->log_key_file))
+		ok = config_refuse(r, config_setting_place(r, TABLE_RELAY_LOG, "operator_key_file", config->path),
+				   "operator_key_file in relay_log: must be another key than key_file: who takes over the gate could "
+				   "take records away unseen");
+	return check_secret(r, TABLE_RELAY_LOG, "operator_key_file", config->operator_key_file, config) && ok;
+}
+
 static bool redis_is_wrong(struct reader *r, const struct config *config, const char *name, const char *why)
 {
 	return config_refuse(r, config_setting_place(r, TABLE_REDIS, name, config->path), "%s in redis of store: %s",
@@ -217,6 +234,7 @@ bool config_check(struct reader *r, struct config_draft *draft)
 	bool ok = check_secret(r, TABLE_RELAY_LOG, "key_file", config->log_key_file, config);
 
 	ok = check_keyring(r, config) && ok;
+	ok = check_erasure(r, config) && ok;
 	ok = check_redis(r, config) && ok;
 	ok = check_metrics(r, config) && ok;
 	ok = check_secret(r, TABLE_TRACKING, "key_file", config->token_key_file, config) && ok;

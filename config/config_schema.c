@@ -186,6 +186,12 @@ static const struct setting relay_log_rows[] = {
 	{ "key_file", SETTING_PATH, CONFIG(log_key_file), .accepts_none = true,
 	  .fallback = "/etc/sekisho/relay-log.key",
 	  .meaning = "Ed25519 private key that signs checkpoints; none writes the log without them." },
+	{ "operator_key_file", SETTING_PATH, CONFIG(operator_key_file), .accepts_none = true, .fallback = "/etc/sekisho/operator.key",
+	  .meaning = "Ed25519 private key that signs erasures, redactions and restored backups, and must be another one; made by "
+		     "sekisho key new --operator. The daemon needs it only for erasures by rule." },
+	{ "erase_rule", SETTING_TEXT, CONFIG(erase_rule), .accepts_none = true, .fallback = "none",
+	  .meaning = "When tenant erase --ended erases a former tenant: next-month-10 (that day of the following month), 72h "
+		     "(hours) or P6M (months, days, years)." },
 	{ "checkpoint_every", SETTING_DURATION, CONFIG(checkpoint_busy_us), .min = SECONDS(1), .max = SECONDS(3600),
 	  .fallback = "60s",
 	  .meaning = "Time between signed checkpoints while mail passes." },

@@ -5,6 +5,7 @@
 #include "config/base/io.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
+#include "milter/erasure_order.h"
 #include "milter/session.h"
 
 #define LOG_QUEUE_MAX ((size_t)64 << 20)
@@ -130,7 +131,7 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	/* sekisho-track writes opens and clicks into a class of its own, and has no key to sign it with. */
 	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) &&
 	    (!config->needs_rewrite || gate_writer(gate, GATE_CLASS_ACTION, err)) &&
-	    start_purger(gate, config, err)) {
+	    start_purger(gate, config, err) && eraser_start(gate, &gate->eraser, err)) {
 		gate->policy.store->on_local_arg = gate;
 		atomic_store(&gate->policy.store->on_local, store_changed);
 		if (gate->policy.store->notice[0])
@@ -146,6 +147,7 @@ void gate_close(struct gate *gate)
 	while (gate->inside.next != &gate->inside)
 		session_free(gate->inside.next->session);
 	purger_stop(gate->purger);
+	eraser_stop(gate->eraser);
 	store_close(gate->policy.store);        /* first: until then it may have something to record */
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);

@@ -38,6 +38,8 @@ struct gate_class {
 	struct record_writer *writer;
 };
 
+struct eraser;
+
 struct gate {
 	struct policy policy;
 	struct keyring tokens;         /* keys of tracked links and return paths; empty where no tenant has any */
@@ -49,6 +51,7 @@ struct gate {
 	size_t class_count;
 	struct purger *purger;         /* removes what is over its time, by the classes' `keep` at the start */
 	struct traffic *traffic;       /* who sent what lately; NULL: nobody counts */
+	struct eraser *eraser;         /* carries out erasures by rule */
 	struct maillog_map *queue_ids; /* what the MTA calls the messages that passed; NULL: nobody reads its log */
 	pthread_mutex_t lock;          /* over `inside` and `classes` */
 	struct gate_link inside;       /* a ring */

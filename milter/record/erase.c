@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/base/json.h"
 #include "milter/record/entry.h"
@@ -69,13 +70,20 @@ struct find {
 	int64_t records;
 };
 
+static bool is_in_time(const struct erase *erase, struct str time)
+{
+	int64_t time_us;
+
+	return erase->request->until_us == 0 || !jst_parse_time(time, &time_us) || time_us < erase->request->until_us;
+}
+
 static bool find_line(void *arg, const struct line *line, struct err *err)
 {
 	struct find *find = arg;
 	struct record_link link;
 
 	if (!line->is_whole || !record_parse_link(line->text, NULL, &link) || link.leaf_text.len == 0 ||
-	    !is_wanted(find->erase, line->text))
+	    !is_wanted(find->erase, line->text) || !is_in_time(find->erase, link.time))
 		return true;
 	find->records++;
 	return spans_add(&find->spans, link.seq, link.seq) || err_memory(err);
@@ -187,7 +195,8 @@ static bool erase_file(struct erase *erase, struct record_file file, struct err 
 
 	if (ok && find.records) {
 		spans_sort(&find.spans);
-		ok = declare(erase, name, &find.spans, err) && replace_file(erase, file, path, &find.spans, err);
+		ok = erase->request->is_dry_run ||
+		     (declare(erase, name, &find.spans, err) && replace_file(erase, file, path, &find.spans, err));
 		erase->result.records += find.records;
 		erase->result.files++;
 	}
@@ -215,6 +224,8 @@ static bool begin(struct erase *erase, struct err *err)
 			return false;
 		erase->signer = erase->log_key;
 	}
+	if (erase->request->is_dry_run)
+		return true;
 	return tail_open(&erase->tail, erase->dir, 0, err) && record_writer_open(erase->config, &erase->writer, err);
 }
 

@@ -19,7 +19,9 @@ struct erase_request {
 	struct str tenant;             /* all its records; empty: */
 	struct str id;                 /* this one record */
 	struct str reason;             /* part of what is signed */
+	int64_t until_us;              /* only records of before; 0: all */
 	const struct sign_key *signer; /* the operator's key; NULL: the log key of the writer's configuration, when it has one */
+	bool is_dry_run;               /* only counted */
 };
 
 struct erase_result {

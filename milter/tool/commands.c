@@ -9,7 +9,7 @@ const struct command_group command_groups[] = {
 	{ "The relay log", { &command_log_show, &command_log_search, &command_log_index, &command_log_serve,
 			     &command_log_verify, &command_key_new,
 			     &command_log_report, &command_log_export, &command_log_checkpoint, &command_log_purge,
-			     &command_tenant_erase, &command_cert_verify } },
+			     &command_tenant_erase, &command_log_redact, &command_cert_verify } },
 	{ "The relay log, from outside", { &command_witness, &command_log_reconcile } },
 	{ "The suppression list", { &command_suppress_list, &command_suppress_add, &command_suppress_remove,
 				    &command_suppress_import, &command_suppress_export } },

@@ -15,6 +15,7 @@ extern const struct tool_command command_log_checkpoint, command_log_export, com
 extern const struct tool_command command_log_index, command_log_serve;
 extern const struct tool_command command_witness, command_log_reconcile;
 extern const struct tool_command command_tenant_erase, command_cert_verify;
+extern const struct tool_command command_log_redact;
 extern const struct tool_command command_suppress_list, command_suppress_add, command_suppress_remove, command_suppress_import,
 	command_suppress_export;
 extern const struct tool_command command_bounce_classify, command_bounce_count, command_bounce_rules;

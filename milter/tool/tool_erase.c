@@ -1,198 +1,218 @@
 /* sekisho tenant erase, cert verify: the end of a contract, and the paper that says so. */
-#include <stdio.h>
+#include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
-#include "milter/record/erase.h"
+#include "config/erase_rule.h"
+#include "milter/erasure_order.h"
 #include "milter/record/note.h"
 #include "milter/tool/commands.h"
 
-#define CERTIFICATE_MAX ((size_t)64 << 10)
-#define KEYS_AT_ONCE 1000
-
 struct erase_values {
-	struct str key, reason;
+	struct str key, reason, rule;
+	struct option_time ended;
+	bool is_dry_run, is_cancel, is_pending;
 };
 #define ERASE(field) offsetof(struct erase_values, field)
 
 static const struct option erase_options[] = {
+	{ "--rule", OPTION_TEXT, ERASE(rule), "RULE", NULL,
+	  "not now: " ERASE_RULE_WORDS " after the contract's end (default with --ended: relay_log.erase_rule)" },
+	{ "--ended", OPTION_SINCE, ERASE(ended), "DATE", NULL, "when the contract ended or will end (default: now)" },
+	{ "--pending", OPTION_FLAG, ERASE(is_pending), NULL, NULL, "list what is to be erased by rule" },
+	{ "--cancel", OPTION_FLAG, ERASE(is_cancel), NULL, NULL, "withdraw what was to be erased by rule" },
+	{ "--dry-run", OPTION_FLAG, ERASE(is_dry_run), NULL, NULL, "say what would be erased, and when, and leave it" },
 	{ "--operator-key", OPTION_TEXT, ERASE(key), "FILE", NULL,
-	  "Ed25519 private key that signs instead of the log key (made by `key new FILE`)" },
+	  "private key that signs it (default: relay_log.operator_key_file)" },
 	{ "--reason", OPTION_TEXT, ERASE(reason), "TEXT", NULL, "why: part of the certificate and of the signed records" },
 	{ NULL },
 };
 
-struct erasure {
-	struct tool *tool;
-	struct str tenant, reason;
-	struct sign_key *key;
-	struct buf text;               /* the certificate */
-	struct str keys[KEYS_AT_ONCE];
-	size_t key_count;
-	int64_t entries;               /* removed from the store */
-};
+/* --- now */
 
-/* --- the log */
-
-static bool erase_class(struct erasure *e, struct str class_name, struct err *err)
+/* Where Redis is used, the embedded store may still know the tenant from before, or from when Redis was away. */
+static struct store *open_own_store(struct tool *tool)
 {
-	const struct record_writer_config writer = tool_log_config(e->tool, class_name);
-	const struct erase_request request = { .tenant = e->tenant, .reason = e->reason, .signer = e->key };
-	struct erase_result result;
-
-	if (!record_erase(&writer, &request, &result, err))
-		return false;
-	buf_printf(&e->text, "class " STR_FMT ": %lld records in %lld files\n", STR_ARG(class_name), (long long)result.records,
-		   (long long)result.files);
-	return true;
-}
-
-/* --- the store */
-
-static bool take_key(void *arg, struct str key, struct str value, int64_t expires_us)
-{
-	struct erasure *e = arg;
-
-	(void)value;
-	(void)expires_us;
-	if (arena_copy(&e->tool->arena, key, &e->keys[e->key_count]))
-		e->key_count++;
-	return e->key_count < KEYS_AT_ONCE;
-}
-
-/* Counters, charges, suppressions, suspensions: everything under the tenant's prefix. */
-static bool erase_store(struct erasure *e, struct err *err)
-{
-	struct store *st = e->tool->store;
-	struct str prefix = tool_text(e->tool, "sekisho:{" STR_FMT "}:", STR_ARG(e->tenant));
-
-	do {
-		e->key_count = 0;
-		if (!st->ops->scan(st, prefix, take_key, e, err))
-			return false;
-		for (size_t i = 0; i < e->key_count; i++)
-			if (!st->ops->put(st, e->keys[i], STR_EMPTY, 0, err))
-				return false;
-		e->entries += (int64_t)e->key_count;
-	} while (e->key_count == KEYS_AT_ONCE);
-	buf_printf(&e->text, "store: %lld entries\n", (long long)e->entries);
-	return true;
-}
-
-/* --- the paper */
-
-static void write_head(struct erasure *e)
-{
-	char time[JST_TIME_LEN + 1];
-
-	jst_format_time(clock_now_us(), time);
-	buf_printf(&e->text, "Certificate of erasure / 消去証明書\nrelay " STR_FMT "\ntenant " STR_FMT "\ntime %s\n",
-		   STR_ARG(e->tool->config->node), STR_ARG(e->tenant), time);
-	if (e->reason.len)
-		buf_printf(&e->text, "reason " STR_FMT "\n", STR_ARG(e->reason));
-}
-
-static void write_words(struct erasure *e)
-{
-	buf_add_c(&e->text,
-		  "\nEverything that this relay recorded or counted about the tenant named above, as listed, was erased: of its records only "
-		  "numbers and salted hashes remain, so that it can be shown that nothing else was removed with them. Backups and the "
-		  "mail server's own log are not part of this.\n"
-		  "\n上記のテナントについて本中継ノードが記録・集計した情報は、記載のとおりすべて消去されました。残るのは、他の記録が失われていないことを"
-		  "示すための連番とソルト付きハッシュ値のみです。バックアップおよびメールサーバー自身のログは対象外です。\n");
-}
-
-static bool make_certificate(struct erasure *e, struct err *err)
-{
-	struct str name = tool_text(e->tool, "sekisho:" STR_FMT "/erasure", STR_ARG(e->tool->config->node)), text;
-
-	write_words(e);
-	if (!note_seal(&e->text, name, e->key, err) || !buf_done(&e->text, &text, err))
-		return false;
-	buf_add(&e->tool->out, text);
-	return true;
-}
-
-static bool erase_all(struct erasure *e, struct err *err)
-{
-	const struct config *config = e->tool->config;
-
-	write_head(e);
-	/* Class ops holds no customer's data, and who looked at whose records is to stay. */
-	for (size_t i = 0; i < config->class_count; i++)
-		if (!str_eq(config->classes[i].name, STR("ops")) && !erase_class(e, config->classes[i].name, err))
-			return false;
-	return erase_store(e, err) && make_certificate(e, err);
-}
-
-/* A line break in the reason would make lines of its own in the certificate. */
-static bool is_one_line(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
-			return false;
-	return true;
-}
-
-static int erase_with_key(struct tool *tool, const struct erase_values *want, struct erasure *e)
-{
+	struct config own = *tool->config;
+	struct store *st = NULL;
 	struct err err;
+
+	own.store_backend = STORE_EMBEDDED;
+	if (tool->config->store_backend == STORE_EMBEDDED || access(own.store_path.ptr, F_OK) != 0 || !store_open(&own, &st, &err))
+		return NULL;
+	return st;
+}
+
+static void show_plan(struct tool *tool, const struct erased *erased)
+{
+	for (size_t i = 0; i < erased->class_count; i++)
+		tool_print(tool, "class " STR_FMT ": " STR_FMT " records in " STR_FMT " files would go\n", STR_ARG(erased->classes[i].name),
+			   STR_ARG(tool_number(tool, erased->classes[i].records)), STR_ARG(tool_number(tool, erased->classes[i].files)));
+	tool_print(tool, "store: " STR_FMT "%s entries would go\n", STR_ARG(tool_number(tool, erased->entries)),
+		   erased->entries >= 500 ? " or more" : "");
+}
+
+static int erase_now(struct tool *tool, const struct erasure *erasure)
+{
+	struct erased erased;
+	struct buf certificate;
+	struct err err;
+	bool found;
 	int code = TOOL_OK;
 
-	buf_init(&e->text, CERTIFICATE_MAX);
-	if (!erase_all(e, &err))
+	buf_init(&certificate, CERTIFICATE_MAX);
+	if (!erasure_run(erasure, &erased, &certificate, &err) ||
+	    (!erasure->is_dry_run && !erasure_order_cancel(tool->config, erasure->tenant, &found, &err)))
 		code = tool_fail(tool, TOOL_UNKNOWN, "%s; run it again to finish", err.text);
+	else if (erasure->is_dry_run)
+		show_plan(tool, &erased);
 	else if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("tenant erase"),
-							  .tenant = e->tenant, .reason = want->reason, .count = -1 }))
+							  .tenant = erasure->tenant, .reason = erasure->reason, .count = erased.records }))
 		code = TOOL_UNKNOWN;
-	buf_clear(&e->text);
+	else
+		buf_add(&tool->out, buf_view(&certificate));
+	buf_clear(&certificate);
+	return code;
+}
+
+/* --- later */
+
+static int order_it(struct tool *tool, const struct erasure *erasure, const struct erase_values *want, struct str rule_text)
+{
+	struct erasure_order order = { .tenant = erasure->tenant, .rule = rule_text, .reason = erasure->reason,
+				       .ended_us = want->ended.is_given ? want->ended.us : clock_now_us() };
+	struct erase_rule rule;
+	struct err err;
+
+	if (!erase_rule_parse(rule_text, &rule))
+		return tool_usage(tool, "--rule: " ERASE_RULE_WORDS " wanted, not " STR_FMT, STR_ARG(rule_text));
+	order.due_us = erase_rule_due_us(rule, order.ended_us);
+	if (want->is_dry_run) {
+		tool_print(tool, STR_FMT " would be erased by " STR_FMT " JST\n", STR_ARG(order.tenant),
+			   STR_ARG(tool_time(tool, order.due_us)));
+		return TOOL_OK;
+	}
+	if (!erasure_order_write(tool->config, &order, erasure->key, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("tenant erase --rule"),
+						     .tenant = order.tenant, .reason = order.reason, .count = -1 }))
+		return TOOL_UNKNOWN;
+	tool_print(tool, STR_FMT " will be erased by " STR_FMT " JST; remove it from the configuration before\n", STR_ARG(order.tenant),
+		   STR_ARG(tool_time(tool, order.due_us)));
+	return TOOL_OK;
+}
+
+static int cancel(struct tool *tool, struct str tenant)
+{
+	struct err err;
+	bool found;
+
+	if (!erasure_order_cancel(tool->config, tenant, &found, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (!found)
+		return tool_fail(tool, TOOL_NO, STR_FMT " was not to be erased by rule", STR_ARG(tenant));
+	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("tenant erase --cancel"), .tenant = tenant,
+						     .count = -1 }))
+		return TOOL_UNKNOWN;
+	tool_print(tool, STR_FMT " stays\n", STR_ARG(tenant));
+	return TOOL_OK;
+}
+
+static int list_pending(struct tool *tool)
+{
+	struct erasure_order *orders;
+	struct err err;
+	size_t count;
+
+	if (!erasure_orders_read(tool->config, &tool->arena, &orders, &count, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	for (size_t i = 0; i < count; i++) {
+		if (!orders[i].is_good)
+			tool_print(tool, STR_FMT ": not signed with the operator's key: it will not be carried out\n", STR_ARG(orders[i].file));
+		else
+			tool_print(tool, STR_FMT "  by " STR_FMT " JST (" STR_FMT ")%s\n", STR_ARG(orders[i].tenant),
+				   STR_ARG(tool_time(tool, orders[i].due_us)), STR_ARG(orders[i].rule),
+				   config_find_tenant(tool->config, orders[i].tenant) ? ", still in the configuration" : "");
+	}
+	if (count == 0)
+		tool_print(tool, "Nothing is to be erased by rule.\n");
+	return TOOL_OK;
+}
+
+/* --- which of them */
+
+static int erase_or_order(struct tool *tool, struct erasure *erasure, const struct erase_values *want, struct str rule)
+{
+	if (rule.len)
+		return order_it(tool, erasure, want, rule);
+	if (!tool_store(tool, TOOL_LOOK))
+		return TOOL_UNKNOWN;
+
+	struct store *own = open_own_store(tool);
+
+	erasure->stores[0] = tool->store;
+	erasure->stores[1] = own;
+	int code = erase_now(tool, erasure);
+
+	store_close(own);
+	return code;
+}
+
+static int run_with_key(struct tool *tool, const struct erase_values *want)
+{
+	struct erasure erasure = { .config = tool->config, .tenant = tool->operands.items[0], .is_dry_run = want->is_dry_run,
+				   .reason = want->reason.ptr ? want->reason : STR_EMPTY };
+	struct str rule = want->rule.ptr ? want->rule : want->ended.is_given ? tool->config->erase_rule : STR_EMPTY;
+	struct sign_key *key = NULL;
+	struct err err;
+
+	if (!entry_is_name(erasure.tenant) || erasure.tenant.len > 64 || !erasure_is_line(erasure.reason))
+		return tool_usage(tool, "NAME is one that a tenant can have, and the reason is one line");
+	if (want->ended.is_given && rule.len == 0)
+		return tool_usage(tool, "--ended needs --rule, or relay_log.erase_rule in the configuration");
+	if (!rule.len && !want->is_dry_run && config_find_tenant(tool->config, erasure.tenant))
+		return tool_fail(tool, TOOL_NO, STR_FMT " is still in the configuration; remove it there and reload first, or its next "
+				 "message is recorded again", STR_ARG(erasure.tenant));
+	if (!want->is_dry_run && !erasure_key(tool->config, want->key.ptr ? want->key : STR_EMPTY, &key, &err))
+		return tool_fail(tool, err.kind == ERR_CONFIG ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);
+	erasure.key = key;
+	int code = erase_or_order(tool, &erasure, want, rule);
+
+	sign_key_free(key);
 	return code;
 }
 
 static int run_erase(struct tool *tool, const void *values)
 {
 	const struct erase_values *want = values;
-	static struct erasure e;
-	struct str file;
-	struct err err;
 
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
-	e = (struct erasure){ .tool = tool, .tenant = tool->operands.items[0],
-			      .reason = want->reason.ptr ? want->reason : STR_EMPTY };
-	if (config_find_tenant(tool->config, e.tenant))
-		return tool_fail(tool, TOOL_NO, STR_FMT " is still in the configuration; remove it there and reload first, or its next "
-				 "message is recorded again", STR_ARG(e.tenant));
-	if (e.tenant.len == 0 || !is_one_line(e.tenant) || !is_one_line(e.reason))
-		return tool_usage(tool, "name and reason are one line each");
-	if (!tool_ops(tool) || !tool_store(tool, TOOL_LOOK))
+	if (want->is_pending)
+		return list_pending(tool);
+	if (tool->operands.count == 0)
+		return tool_usage(tool, "whom? NAME is missing");
+	if (!tool_ops(tool))
 		return TOOL_UNKNOWN;
-	file = want->key.ptr ? want->key : tool->config->log_key_file;
-	if (file.len == 0)
-		return tool_fail(tool, TOOL_NO, "there is no key to sign with: relay_log.key_file is none, and no --operator-key");
-	if (!sign_key_load(tool_text(tool, STR_FMT, STR_ARG(file)).ptr, &e.key, &err))
-		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-
-	int code = erase_with_key(tool, want, &e);
-
-	sign_key_free(e.key);
-	return code;
+	return want->is_cancel ? cancel(tool, tool->operands.items[0]) : run_with_key(tool, want);
 }
 
 const struct tool_command command_tenant_erase = {
 	.name = "tenant erase",
-	.operands = "NAME",
-	.operands_min = 1,
+	.operands = "[NAME]",
 	.operands_max = 1,
 	.summary = "erase all that is known of a former tenant",
 	.about = "Erases a tenant that is no longer in the configuration: its records in every class (only their numbers and hashes "
-		 "stay, so that the log still verifies), its counters, suppressions and suspensions. Writes a certificate in "
-		 "English and Japanese, signed, to standard output; `cert verify` checks it. Run again it erases what is new.",
+		 "stay, so that the log still verifies), its key where the log is sealed, its counters, suppressions and suspensions. "
+		 "Writes a certificate in English and Japanese, signed with the operator's key, to standard output; `cert verify` "
+		 "checks it. Run again it erases what is new. With --rule it is the daemon that does so, once it is time.",
 	.options = erase_options,
 	.values_size = sizeof(struct erase_values),
-	.examples = "sekisho tenant erase acme --reason \"contract ended 2026-11-30\" > acme.cert",
-	.ok = "erased, and the certificate written",
-	.no = "it is still in the configuration, or there is no key",
+	.examples = "sekisho tenant erase acme --reason \"contract ended 2026-11-30\" > acme.cert\n"
+		    "sekisho tenant erase acme --rule next-month-10 --ended 2026-11-20\n"
+		    "sekisho tenant erase --pending",
+	.ok = "erased, and the certificate written; or put down for later",
+	.no = "it is still in the configuration, or there is no operator key",
 	.unknown = "not all of it could be erased: run it again",
 	.run = run_erase,
 };
@@ -205,7 +225,7 @@ struct cert_values {
 
 static const struct option cert_options[] = {
 	{ "--key", OPTION_TEXT, offsetof(struct cert_values, key), "FILE", NULL,
-	  "public key (default: key_file of the configuration with .pub)" },
+	  "public key (default: operator_key_file of the configuration with .pub)" },
 	{ NULL },
 };
 
@@ -231,7 +251,7 @@ static int run_cert(struct tool *tool, const void *values)
 
 	if (!want->key.ptr && !tool_config(tool))
 		return TOOL_UNKNOWN;
-	key = want->key.ptr ? want->key : tool_text(tool, STR_FMT ".pub", STR_ARG(tool->config->log_key_file));
+	key = want->key.ptr ? want->key : tool_text(tool, STR_FMT ".pub", STR_ARG(tool->config->operator_key_file));
 	buf_init(&file, CERTIFICATE_MAX);
 
 	int code = check_certificate(tool, key, &file);
@@ -247,10 +267,10 @@ const struct tool_command command_cert_verify = {
 	.operands_max = 1,
 	.summary = "is this certificate of erasure a real one?",
 	.about = "Checks the signature of a certificate that `tenant erase` wrote, and prints what was signed. Needs the public key "
-		 "alone: the log's, or the operator's where one was used.",
+		 "of the operator alone.",
 	.options = cert_options,
 	.values_size = sizeof(struct cert_values),
-	.examples = "sekisho cert verify --key relay-log.key.pub acme.cert",
+	.examples = "sekisho cert verify --key operator.key.pub acme.cert",
 	.ok = "signed, and not altered",
 	.no = "altered, or signed with another key",
 	.unknown = "a file could not be read",

@@ -1,4 +1,4 @@
-/* sekisho key: the key that signs the relay log. */
+/* sekisho key: the keys that sign the relay log, and what is taken out of it. */
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -9,11 +9,14 @@
 
 struct new {
 	struct str owner;
+	bool is_operator;
 };
 
 static const struct option options[] = {
 	{ "--owner", OPTION_TEXT, offsetof(struct new, owner), "USER", NULL,
 	  "give the files to this user, whom sekisho-milter runs as" },
+	{ "--operator", OPTION_FLAG, offsetof(struct new, is_operator), NULL, NULL,
+	  "the key that signs erasures (relay_log.operator_key_file); without erasures by rule it may be kept elsewhere" },
 	{ NULL },
 };
 
@@ -34,9 +37,10 @@ static int run(struct tool *tool, const void *values)
 
 	if (tool->operands.count == 0 && !tool_config(tool))
 		return TOOL_UNKNOWN;
-	file = tool->operands.count ? tool->operands.items[0] : tool->config->log_key_file;
+	file = tool->operands.count ? tool->operands.items[0]
+	     : new->is_operator ? tool->config->operator_key_file : tool->config->log_key_file;
 	if (file.len == 0)
-		return tool_fail(tool, TOOL_NO, "relay_log.key_file is none; say which file");
+		return tool_fail(tool, TOOL_NO, "relay_log.%s is none; say which file", new->is_operator ? "operator_key_file" : "key_file");
 	if (new->owner.ptr && !(user = getpwnam(new->owner.ptr)))
 		return tool_fail(tool, TOOL_NO, "there is no user " STR_FMT, STR_ARG(new->owner));
 
@@ -65,12 +69,13 @@ const struct tool_command command_key_new = {
 	.operands = "[FILE]",
 	.operands_max = 1,
 	.summary = "make the key that signs the relay log",
-	.about = "Makes an Ed25519 key pair: FILE (by default relay_log.key_file of the configuration), which only its owner can "
-		 "read, and FILE.pub, with which anybody can verify the relay log. Never overwrites a file.",
+	.about = "Makes an Ed25519 key pair: FILE (by default relay_log.key_file of the configuration, with --operator "
+		 "relay_log.operator_key_file), which only its owner can read, and FILE.pub, with which anybody can verify. Never "
+		 "overwrites a file.",
 	.options = options,
 	.values_size = sizeof(struct new),
 	.has_json = true,
-	.examples = "sekisho key new --owner sekisho\nsekisho key new ./relay-log.key",
+	.examples = "sekisho key new --owner sekisho\nsekisho key new --operator --owner sekisho\nsekisho key new ./relay-log.key",
 	.ok = "made",
 	.no = "a file of that name is there already, or there is no such user",
 	.unknown = "it cannot be written",

@@ -1,0 +1,257 @@
+#include "milter/erasure.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+#include "config/base/io.h"
+#include "milter/record/erase.h"
+#include "milter/record/note.h"
+#include "milter/record/seal.h"
+
+#define KEYS_AT_ONCE 500
+
+/* --- the key */
+
+static bool path_of(struct str path, char out[PATH_MAX], struct err *err)
+{
+	if (path.len == 0 || path.len >= PATH_MAX)
+		return err_set(err, ERR_CONFIG, "a path that is empty or too long");
+	snprintf(out, PATH_MAX, STR_FMT, STR_ARG(path));
+	return true;
+}
+
+/* Where the log's public key can be seen; a host that only erases may not have it. */
+static bool is_log_key(const struct config *config, const struct sign_key *key)
+{
+	struct sign_publics publics;
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof path, STR_FMT ".pub", STR_ARG(config->log_key_file)) < (int)sizeof path &&
+	       sign_publics_load(path, &publics, NULL) && sign_publics_find(&publics, str_from_c(sign_key_id(key)));
+}
+
+bool erasure_key(const struct config *config, struct str file, struct sign_key **out, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (file.len == 0)
+		file = config->operator_key_file;
+	if (file.len == 0)
+		return err_set(err, ERR_CONFIG, "there is no operator key: relay_log.operator_key_file is none");
+	if (!path_of(file, path, err))
+		return false;
+	if (!sign_key_load(path, out, err))
+		return access(path, F_OK) == 0 || err_set(err, ERR_CONFIG, "%s: there is no such file; make an operator key with "
+							  "`sekisho key new --operator`", path);
+	if (!is_log_key(config, *out))
+		return true;
+	sign_key_free(*out);
+	return err_set(err, ERR_CONFIG, "%s is the key that signs the log; what is taken out of it is signed with another one: make it "
+		       "with `sekisho key new --operator`", path);
+}
+
+bool erasure_is_line(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+			return false;
+	return text.len <= 1000;
+}
+
+/* --- the log */
+
+static bool erase_class(const struct erasure *e, struct str class_name, struct erased *out, struct err *err)
+{
+	const struct config *config = e->config;
+	char dir[PATH_MAX];
+	const struct record_writer_config writer = {
+		.dir = { dir, (size_t)snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class_name)) },
+		.node = config->node,
+		.key_file = access(config->log_key_file.ptr, R_OK) == 0 ? config->log_key_file : STR_EMPTY,
+		.checkpoint_busy_us = config->checkpoint_busy_us,
+		.checkpoint_idle_us = config->checkpoint_idle_us,
+		.disk_warn_percent = config->disk_warn_percent,
+	};
+	const struct erase_request request = { .tenant = e->tenant, .id = e->id, .reason = e->reason, .signer = e->key,
+					       .is_dry_run = e->is_dry_run };
+	struct erasure_class *class = &out->classes[out->class_count];
+	struct erase_result result;
+
+	if (!record_erase(&writer, &request, &result, err))
+		return false;
+	*class = (struct erasure_class){ class_name, result.records, result.files };
+	out->class_count++;
+	out->records += result.records;
+	return true;
+}
+
+/* Class ops holds no customer's data, and who looked at whose records is to stay. */
+static bool erase_log(const struct erasure *e, struct erased *out, struct err *err)
+{
+	const struct config *config = e->config;
+
+	for (size_t i = 0; i < config->class_count && out->class_count < sizeof out->classes / sizeof *out->classes; i++)
+		if (!str_eq(config->classes[i].name, STR("ops")) && !erase_class(e, config->classes[i].name, out, err))
+			return false;
+	return true;
+}
+
+/* --- the store */
+
+struct keys {
+	struct arena arena;
+	struct str items[KEYS_AT_ONCE];
+	size_t count;
+};
+
+static bool take_key(void *arg, struct str key, struct str value, int64_t expires_us)
+{
+	struct keys *keys = arg;
+
+	(void)value;
+	(void)expires_us;
+	if (arena_copy(&keys->arena, key, &keys->items[keys->count]))
+		keys->count++;
+	return keys->count < KEYS_AT_ONCE;
+}
+
+static bool remove_keys(struct store *st, const struct keys *keys, struct err *err)
+{
+	for (size_t i = 0; i < keys->count; i++)
+		if (!st->ops->put(st, keys->items[i], STR_EMPTY, 0, err))
+			return false;
+	return true;
+}
+
+/* A few hundred at a time, from the front each time: what was removed is not found again. */
+static bool erase_some(const struct erasure *e, struct store *st, struct str prefix, size_t *out_count, struct err *err)
+{
+	struct keys keys;
+
+	keys.count = 0;
+	arena_init(&keys.arena, KEYS_AT_ONCE * (STORE_KEY_MAX + 64));
+	bool ok = st->ops->scan(st, prefix, take_key, &keys, err) && (e->is_dry_run || remove_keys(st, &keys, err));
+
+	arena_clear(&keys.arena);
+	*out_count = keys.count;
+	return ok;
+}
+
+/* Counters, charges, suppressions, suspensions: everything under the tenant's prefix. */
+static bool erase_store(const struct erasure *e, struct store *st, struct erased *out, struct err *err)
+{
+	char prefix[STORE_KEY_MAX + 1];
+	size_t count = KEYS_AT_ONCE;
+	int n = snprintf(prefix, sizeof prefix, "sekisho:{" STR_FMT "}:", STR_ARG(e->tenant));
+
+	while (count == KEYS_AT_ONCE) {
+		if (!erase_some(e, st, str_of(prefix, (size_t)n), &count, err))
+			return err_wrap(err, "store");
+		out->entries += (int64_t)count;
+		if (e->is_dry_run)
+			break;
+	}
+	return true;
+}
+
+/* --- the paper */
+
+static void write_head(const struct erasure *e, const char *time, struct buf *out)
+{
+	buf_printf(out, "Certificate of erasure / 消去証明書\nrelay " STR_FMT "\n%s " STR_FMT "\ntime %s\n", STR_ARG(e->config->node),
+		   e->tenant.len ? "tenant" : "record", STR_ARG(e->tenant.len ? e->tenant : e->id), time);
+	if (e->reason.len)
+		buf_printf(out, "reason " STR_FMT "\n", STR_ARG(e->reason));
+}
+
+static void write_figures(const struct erasure *e, const struct erased *erased, struct buf *out)
+{
+	for (size_t i = 0; i < erased->class_count; i++)
+		if (e->tenant.len || erased->classes[i].records)
+			buf_printf(out, "class " STR_FMT ": %lld records in %lld files\n", STR_ARG(erased->classes[i].name),
+				   (long long)erased->classes[i].records, (long long)erased->classes[i].files);
+	if (!e->tenant.len)
+		return;
+	buf_printf(out, "store: %lld entries\n", (long long)erased->entries);
+	if (e->config->log_is_sealed)
+		buf_add_c(out, "key of sealed records: destroyed\n");
+}
+
+static void write_words(const struct erasure *e, struct buf *out)
+{
+	if (e->tenant.len)
+		buf_add_c(out, "\nEverything that this relay recorded or counted about the tenant named above, as listed, was erased.");
+	else
+		buf_add_c(out, "\nWhat the record named above said was erased.");
+	buf_add_c(out, " Only numbers and salted hashes remain, so that it can be shown that nothing else was removed.");
+	if (e->tenant.len && e->config->log_is_sealed)
+		buf_add_c(out, " The key of its records was destroyed: copies of sealed records, in backups too, can no longer be read.");
+	else
+		buf_add_c(out, " Copies in backups end when their time is over; a backup that is restored is made to forget first.");
+	buf_add_c(out, " The mail server's own log is not part of this.\n\n");
+	if (e->tenant.len)
+		buf_add_c(out, "上記のテナントについて本中継ノードが記録・集計した情報は、記載のとおりすべて消去されました。");
+	else
+		buf_add_c(out, "上記の記録の内容は消去されました。");
+	buf_add_c(out, "残るのは、他の記録が失われていないことを示すための連番とソルト付きハッシュ値のみです。");
+	if (e->tenant.len && e->config->log_is_sealed)
+		buf_add_c(out, "記録の暗号鍵は破棄されたため、暗号化された記録の複製は、バックアップを含め、もはや読むことができません。");
+	else
+		buf_add_c(out, "バックアップ内の複製は保存期間の満了とともに消滅し、復元の際にはこの消去が先に適用されます。");
+	buf_add_c(out, "メールサーバー自身のログは対象外です。\n");
+}
+
+/* STATE_DIR/erasures/20261210T000000-NAME.cert */
+static bool keep_copy(const struct erasure *e, const char *time, struct str text, struct err *err)
+{
+	char dir[PATH_MAX - 200], path[PATH_MAX];
+	struct str name = e->tenant.len ? e->tenant : e->id;
+
+	if (snprintf(dir, sizeof dir, STR_FMT "/" ERASURE_DIR, STR_ARG(e->config->state_dir)) >= (int)sizeof dir || name.len > 100)
+		return err_set(err, ERR_CONFIG, "a path that is too long");
+	snprintf(path, sizeof path, "%s/%.4s%.2s%.2sT%.2s%.2s%.2s-" STR_FMT ".cert", dir, time, time + 5, time + 8, time + 11, time + 14,
+		 time + 17, STR_ARG(name));
+	return io_make_dirs(dir, 0750, err) && io_replace_file(path, text, 0640, err);
+}
+
+static bool certify(const struct erasure *e, const struct erased *erased, struct buf *out, struct err *err)
+{
+	char time[JST_TIME_LEN + 1], name[512];
+	struct str text;
+
+	jst_format_time(clock_now_us(), time);
+	snprintf(name, sizeof name, "sekisho:" STR_FMT "/erasure", STR_ARG(e->config->node));
+	write_head(e, time, out);
+	write_figures(e, erased, out);
+	write_words(e, out);
+	return note_seal(out, str_from_c(name), e->key, err) && buf_done(out, &text, err) && keep_copy(e, time, text, err);
+}
+
+bool erasure_run(const struct erasure *e, struct erased *out_erased, struct buf *out, struct err *err)
+{
+	*out_erased = (struct erased){ .records = 0 };
+	if (!erase_log(e, out_erased, err))
+		return false;
+	for (size_t i = 0; e->tenant.len && i < 2; i++)
+		if (e->stores[i] && !erase_store(e, e->stores[i], out_erased, err))
+			return false;
+	if (e->is_dry_run)
+		return true;
+	if (e->tenant.len && e->config->log_keyring.len &&
+	    !seal_destroy_tenant(e->config->log_keyring, e->tenant, &out_erased->had_key, err))
+		return false;
+	return certify(e, out_erased, out, err);
+}
+
+bool certificate_find(struct str text, struct str name, struct str *out)
+{
+	struct str line;
+
+	while (str_next(&text, '\n', &line) && line.len)
+		if (str_starts(line, name) && line.len > name.len && line.ptr[name.len] == ' ') {
+			*out = str_from(line, name.len + 1);
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,62 @@
+/*
+ * erasure - all that is known of a former tenant, or one record, is taken away, and a paper says so.
+ *
+ * A tenant: its records in every class but ops (only numbers and hashes stay, see milter/record/erase.h), its key in the
+ * keyring where the log is sealed, and everything under its name in the store. One record: its line. Both are signed with the
+ * operator's key, which is not the key that signs the log: who takes over the gate can write, but not take away.
+ *
+ * The certificate is a signed note (milter/record/note.h), its text beginning with
+ *
+ *   Certificate of erasure / 消去証明書
+ *   relay NODE
+ *   tenant NAME                     or "record ID"
+ *   time TIME
+ *   [reason TEXT]
+ *
+ * A copy of it stays in STATE_DIR/erasures: a backup that is restored later is made to forget by it (milter/restore.h).
+ *
+ * Errors   whatever failed can be run again, and goes on with what is left
+ */
+#ifndef SEKISHO_ERASURE_H
+#define SEKISHO_ERASURE_H
+
+#include "milter/record/sign.h"
+#include "milter/record/writer.h"
+#include "policy/store.h"
+
+#define ERASURE_DIR "erasures"
+#define CERTIFICATE_MAX ((size_t)64 << 10)
+
+struct erasure {
+	const struct config *config;
+	struct store *stores[2];       /* those that may know the tenant; NULL: none */
+	struct str tenant;             /* or, when empty, */
+	struct str id;                 /* of the record */
+	struct str reason;             /* one line; may be empty */
+	const struct sign_key *key;    /* the operator's */
+	bool is_dry_run;               /* counts, and changes nothing: no certificate */
+};
+
+struct erasure_class {
+	struct str name;
+	int64_t records, files;
+};
+struct erased {
+	struct erasure_class classes[64];
+	size_t class_count;
+	int64_t records, entries;      /* of all classes; of the store */
+	bool had_key;                  /* of the keyring */
+};
+
+/* The operator's key: `file`, or where that is empty the configured one. ERR_CONFIG: there is none, or it is the log's. */
+bool erasure_key(const struct config *config, struct str file, struct sign_key **out, struct err *err);
+/* Text that can stand in a certificate: one line. */
+bool erasure_is_line(struct str text);
+
+/* The certificate goes into `out`, and into STATE_DIR/erasures. */
+bool erasure_run(const struct erasure *erasure, struct erased *out_erased, struct buf *out, struct err *err);
+
+/* A certificate's (or order's) value of that name: "tenant", "time", ... False: there is none. */
+bool certificate_find(struct str text, struct str name, struct str *out);
+
+#endif
