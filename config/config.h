@@ -176,6 +176,9 @@ struct config {
 	const struct record_class *classes;
 	size_t class_count;
 
+	struct str backup_dir;
+	int64_t backup_keep;           /* days of which backups stay */
+
 	struct str token_key_file;     /* seals tracked links: milter/link/token.h */
 	struct str tracking_listen;    /* of sekisho-track: "127.0.0.1:9186" */
 	enum client_address tracking_client;

@@ -153,7 +153,8 @@ static bool check_keyring(struct reader *r, const struct config *config)
 
 	if (!config->log_is_sealed)
 		return true;
-	if (is_inside(config->log_keyring, config->log_dir) || is_inside(config->log_keyring, config->store_path))
+	if (is_inside(config->log_keyring, config->log_dir) || is_inside(config->log_keyring, config->store_path) ||
+	    is_inside(config->log_keyring, config->backup_dir))
 		return config_refuse(r, at, "keyring in relay_log: " STR_FMT " lies in what is backed up; give it a directory of its own",
 				     STR_ARG(config->log_keyring));
 	if (stat(config->log_keyring.ptr, &st) == 0 && (st.st_mode & 077))

@@ -80,6 +80,8 @@ static const struct setting top_rows[] = {
 	{ "milter", SETTING_SECTION, .section = TABLE_MILTER, .meaning = "The side that the MTA talks to." },
 	{ "store", SETTING_SECTION, .section = TABLE_STORE, .meaning = "Where quota counts and suspensions are kept." },
 	{ "relay_log", SETTING_SECTION, .section = TABLE_RELAY_LOG, .meaning = "The evidence of what passed." },
+	{ "backup", SETTING_SECTION, .section = TABLE_BACKUP, .is_short = true,
+	  .meaning = "Copies of the relay log and the store, which sekisho backup makes." },
 	{ "tracking", SETTING_SECTION, .section = TABLE_TRACKING, .meaning = "Opens and clicks, for all tenants." },
 	{ "maillog", SETTING_SECTION, .section = TABLE_MAILLOG, .is_short = true,
 	  .meaning = "The MTA's own log, which says what became of mail." },
@@ -211,6 +213,13 @@ static const struct setting relay_log_rows[] = {
 	  .fallback = "{relay: 60d, history: 14d, action: 1y, bounce-api: 20d, ops: 2y}",
 	  .meaning = "How long each class of records is kept, in JST days; those not given stay as they are by "
 		     "default." },
+};
+
+static const struct setting backup_rows[] = {
+	{ "dir", SETTING_PATH, CONFIG(backup_dir), .fallback = "/var/backups/sekisho",
+	  .meaning = "Directory of backups, one below it for each." },
+	{ "keep", SETTING_INTEGER, CONFIG(backup_keep), .min = 1, .max = 3660, .fallback = "35",
+	  .meaning = "Backups of so many days stay when sekisho backup prune removes the others." },
 };
 
 static const struct setting tracking_rows[] = {
@@ -424,6 +433,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_STORE] = TABLE(store_rows),
 	[TABLE_REDIS] = TABLE(redis_rows),
 	[TABLE_RELAY_LOG] = TABLE(relay_log_rows),
+	[TABLE_BACKUP] = TABLE(backup_rows),
 	[TABLE_TRACKING] = TABLE(tracking_rows),
 	[TABLE_MAILLOG] = TABLE(maillog_rows),
 	[TABLE_BOUNCES] = TABLE(bounces_rows),
@@ -522,6 +532,7 @@ static const struct {
 	{ TABLE_STORE, "store." },
 	{ TABLE_REDIS, "store.redis." },
 	{ TABLE_RELAY_LOG, "relay_log." },
+	{ TABLE_BACKUP, "backup." },
 	{ TABLE_TRACKING, "tracking." },
 	{ TABLE_MAILLOG, "maillog." },
 	{ TABLE_BOUNCES, "bounces." },

@@ -259,7 +259,10 @@ class Log:
             self.purged.append((detail['file'], detail['last'], detail['hash'], line['time'], place))
         elif event == 'restored':
             self.check_owner(place, detail)
-            if is_sure and (detail['last'] != day.seq or detail['hash'] != day.chain.hex()):
+            places = [(day.seq, day.chain.hex())]
+            if day.begin:
+                places.append((day.begin['after'], day.begin['hash']))
+            if is_sure and (detail['last'], detail['hash']) not in places:
                 return self.find(TAMPERED, place, 'a restored record of another place')
             day.is_restored = True
         else:
@@ -396,13 +399,15 @@ class Log:
             days[-1].is_last = True
         full = [day for at, day in enumerate(days) if self.check_file(day, self.limit(day, (days[at + 1:] or [None])[0]))]
         before = named = None
+        is_restored = False             # since the last checkpoint
         for day in full:
             self.check_joint(before, day)
             if before and not self.continues(before, day):
                 named = None
             if day.first_named:
-                self.check_once(named, day.first_named)
-                named = day.named
+                self.check_once(named, day.first_named[:3] + (day.first_named[3] or is_restored,))
+                named, is_restored = day.named, False
+            is_restored = is_restored or day.is_restored
             before = day
         self.check_erasures()
         if self.args.keep:

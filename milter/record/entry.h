@@ -26,7 +26,8 @@
  *                {"node","class","tenant" or "id","file","reason","seqs":"12,15-20","key","sig"}
  *
  *   restored     the class came back from a backup; what was written after the backup is lost. Signed by the operator
- *                {"node","class","backup","last":SEQ,"hash":HEX,"key","sig"}; last and hash are the line's before this one
+ *                {"node","class","backup","last":SEQ,"hash":HEX,"key","sig"}; last and hash are the line's before this one, or
+ *                the last one's of the file before
  *
  * Other signed lines than checkpoints are statements: a detail that begins with "node" and "class" and ends in
  * ,"key":ID,"sig":BASE64}; the signature covers the line "sekisho:NODE/CLASS EVENT" with its newline, then the detail's octets

@@ -225,6 +225,7 @@ static void check_order(struct run *run)
 {
 	struct verify_file *before = NULL;
 	const char *named = NULL;                   /* the one-time key that is to sign the next checkpoint */
+	bool is_restored = false;                   /* since the last one */
 
 	for (size_t i = 0; i < run->count; i++) {
 		struct verify_file *file = &run->files[i];
@@ -238,9 +239,12 @@ static void check_order(struct run *run)
 		if (before && !continues(before, file))
 			named = NULL;               /* what named it may be among what is missing */
 		if (file->first_once.text.len) {
+			file->first_once.is_restored |= is_restored;
 			verify_file_check_once(file, str_from_c(named), &file->first_once);
 			named = file->next;
+			is_restored = false;
 		}
+		is_restored |= file->is_restored;
 		before = file;
 	}
 }

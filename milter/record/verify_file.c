@@ -299,6 +299,15 @@ static void check_erased(struct state *state, const struct line *line, const str
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "an erased record of another log");
 }
 
+/* The line before, or, where a new file had to be begun for it, the last one of the file before. */
+static bool follows(const struct state *state, const struct restored_entry *entry)
+{
+	const struct verify_file *file = state->file;
+
+	return !state->is_known || (entry->last == state->seq && memcmp(entry->hash, state->chain, CHAIN_LEN) == 0) ||
+	       (file->has_begin && entry->last == file->after && memcmp(entry->hash, file->hash, CHAIN_LEN) == 0);
+}
+
 /* Bound to its place, so that an old one cannot excuse another gap. */
 static void check_restored(struct state *state, const struct line *line, const struct record_link *link)
 {
@@ -310,7 +319,7 @@ static void check_restored(struct state *state, const struct line *line, const s
 		return;
 	if (!restored_entry_read(detail, &entry) || (state->context->node.len && !str_eq(entry.node, state->context->node)) ||
 	    (state->context->class_name.len && !str_eq(entry.class_name, state->context->class_name)) ||
-	    (state->is_known && (entry.last != state->seq || memcmp(entry.hash, state->chain, CHAIN_LEN) != 0))) {
+	    !follows(state, &entry)) {
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "a restored record of another place");
 		return;
 	}

@@ -14,6 +14,8 @@ const struct command_group command_groups[] = {
 	{ "The suppression list", { &command_suppress_list, &command_suppress_add, &command_suppress_remove,
 				    &command_suppress_import, &command_suppress_export } },
 	{ "The store", { &command_store_copy } },
+	{ "Backups", { &command_backup_run, &command_backup_list, &command_backup_verify, &command_backup_prune,
+		       &command_backup_restore } },
 	{ "Returned mail", { &command_bounce_classify, &command_bounce_count, &command_bounce_rules } },
 	{ NULL },
 };

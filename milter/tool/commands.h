@@ -20,6 +20,8 @@ extern const struct tool_command command_suppress_list, command_suppress_add, co
 	command_suppress_export;
 extern const struct tool_command command_bounce_classify, command_bounce_count, command_bounce_rules;
 extern const struct tool_command command_store_copy;
+extern const struct tool_command command_backup_run, command_backup_list, command_backup_verify, command_backup_prune,
+	command_backup_restore;
 extern const struct tool_command command_rewrite, command_link_decode, command_key_rotate;
 extern const struct tool_command command_track_stats, command_track_forget, command_track_deny, command_track_allow;
 

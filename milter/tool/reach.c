@@ -211,6 +211,18 @@ static bool open_ops(struct tool *tool, struct err *err)
 	return become_owner(log_dir, err) && io_make_dirs(writer.dir.ptr, 0750, err) && record_writer_open(&writer, &tool->ops, err);
 }
 
+bool tool_owner(struct tool *tool)
+{
+	char log_dir[PATH_SIZE];
+	struct err err;
+
+	tool_actor(tool);                               /* while we still are who we were */
+	if ((c_path(tool->config->log_dir, log_dir) || err_set(&err, ERR_CONFIG, "too long")) && become_owner(log_dir, &err))
+		return true;
+	tool_fail(tool, TOOL_UNKNOWN, "relay_log.dir: %s%s", err.text, way_out());
+	return false;
+}
+
 bool tool_ops(struct tool *tool)
 {
 	struct err err;

@@ -106,6 +106,8 @@ struct tool_trace {
 	int64_t count;                 /* -1: not about records */
 };
 bool tool_ops(struct tool *tool);
+/* Before anything is written below relay_log.dir other than by tool_ops. */
+bool tool_owner(struct tool *tool);
 /* How a writer of that class is to be opened, by the configuration. */
 struct record_writer_config tool_log_config(struct tool *tool, struct str class_name);
 bool tool_record(struct tool *tool, const struct tool_trace *trace);

@@ -486,6 +486,7 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 		break;
 	}
 	case TABLE_RELAY_LOG: add_children(out, &top, "relay_log", false); break;
+	case TABLE_BACKUP: add_children(out, &top, "backup", false); break;
 	case TABLE_TRACKING: add_children(out, &top, "tracking", false); break;
 	case TABLE_MAILLOG: add_children(out, &top, "maillog", false); break;
 	case TABLE_BOUNCES: add_children(out, &top, "bounces", false); break;
