@@ -50,6 +50,7 @@ enum from_rule { FROM_ANY, FROM_SENDERS };        /* header From (and Sender): a
 enum signed_rule { SIGNED_SKIP, SIGNED_STRIP, SIGNED_REWRITE };    /* what to do with a DKIM-Signature that is there */
 enum client_address { CLIENT_TRUNCATED, CLIENT_FULL, CLIENT_NONE };              /* in records of opens and clicks */
 enum guard_action { GUARD_NOTIFY, GUARD_DEFER, GUARD_REJECT, GUARD_HOLD };
+enum returned_mail { RETURNED_SENDER, RETURNED_ACCEPT, RETURNED_DISCARD };       /* where mail to a return path goes */
 enum suppress_mode { SUPPRESS_MODE_OFF, SUPPRESS_MODE_MONITOR, SUPPRESS_MODE_REJECT };
 enum store_backend { STORE_EMBEDDED, STORE_REDIS };
 enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
@@ -105,6 +106,9 @@ struct tenant {
 	bool tracks_text;              /* links of text/plain parts as well */
 	bool adds_list_unsubscribe;    /* to a message for one recipient that has none */
 	enum signed_rule on_signed;
+	struct str return_domain;      /* of its return paths, lower case; empty: its mail keeps its envelope sender */
+	int64_t return_keep_us;        /* how long mail to one is taken */
+	enum returned_mail returned_mail;
 	/* Bounds of what may go wrong in a day, in thousandths of the recipients whose outcome is known; LIMIT_NONE: none. */
 	int64_t guard_hard, guard_unknown, guard_complaints;
 	int64_t guard_sample;          /* so many recipients at least, before anything is said */
@@ -115,6 +119,13 @@ struct tenant {
 	const struct quota *quotas;
 	size_t quota_count;
 	uint32_t given[ORIGIN_COUNT];  /* which settings stand where: a bit a row of the tenant's table; see config_setting_origin */
+};
+
+/* Whose return paths may be at a domain. */
+struct return_owner {
+	struct str domain;             /* lower case */
+	uint32_t mark;
+	const struct tenant *tenant;
 };
 
 struct record_class {
@@ -207,10 +218,14 @@ struct config {
 	const struct tenant *tenants;  /* sorted by name */
 	size_t tenant_count;
 	const struct match_index *match;
+	const struct return_owner *return_owners;      /* sorted by domain, then mark */
+	size_t return_owner_count;
 
 	/* What sessions must ask the MTA for: true when any tenant needs it. */
-	bool needs_body;               /* sizes are measured (size_max, a quota on bytes), or some tenant tracks */
+	bool needs_body;               /* sizes are measured (size_max, a quota on bytes), or contents read */
 	bool needs_rewrite;            /* some tenant tracks: headers and bodies may change */
+	bool needs_return_path;        /* some tenant's mail gets signed envelope senders: envelopes change, bounces are read */
+	bool needs_keys;               /* one of the two: token_key_file is read */
 };
 
 struct config_error {
@@ -260,6 +275,13 @@ struct match_facts {
 const struct tenant *config_match(const struct config *config, const struct match_facts *facts,
 				  enum match_kind *out_by);
 const char *match_kind_name(enum match_kind kind);
+
+/* What stands for a tenant in its return paths: of two tenants it may be the same. Never to be changed: they are out there. */
+uint32_t config_return_mark(struct str tenant);
+/* `domain` in lower case. Is it one of return paths at all? */
+bool config_is_return_domain(const struct config *config, struct str domain);
+/* The tenants with this mark at this domain; mostly one. */
+const struct return_owner *config_return_owners(const struct config *config, struct str domain, uint32_t mark, size_t *out_count);
 
 /* Is `address` covered by a list of "@domain", "@*.domain", "user@domain"? Domains fold case; local parts too. */
 bool address_list_covers(struct str_list list, struct str address);

@@ -99,6 +99,32 @@ static bool check_tracking(struct reader *r, const struct scope *scope, const st
 			     scope_text(scope, where));
 }
 
+#define RETURN_DOMAIN_MAX 189          /* with a local part of 64 and the @ an address of 254 (RFC 5321 4.5.3.1.3) */
+
+static struct str address_domain_part(struct str pattern)
+{
+	struct str local, domain = STR_EMPTY;
+
+	str_cut_last(pattern, '@', &local, &domain);
+	return domain;
+}
+
+static bool check_return_path(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *tenant)
+{
+	struct config_place at = key_place(node, "return_path");
+	char where[SCOPE_TEXT_MAX];
+
+	if (tenant->return_domain.len > RETURN_DOMAIN_MAX)
+		return config_refuse(r, at, "return_path%s: a domain of more than %d octets leaves no room for the address",
+				     scope_text(scope, where), RETURN_DOMAIN_MAX);
+	for (size_t i = 0; tenant->return_domain.len && i < tenant->senders.count; i++)
+		if (str_eq(address_domain_part(tenant->senders.items[i]), tenant->return_domain))
+			return config_refuse(r, at, "return_path%s: " STR_FMT " stands in senders too; mail to what is no return path "
+					     "is refused there, so take a domain of its own, such as bounce." STR_FMT,
+					     scope_text(scope, where), STR_ARG(tenant->return_domain), STR_ARG(tenant->return_domain));
+	return true;
+}
+
 bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,
 			 const struct config *config, const struct tenant_draft *draft, bool is_tenant)
 {
@@ -107,7 +133,7 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 	bool ok = check_class(r, scope, node, config, tenant);
 
 	ok &= check_quotas(r, scope, draft);
-	ok &= !is_tenant || check_tracking(r, scope, node, tenant);
+	ok &= !is_tenant || (check_tracking(r, scope, node, tenant) & check_return_path(r, scope, node, tenant));
 	/* A plan may leave the list to its tenants. */
 	if (is_tenant && tenant->from == FROM_SENDERS && tenant->senders.count == 0)
 		ok = config_refuse(r, key_place(node, "from"), "from%s: the rule senders needs a list of senders",

@@ -14,6 +14,7 @@
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/config_read.h"
+#include "config/config_return.h"
 #include "config/config_snapshot.h"
 
 /* The tree of CONFIG_FILE_MAX octets of ordinary configuration fits ten times over. */
@@ -244,7 +245,7 @@ static bool needs_rewrite(const struct config *config)
 
 static bool needs_body(const struct config *config)
 {
-	if (config->needs_rewrite)
+	if (config->needs_rewrite || config->needs_return_path)
 		return true;
 	for (size_t i = 0; i < config->tenant_count; i++) {
 		const struct tenant *tenant = &config->tenants[i];
@@ -271,7 +272,10 @@ static bool load(struct loader *l, const char *path)
 	if (l->is_whole)
 		ok &= config_read_tenants(&l->reader, &l->draft);
 	ok &= config_check(&l->reader, &l->draft);
+	ok = ok && config_return_build(&l->reader, config);
 	config->needs_rewrite = ok && needs_rewrite(config);
+	config->needs_return_path = ok && config->return_owner_count > 0;
+	config->needs_keys = config->needs_rewrite || config->needs_return_path;
 	config->needs_body = ok && needs_body(config);
 	config->loaded_us = clock_now_us();
 	return ok && l->reader.report->count == 0;

@@ -40,6 +40,9 @@ static const struct setting_word refuse_words[] = { { "defer", EXCESS_DEFER }, {
 static const struct setting_word guard_words[] = {
 	{ "notify", GUARD_NOTIFY }, { "defer", GUARD_DEFER }, { "reject", GUARD_REJECT }, { "hold", GUARD_HOLD }, { 0 },
 };
+static const struct setting_word returned_words[] = {
+	{ "sender", RETURNED_SENDER }, { "accept", RETURNED_ACCEPT }, { "discard", RETURNED_DISCARD }, { 0 },
+};
 static const struct setting_word suppress_words[] = {
 	{ "reject", SUPPRESS_MODE_REJECT }, { "monitor", SUPPRESS_MODE_MONITOR }, { "off", SUPPRESS_MODE_OFF }, { 0 },
 };
@@ -224,7 +227,7 @@ static const struct setting backup_rows[] = {
 
 static const struct setting tracking_rows[] = {
 	{ "key_file", SETTING_PATH, CONFIG(token_key_file), .fallback = "/etc/sekisho/tracking.key",
-	  .meaning = "Keys that seal tracked links, one a line; the last one seals, all of them open." },
+	  .meaning = "Keys that seal tracked links and sign return paths, one a line; the last one is used, all of them are known again." },
 	{ "listen", SETTING_HTTP_LISTEN, CONFIG(tracking_listen), .fallback = "127.0.0.1:9186",
 	  .meaning = "Address and port of sekisho-track, behind a proxy that speaks TLS." },
 	{ "client_address", SETTING_WORD, CONFIG(tracking_client), .words = client_words, .fallback = "truncated",
@@ -298,6 +301,8 @@ static const struct setting tenant_rows[] = {
 	  .meaning = "Recipients of one message." },
 	{ "size_max", SETTING_SECTION, .section = TABLE_SIZE_MAX, .is_short = true, .meaning = "Size of one message." },
 	{ "tracking", SETTING_SECTION, .section = TABLE_TENANT_TRACKING, .meaning = "Which mail is tracked, and how." },
+	{ "return_path", SETTING_SECTION, .section = TABLE_RETURN_PATH, .is_short = true,
+	  .meaning = "Envelope senders of our own making, so that what comes back can be told from what is forged." },
 	{ "suppress", SETTING_SECTION, .section = TABLE_SUPPRESS, .is_short = true,
 	  .meaning = "The suppression list: recipients that this tenant's mail no longer goes to." },
 	{ "guard", SETTING_SECTION, .section = TABLE_GUARD, .is_short = true,
@@ -347,6 +352,16 @@ static const struct setting tenant_tracking_rows[] = {
 	  .meaning = "Add List-Unsubscribe, with one click (RFC 8058), to mail for one recipient that has none." },
 	{ "on_signed", SETTING_WORD, TENANT(on_signed), .words = signed_words, .fallback = "skip",
 	  .meaning = "Mail with a DKIM-Signature: leave it alone, take the signature out, or rewrite and break it." },
+};
+
+static const struct setting return_path_rows[] = {
+	{ "domain", SETTING_HOST, TENANT(return_domain), .accepts_none = true, .fallback = "none",
+	  .meaning = "Domain of this tenant's return paths, whose mail comes here and is used for nothing else; tenants may share one." },
+	{ "keep", SETTING_DURATION, TENANT(return_keep_us), .min = SECONDS(1), .max = SECONDS(1209600), .fallback = "14d",
+	  .meaning = "How long mail to a return path is taken; later it is refused with 550 5.7.1." },
+	{ "bounces", SETTING_WORD, TENANT(returned_mail), .words = returned_words, .fallback = "sender",
+	  .meaning = "What becomes of a bounce once it is counted: sender, it goes on to the message's own sender; accept, the MTA "
+		     "delivers it as it is; discard. What a person answered goes to the sender even so." },
 };
 
 static const struct setting guard_rows[] = {
@@ -446,6 +461,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_RECIPIENTS_MAX] = TABLE(recipients_max_rows),
 	[TABLE_SIZE_MAX] = TABLE(size_max_rows),
 	[TABLE_TENANT_TRACKING] = TABLE(tenant_tracking_rows),
+	[TABLE_RETURN_PATH] = TABLE(return_path_rows),
 	[TABLE_SUPPRESS] = TABLE(suppress_rows),
 	[TABLE_GUARD] = TABLE(guard_rows),
 	[TABLE_QUOTA] = TABLE(quota_rows),
@@ -547,6 +563,7 @@ static const struct {
 	{ TABLE_RECIPIENTS_MAX, "tenants.NAME.recipients_max." },
 	{ TABLE_SIZE_MAX, "tenants.NAME.size_max." },
 	{ TABLE_TENANT_TRACKING, "tenants.NAME.tracking." },
+	{ TABLE_RETURN_PATH, "tenants.NAME.return_path." },
 	{ TABLE_SUPPRESS, "tenants.NAME.suppress." },
 	{ TABLE_GUARD, "tenants.NAME.guard." },
 	{ TABLE_QUOTA, "tenants.NAME.quotas[]." },

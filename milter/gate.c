@@ -107,7 +107,7 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err) ||
 	    !keep_path(config->log_keyring, gate->keyring, err))
 		return false;
-	if (config->needs_rewrite && !keyring_load(&gate->tokens, config->token_key_file, err))
+	if (config->needs_keys && !keyring_load(&gate->tokens, config->token_key_file, err))
 		return false;
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");

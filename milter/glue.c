@@ -19,6 +19,7 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "milter/mail/address.h"
 #include "milter/session.h"
 
 /* Descriptors that are not sessions: log files, store, metrics, standard ones. */
@@ -26,6 +27,8 @@
 
 /* What changing a message needs, asked for only where some tenant tracks. */
 #define REWRITE_FLAGS (SMFIF_CHGHDRS | SMFIF_CHGBODY)
+/* And what return paths need: a sender of our own, a bounce that goes on to somebody else. */
+#define READDRESS_FLAGS (SMFIF_CHGFROM | SMFIF_ADDRCPT | SMFIF_DELRCPT)
 
 /* One connection of the MTA. */
 struct front {
@@ -102,6 +105,8 @@ static sfsistat refuse(SMFICTX *ctx, const struct reply *reply)
 
 static sfsistat answer_of(SMFICTX *ctx, enum session_answer answer, const struct reply *reply)
 {
+	if (answer == SESSION_DISCARD)
+		return SMFIS_DISCARD;
 	return answer == SESSION_REPLY ? refuse(ctx, reply) : SMFIS_CONTINUE;
 }
 
@@ -153,10 +158,13 @@ static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_
 	const struct session_abilities abilities = {
 		.sees_body = config && config->needs_body,
 		.can_rewrite = config && config->needs_rewrite && (can_do & REWRITE_FLAGS) == REWRITE_FLAGS,
+		.can_readdress = config && config->needs_return_path && (can_do & READDRESS_FLAGS) == READDRESS_FLAGS,
 	};
 
 	if (abilities.can_rewrite)
 		needed |= REWRITE_FLAGS;
+	if (abilities.can_readdress)
+		needed |= READDRESS_FLAGS;
 	if (front)
 		front->session = session_new(gate, &abilities);
 	if (!front || !front->session || smfi_setpriv(ctx, front) != MI_SUCCESS) {
@@ -298,6 +306,31 @@ static bool change_header(SMFICTX *ctx, const struct session_changes *changes)
 	return true;
 }
 
+/* Brackets as in SMTP: both MTAs find "<a@b>" again, however the client wrote it. */
+static bool tell_address(int (*tell)(SMFICTX *ctx, char *address), SMFICTX *ctx, struct str address)
+{
+	char bracketed[ADDRESS_MAX + 3];
+
+	if (address.len == 0)
+		return true;
+	if (address.len > ADDRESS_MAX)
+		return false;
+	snprintf(bracketed, sizeof bracketed, "<" STR_FMT ">", STR_ARG(address));
+	return tell(ctx, bracketed) == MI_SUCCESS;
+}
+
+/* Without arguments the MTA keeps what the client said with MAIL: ENVID and RET among it. */
+static int change_sender(SMFICTX *ctx, char *address)
+{
+	return smfi_chgfrom(ctx, address, NULL);
+}
+
+static bool change_envelope(SMFICTX *ctx, const struct envelope *e)
+{
+	return tell_address(change_sender, ctx, e->sender) && tell_address(smfi_delrcpt, ctx, e->drop) &&
+	       tell_address(smfi_addrcpt, ctx, e->add);
+}
+
 /* In one unbroken run: Postfix fails the mail when anything comes between (MTA-NOTES, "Changing the message"). */
 static bool replace_body(SMFICTX *ctx, struct session *session)
 {
@@ -317,7 +350,8 @@ static bool pass_on(SMFICTX *ctx, struct session *session, const struct session_
 	if (changes->record_id.len &&
 	    smfi_addheader(ctx, (char *)(uintptr_t)SESSION_RECORD_HEADER, (char *)(uintptr_t)id) != MI_SUCCESS)
 		log_warn("the MTA took no header for record %s", id);
-	if (change_header(ctx, changes) && (!changes->has_body || replace_body(ctx, session)))
+	if ((!changes->envelope || change_envelope(ctx, changes->envelope)) && change_header(ctx, changes) &&
+	    (!changes->has_body || replace_body(ctx, session)))
 		return true;
 	log_error("the MTA took not all changes of record %s; the message is deferred", id);
 	return false;
@@ -343,7 +377,7 @@ static sfsistat on_eom(SMFICTX *ctx)
 	await_turn(ctx, front->session);
 
 	enum session_answer answer = session_eom(front->session, &macros, &changes, &reply);
-	bool ok = pass_on(ctx, front->session, &changes);
+	bool ok = answer == SESSION_DISCARD || pass_on(ctx, front->session, &changes);
 
 	session_done(front->session);
 	if (ok && answer == SESSION_HOLD && smfi_quarantine(ctx, reply.text) != MI_SUCCESS) {
@@ -373,7 +407,7 @@ static sfsistat on_close(SMFICTX *ctx)
 static const struct smfiDesc description = {
 	.xxfi_name = (char *)(uintptr_t) "sekisho",
 	.xxfi_version = SMFI_VERSION,
-	.xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE | REWRITE_FLAGS,
+	.xxfi_flags = SMFIF_ADDHDRS | SMFIF_QUARANTINE | REWRITE_FLAGS | READDRESS_FLAGS,
 	.xxfi_connect = on_connect,
 	.xxfi_helo = on_helo,
 	.xxfi_envfrom = on_mail,

@@ -9,6 +9,7 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "milter/alarm.h"
+#include "milter/failure.h"
 #include "milter/record/reader.h"
 #include "policy/suppress.h"
 #include "policy/tally.h"
@@ -17,7 +18,6 @@
 #define OUTCOME_MAX ((size_t)64 << 10)
 #define REPLY_MAX 1000                 /* of the remote's words, in a record */
 #define MAILLOG_RECALL_DAYS 6           /* longer than a queue keeps a message */
-#define BY STR("mail.log")
 
 static const struct str events[] = {
 	[OUTCOME_DELIVERED] = STR_INIT("delivered"), [OUTCOME_DELAYED] = STR_INIT("delayed"),
@@ -35,6 +35,7 @@ struct telling {
 	struct str queue_id, recipient, status, reply, relay;
 	char logged[JST_TIME_LEN + 1]; /* empty: the line's time cannot be read */
 	struct bounce_verdict verdict;
+	bool is_known;                 /* counted before: a report came first */
 };
 
 /* --- said before? */
@@ -85,25 +86,9 @@ static bool is_hard(const struct telling *t)
 	return t->kind == OUTCOME_FAILED && t->verdict.is_hard;
 }
 
-static struct str reason_of(const struct telling *t)
+static enum bounce_reason reason_of(const struct telling *t)
 {
-	return str_from_c(t->kind == OUTCOME_EXPIRED ? bounce_reason_name(BOUNCE_EXPIRED) : bounce_reason_name(t->verdict.reason));
-}
-
-static bool suppress(struct telling *t, struct err *err)
-{
-	int64_t now_us = clock_now_us();
-	const struct suppression entry = { .recipient = t->recipient, .source = SUPPRESS_BOUNCE, .reason = reason_of(t), .by = BY,
-					   .since_us = now_us, .until_us = now_us + t->tenant->suppress_hard_us };
-
-	if (!is_hard(t) || t->tenant->suppress == SUPPRESS_MODE_OFF || t->tenant->suppress_hard_us == 0)
-		return true;
-	if (suppress_add(t->judge->gate->policy.store, t->tenant->name, &entry, err))
-		return true;
-	if (err->kind != ERR_INPUT)
-		return false;
-	log_warn("%s", err->text);             /* an address that no list can hold: it will not come again either */
-	return true;
+	return t->kind == OUTCOME_EXPIRED ? BOUNCE_EXPIRED : t->verdict.reason;
 }
 
 static void make_due(struct maillog_judge *judge, const char *tenant)
@@ -138,12 +123,13 @@ void maillog_judge_guards(struct maillog_judge *judge)
 
 static bool count_failure(struct telling *t, struct err *err)
 {
-	const struct tally_failure failure = { .message = str_from_c(t->message.id), .recipient = t->recipient,
-					       .reason = reason_of(t), .is_hard = is_hard(t) };
+	const struct failure failure = { .message = str_from_c(t->message.id), .recipient = t->recipient, .reason = reason_of(t),
+					 .is_hard = is_hard(t), .by = STR("mail.log") };
 	bool first;
 
-	if (!tally_failed(t->judge->gate->policy.store, t->config, t->tenant, &failure, &first, err) || !suppress(t, err))
+	if (!failure_count(t->judge->gate->policy.store, t->config, t->tenant, &failure, &first, err))
 		return false;
+	t->is_known = !first;
 	make_due(t->judge, t->message.tenant);
 	return true;
 }
@@ -174,8 +160,10 @@ static void write_outcome(const struct telling *t, struct buf *out)
 	json_member_str_opt(&json, "reply", str_slice(t->reply, 0, REPLY_MAX));
 	json_member_str_opt(&json, "relay", t->relay);
 	if (t->kind != OUTCOME_DELIVERED) {
-		json_member_str(&json, "reason", reason_of(t));
+		json_member_str(&json, "reason", str_from_c(bounce_reason_name(reason_of(t))));
 		json_member_bool(&json, "hard", is_hard(t));
+		if (t->is_known)
+			json_member_bool(&json, "known", true);
 	}
 	json_member_str_opt(&json, "logged", str_from_c(t->logged));
 	json_object_close(&json);

@@ -8,6 +8,7 @@
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
+#include "config/base/num.h"
 #include "milter/mail/address.h"
 
 #define DETAIL_MAX 16384
@@ -36,6 +37,51 @@ bool passage_keep(struct passage *p, struct str s, struct str *out)
 		return true;
 	p->is_out_of_memory = true;
 	return false;
+}
+
+void passage_learn_size(struct passage *p, const struct str *params, size_t count)
+{
+	int64_t size = 0;
+
+	for (size_t i = 0; i < count && p->facts.declared_size == 0; i++)
+		if (str_starts_nocase(params[i], STR("SIZE=")) && num_parse_i64(str_from(params[i], 5), &size) && size > 0)
+			p->facts.declared_size = size;
+}
+
+/* The MTA's word on who this is. A certificate counts only when the MTA says it verified: Sendmail says {verify}=OK,
+ * Postfix has no such macro and gives the subject of trusted chains alone (MTA-NOTES, "Identity"). */
+bool passage_learn(struct passage *p, const struct session_macros *macros)
+{
+	struct policy_facts *facts = &p->facts;
+	bool is_verified = macros->verify.len == 0 || str_eq(macros->verify, STR("OK"));
+
+	facts->has_tls = macros->tls_version.len > 0;
+	if (!arena_copy_lower(&p->arena, macros->auth_authen, &facts->auth)) {
+		p->is_out_of_memory = true;
+		return false;
+	}
+	return passage_keep(p, macros->daemon_name, &facts->daemon_name) &&
+	       passage_keep(p, macros->tls_version, &p->tls_version) &&
+	       passage_keep(p, macros->queue_id, &p->queue_id) &&
+	       passage_keep(p, is_verified ? macros->cert_subject : STR_EMPTY, &facts->cert_subject) &&
+	       passage_keep(p, is_verified ? macros->cert_issuer : STR_EMPTY, &facts->cert_issuer);
+}
+
+bool passage_keep_address(struct passage *p, struct str argument, struct str *out)
+{
+	struct err err;
+
+	return passage_keep(p, address_parse_path(argument, &p->arena, out, &err) ? *out : str_trim(argument), out);
+}
+
+void passage_postpone(struct passage *p, struct verdict *verdict)
+{
+	bool is_refused = verdict->action == VERDICT_DEFER || verdict->action == VERDICT_REJECT;
+
+	if (!is_refused || !p->config->needs_return_path || verdict->matched_by != MATCH_KIND_COUNT || p->facts.is_internal)
+		return;
+	p->postponed = *verdict;
+	verdict->action = VERDICT_ACCEPT;
 }
 
 /* Room for one more in an array that doubles; the old one stays in the arena, which costs at most as much again. */
@@ -160,8 +206,7 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict)
 		add_action_once(p, STR("quota:shared"));
 }
 
-static void add_action_text(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void add_action_text(struct passage *p, const char *fmt, ...)
+void passage_add_action(struct passage *p, const char *fmt, ...)
 {
 	char text[200];
 	va_list ap;
@@ -183,13 +228,13 @@ static bool has_field(const struct rewrite_result *changes, enum rewrite_action 
 void passage_add_changes(struct passage *p, const struct rewrite_result *changes, const char *why_not)
 {
 	if (why_not)
-		add_action_text(p, "left:%s", why_not);
+		passage_add_action(p, "left:%s", why_not);
 	if (!changes)
 		return;
 	if (changes->pixels)
 		add_action(p, STR("opens"));
 	if (changes->links)
-		add_action_text(p, "clicks:%zu", changes->links);
+		passage_add_action(p, "clicks:%zu", changes->links);
 	if (has_field(changes, HEADER_ADD, STR("List-Unsubscribe")))
 		add_action(p, STR("unsubscribe"));
 	if (has_field(changes, HEADER_REMOVE, STR("DKIM-Signature")))
@@ -198,9 +243,9 @@ void passage_add_changes(struct passage *p, const struct rewrite_result *changes
 		const struct rewrite_note *note = &changes->notes[i];
 
 		if (note->part)
-			add_action_text(p, "left:part %zu: %s", note->part, note->why);
+			passage_add_action(p, "left:part %zu: %s", note->part, note->why);
 		else
-			add_action_text(p, "left:%s", note->why);
+			passage_add_action(p, "left:%s", note->why);
 	}
 }
 
@@ -284,7 +329,7 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
 	if (!ok)
 		metrics_add(METRIC_RECORD_FAILURES, 1);
-	else if (outcomes[decision->action].wait == RECORD_DURABLE)
+	else if (outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
 		maillog_map_add(gate->queue_ids, event.queue_id, event.message, event.tenant);
 	return ok;
 }

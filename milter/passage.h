@@ -39,6 +39,8 @@ struct passage {
 	bool is_id_used;               /* a record has it; further refusals get ids of their own */
 	bool is_charged;               /* quotas were taken under `id` */
 	bool is_out_of_memory;
+	bool is_returned;              /* it came back: what the MTA says of it is no delivery of the tenant's */
+	struct verdict postponed;      /* of a message that may be going to a return path: said at its first other recipient */
 	struct str *recipients;
 	size_t recipient_room;
 	struct str *from;
@@ -58,6 +60,15 @@ void passage_begin(struct passage *p, struct config *config);
 void passage_end(struct passage *p);
 
 bool passage_keep(struct passage *p, struct str s, struct str *out);
+/* What the MTA tells beside the command: macros; empty when it did not. */
+struct session_macros {
+	struct str queue_id, auth_authen, daemon_name, tls_version, verify, cert_subject, cert_issuer;
+};
+/* Whom the MTA takes the client for, and what MAIL's parameters say. */
+bool passage_learn(struct passage *p, const struct session_macros *macros);
+void passage_learn_size(struct passage *p, const struct str *params, size_t count);
+/* An address that cannot be read is judged as it stands: no tenant owns it, and the record shows it. */
+bool passage_keep_address(struct passage *p, struct str argument, struct str *out);
 /* `address` is kept already, or lives as long as the passage. */
 bool passage_add_recipient(struct passage *p, struct str address);
 void passage_drop_recipient(struct passage *p);                /* the last one: it was refused */
@@ -67,6 +78,11 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict);
 /* What was done to the content ("opens", "clicks:12", "unsubscribe", "signature:stripped"), and what was left alone and
  * why ("left:part 2: unknown charset"). `changes` NULL: all of it was, `why_not` (may be NULL) says why. */
 void passage_add_changes(struct passage *p, const struct rewrite_result *changes, const char *why_not);
+
+void passage_add_action(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Nobody's mail may be going to a return path, which only its recipient says: until then MAIL's refusal waits. */
+void passage_postpone(struct passage *p, struct verdict *verdict);
 
 /* The id that the next record about this message gets. Lives as long as the passage. */
 struct str passage_next_id(struct passage *p);

@@ -42,6 +42,7 @@ static const struct row {
 		"{tenant}: a message of {used} bytes is over the limit of {limit}" },
 	[REASON_SUPPRESSED] = { "SKQ-SUPP", { 450, "4.7.1" }, { 550, "5.7.1" },
 		"{tenant}: {scope} is on the suppression list{until}{why}" },
+	[REASON_RETURN_PATH] = { "SKQ-PATH", { 450, "4.7.1" }, { 550, "5.7.1" }, "{scope} takes no mail{why}" },
 	[REASON_RECIPIENTS] = { "SKQ-RCPTS", { 452, "4.5.3" }, { 550, "5.5.3" },
 		"{tenant}: at most {limit} {unit} in one message" },
 	[REASON_RATE] = { "SKQ-RATE", { 451, "4.7.1" }, { 550, "5.7.1" },

@@ -133,7 +133,7 @@ static void record_config(const struct config *config, struct str error)
 /* The other half of a reload: keys may have been added, rules written. On failure the new snapshot goes. */
 static bool load_beside(struct config *new, struct err *err)
 {
-	if ((!new->needs_rewrite || keyring_load(&gate.tokens, new->token_key_file, err)) &&
+	if ((!new->needs_keys || keyring_load(&gate.tokens, new->token_key_file, err)) &&
 	    rulebook_load(&gate.rules, new->bounce_rules_file, err))
 		return true;
 	log_error("%s", err->text);

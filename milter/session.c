@@ -8,8 +8,6 @@
 #include "config/base/metrics.h"
 #include "config/base/num.h"
 #include "milter/letter.h"
-#include "milter/mail/address.h"
-#include "milter/passage.h"
 
 /* Where a message is. PHASE_NONE: the MTA said this out of order. */
 enum phase {
@@ -43,6 +41,8 @@ struct session {
 	char helo[HELO_MAX + 1];
 	struct passage passage;        /* the message under way */
 	struct letter letter;          /* its content, when it may change; until session_done */
+	struct envelope envelope;      /* what changes in its envelope; until session_done */
+	struct returning returning;    /* it comes back to us */
 	char record_id[RECORD_ID_LEN + 1];      /* of the message that passed last: the header's value */
 };
 
@@ -55,6 +55,8 @@ struct session *session_new(struct gate *gate, const struct session_abilities *a
 	s->gate = gate;
 	s->abilities = *abilities;
 	letter_init(&s->letter);
+	envelope_init(&s->envelope);
+	returning_init(&s->returning);
 	s->phase = PHASE_READY;
 	gate_enter(gate, &s->link, s);
 	metrics_add(METRIC_SESSIONS, 1);
@@ -134,13 +136,15 @@ void session_abort(struct session *s)
 	if (s->phase == PHASE_CONTENT)
 		metrics_add(METRIC_MESSAGES_ABORTED, 1);
 	passage_close(s);
-	letter_end(&s->letter);
+	session_done(s);
 	s->phase = PHASE_READY;
 }
 
 void session_done(struct session *s)
 {
 	letter_end(&s->letter);
+	envelope_end(&s->envelope);
+	returning_end(&s->returning);
 }
 
 static const enum metric_id verdict_metrics[] = {
@@ -199,43 +203,6 @@ static enum session_answer settle(struct session *s, struct verdict *verdict, st
 	return SESSION_CONTINUE;
 }
 
-static int64_t declared_size(const struct str *params, size_t count)
-{
-	int64_t size = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (str_starts_nocase(params[i], STR("SIZE=")) && num_parse_i64(str_from(params[i], 5), &size) && size > 0)
-			return size;
-	return 0;
-}
-
-/* The MTA's word on who this is. A certificate counts only when the MTA says it verified: Sendmail says {verify}=OK,
- * Postfix has no such macro and gives the subject of trusted chains alone (MTA-NOTES, "Identity"). */
-static bool learn_identity(struct passage *p, const struct session_macros *macros)
-{
-	struct policy_facts *facts = &p->facts;
-	bool is_verified = macros->verify.len == 0 || str_eq(macros->verify, STR("OK"));
-
-	facts->has_tls = macros->tls_version.len > 0;
-	if (!arena_copy_lower(&p->arena, macros->auth_authen, &facts->auth)) {
-		p->is_out_of_memory = true;
-		return false;
-	}
-	return passage_keep(p, macros->daemon_name, &facts->daemon_name) &&
-	       passage_keep(p, macros->tls_version, &p->tls_version) &&
-	       passage_keep(p, macros->queue_id, &p->queue_id) &&
-	       passage_keep(p, is_verified ? macros->cert_subject : STR_EMPTY, &facts->cert_subject) &&
-	       passage_keep(p, is_verified ? macros->cert_issuer : STR_EMPTY, &facts->cert_issuer);
-}
-
-/* An address that cannot be read is judged as it stands: no tenant owns it, and the record shows it. */
-static bool keep_address(struct passage *p, struct str argument, struct str *out)
-{
-	struct err err;
-
-	return passage_keep(p, address_parse_path(argument, &p->arena, out, &err) ? *out : str_trim(argument), out);
-}
-
 enum session_answer session_mail(struct session *s, struct str sender, const struct str *params, size_t param_count,
 				 const struct session_macros *macros, struct reply *reply)
 {
@@ -247,11 +214,12 @@ enum session_answer session_mail(struct session *s, struct str sender, const str
 	step(s, EV_MAIL);
 	p->facts.client = s->has_client ? &s->client : NULL;
 	p->facts.is_internal = s->is_local;
-	p->facts.declared_size = declared_size(params, param_count);
-	if (learn_identity(p, macros) && keep_address(p, sender, &p->facts.sender)) {
+	passage_learn_size(p, params, param_count);
+	if (passage_learn(p, macros) && passage_keep_address(p, sender, &p->facts.sender)) {
 		policy_on_mail(&s->gate->policy, p->config, &p->facts, &p->arena, &verdict);
 		p->tenant = verdict.tenant;
 		p->matched_by = verdict.matched_by;
+		passage_postpone(p, &verdict);
 	}
 
 	enum session_answer answer = settle(s, &verdict, reply);
@@ -292,11 +260,16 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 
 	if (!step(s, EV_RCPT))
 		return out_of_order(reply);
-	if (!keep_address(p, recipient, &bare) || !passage_add_recipient(p, bare)) {
+	if (!passage_keep_address(p, recipient, &bare) || !passage_add_recipient(p, bare)) {
 		verdict = verdict_of_memory(s);
 		return s->is_local ? settle(s, &verdict, reply) : refuse_recipient(s, &verdict, bare, reply);
 	}
-	policy_on_rcpt(&s->gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
+	if (returning_meet(&s->returning, s->gate, p, &verdict))
+		p->tenant = s->returning.path.tenant ? s->returning.path.tenant : p->tenant;
+	else if (p->postponed.action)
+		verdict = p->postponed;
+	else
+		policy_on_rcpt(&s->gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
 	if (s->is_local || verdict.action == VERDICT_ACCEPT || verdict.action == VERDICT_HOLD)
 		return settle(s, &verdict, reply);
 	passage_add_notes(p, &verdict);
@@ -324,7 +297,8 @@ enum session_answer session_data(struct session *s, const struct session_macros 
 		return out_of_order(reply);
 	if (p->queue_id.len == 0)
 		passage_keep(p, macros->queue_id, &p->queue_id);
-	if (p->facts.recipient_count > 0 && !p->is_out_of_memory)
+	returning_begin(&s->returning, p);
+	if (p->facts.recipient_count > 0 && !p->is_out_of_memory && !returning_is_on(&s->returning))
 		take_quotas(s, &verdict);
 
 	enum session_answer answer = settle(s, &verdict, reply);
@@ -336,7 +310,7 @@ enum session_answer session_data(struct session *s, const struct session_macros 
 		s->phase = PHASE_RCPT;          /* the client may try DATA again, or give up */
 		return answer;
 	}
-	if (s->abilities.can_rewrite && p->tenant && config_tenant_tracks(p->tenant))
+	if (s->abilities.can_rewrite && p->tenant && config_tenant_tracks(p->tenant) && !returning_is_on(&s->returning))
 		letter_begin(&s->letter, p->config);
 	return answer;
 }
@@ -347,6 +321,7 @@ void session_header(struct session *s, struct str name, struct str value)
 		return;
 	passage_add_header(&s->passage, name, value);
 	letter_add_field(&s->letter, name, value);
+	returning_add_field(&s->returning, name, value);
 }
 
 void session_body(struct session *s, struct str chunk)
@@ -355,6 +330,7 @@ void session_body(struct session *s, struct str chunk)
 		return;
 	s->passage.octets += (int64_t)chunk.len;
 	letter_add_body(&s->letter, chunk);
+	returning_add_body(&s->returning, chunk);
 }
 
 bool session_take_turn(struct session *s, int64_t wait_us)
@@ -370,6 +346,10 @@ static void judge_content(struct session *s, struct verdict *verdict)
 	*verdict = p->pending;
 	if (verdict->action == VERDICT_DEFER || verdict->action == VERDICT_REJECT)
 		return;
+	if (returning_is_on(&s->returning)) {
+		envelope_return(&s->envelope, s->gate, p, &s->returning, s->abilities.can_readdress, verdict);
+		return;
+	}
 	policy_on_eom(&s->gate->policy, p->config, p->tenant, &p->facts, str_from_c(p->id), &p->arena, verdict);
 	passage_add_notes(p, verdict);
 	if (verdict->action == VERDICT_ACCEPT && p->pending.action == VERDICT_HOLD)
@@ -426,8 +406,11 @@ static enum session_answer pass(struct session *s, const struct verdict *verdict
 		.record_id = str_of(s->record_id, RECORD_ID_LEN),
 		.fields = changes ? changes->fields : NULL,
 		.field_count = changes ? changes->field_count : 0,
+		.envelope = &s->envelope,
 		.has_body = letter_has_new_body(&s->letter),
 	};
+	if (s->envelope.is_discarded)
+		return SESSION_DISCARD;
 	return verdict->action == VERDICT_HOLD ? SESSION_HOLD : SESSION_CONTINUE;
 }
 
@@ -472,6 +455,8 @@ enum session_answer session_eom(struct session *s, const struct session_macros *
 	judge_content(s, &verdict);
 	if (is_passing(&verdict))
 		rewrite_content(s);
+	if (is_passing(&verdict) && s->abilities.can_readdress)
+		envelope_sign(&s->envelope, s->gate, p);
 
 	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out, reply)
 							  : refuse(s, &verdict, reply);

@@ -21,19 +21,13 @@
 #define SEKISHO_SESSION_H
 
 #include "config/net.h"
-#include "milter/gate.h"
-#include "milter/reply.h"
-#include "milter/rewrite.h"
+#include "milter/envelope.h"
 
 enum session_answer {
 	SESSION_CONTINUE = 1,
 	SESSION_REPLY,                 /* refuse with `reply` */
 	SESSION_HOLD,                  /* end of message: quarantine, `reply->text` is the reason */
-};
-
-/* What the MTA tells beside the command: macros; empty when it did not. */
-struct session_macros {
-	struct str queue_id, auth_authen, daemon_name, tls_version, verify, cert_subject, cert_issuer;
+	SESSION_DISCARD,               /* end of message: the client hears "accepted", and that was all */
 };
 
 /* What the front does to a message that passes. All of it is on the record already when the front hears it; what it points
@@ -42,6 +36,7 @@ struct session_changes {
 	struct str record_id;          /* value of the header SESSION_RECORD_HEADER, with a NUL behind it; empty: none */
 	const struct rewrite_field *fields;    /* as in rewrite.h: nth counts the fields as they came */
 	size_t field_count;
+	const struct envelope *envelope;       /* a new sender, another recipient; NULL: as it came */
 	bool has_body;                 /* a new one, to be read with session_next_chunk, in one unbroken run */
 };
 #define SESSION_RECORD_HEADER "Sekisho-Record"
@@ -50,6 +45,7 @@ struct session_changes {
 struct session_abilities {
 	bool sees_body;                /* it shows the body: sizes can be measured */
 	bool can_rewrite;              /* it shows the body, and can change it and the header */
+	bool can_readdress;            /* it can change sender and recipients */
 };
 /* NULL: out of memory. */
 struct session *session_new(struct gate *gate, const struct session_abilities *abilities);

@@ -40,6 +40,7 @@ enum verdict_reason {
 	REASON_AUTH,                   /* SKQ-AUTH */
 	REASON_SIZE,                   /* SKQ-SIZE */
 	REASON_SUPPRESSED,             /* SKQ-SUPP: the recipient is on the tenant's suppression list */
+	REASON_RETURN_PATH,            /* SKQ-PATH: a return path that is forged or has expired */
 	REASON_RECIPIENTS,             /* SKQ-RCPTS: too many in one message */
 	REASON_RATE,                   /* SKQ-RATE: would fit later */
 	REASON_QUOTA,                  /* SKQ-QUOTA: calendar quota used up */
@@ -91,6 +92,7 @@ struct policy_note {
 #define POLICY_RULE_SIZE STR("size_max")
 #define POLICY_RULE_RECIPIENTS STR("recipients_max")
 #define POLICY_RULE_SUPPRESS STR("suppress")
+#define POLICY_RULE_RETURN_PATH STR("return_path")
 #define POLICY_RULE_DOMAINS STR("recipient_domains")    /* more than one charge can count: STORE_TAKES_MAX */
 
 struct verdict {

@@ -97,7 +97,7 @@ static bool count_failure(struct tally *t, const struct tally_failure *failure, 
 {
 	return is_first(t, failure, out_is_first, err) &&
 	       (!*out_is_first || (count_reason(t, failure->reason, failure->is_hard, 1, err) &&
-				   count_domain(t, failure->recipient, failure->is_hard, err)));
+				   (failure->recipient.len == 0 || count_domain(t, failure->recipient, failure->is_hard, err))));
 }
 
 bool tally_failed(struct store *st, const struct config *config, const struct tenant *tenant,

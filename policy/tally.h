@@ -20,7 +20,7 @@
 
 struct tally_failure {
 	struct str message;            /* our id; empty: unknown, and then it cannot be known as the same: counted */
-	struct str recipient;
+	struct str recipient;          /* empty: one of them, unknown which; counted under no domain, and once a message */
 	struct str reason;             /* "userunknown", ..., "feedback" */
 	bool is_hard;
 };

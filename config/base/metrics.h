@@ -29,6 +29,7 @@ enum metric_id {
 	METRIC_MAILLOG_BEHIND, METRIC_MAILLOG_LAG,     /* gauges: octets, seconds */
 	METRIC_ALARMS, METRIC_ALARMS_ACTIVE,           /* active: gauge */
 	METRIC_VERIFIED,               /* gauge: when */
+	METRIC_RETURNS_BOUNCES, METRIC_RETURNS_COMPLAINTS, METRIC_RETURNS_REFUSED,
 	METRIC_CHARGE_TIME,            /* histogram, microseconds */
 	METRIC_EOM_TIME,               /* histogram */
 	METRIC_COUNT

@@ -57,7 +57,7 @@ bool str_next(struct str *rest, char sep, struct str *out_piece);
 /* Without SP, HTAB, CR and LF at both ends. */
 struct str str_trim(struct str s);
 
-/* FNV-1a, 64 bits. For tables inside one process only; outsiders can find collisions. */
+/* FNV-1a, 64 bits: for tables whose keys outsiders do not choose, who can find collisions. Stays what it is: return paths hold it. */
 uint64_t str_hash(struct str s);
 
 /* Shell-like match of the whole of s: `*` any run, `?` one byte; ASCII case folded. Linear in s.len for one star, never recursive. */

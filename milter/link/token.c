@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 
 #include "config/base/num.h"
@@ -101,6 +102,24 @@ void token_keys_free(struct token_keys *keys)
 unsigned token_keys_current(const struct token_keys *keys)
 {
 	return keys->current;
+}
+
+static bool mac(const unsigned char *key, size_t len, struct str text, unsigned char out[TOKEN_MAC_LEN])
+{
+	unsigned out_len = 0;
+
+	return HMAC(EVP_sha256(), key, (int)len, (const unsigned char *)text.ptr, text.len, out, &out_len) &&
+	       out_len == TOKEN_MAC_LEN;
+}
+
+bool token_keys_mac(const struct token_keys *keys, unsigned id, struct str use, struct str text, unsigned char out[TOKEN_MAC_LEN])
+{
+	unsigned char own[TOKEN_MAC_LEN];
+	bool ok = id <= TOKEN_KEYS_MAX && keys->has_key[id] && mac(keys->keys[id], TOKEN_KEY_LEN, use, own) &&
+		  mac(own, sizeof own, text, out);
+
+	OPENSSL_cleanse(own, sizeof own);
+	return ok;
 }
 
 bool token_sealer_new(const struct token_keys *keys, struct token_sealer **out, struct err *err)

@@ -41,11 +41,16 @@ struct token {
 struct token_keys;                     /* keys and prepared cipher */
 struct token_sealer;
 
+#define TOKEN_MAC_LEN 32
+
 /* `text` is the key file. */
 bool token_keys_read(struct str text, struct token_keys **out, struct err *err);
 void token_keys_free(struct token_keys *keys);
 /* The id of the key that seals. */
 unsigned token_keys_current(const struct token_keys *keys);
+
+/* HMAC-SHA256 with a key of its own for each `use`, made of key `id`. False: there is no such key. */
+bool token_keys_mac(const struct token_keys *keys, unsigned id, struct str use, struct str text, unsigned char out[TOKEN_MAC_LEN]);
 
 /* Seals many tokens of one message; keeps `keys`. */
 bool token_sealer_new(const struct token_keys *keys, struct token_sealer **out, struct err *err);

@@ -46,6 +46,7 @@ struct report {
 	struct str subject;
 	struct str message_id;         /* of the returned message, without <> */
 	struct str feedback_type;      /* of a complaint */
+	struct str queue_id;           /* of the returned message at the reporter, where that is Postfix: X-Postfix-Queue-ID */
 	struct report_recipient *recipients;
 	size_t count;
 };

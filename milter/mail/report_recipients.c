@@ -251,6 +251,8 @@ bool report_take_status(struct reading *r, struct str text)
 	}
 	if (dsn.reporting_mta.len)
 		r->out->reporter = str_slice(dsn.reporting_mta, 0, str_find_byte(dsn.reporting_mta, ' '));
+	if (r->out->queue_id.len == 0)
+		r->out->queue_id = parts_field(text, STR("X-Postfix-Queue-ID"));
 	for (size_t i = 0; i < dsn.count; i++) {
 		const struct dsn_recipient *from = &dsn.recipients[i];
 		struct str original, address = status_address(from, &original);

@@ -7,6 +7,7 @@
 #include "config/base/io.h"
 #include "config/base/num.h"
 #include "milter/tool/commands.h"
+#include "milter/tool/paths.h"
 #include "milter/tool/tokens.h"
 
 #define LINE_MAX_LEN 65536
@@ -89,12 +90,19 @@ static void write_token(struct tool *tool, const struct token *token, struct are
 	}
 }
 
+static bool is_address(struct str s)
+{
+	return str_find_byte(s, '@') < s.len && str_find(s, STR("://")) == s.len;
+}
+
 static bool decode_one(struct tool *tool, const struct decode *want, const struct token_keys *keys, struct str url)
 {
 	struct token token = { .url = STR_EMPTY };
 	struct arena arena;
 	bool ok;
 
+	if (is_address(url) && !want->wants_destination && paths_decode(tool, keys, url))
+		return true;
 	arena_init(&arena, (size_t)1 << 20);
 	ok = open_url(keys, url, &arena, &token);
 
@@ -104,7 +112,7 @@ static bool decode_one(struct tool *tool, const struct decode *want, const struc
 	} else if (ok) {
 		write_token(tool, &token, &arena);
 	} else {
-		tool_fail(tool, TOOL_NO, "no link of ours, or sealed with a key that is not in the file: " STR_FMT,
+		tool_fail(tool, TOOL_NO, "no link or return path of ours, or its key is not in the file any more: " STR_FMT,
 			  STR_ARG(url));
 	}
 	arena_clear(&arena);
@@ -138,18 +146,18 @@ static int run_decode(struct tool *tool, const void *values)
 
 const struct tool_command command_link_decode = {
 	.name = "link decode",
-	.operands = "URL|-",
+	.operands = "URL|ADDRESS|-",
 	.operands_min = 1,
 	.operands_max = 1,
-	.summary = "what a tracked URL means",
+	.summary = "what a tracked URL or a return path means",
 	.about = "Opens a tracked link, pixel or unsubscribe URL with the keys of tracking.key_file: whose it is, "
-		 "which message, "
-		 "which recipient where it had just one, and where it leads. `-` reads URLs from standard input, one "
-		 "a line.",
+		 "which message, which recipient where it had just one, and where it leads. Of a return path: whose "
+		 "message, from whom, and until when mail to it is taken. `-` reads them from standard input, one a line.",
 	.options = decode_options,
 	.values_size = sizeof(struct decode),
 	.has_json = true,
-	.examples = "sekisho link decode https://t.acme.example/c/AQGisw7NTs...\nsekisho link decode --destination - "
+	.examples = "sekisho link decode https://t.acme.example/c/AQGisw7NTs...\n"
+		    "sekisho link decode 01m7z2jkrv...@bounce.acme.example\nsekisho link decode --destination - "
 		    "< urls",
 	.ok = "all of them are ours",
 	.no = "one is not, or was altered, or its key is gone",

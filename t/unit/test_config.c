@@ -500,6 +500,7 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_SIZE_MAX: add_children(out, &tenants, "size_max", false); break;
 	case TABLE_TENANT_TRACKING: add_children(out, &tenants, "tracking", false); break;
 	case TABLE_GUARD: add_children(out, &tenants, "guard", false); break;
+	case TABLE_RETURN_PATH: add_children(out, &tenants, "return_path", false); break;
 	case TABLE_SUPPRESS: add_children(out, &tenants, "suppress", false); break;
 	case TABLE_QUOTA: add_children(out, &tenants, "quotas", true); break;
 	case TABLE_MATCH: *out = rules; break;

@@ -1,0 +1,259 @@
+/* milter/returning, milter/envelope, milter/return_path: sessions that send and get back, with a real gate. */
+#include "t/lib/unit.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/base/io.h"
+#include "milter/session.h"
+
+#define DIGITS_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static const char yaml[] =
+	"node: gate.test\n"
+	"state_dir: %1$s/%2$s\n"
+	"milter: { listen: \"unix:%1$s/%2$s/sock\" }\n"
+	"tracking: { key_file: %1$s/tokens }\n"
+	"relay_log: { dir: %1$s/%2$s/log, key_file: none }\n"
+	"log: { to: stderr, level: error }\n"
+	"tenants:\n"
+	"  acme: { match: [ { auth: acme } ], return_path: bounce.shared.example }\n"
+	"  other: { match: [ { auth: other } ], return_path: { domain: bounce.shared.example, bounces: discard } }\n";
+
+static struct gate gate;
+static char name[32];
+
+static void write_file(const char *file, const char *text)
+{
+	char path[4096];
+	struct err err;
+
+	snprintf(path, sizeof path, "%s/%s", unit_dir(), file);
+	ck_assert_msg(io_replace_file(path, str_from_c(text), 0600, &err), "%s", err.text);
+}
+
+static void setup(void)
+{
+	char text[4096], path[4096];
+	struct config_report report;
+	struct config *config;
+	struct err err = { .text = "" };
+
+	snprintf(name, sizeof name, "returning-%ld", (long)getpid());         /* each test has a process */
+	snprintf(text, sizeof text, yaml, unit_dir(), name);
+	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), name);
+	write_file(strrchr(path, '/') + 1, text);
+	write_file("tokens", "1 " DIGITS_64 DIGITS_64 "\n");
+
+	bool ok = config_load(path, &config, &report);
+
+	if (!ok)
+		config_report_first(&report, &err);
+	ck_assert_msg(ok, "%s", err.text);
+	config_report_clear(&report);
+	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
+	config_publish(config);
+}
+
+/* The relay log, once everything queued is written. */
+static struct str relay_log(void)
+{
+	static struct buf buf;
+	char pattern[4096];
+	glob_t found;
+	struct err err;
+
+	gate_close(&gate);
+	config_publish(NULL);
+	snprintf(pattern, sizeof pattern, "%s/%s/log/relay/*.jsonl", unit_dir(), name);
+	ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
+	buf_init(&buf, 16 << 20);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		ck_assert_msg(io_read_file(found.gl_pathv[i], &buf, &err), "%s", err.text);
+	globfree(&found);
+	return buf_view(&buf);
+}
+
+static size_t count(struct str text, const char *needle)
+{
+	size_t n = 0, at;
+
+	while ((at = str_find(text, str_from_c(needle))) < text.len) {
+		n++;
+		text = str_from(text, at + strlen(needle));
+	}
+	return n;
+}
+
+static struct session *visitor(void)
+{
+	const struct session_abilities abilities = { .sees_body = true, .can_readdress = true };
+	struct session *s = session_new(&gate, &abilities);
+	struct net_addr client;
+
+	ck_assert(s && net_parse_addr(STR("192.0.2.1"), &client));
+	session_connect(s, &client, false);
+	return s;
+}
+
+static const struct session_macros nothing;
+
+/* The return path of a message that goes out. */
+static void go_out(const char *tenant, const char *recipient, char out[512])
+{
+	const struct session_macros macros = { .auth_authen = str_from_c(tenant) };
+	struct session *s = visitor();
+	struct session_changes changes;
+	struct reply reply;
+
+	ck_assert_int_eq(session_mail(s, STR("<a@acme.example>"), NULL, 0, &macros, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, str_from_c(recipient), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &nothing, &reply), SESSION_CONTINUE);
+	session_header(s, STR("Subject"), STR("hello"));
+	ck_assert_int_eq(session_eom(s, &nothing, &changes, &reply), SESSION_CONTINUE);
+	snprintf(out, 512, STR_FMT, STR_ARG(changes.envelope->sender));
+	session_done(s);
+	session_free(s);
+}
+
+static const char report[] =
+	"--b\r\n\r\nThis is the mail system at host mx.far.example.\r\n\r\n<neko@example.jp>: 550 5.1.1 User unknown\r\n\r\n"
+	"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.far.example\r\n\r\n"
+	"Final-Recipient: rfc822; neko@example.jp\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+	"Diagnostic-Code: smtp; 550 5.1.1 User unknown\r\n\r\n--b--\r\n";
+
+static enum session_answer come_back(struct session *s, const char *path, size_t cut, struct session_changes *changes,
+				     struct reply *reply)
+{
+	struct str body = str_of(report, sizeof report - 1);
+	enum session_answer answer;
+
+	ck_assert_int_eq(session_mail(s, STR("<>"), NULL, 0, &nothing, reply), SESSION_CONTINUE);
+	answer = session_rcpt(s, str_from_c(path), reply);
+	if (answer != SESSION_CONTINUE)
+		return answer;
+	ck_assert_int_eq(session_data(s, &nothing, reply), SESSION_CONTINUE);
+	session_header(s, STR("From"), STR("MAILER-DAEMON@mx.far.example"));
+	session_header(s, STR("Subject"), STR("Undelivered Mail Returned to Sender"));
+	session_header(s, STR("Content-Type"), STR("multipart/report; report-type=delivery-status;\n\tboundary=\"b\""));
+	session_body(s, str_slice(body, 0, cut));
+	session_body(s, str_from(body, cut));
+	return session_eom(s, &nothing, changes, reply);
+}
+
+/* However the body is cut, it says the same; and of all that only the first is news. */
+START_TEST(cuts)
+{
+	struct session_changes changes;
+	struct reply reply;
+	char path[512];
+
+	go_out("acme", "<neko@example.jp>", path);
+	struct session *s = visitor();
+
+	for (size_t cut = 0; cut < sizeof report; cut++) {
+		ck_assert_int_eq(come_back(s, path, cut, &changes, &reply), SESSION_CONTINUE);
+		ck_assert_str_is(changes.envelope->add, STR("a@acme.example"));
+		ck_assert_str_is(changes.envelope->drop, str_from_c(path));
+		session_done(s);
+	}
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(count(log, "\"event\":\"bounced\""), sizeof report);
+	ck_assert_uint_eq(count(log, "\"known\":true"), sizeof report - 1);
+	ck_assert_uint_eq(count(log, "\"rcpt\":\"neko@example.jp\",\"outcome\":{\"dsn\":\"5.1.1\""), sizeof report);
+}
+END_TEST
+
+/* Two tenants at one domain: each path is its own tenant's, and ends as that one wants. */
+START_TEST(shares_a_domain)
+{
+	struct session_changes changes;
+	struct reply reply;
+	char acme[512], other[512];
+
+	go_out("acme", "<neko@example.jp>", acme);
+	go_out("other", "<neko@example.jp>", other);
+	struct session *s = visitor();
+
+	ck_assert_int_eq(come_back(s, acme, 0, &changes, &reply), SESSION_CONTINUE);
+	session_done(s);
+	ck_assert_int_eq(come_back(s, other, 0, &changes, &reply), SESSION_DISCARD);
+	session_done(s);
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(count(log, "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
+	ck_assert_uint_eq(count(log, "\"event\":\"bounced\",\"tenant\":\"other\""), 1);
+	ck_assert_uint_eq(count(log, "\"known\":true"), 0);
+}
+END_TEST
+
+/* The MTA's own notices cannot be refused at RCPT: a forged path passes, and counts for nobody. */
+START_TEST(never_refuses_the_mta)
+{
+	struct session_changes changes;
+	struct reply reply;
+	char path[512];
+
+	go_out("acme", "<neko@example.jp>", path);
+	struct session *s = visitor();
+
+	path[30] = path[30] == '0' ? '1' : '0';
+	ck_assert_int_eq(come_back(s, path, 0, &changes, &reply), SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 550);
+	session_abort(s);
+	session_connect(s, NULL, true);
+	ck_assert_int_eq(come_back(s, path, 0, &changes, &reply), SESSION_CONTINUE);
+	ck_assert_uint_eq(changes.envelope->add.len, 0);
+	session_done(s);
+	session_free(s);
+	ck_assert_uint_eq(count(relay_log(), "\"event\":\"bounced\""), 0);
+}
+END_TEST
+
+/* Neither endless fields nor an endless body are held, nor taken for something else. */
+START_TEST(endless)
+{
+	static char chunk[65536];
+	struct session_changes changes;
+	struct reply reply;
+	char path[512];
+
+	memset(chunk, 'x', sizeof chunk);
+	go_out("acme", "<neko@example.jp>", path);
+	struct session *s = visitor();
+
+	ck_assert_int_eq(session_mail(s, STR("<>"), NULL, 0, &nothing, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, str_from_c(path), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &nothing, &reply), SESSION_CONTINUE);
+	for (int i = 0; i < 100; i++)
+		session_header(s, STR("X"), str_of(chunk, sizeof chunk));
+	for (int i = 0; i < 200; i++)
+		session_body(s, str_of(chunk, sizeof chunk));
+	ck_assert_int_eq(session_eom(s, &nothing, &changes, &reply), SESSION_CONTINUE);
+	session_done(s);
+	session_free(s);
+	ck_assert_uint_eq(count(relay_log(), "\"event\":\"bounced\""), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("returning");
+	TCase *tcase = tcase_create("returning");
+
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, cuts);
+	tcase_add_test(tcase, shares_a_domain);
+	tcase_add_test(tcase, never_refuses_the_mta);
+	tcase_add_test(tcase, endless);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
