@@ -1,5 +1,7 @@
 #include "milter/tool/explain.h"
 
+#include "config/base/clock.h"
+
 bool explain_is_refusal(const struct verdict *v)
 {
 	return v->action == VERDICT_DEFER || v->action == VERDICT_REJECT;
@@ -19,8 +21,27 @@ static bool settle(struct explain *e, enum stage stage, struct str recipient, co
 	return !explain_is_refusal(verdict) || e->is_local;
 }
 
+/* Of a recipient at a domain of return paths: as returning_meet (milter/returning.h). False: it is at none. */
+static bool ask_path(struct explain *e, struct str recipient, struct verdict *out)
+{
+	struct return_path path;
+	enum return_path_kind kind = return_path_look(e->tool->config, e->keys, recipient, clock_now_us(), &path);
+
+	if (kind == RETURN_PATH_NONE || e->is_local)
+		return false;
+	*out = (struct verdict){ .action = VERDICT_ACCEPT };
+	if (kind == RETURN_PATH_FORGED || kind == RETURN_PATH_EXPIRED) {
+		*out = (struct verdict){ .action = VERDICT_REJECT, .reason = REASON_RETURN_PATH, .scope = recipient,
+					 .rule = POLICY_RULE_RETURN_PATH };
+		return true;
+	}
+	e->returns = kind;
+	e->path = path;
+	return true;
+}
+
 /* Refused recipients are left out, and the message goes on with the others. False: none is left. */
-static bool ask_recipients(struct explain *e, const struct policy *policy, struct str *room)
+static bool ask_recipients(struct explain *e, const struct policy *policy, const struct verdict *postponed, struct str *room)
 {
 	struct answer before = e->final;
 	struct verdict verdict;
@@ -28,7 +49,12 @@ static bool ask_recipients(struct explain *e, const struct policy *policy, struc
 	e->facts.recipients = room;
 	for (size_t i = 0; i < e->recipients.count; i++) {
 		room[e->facts.recipient_count++] = e->recipients.items[i];
-		policy_on_rcpt(policy, e->tool->config, before.verdict.tenant, &e->facts, &e->tool->arena, &verdict);
+		if (!ask_path(e, e->recipients.items[i], &verdict)) {
+			if (postponed)
+				verdict = *postponed;
+			else
+				policy_on_rcpt(policy, e->tool->config, before.verdict.tenant, &e->facts, &e->tool->arena, &verdict);
+		}
 		if (!settle(e, STAGE_RCPT, e->recipients.items[i], &verdict))
 			e->facts.recipient_count--;
 	}
@@ -52,7 +78,15 @@ static void ask(struct explain *e, const struct policy *policy, struct str *room
 
 	e->final = (struct answer){ .stage = STAGE_EOM, .verdict = { .action = VERDICT_ACCEPT, .tenant = tenant } };
 
-	bool goes_on = settle(e, STAGE_MAIL, STR_EMPTY, &verdict) && ask_recipients(e, policy, room);
+	/* Nobody's mail may go to a return path, which only its recipient says. */
+	bool is_postponed = config->needs_return_path && matched_by == MATCH_KIND_COUNT && explain_is_refusal(&verdict) && !e->is_local;
+	const struct verdict refusal = verdict;
+
+	if (is_postponed)
+		verdict.action = VERDICT_ACCEPT;
+
+	bool goes_on = settle(e, STAGE_MAIL, STR_EMPTY, &verdict) && ask_recipients(e, policy, is_postponed ? &refusal : NULL, room) &&
+		       e->returns == RETURN_PATH_NONE;
 
 	if (goes_on) {
 		policy_on_data(policy, config, tenant, &e->facts, STR("explain"), arena, &verdict);
@@ -64,7 +98,7 @@ static void ask(struct explain *e, const struct policy *policy, struct str *room
 		policy_on_eom(policy, config, tenant, &e->facts, STR("explain"), arena, &verdict);
 		settle(e, STAGE_EOM, STR_EMPTY, &verdict);
 	}
-	e->final.verdict.tenant = tenant;
+	e->final.verdict.tenant = e->path.tenant ? e->path.tenant : tenant;
 	e->final.verdict.matched_by = matched_by;
 }
 
@@ -81,7 +115,7 @@ bool explain_ask(struct explain *e, struct err *err)
 		return err_memory(err);
 	peephole_init(&peephole, e->tool->store);
 	ask(e, &policy, room);
-	if (!e->final.verdict.tenant)
+	if (!e->final.verdict.tenant || e->returns != RETURN_PATH_NONE)
 		return true;
 	e->facts.recipients = e->recipients.items;
 	e->facts.recipient_count = e->recipients.count;

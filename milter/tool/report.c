@@ -48,6 +48,9 @@ static void take_outcome(struct report *report, const struct record_event *event
 		report->delivered++;
 	if (!str_eq(event->event, STR("bounced")) && !str_eq(event->event, STR("failed")))
 		return;
+	/* The log and a report may both tell of it. No text of others has these octets in it: there they are escaped. */
+	if (str_find(event->outcome, STR("\"known\":true")) < event->outcome.len)
+		return;
 	report->failed++;
 	if (event->outcome.len && scan_find_string(event->outcome, STR("reason"), &reason))
 		report_add(&report->bounces, reason, report->arena);

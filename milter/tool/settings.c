@@ -71,6 +71,17 @@ static struct str text_suppress(struct tool *tool, const struct tenant *t)
 			 t->suppress_releases ? "; a delivery takes a bounce back" : "");
 }
 
+static struct str text_return_path(struct tool *tool, const struct tenant *t)
+{
+	static const char *const goes[] = { [RETURNED_SENDER] = "go on to the sender", [RETURNED_ACCEPT] = "go to the MTA",
+					    [RETURNED_DISCARD] = "are discarded" };
+
+	if (t->return_domain.len == 0)
+		return STR("none");
+	return tool_text(tool, "at " STR_FMT ", for " STR_FMT "; bounces %s", STR_ARG(t->return_domain),
+			 STR_ARG(tool_duration(tool, t->return_keep_us)), goes[t->returned_mail]);
+}
+
 static struct str text_share(struct tool *tool, const char *what, int64_t bound)
 {
 	return bound == LIMIT_NONE ? STR_EMPTY : tool_text(tool, "%.1f %% %s, ", (double)bound / 10, what);
@@ -157,6 +168,7 @@ const struct setting_line setting_lines[] = {
 	{ "require", text_require },
 	{ "recipients_max", text_recipients },
 	{ "size_max", text_size },
+	{ "return_path", text_return_path },
 	{ "suppress", text_suppress },
 	{ "guard", text_guard },
 	{ "pool", text_pool },

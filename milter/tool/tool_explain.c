@@ -6,6 +6,7 @@
 #include "milter/tool/commands.h"
 #include "milter/tool/explain.h"
 #include "milter/tool/settings.h"
+#include "milter/tool/tokens.h"
 
 struct explain_values {
 	struct str auth, from, daemon, subject, issuer;
@@ -101,10 +102,14 @@ static struct str reply_text(struct tool *tool, const struct verdict *verdict)
 	return tool_text(tool, "%s", line);
 }
 
-static struct str tenant_text(struct tool *tool, const struct verdict *verdict)
+static struct str tenant_text(struct explain *e, const struct verdict *verdict)
 {
+	struct tool *tool = e->tool;
+
 	if (!verdict->tenant)
 		return STR("nobody's");
+	if (e->path.tenant)
+		return tool_text(tool, STR_FMT ", whose return path this is", STR_ARG(verdict->tenant->name));
 	if (verdict->matched_by == MATCH_KIND_COUNT)
 		return tool_text(tool, STR_FMT ", the default tenant: no match rule claims this", STR_ARG(verdict->tenant->name));
 	return tool_text(tool, STR_FMT ", by its match rule on %s", STR_ARG(verdict->tenant->name),
@@ -221,7 +226,7 @@ static void add_decision(const struct rule *rule, const struct answer *answer, s
 		buf_printf(buf, " by " STR_FMT, STR_ARG(v->rule));
 	if (v->scope.len)
 		buf_printf(buf, " of " STR_FMT, STR_ARG(v->scope));
-	if (answer->recipient.len)
+	if (answer->recipient.len && !str_eq(answer->recipient, v->scope))
 		buf_printf(buf, " " STR_FMT, STR_ARG(answer->recipient));
 	if (count > 1)
 		buf_printf(buf, " and %zu more", count - 1);
@@ -284,6 +289,7 @@ static void write_rules(struct explain *e)
 	};
 	enum stage shown = STAGE_COUNT;
 	struct table table;
+	bool is_empty = true;
 
 	table_init(&table, &e->tool->arena, columns, 4);
 	for (const struct rule *rule = rules; rule < rules + RULES; rule++) {
@@ -292,7 +298,10 @@ static void write_rules(struct explain *e)
 		table_add(&table, (struct str[]){ shown == rule->stage ? STR("") : str_from_c(stage_names[rule->stage]),
 						  rule_name(e, rule), rule_setting(e, rule), rule_answer(e, rule) });
 		shown = rule->stage;
+		is_empty = false;
 	}
+	if (is_empty)
+		return;
 	tool_print(e->tool, "\n");
 	tool_table(e->tool, &table);
 }
@@ -326,15 +335,31 @@ static void write_quotas(struct explain *e)
 	tool_table(tool, &table);
 }
 
+/* As envelope_sign (milter/envelope.h). */
+static bool is_signed(const struct explain *e)
+{
+	const struct verdict *v = &e->final.verdict;
+
+	return (v->action == VERDICT_ACCEPT || v->action == VERDICT_HOLD) && v->tenant && v->tenant->return_domain.len &&
+	       e->facts.sender.len && !str_eq_nocase(address_domain(e->facts.sender), v->tenant->return_domain);
+}
+
 static void write_person(struct explain *e)
 {
 	const struct verdict *v = &e->final.verdict;
 	struct tool *tool = e->tool;
 
-	tool_field(tool, "Tenant", STR_FMT, STR_ARG(tenant_text(tool, v)));
+	tool_field(tool, "Tenant", STR_FMT, STR_ARG(tenant_text(e, v)));
 	tool_field(tool, "Verdict", "%s%s%s", action_names[v->action], v->action == VERDICT_ACCEPT ? "" : " at ",
 		   v->action == VERDICT_ACCEPT ? "" : stage_names[e->is_local ? STAGE_EOM : e->final.stage]);
 	tool_field(tool, "Reply", STR_FMT, STR_ARG(reply_text(tool, v)));
+	if (e->path.tenant)
+		tool_field(tool, "Returns", "message %s; a bounce is counted; %s", e->path.path.message,
+			   setting_text(tool, e->path.tenant, "return_path").ptr);
+	else if (e->returns == RETURN_PATH_ROLE)
+		tool_field(tool, "Returns", "nothing; complaints are counted that name a message");
+	else if (is_signed(e))
+		tool_field(tool, "Sender", "becomes a return path " STR_FMT, STR_ARG(setting_text(tool, v->tenant, "return_path")));
 	write_rules(e);
 	if (e->state_count)
 		write_quotas(e);
@@ -390,6 +415,10 @@ static void write_json(struct explain *e)
 	json_member_str(json, "verdict", str_from_c(action_names[v->action]));
 	json_member_str_opt(json, "rule", v->rule);
 	json_member_str(json, "reply", reply_text(tool, v));
+	if (is_signed(e))
+		json_member_str(json, "return_path", v->tenant->return_domain);
+	if (e->path.tenant)
+		json_member_str(json, "returned_message", str_from_c(e->path.path.message));
 	json_key(json, "stages");
 	json_array_open(json);
 	for (size_t i = 0; i < e->count; i++)
@@ -404,17 +433,39 @@ static void write_json(struct explain *e)
 	buf_add_byte(&tool->out, '\n');
 }
 
+/* Keys only where a recipient may be a return path: who asks about other mail need not be allowed to read them. */
+static bool find_keys(struct explain *e, struct token_keys **out)
+{
+	for (size_t i = 0; i < e->recipients.count && !*out; i++) {
+		struct str domain;
+
+		if (!arena_copy_lower(&e->tool->arena, address_domain(e->recipients.items[i]), &domain))
+			return false;
+		if (config_is_return_domain(e->tool->config, domain) && !(*out = tokens_keys(e->tool)))
+			return false;
+	}
+	e->keys = *out;
+	return true;
+}
+
 static int run(struct tool *tool, const void *values)
 {
 	struct explain_values given = *(const struct explain_values *)values;
 	struct explain e = { .tool = tool };
+	struct token_keys *keys = NULL;
 	struct err err;
 
 	if (!learn(&e, &given))
 		return TOOL_USAGE;
 	if (!tool_config(tool) || !tool_store(tool, TOOL_LOOK))
 		return TOOL_UNKNOWN;
-	if (!explain_ask(&e, &err))
+	if (!find_keys(&e, &keys))
+		return TOOL_UNKNOWN;
+
+	bool ok = explain_ask(&e, &err);
+
+	token_keys_free(keys);
+	if (!ok)
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	(tool->is_json ? write_json : write_person)(&e);
 	return e.final.verdict.action == VERDICT_ACCEPT ? TOOL_OK : TOOL_NO;

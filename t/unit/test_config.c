@@ -137,7 +137,8 @@ START_TEST(every_default)
 		ck_assert_uint_eq(config->identify[i], i);
 	ck_assert_uint_eq(config->sender_match_network_count, 2);
 	ck_assert_ptr_null(config->default_tenant);
-	ck_assert(!config->needs_body && !config->needs_rewrite);
+	ck_assert(!config->needs_body && !config->needs_rewrite && !config->needs_return_path && !config->needs_keys);
+	ck_assert_uint_eq(acme->return_domain.len, 0);
 	ck_assert_str_is(config->token_key_file, STR("/etc/sekisho/tracking.key"));
 	ck_assert_str_is(config->tracking_listen, STR("127.0.0.1:9186"));
 	ck_assert_int_eq(config->tracking_client, CLIENT_TRUNCATED);
@@ -228,6 +229,44 @@ START_TEST(inheritance)
 	ck_assert_uint_eq(same->senders.count, 1);
 	ck_assert_ptr_eq(same->quotas, golden->quotas);
 	ck_assert(config->needs_body);
+	config_free(config);
+}
+END_TEST
+
+/* Whose return paths are where: found by domain and mark, among a thousand who share one and those who do not. */
+START_TEST(return_paths)
+{
+	struct buf text;
+	struct config *config;
+	size_t count;
+
+	buf_init(&text, 1 << 20);
+	buf_add_c(&text, "defaults: {return_path: {domain: Bounce.Shared.example, bounces: accept}}\ntenants:\n"
+			 "  own: {match: [{auth: own}], return_path: {domain: bounce.own.example, keep: 3d}}\n"
+			 "  plain: {match: [{auth: plain}], return_path: none}\n");
+	for (int i = 0; i < 1000; i++)
+		buf_printf(&text, "  t%d: {match: [{auth: t%d}]}\n", i, i);
+	buf_add_byte(&text, '\0');
+	config = load_text(buf_view(&text).ptr);
+	buf_clear(&text);
+	ck_assert(config->needs_return_path && config->needs_keys && config->needs_body && !config->needs_rewrite);
+	ck_assert_uint_eq(config->return_owner_count, 1001);
+	ck_assert(config_is_return_domain(config, STR("bounce.shared.example")) && !config_is_return_domain(config, STR("shared.example")));
+	for (size_t i = 0; i < config->tenant_count; i++) {
+		const struct tenant *tenant = &config->tenants[i];
+		const struct return_owner *owners =
+			config_return_owners(config, tenant->return_domain, config_return_mark(tenant->name), &count);
+		size_t is_there = 0;
+
+		for (size_t j = 0; j < count; j++)
+			is_there += owners[j].tenant == tenant;
+		ck_assert_uint_eq(is_there, tenant->return_domain.len > 0);
+	}
+	config_return_owners(config, STR("bounce.own.example"), config_return_mark(STR("t1")), &count);
+	ck_assert_uint_eq(count, 0);
+	ck_assert_uint_eq(config_return_mark(STR("acme")), 0xf4f6de0f);     /* in addresses that are out in the world */
+	ck_assert_int_eq(config_find_tenant(config, STR("own"))->returned_mail, RETURNED_ACCEPT);
+	ck_assert_int_eq(config_find_tenant(config, STR("own"))->return_keep_us, INT64_C(3) * 86400 * 1000000);
 	config_free(config);
 }
 END_TEST
@@ -597,6 +636,7 @@ int main(void)
 	tcase_add_test(tc, every_default);
 	tcase_add_test(tc, classes);
 	tcase_add_test(tc, inheritance);
+	tcase_add_test(tc, return_paths);
 	tcase_add_test(tc, tracking);
 	unit_add_rows(tc, quota, quota_rows);
 	tcase_add_test(tc, quota_details);
