@@ -283,8 +283,8 @@ static void facts_judge(struct weighing *w, struct arena *arena, struct bounce_v
 		best = &text;
 	else if (codes_judge(w, PLAIN_FIRM, arena, out))
 		return;
-	else if (text_weigh(w, facts->context, &text))
-		best = &text;
+	else if ((facts->is_only || w->reply == 0) && text_weigh(w, facts->context, &text))
+		best = &text;           /* with a reply of one's own, what another was told says nothing */
 	if (best)
 		verdict_take(w, &best->best, words_view(&best->words), arena, out);
 	else if (facts->is_delay)
