@@ -7,8 +7,11 @@
 
 #define MARKED_TEXT_MAX 4096           /* octets of a text in which its marks are looked for */
 #define SCORE_MIN 5
-#define SCORE_MIN_SUBJECT_ONLY 6       /* a Subject alone says little: parcels cannot be delivered either */
+#define SCORE_MIN_SUBJECT_ONLY 7       /* a Subject alone says little: parcels cannot be delivered either */
 #define NESTED_MAX 1
+#define HEAD_SURE 5                    /* a null sender and a mailer daemon's name */
+#define CODED 3                        /* what an address with a reply beside it weighs then */
+#define CODED_LOOKED_AT 512            /* octets of its words */
 
 struct report_reader {
 	struct phrase_set *marks;
@@ -93,6 +96,32 @@ static bool text_weigh(struct reading *r, struct str text)
 	return true;
 }
 
+/* "550 5.1.1 ...": three digits, of which the first is 4 or 5 and the second at most 5, that stand alone. */
+static bool has_reply_code(struct str words)
+{
+	for (size_t i = 0; i + 3 <= words.len; i++) {
+		const char *c = words.ptr + i;
+
+		if ((c[0] == '4' || c[0] == '5') && c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) &&
+		    (i == 0 || (!ascii_is_alnum(c[-1]) && c[-1] != '.')) &&
+		    i + 3 < words.len && (c[3] == ' ' || c[3] == '-'))
+			return true;
+	}
+	return false;
+}
+
+/* In whatever language the rest is: from a mailer daemon, an address and what a server replied about it. */
+static void code_weigh(struct reading *r, const struct report_text *text)
+{
+	if (r->head.score < HEAD_SURE || r->text_score >= CODED)
+		return;
+	for (size_t i = 0; i < text->count; i++)
+		if (text->items[i].kind <= SIGHTING_REPLY && has_reply_code(str_slice(text->items[i].words, 0, CODED_LOOKED_AT))) {
+			r->text_score = CODED;
+			return;
+		}
+}
+
 static bool text_take(struct reading *r, const struct part *part, size_t *budget)
 {
 	struct str text;
@@ -106,7 +135,10 @@ static bool text_take(struct reading *r, const struct part *part, size_t *budget
 	r->text_count++;
 	if (r->out->context.len == 0 || it->text.len > r->out->context.len)
 		r->out->context = it->text;
-	return text_weigh(r, it->text);
+	if (!text_weigh(r, it->text))
+		return false;
+	code_weigh(r, it);
+	return true;
 }
 
 /* --- the whole */
@@ -184,6 +216,8 @@ static bool bounce_read(struct reading *r)
 	if (out->count == 0)
 		return true;
 	out->kind = REPORT_BOUNCE;
+	if (!out->shape && str_starts_nocase(r->head.mailer, STR("<SMTP32")))
+		out->shape = "imail";
 	if (!out->shape)
 		out->shape = has_status ? "rfc3464" : "text";
 	for (size_t i = 0; i < out->count; i++)

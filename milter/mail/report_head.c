@@ -7,6 +7,7 @@
 #include "milter/mail/report_marks.h"
 
 #define FOLDED_MAX 512
+#define CONVERSATION 6                 /* what marks in a Subject and a text may add up to */
 
 #define FIELD(name, member) { STR_INIT(name), offsetof(struct report_head, member) }
 
@@ -15,6 +16,7 @@ static const struct { struct str name; size_t at; } fields[] = {
 	FIELD("Return-Path", return_path), FIELD("X-Failed-Recipients", failed_recipients), FIELD("X-Mailer", mailer),
 	FIELD("x-amz-sns-message-id", sns_message_id), FIELD("X-MLServer", list_server),
 	FIELD("X-HmXmrOriginalRecipient", complaint_recipient), FIELD("X-Apple-Unsubscribe", apple_unsubscribe),
+	FIELD("List-Id", list_id), FIELD("List-Unsubscribe", list_unsubscribe),
 };
 
 static struct str *field_slot(struct report_head *head, struct str name)
@@ -139,6 +141,13 @@ static bool contains_nocase(struct str s, struct str needle)
 	return false;
 }
 
+/* "[repo] Mail delivery failed": what people and their programs write to each other about bounces. "[BOUNCE]" is a bounce's. */
+static bool is_conversation(const struct report_head *head)
+{
+	return head->list_id.len || head->list_unsubscribe.len ||
+	       (str_starts(head->subject, STR("[")) && !str_starts_nocase(head->subject, STR("[bounce")));
+}
+
 static bool path_is_null(struct str path)
 {
 	return str_eq(path, STR("<>")) || contains_nocase(path, STR("mailer-daemon"));
@@ -186,5 +195,7 @@ bool report_head_read(const struct phrase_set *marks, struct str header, bool is
 		out->score += 2;
 	out->has_sender_evidence = of_from > 0 || is_null_sender || path_is_null(out->return_path) ||
 				   out->failed_recipients.len || out->is_dsn_report || out->is_feedback_report;
+	if (!out->has_sender_evidence && is_conversation(out))
+		out->score -= CONVERSATION;
 	return true;
 }

@@ -154,12 +154,14 @@ static bool label_read(struct str line, struct str *out_address, enum sighting_k
 	char folded[96];
 	struct words words;
 	struct str label, rest = str_from(line, indent_of(line));
-	size_t colon = str_find_byte(rest, ':'), n;
+	size_t colon = str_find_byte(rest, ':'), width = 1, n;
 
-	if (colon == 0 || colon > 60 || colon >= rest.len)
+	if ((colon > 60 || colon == rest.len) && (colon = str_find(str_slice(rest, 0, 60), STR("："))) < rest.len)
+		width = strlen("：");          /* East Asian scripts have one of their own */
+	if (colon == 0 || colon >= 60 || colon >= rest.len)
 		return false;
 	label = str_slice(rest, 0, colon);
-	rest = str_from(rest, colon + 1);
+	rest = str_from(rest, colon + width);
 	rest = str_from(rest, indent_of(rest));
 	if (!address_here(rest, out_address, &n))
 		return false;

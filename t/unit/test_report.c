@@ -66,7 +66,28 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "SES by JSON", "From: no-reply@sns.amazonaws.com\nx-amz-sns-message-id: 1\nSubject: AWS Notification Message\n\n"
 	  "{\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"a@one.example\",\"status\":\"5.1.1\"},{\"emailAddress\":\"b\\u0040two.example\"}]}}\n",
 	  "a@one.example b@two.example", "amazonses-json", false },
+	{ "a language that no mark knows", HEAD("MAILER-DAEMON@mx.example (Mail Delivery System)", "Viesti palautettu")
+	  "\nViestin toimitus ei onnistunut.\n\n<a@one.example>: host mx.one.example[192.0.2.1] said: 550 5.1.1\n    <a@one.example>: unknown\n",
+	  "a@one.example", "text", false },
+	{ "labels with a colon of East Asia", HEAD("PostMaster <postmaster@qq.example>", "系统退信")
+	  "Content-Type: text/html; charset=utf-8\n\n<div>抱歉，您的邮件被退回来了……</div><p>收信人：a@one.example</p>"
+	  "<p>退信原因：收件人邮件地址不存在</p>\n", "a@one.example", "text", false },
+	{ "a spam firewall", HEAD("Spam Firewall <MAILER-DAEMON@bar.example>", "**Message you sent blocked by our bulk email filter**")
+	  "\nYour message to: a@one.example\nwas blocked by our Spam Firewall. The email you sent has NOT BEEN DELIVERED.\n",
+	  "a@one.example", "text", false },
+	{ "IMail", HEAD("Postmaster <postmaster@mx.example>", "Undeliverable Mail")
+	  "X-Mailer: <SMTP32 v8.12>\n\nUnknown user: a@one.example\n\nOriginal message follows.\n", "a@one.example", "imail", false },
 	/* what is none */
+	{ "people on a bug tracker", "From: Neko <notifications@tracker.example>\nTo: b@two.example\n"
+	  "Subject: [repo] Mail delivery failed: returning message to sender (#12)\nAuto-Submitted: auto-generated\n\n"
+	  "This message was created automatically by mail delivery software.\n\n  c@d.example\n    550 5.1.1 User unknown\n", NULL, NULL, false },
+	{ "a list about bounces", "From: Neko <neko@one.example>\nTo: l@lists.example\nList-Id: <l.lists.example>\n"
+	  "Subject: Undelivered Mail Returned to Sender\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 no\n",
+	  NULL, NULL, false },
+	{ "a late parcel", "From: mail@ship.example\nTo: b@two.example\nSubject: Delivery Status Notification: your parcel is delayed\n\n"
+	  "Your parcel to c@d.example could not be delivered. We will try again tomorrow.\n", NULL, NULL, false },
+	{ "an answer from a null sender", HEAD("Neko <neko@one.example>", "Automatic reply: 550 5.1.1")
+	  "\n<c@d.example>: 550 5.1.1 is what I got from you.\n", NULL, NULL, false },
 	{ "a person's mail", "From: a@one.example\nTo: b@two.example\nSubject: hello\n\nThis message could not be delivered to\n\n<c@d.example>: why?\n",
 	  NULL, NULL, false },
 	{ "a parcel", "From: track@parcel.example\nTo: b@two.example\nSubject: Delivery failed: your parcel\n\n"
