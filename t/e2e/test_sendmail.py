@@ -1,4 +1,7 @@
 """The same gate behind Sendmail."""
+import os
+import re
+import secrets
 import time
 
 from lib.gate import Gate
@@ -8,10 +11,11 @@ from lib.sendmail import Sendmail
 from lib.sink import Sink
 from lib.smtp import Client, message
 
-LOGIN, HELD, TO = "user@acme.test", "user@held.test", "someone@example.test"
+LOGIN, HELD, BACK, TO = "user@acme.test", "user@held.test", "user@back.test", "someone@example.test"
 TENANTS = {
     "acme": {"match": [{"auth": "*@acme.test"}], "senders": ["@acme.test"], "from": "senders", "size_max": "1MiB",
              "quotas": [{"name": "hourly", "limit": "6/hour", "counts": "recipients"}]},
+    "back": {"match": [{"auth": "*@back.test"}], "return_path": "bounce.back.test"},
     "held": {"match": [{"auth": "*@held.test"}],
              "quotas": [{"name": "none", "limit": "0/hour", "counts": "recipients", "on_excess": "hold"}]},
 }
@@ -20,8 +24,11 @@ TENANTS = {
 def setup(world):
     world.sink = Sink(world)
     listen = f"inet:{free_port()}@127.0.0.1"
-    world.gate = Gate(world, TENANTS, {"milter": {"listen": listen}})
-    world.mta = Sendmail(world, world.sink.port, listen, {LOGIN: PASSWORD, HELD: PASSWORD})
+    keys = world.path("tracking.key")
+    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
+        out.write(f"1 {secrets.token_hex(64)}\n")
+    world.gate = Gate(world, TENANTS, {"milter": {"listen": listen}, "tracking": {"key_file": keys}})
+    world.mta = Sendmail(world, world.sink.port, listen, {login: PASSWORD for login in (LOGIN, HELD, BACK)})
 
 
 def client(world, login=LOGIN):
@@ -50,7 +57,8 @@ def test_refusals(world):
         refused(c.send(LOGIN, [TO], message("a@evil.test", TO)), 550, "5.7.1", "SKQ-FROM")
     check_eq(world.gate.record_of(ref, "rejected")["tenant"], "acme", "tenant on the record")
     with client(world, None) as c:
-        refused(c.mail("a@acme.test"), 550, "5.7.1", "SKQ-WHO")
+        c.mail("a@acme.test")                      # may be going to a return path
+        refused(c.rcpt(TO), 550, "5.7.1", "SKQ-WHO")
 
 
 def test_sessions(world):
@@ -89,6 +97,44 @@ def test_hold(world):
     check(not any(b"held for a while" in m.body for m in world.sink.messages), "it was delivered")
     world.mta.release(held["queue_id"])
     world.sink.find(b"Subject: held for a while", 30)
+
+
+REPORT = """\
+From: MAILER-DAEMON@far.test\r
+Subject: Undelivered Mail Returned to Sender\r
+Content-Type: multipart/report; report-type=delivery-status; boundary=b\r
+\r
+--b\r
+Content-Type: message/delivery-status\r
+\r
+Reporting-MTA: dns; far.test\r
+\r
+Final-Recipient: rfc822; gone@example.test\r
+Action: failed\r
+Status: 5.1.1\r
+Diagnostic-Code: smtp; 550 5.1.1 User unknown\r
+\r
+--b--\r
+"""
+
+
+def test_return_path(world):
+    """the sender becomes a return path; a report to it is counted and goes on to the sender, a forged one is refused"""
+    with client(world, BACK) as c:
+        accepted(c.send(BACK, ["gone@example.test"], message(BACK, "gone@example.test", "will come back")))
+    delivered = world.sink.find(b"Subject: will come back", 30)
+    path = re.match(r"<([0-9a-z]{26}-[0-9a-z]{36}@bounce\.back\.test)>", delivered.sender)
+    check(path, "no return path, but {}", delivered.sender)
+    with client(world, None) as c:
+        c.mail("")
+        refused(c.rcpt("x" + path[1][1:]), 550, "5.7.1", "SKQ-PATH")
+        c.command("RSET")
+        accepted(c.send("", [path[1]], REPORT.encode()))
+    passed = world.sink.find(b"Undelivered Mail Returned", 30)
+    check_eq((passed.sender.split()[0], [r.split()[0] for r in passed.recipients]), ("<>", [f"<{BACK}>"]), "who gets it")
+    check_eq(world.gate.tool_json("bounce", "count", "back")["hard"], 1, "hard bounces")
+    with client(world, BACK) as c:
+        refused(c.send(BACK, ["gone@example.test"], message(BACK, "gone@example.test")), 550, "5.7.1", "SKQ-SUPP")
 
 
 def test_evidence(world):
