@@ -1,5 +1,7 @@
 #include "milter/alarm.h"
 
+#include <stdatomic.h>
+
 #include "config/base/clock.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
@@ -95,4 +97,23 @@ bool alarm_look(struct gate *gate, const struct config *config, const struct ten
 	}
 	arena_clear(&arena);
 	return ok;
+}
+
+#define TENANTS_REMEMBERED 1024
+
+void alarm_glance(struct gate *gate, const struct config *config, const struct tenant *tenant)
+{
+	static _Atomic int64_t not_before_us[TENANTS_REMEMBERED];      /* monotonic; tenants may share a place */
+	_Atomic int64_t *not_before = &not_before_us[str_hash(tenant->name) % TENANTS_REMEMBERED];
+	int64_t start_us = clock_mono_us();
+	struct err err;
+
+	if (start_us < atomic_load(not_before))
+		return;
+	if (!alarm_look(gate, config, tenant, &err))
+		log_warn("%s", err.text);
+
+	int64_t end_us = clock_mono_us();
+
+	atomic_store(not_before, end_us + (end_us - start_us) * ALARM_SHARE);
 }

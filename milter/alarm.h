@@ -13,5 +13,9 @@
 
 /* After failures or complaints of this tenant were counted. False: the store was gone; look again later. */
 bool alarm_look(struct gate *gate, const struct config *config, const struct tenant *tenant, struct err *err);
+/* The same for those whom a client waits for: where looking takes long (a large Redis), a tenant is looked at so rarely that it
+ * takes no more than ALARM_SHARE of the time. A failure is logged. */
+#define ALARM_SHARE 20                 /* one part in so many */
+void alarm_glance(struct gate *gate, const struct config *config, const struct tenant *tenant);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "config/base/clock.h"
 #include "config/base/json.h"
-#include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "milter/alarm.h"
 #include "milter/failure.h"
@@ -132,6 +131,7 @@ struct telling {
 	struct str message, queue_id;
 	struct str marks;              /* of those it was sent to */
 	bool has_told_unknown;
+	bool has_news;                 /* something was counted */
 };
 
 static struct str content_of(const struct telling *t)
@@ -310,6 +310,7 @@ static bool tell_failure(struct telling *t, size_t i, struct str recipient, bool
 	if (!failure_count(t->gate->policy.store, t->p->config, t->tenant, &failure, &first, err) ||
 	    !record(t, is_complaint ? STR("complained") : STR("bounced"), i, recipient, !first, err))
 		return false;
+	t->has_news |= first;
 	metrics_add(is_complaint ? METRIC_RETURNS_COMPLAINTS : METRIC_RETURNS_BOUNCES, 1);
 	return true;
 }
@@ -331,13 +332,12 @@ static bool tell_recipient(struct telling *t, size_t i, struct err *err)
 
 static bool tell(struct telling *t, struct err *err)
 {
-	struct err late;
 	bool ok = !t->path.tenant || return_path_marks(t->gate->policy.store, &t->path, &t->arena, &t->marks, err);
 
 	for (size_t i = 0; ok && i < t->returned.report.count; i++)
 		ok = tell_recipient(t, i, err);
-	if (ok && !alarm_look(t->gate, t->p->config, t->tenant, &late))
-		log_warn("%s", late.text);
+	if (t->has_news)
+		alarm_glance(t->gate, t->p->config, t->tenant);
 	return ok;
 }
 

@@ -10,8 +10,9 @@ from lib.smtp import message
 
 PATH = re.compile(r"<([0-9a-hjkmnp-tv-z]{26}-[0-9a-hjkmnp-tv-z]{36}@(?:bounce|back)\.[a-z]+\.test)>")
 TENANTS = {
-    "acme": {"match": [{"auth": "*@acme.test"}], "senders": ["@acme.test"], "return_path": "bounce.acme.test",
-             "guard": {"complaints": "10%", "sample": 1000}},
+    "acme": {"match": [{"auth": "*@acme.test"}], "senders": ["@acme.test"], "return_path": "bounce.acme.test"},
+    "wild": {"match": [{"auth": "*@wild.test"}], "return_path": "bounce.wild.test",
+             "guard": {"hard_bounces": "50%", "sample": 2, "action": "reject"}},
     "drop": {"match": [{"auth": "*@drop.test"}], "return_path": {"domain": "bounce.drop.test", "bounces": "discard"}},
     "keep": {"match": [{"auth": "*@keep.test"}], "return_path": {"domain": "back.keep.test", "bounces": "accept"}},
     "metered": {"match": [{"auth": "*@metered.test"}], "return_path": "bounce.metered.test",
@@ -319,6 +320,14 @@ def test_complaint(world):
     before = count(relay, "acme", "complaints")
     accepted(come_back(relay, path, "", sender="staff@feedback.test", content=report))
     check_eq(count(relay, "acme", "complaints"), before, "complaints, said twice")
+
+
+def test_guard(world):
+    """what comes back counts for the guard"""
+    for to in ("none1@example.test", "none2@example.test"):
+        path, _ = path_of(world.deaf, "wild", to)
+        accepted(come_back(world.deaf, path, to))
+    refused(send(world.deaf, "wild", "ok@example.test"), 550, "5.7.13", "SKQ-SUSP")
 
 
 def test_alone(world):
