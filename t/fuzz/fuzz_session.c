@@ -37,7 +37,10 @@ static const char yaml[] =
 	"    tracking: { host: t.b.example, opens: true, clicks: true, text_links: true, list_unsubscribe: true }\n"
 	"  c:\n"
 	"    match: [ { client: 192.0.2.0/24 } ]\n"
-	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n";
+	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n"
+	"  d:\n"
+	"    match: [ { auth: \"d*\" } ]\n"
+	"    return_path: bounce.d.example\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -167,7 +170,7 @@ static enum stage event(struct session *s, enum stage stage, char what, struct s
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str input = str_of((const char *)data, size), line;
-	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
+	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true, .can_readdress = true };
 	enum stage stage = READY;
 	struct net_addr client;
 
