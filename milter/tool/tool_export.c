@@ -2,23 +2,22 @@
 #include "config/base/clock.h"
 #include "milter/record/export.h"
 #include "milter/tool/commands.h"
-#include "milter/tool/records.h"
+#include "milter/tool/records_find.h"
 
 #define FLUSH_AT ((size_t)1 << 20)
 
 struct export_values {
-	struct str class_name, tenant, format, reason;
-	struct option_time since, until;
+	struct str class_name, tenant, format, purpose;
+	struct records_range range;
 };
 #define EXPORT(field) offsetof(struct export_values, field)
 
 static const struct option options[] = {
 	{ "--class", OPTION_TEXT, EXPORT(class_name), "CLASS", NULL, "class of records (default relay)" },
 	{ "--tenant", OPTION_TEXT, EXPORT(tenant), "NAME", NULL, "of this tenant alone" },
-	{ "--since", OPTION_SINCE, EXPORT(since), "TIME", NULL, "from then on: 2026-11-21, \"2026-11-21 18:04\" (JST), today, 2h (ago)" },
-	{ "--until", OPTION_UNTIL, EXPORT(until), "TIME", NULL, "up to then; a date includes its day" },
+	RECORDS_RANGE_OPTIONS(EXPORT(range)),
 	{ "--format", OPTION_WORD, EXPORT(format), "FORMAT", "csv|jsonl", "csv, or jsonl: with a signed trailer (default)" },
-	{ "--reason", OPTION_TEXT, EXPORT(reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--purpose", OPTION_TEXT, EXPORT(purpose), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 
@@ -28,6 +27,7 @@ struct export {
 	const struct record_class *class;
 	struct arena scratch;          /* for one line */
 	struct export_jsonl jsonl;
+	int64_t first_us, last_us;
 	bool is_csv, is_lost;          /* lost: stdout took no more */
 	int64_t count;
 };
@@ -37,8 +37,7 @@ static bool is_wanted(const struct export *x, const struct record_line *record)
 	const struct export_values *want = x->want;
 
 	return (!want->tenant.ptr || str_eq(want->tenant, record->event.tenant)) &&
-	       (!want->since.is_given || record->stamp.time_us >= want->since.us) &&
-	       (!want->until.is_given || record->stamp.time_us <= want->until.us);
+	       record->stamp.time_us >= x->first_us && record->stamp.time_us <= x->last_us;
 }
 
 static bool look_at(void *arg, struct str class_name, struct str line)
@@ -91,7 +90,6 @@ static int end(struct export *x)
 
 static int write_all(struct export *x)
 {
-	const struct export_values *want = x->want;
 	struct tool *tool = x->tool;
 	struct err err;
 
@@ -99,8 +97,8 @@ static int write_all(struct export *x)
 		export_csv_header(&tool->out);
 	else if (!export_jsonl_begin(&x->jsonl, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	if (!records_walk(tool, x->class, want->since.is_given ? jst_day(want->since.us) - 1 : INT64_MIN,
-			  want->until.is_given ? jst_day(want->until.us) + 1 : INT64_MAX, false, look_at, x, &err))
+	if (!records_walk(tool, x->class, x->first_us == INT64_MIN ? INT64_MIN : jst_day(x->first_us) - 1,
+			  x->last_us == INT64_MAX ? INT64_MAX : jst_day(x->last_us) + 1, false, look_at, x, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	return x->is_lost ? TOOL_UNKNOWN : end(x);
 }
@@ -110,6 +108,8 @@ static int run(struct tool *tool, const void *values)
 	const struct export_values *want = values;
 	struct export x = { .tool = tool, .want = want, .is_csv = str_eq(want->format, STR("csv")) };
 
+	if (!records_range_read(tool, &want->range, &x.first_us, &x.last_us))
+		return TOOL_USAGE;
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	x.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : STR("relay"));
@@ -123,7 +123,7 @@ static int run(struct tool *tool, const void *values)
 
 	/* What was shown is on the record even when the rest could not be. */
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log export"), .tenant = want->tenant,
-						     .reason = want->reason, .count = x.count }))
+						     .reason = want->purpose, .count = x.count }))
 		code = TOOL_UNKNOWN;
 	export_jsonl_clear(&x.jsonl);
 	arena_clear(&x.scratch);
@@ -139,7 +139,7 @@ const struct tool_command command_log_export = {
 		 "its own gap-free numbers, so that its auditor sees without the others' records that none is missing.",
 	.options = options,
 	.values_size = sizeof(struct export_values),
-	.examples = "sekisho log export --tenant acme --since 2026-11-01 > acme.jsonl\n"
+	.examples = "sekisho log export --tenant acme --from 2026-11-01 > acme.jsonl\n"
 		    "sekisho log verify --key relay-log.key.pub acme.jsonl\n"
 		    "sekisho log export --tenant acme --format csv > acme.csv",
 	.ok = "written, be it without records",

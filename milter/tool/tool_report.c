@@ -4,25 +4,24 @@
 #include "config/base/clock.h"
 #include "milter/record/scan.h"
 #include "milter/tool/commands.h"
-#include "milter/tool/records.h"
+#include "milter/tool/records_find.h"
 #include "milter/tool/report.h"
 
 #define DAYS_DEFAULT 30
 
 struct report_values {
-	struct str class_name, tenant, lang, key, reason;
-	struct option_time since, until;
+	struct str class_name, tenant, lang, key, purpose;
+	struct records_range range;
 };
 #define REPORT(field) offsetof(struct report_values, field)
 
 static const struct option options[] = {
 	{ "--tenant", OPTION_TEXT, REPORT(tenant), "NAME", NULL, "about this tenant alone" },
-	{ "--since", OPTION_SINCE, REPORT(since), "DAY", NULL, "from this JST day on (default: 30 days)" },
-	{ "--until", OPTION_UNTIL, REPORT(until), "DAY", NULL, "up to this JST day" },
+	RECORDS_RANGE_OPTIONS(REPORT(range)),
 	{ "--lang", OPTION_WORD, REPORT(lang), "LANG", "en|ja", "en or ja (default en)" },
 	{ "--class", OPTION_TEXT, REPORT(class_name), "CLASS", NULL, "class of records (default relay)" },
 	{ "--key", OPTION_TEXT, REPORT(key), "FILE", NULL, "public key (default: key_file of the configuration with .pub)" },
-	{ "--reason", OPTION_TEXT, REPORT(reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--purpose", OPTION_TEXT, REPORT(purpose), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 
@@ -107,13 +106,16 @@ static int make(struct gather *g, const struct report_values *want)
 {
 	struct report *report = &g->report;
 	struct tool *tool = g->tool;
+	int64_t first_us, last_us;
 	struct err err;
 
+	if (!records_range_read(tool, &want->range, &first_us, &last_us))
+		return TOOL_USAGE;
 	report->node = tool->config->node;
 	report->tenant = want->tenant.ptr ? want->tenant : STR_EMPTY;
 	report->made_us = clock_now_us();
-	report->last_day = jst_day(want->until.is_given ? want->until.us : report->made_us);
-	report->first_day = want->since.is_given ? jst_day(want->since.us) : report->last_day - DAYS_DEFAULT + 1;
+	report->last_day = jst_day(last_us == INT64_MAX ? report->made_us : last_us);
+	report->first_day = first_us == INT64_MIN ? report->last_day - DAYS_DEFAULT + 1 : jst_day(first_us);
 	report->keep = (struct retention){ g->class->keep_days, g->class->keep_is_year };
 	report->arena = &tool->arena;
 	if (report->first_day > report->last_day || report->last_day - report->first_day >= REPORT_DAYS_MAX)
@@ -125,7 +127,7 @@ static int make(struct gather *g, const struct report_values *want)
 	if (tool->only_tenant.len == 0)             /* it counts everybody's records; a reader verifies his export */
 		verify(g, want->key);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log report"), .tenant = want->tenant,
-						     .reason = want->reason, .count = g->count }))
+						     .reason = want->purpose, .count = g->count }))
 		return TOOL_UNKNOWN;
 	report_write(report, str_eq(want->lang, STR("ja")) ? REPORT_JA : REPORT_EN, &tool->out);
 	return tool->only_tenant.len || (report->verify && report->verify->result == VERIFY_OK) ? TOOL_OK : TOOL_NO;
@@ -158,10 +160,10 @@ const struct tool_command command_log_report = {
 	.summary = "the log on one page, for people",
 	.about = "Writes one HTML page to standard output that holds all it needs, without scripts, and prints on A4: messages a day, "
 		 "why they were not accepted, failures by reason, whether the log is as it was written, retention, clock, and who "
-		 "looked into the log.",
+		 "looked into the log. About 30 days unless you say.",
 	.options = options,
 	.values_size = sizeof(struct report_values),
-	.examples = "sekisho log report > report.html\nsekisho log report --tenant acme --since 2026-11-01 --lang ja > acme.html",
+	.examples = "sekisho log report > report.html\nsekisho log report --tenant acme --from 2026-11-01 --lang ja > acme.html",
 	.ok = "written, and the log is intact",
 	.no = "written, and the page says what is wrong with the log",
 	.unknown = "the log could not be read",

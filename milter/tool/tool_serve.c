@@ -44,7 +44,7 @@ static const struct option options[] = {
 static const char *const served[] = { "log search", "log show", "log export", "log report" };
 
 static const char *const harmless[] = {
-	"--from", "--to", "--days", "--since", "--until", "--tenant", "--sender", "--recipient", "--client", "--queue-id",
+	"--from", "--to", "--days", "--tenant", "--sender", "--recipient", "--client", "--queue-id",
 	"--message-id", "--id", "--event", "--verdict", "--reason", "--class", "--oldest-first", "--limit", "--no-index",
 	"--purpose", "--format", "--lang", "--json", "--help",
 };

@@ -488,6 +488,23 @@ START_TEST(after_purge)
 }
 END_TEST
 
+/* The daemon's thread makes what is missing by itself. */
+START_TEST(by_the_daemon)
+{
+	const struct purge_class class = { relaylog_config(&relay), { 60, false } };
+	struct purger *purger;
+	char path[PATH_MAX];
+
+	relaylog_path(&relay, ".index/2026-11-21.jsonl.idx", path);
+	ck_assert(purger_start(&class, 1, &purger, NULL));
+	for (int i = 0; i < 1000 && access(path, F_OK) != 0; i++)
+		usleep(20000);
+	purger_stop(purger);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	compare(8);
+}
+END_TEST
+
 /* Lines behind the covered part, and a torn end, are what they are without an index. */
 START_TEST(grown)
 {
@@ -626,6 +643,7 @@ int main(void)
 	tcase_add_test(log, not_its_own);
 	tcase_add_test(log, after_erasure);
 	tcase_add_test(log, after_purge);
+	tcase_add_test(log, by_the_daemon);
 	tcase_add_test(log, grown);
 	tcase_add_test(log, limited);
 	tcase_add_test(log, any_of_several);
