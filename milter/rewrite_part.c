@@ -52,7 +52,7 @@ static const char *decode(struct page *page)
 	page->octets = part->body;
 	if (part->encoding == MIME_QP || part->encoding == MIME_BASE64) {
 		if (!mime_decode(part, &page->decoded))
-			return "broken base64";
+			return part->encoding == MIME_QP ? "blanks behind soft line breaks" : "broken base64";
 		page->octets = buf_view(&page->decoded);
 	}
 	return str_find(page->octets, STR("-----BEGIN PGP ")) < page->octets.len ? "inline PGP" : NULL;
@@ -121,7 +121,7 @@ static const char *widen(struct page *page)
 		return "wide charset outside of base64";
 	buf_init(&back, 2 * REWRITE_PART_MAX);
 	is_same = charset_to_utf8(page->charset, page->octets, &page->utf8) &&
-		  charset_from_utf8(page->charset, buf_view(&page->utf8), false, &back) &&
+		  charset_from_utf8(page->charset, buf_view(&page->utf8), &back) &&
 		  str_eq(buf_view(&back), page->octets);
 	buf_clear(&back);
 	page->text = buf_view(&page->utf8);
@@ -130,7 +130,7 @@ static const char *widen(struct page *page)
 
 static bool encode_query(const void *context, struct str utf8, struct buf *out)
 {
-	return charset_from_utf8(context, utf8, true, out);
+	return charset_query(context, utf8, out);
 }
 
 static bool is_plain(struct str s)
@@ -161,7 +161,8 @@ static bool read_value(struct page *page, const struct href *href, struct str *o
 	buf_add(&page->url, str_slice(page->text, begin, end - begin));
 	if (page->text.ptr != page->octets.ptr)
 		buf_add(&page->value, buf_view(&page->url));
-	else if (!charset_to_utf8(page->charset, buf_view(&page->url), &page->value))
+	else if (!charset_to_utf8(page->charset, buf_view(&page->url), &page->value) ||
+		 !charset_is_sure(page->charset, buf_view(&page->value)))
 		return false;
 	buf_reset(&page->url);
 	html_value(buf_view(&page->value), &page->url);
@@ -256,10 +257,12 @@ static bool is_own_pixel(struct page *page, const struct href *href)
 
 static bool edit_pixel(struct page *page, size_t at, struct err *err)
 {
+	/* An escape that stands just before, and that nothing has been read with yet, comes behind the pixel. */
+	bool before_escape = !is_ascii_state(charset_view_state(&page->view, at, false));
 	struct str with;
 
 	buf_reset(&page->with);
-	if (!is_ascii_state(charset_view_state(&page->view, at, false)))
+	if (!is_ascii_state(charset_view_state(&page->view, at, before_escape)))
 		buf_add(&page->with, STR("\033(B"));
 	buf_add(&page->with, STR("<img src=\""));
 	if (!add_tracked(page, TOKEN_OPEN, err))
@@ -269,7 +272,7 @@ static bool edit_pixel(struct page *page, size_t at, struct err *err)
 		return err_memory(err);
 	page->out->pixels++;
 	page->out->has_pixel = true;
-	return edit_insert(&page->edits, charset_view_at(&page->view, at, false), with, err);
+	return edit_insert(&page->edits, charset_view_at(&page->view, at, before_escape), with, err);
 }
 
 static bool edit_page(struct page *page, bool wants_pixel, struct err *err)
@@ -366,6 +369,16 @@ static bool replace_body(struct page *page, struct str text, struct err *err)
 	return edit_add(&page->out->edits, same, body.len - same - tail, with, err);
 }
 
+/* What stands behind the last digit stays. */
+static struct str tail_of(struct str body)
+{
+	size_t len = body.len;
+
+	while (len && (body.ptr[len - 1] == '\n' || body.ptr[len - 1] == '\r'))
+		len--;
+	return str_from(body, len);
+}
+
 static void encode_base64(struct page *page, struct str eol, struct buf *out)
 {
 	struct buf edited, octets;
@@ -375,14 +388,15 @@ static void encode_base64(struct page *page, struct str eol, struct buf *out)
 	edit_apply(page->text, &page->edits, &edited);
 	if (page->charset->shape != CHARSET_WIDE)
 		base64_encode(buf_view(&edited), eol, out);
-	else if (charset_from_utf8(page->charset, buf_view(&edited), false, &octets))
+	else if (charset_from_utf8(page->charset, buf_view(&edited), &octets))
 		base64_encode(buf_view(&octets), eol, out);
 	else
 		out->failed = true;
 	if (edited.failed || octets.failed)
 		out->failed = true;
-	if (out->len >= eol.len && !str_ends(page->part->body, STR("\n")))
+	if (out->len >= eol.len)
 		out->len -= eol.len;
+	buf_add(out, tail_of(page->part->body));
 	buf_clear(&edited);
 	buf_clear(&octets);
 }

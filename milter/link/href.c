@@ -98,13 +98,20 @@ static bool comment_next(struct href_scan *scan, struct href *out)
 	return false;
 }
 
+/* Does the last run of tags go on to `at`? Blanks between count for nothing: in a table they open nothing again. */
+static bool is_run_until(const struct href_scan *scan, size_t at)
+{
+	return scan->run_to && str_trim(str_slice(scan->page.page, scan->run_to, at - scan->run_to)).len == 0;
+}
+
 /*
  * A pixel is text to a browser: where a formatting element has lost its parent ("<p><b>x</p>"), it would open that element
- * again around the pixel. So it stands before the end tags that took the parent away, while all is still open.
+ * again around the pixel. So it stands before the tags that took the parent away, while all is still open: end tags, and
+ * start tags that end a paragraph.
  */
 static size_t place_before(const struct href_scan *scan, size_t at)
 {
-	return scan->open_total && at && scan->ends_to == at ? scan->ends_from : at;
+	return scan->open_total && is_run_until(scan, at) ? scan->run_from : at;
 }
 
 static void note_formatting(struct href_scan *scan, const struct html_token *token)
@@ -117,31 +124,77 @@ static void note_formatting(struct href_scan *scan, const struct html_token *tok
 	} else if (!token->is_svg && !(*open && (token->name == HTML_A || token->name == HTML_NOBR))) {
 		++*open;
 		scan->open_total++;
+		scan->opened_at[token->name] = ++scan->opened;
 	}
 }
 
-static void note_end(struct href_scan *scan, const struct html_token *token, bool was_plain)
+/* Does this end tag take the parent of another formatting element away ("<a><small>x</a>")? */
+static bool is_misnested(const struct href_scan *scan, const struct html_token *token)
 {
-	if (scan->ends_to != token->at)
-		scan->ends_from = token->at;
-	scan->ends_to = was_plain ? token->end : 0;    /* behind a script or an SVG a new run begins */
+	if (token->kind != HTML_END || scan->open_total < 2 || !scan->open[token->name])
+		return false;
+	for (size_t i = 0; i < HTML_FORMATTING_MAX; i++)
+		if (scan->open[i] && scan->opened_at[i] > scan->opened_at[token->name])
+			return true;
+	return false;
+}
+
+static void note_run(struct href_scan *scan, const struct html_token *token, bool was_plain)
+{
+	if (!is_run_until(scan, token->at))
+		scan->run_from = token->at;
+	scan->run_to = was_plain ? token->end : 0;    /* behind a script or an SVG a new run begins */
+}
+
+/* Start tags that open no body. */
+static bool stands_in_head(const struct html_token *token)
+{
+	static const struct str names[] = {
+		STR_INIT("head"), STR_INIT("link"), STR_INIT("base"), STR_INIT("basefont"), STR_INIT("bgsound"), STR_INIT("noscript"),
+	};
+
+	switch (token->name) {
+	case HTML_HTML: case HTML_META: case HTML_NOFRAMES: case HTML_SCRIPT: case HTML_STYLE: case HTML_TEMPLATE: case HTML_TITLE:
+		return true;
+	default:
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			if (str_eq_nocase(token->tag, names[i]))
+				return true;
+		return false;
+	}
+}
+
+static void note_element(struct href_scan *scan, const struct html_token *token)
+{
+	if (token->kind == HTML_START && !scan->has_element)
+		scan->has_element = !stands_in_head(token);
+	if (token->name == HTML_TABLE && token->kind == HTML_START)
+		scan->tables++;
+	else if (token->name == HTML_TABLE && scan->tables)
+		scan->tables--;
+	scan->is_in_columns = token->kind == HTML_START && scan->tables &&
+			      (str_eq_nocase(token->tag, STR("colgroup")) || str_eq_nocase(token->tag, STR("col")));
 }
 
 static void note_place(struct href_scan *scan, const struct html_token *token, bool was_plain)
 {
+	scan->last_end = token->end;
 	if (token->kind == HTML_COMMENT)
 		return;
+	note_element(scan, token);
 	if (token->name != HTML_OTHER && token->name < HTML_FORMATTING_MAX) {
+		bool is_lost = is_misnested(scan, token);
+
 		note_formatting(scan, token);
+		if (is_lost)
+			note_run(scan, token, was_plain);
 		return;
 	}
-	if (token->kind != HTML_END)
-		return;
-	if (token->name == HTML_BODY && was_plain)
+	if (token->kind == HTML_END && token->name == HTML_BODY && was_plain)
 		scan->body_end = place_before(scan, token->at);
-	else if (token->name == HTML_HTML && was_plain)
+	else if (token->kind == HTML_END && token->name == HTML_HTML && was_plain)
 		scan->html_end = place_before(scan, token->at);
-	note_end(scan, token, was_plain);
+	note_run(scan, token, was_plain);
 }
 
 bool href_next(struct href_scan *scan, struct href *out)
@@ -172,24 +225,34 @@ bool href_next(struct href_scan *scan, struct href *out)
 	}
 }
 
-bool href_pixel_place(const struct href_scan *scan, size_t *out_at)
+/* Where a page that has no end tag goes on: the text goes on ending as it did, with its line end. */
+static size_t place_at_end(const struct href_scan *scan)
 {
 	struct str page = scan->page.page;
-	bool has_end = scan->page.ending == HTML_IN_DATA && is_in_plain_html(&scan->page);
 
-	if (scan->page.is_in_frameset || str_trim(page).len == 0)
-		return false;
-	if (scan->body_end <= page.len || scan->html_end <= page.len) {
-		*out_at = scan->body_end <= page.len ? scan->body_end : scan->html_end;
-		return true;
-	}
-	/* The text goes on ending as it did: with its line end. */
+	/* In a table, text and blanks go different ways: nothing may come between them. */
+	if (scan->tables)
+		return place_before(scan, scan->last_end);
 	if (str_ends(page, STR("\n")))
 		page.len--;
-	if (page.len < scan->page.page.len && str_ends(page, STR("\r")))
+	while (str_ends(page, STR("\r")))
 		page.len--;
-	*out_at = place_before(scan, page.len);
-	return has_end;
+	return place_before(scan, page.len);
+}
+
+bool href_pixel_place(const struct href_scan *scan, size_t *out_at)
+{
+	size_t none = scan->page.page.len + 1;
+
+	if (scan->page.is_in_frameset)
+		return false;
+	if (scan->body_end < none || scan->html_end < none) {
+		*out_at = scan->body_end < none ? scan->body_end : scan->html_end;
+		return true;
+	}
+	*out_at = place_at_end(scan);
+	/* Without a body the pixel would open one, and blanks behind it would be text; it would end a colgroup. */
+	return !scan->is_in_columns && scan->page.ending == HTML_IN_DATA && is_in_plain_html(&scan->page) && (scan->has_element || scan->page.has_text);
 }
 
 const char *href_doubt(const struct href_scan *scan)

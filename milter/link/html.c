@@ -122,7 +122,7 @@ static enum html_name name_of(struct str tag)
 		{ STR_INIT("font"), HTML_FONT }, { STR_INIT("html"), HTML_HTML }, { STR_INIT("math"), HTML_MATH },
 		{ STR_INIT("meta"), HTML_META }, { STR_INIT("nobr"), HTML_NOBR },
 		{ STR_INIT("input"), HTML_INPUT }, { STR_INIT("small"), HTML_SMALL },
-		{ STR_INIT("style"), HTML_STYLE }, { STR_INIT("title"), HTML_TITLE },
+		{ STR_INIT("style"), HTML_STYLE }, { STR_INIT("table"), HTML_TABLE }, { STR_INIT("title"), HTML_TITLE },
 		{ STR_INIT("iframe"), HTML_IFRAME }, { STR_INIT("keygen"), HTML_KEYGEN },
 		{ STR_INIT("script"), HTML_SCRIPT }, { STR_INIT("select"), HTML_SELECT },
 		{ STR_INIT("strike"), HTML_STRIKE }, { STR_INIT("strong"), HTML_STRONG },
@@ -132,7 +132,7 @@ static enum html_name name_of(struct str tag)
 		{ STR_INIT("plaintext"), HTML_PLAINTEXT },
 		{ STR_INIT(""), HTML_OTHER },
 	};
-	static const unsigned char first_of_length[] = { 35, 0, 5, 7, 11, 19, 23, 29, 30, 34 };
+	static const unsigned char first_of_length[] = { 36, 0, 5, 7, 11, 19, 24, 30, 31, 35 };
 
 	if (tag.len >= sizeof first_of_length)
 		return HTML_OTHER;
@@ -382,7 +382,16 @@ static bool markup_read(struct html *html, size_t at, struct html_token *out, bo
 	if (c == '!' || c == '?' || (c == '/' && rest.len > 2))
 		return declaration_skip(html, at);
 	html->at = at + 1;
+	html->has_text = true;
 	return c != '/' || ends(html, HTML_IN_TAG);
+}
+
+static void note_text(struct html *html, struct str text)
+{
+	const char *end = text.ptr + text.len;
+
+	if (!html->has_text && text.len)
+		html->has_text = skip_space(text.ptr, end) < end;
 }
 
 bool html_next(struct html *html, struct html_token *out)
@@ -395,6 +404,7 @@ bool html_next(struct html *html, struct html_token *out)
 		struct str rest = str_from(html->page, html->at);
 		size_t less = str_find_byte(rest, '<');
 
+		note_text(html, str_slice(rest, 0, less));
 		if (less == rest.len)
 			break;
 		if (!markup_read(html, html->at + less, out, &is_token))

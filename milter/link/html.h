@@ -29,8 +29,8 @@ enum html_name {
 	HTML_OTHER, HTML_A, HTML_B, HTML_BIG, HTML_CODE, HTML_EM, HTML_FONT, HTML_I, HTML_NOBR, HTML_S, HTML_SMALL,
 	HTML_STRIKE, HTML_STRONG, HTML_TT, HTML_U,
 	HTML_AREA, HTML_BODY, HTML_FRAMESET, HTML_HTML, HTML_IFRAME, HTML_IMG, HTML_INPUT, HTML_KEYGEN, HTML_MATH, HTML_META,
-	HTML_NOEMBED, HTML_NOFRAMES, HTML_PLAINTEXT, HTML_SCRIPT, HTML_SELECT, HTML_STYLE, HTML_SVG, HTML_TEMPLATE,
-	HTML_TEXTAREA, HTML_TITLE, HTML_XMP,
+	HTML_NOEMBED, HTML_NOFRAMES, HTML_PLAINTEXT, HTML_SCRIPT, HTML_SELECT, HTML_STYLE, HTML_SVG, HTML_TABLE,
+	HTML_TEMPLATE, HTML_TEXTAREA, HTML_TITLE, HTML_XMP,
 };
 #define HTML_FORMATTING_MAX (HTML_U + 1)
 
@@ -61,6 +61,7 @@ struct html {
 	enum html_name raw;            /* inside this element's text */
 	enum html_ending ending;       /* when html_next has said false */
 	bool is_in_select, is_in_frameset;
+	bool has_text;                 /* more than blanks so far, raw text not counted */
 	size_t templates;              /* open <template> elements */
 	bool is_unsure;                /* an end tag may or may not have ended foreign content */
 	const char *doubt;             /* NULL: none */

@@ -10,6 +10,7 @@ static const unsigned char reserved[256] = {
 	['"'] = IN_PATH | IN_QUERY | IN_FRAGMENT, ['<'] = IN_PATH | IN_QUERY | IN_FRAGMENT,
 	['>'] = IN_PATH | IN_QUERY | IN_FRAGMENT, ['`'] = IN_PATH | IN_FRAGMENT,
 	['{'] = IN_PATH, ['}'] = IN_PATH, ['\''] = IN_QUERY,
+	['#'] = IN_QUERY,              /* in no query that was written, but half of a character in ISO-2022-JP */
 };
 
 static void add_encoded(struct str s, enum component component, struct buf *out)

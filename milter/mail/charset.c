@@ -29,28 +29,44 @@ const struct charset *charset_find(struct str label)
 
 static const struct str replacement = STR_INIT("\xef\xbf\xbd");
 
+/* What iconv still keeps (an accent that might have followed, a way back to ASCII), and its state is the first again. */
+static void flush(iconv_t cd, struct buf *out)
+{
+	char chunk[64], *to = chunk;
+	size_t room = sizeof chunk;
+
+	iconv(cd, NULL, NULL, &to, &room);
+	buf_add(out, str_of(chunk, (size_t)(to - chunk)));
+}
+
+/* As far as it goes: what is left begins with an octet that cannot be converted. */
+static struct str convert(iconv_t cd, struct str in, struct buf *out)
+{
+	char *from = (char *)(uintptr_t)in.ptr;
+	size_t left = in.len, rc = 0, room = 0;
+
+	while (left && !(rc == (size_t)-1 && room > 64)) {
+		char chunk[1024], *to = chunk;
+
+		room = sizeof chunk;
+		rc = iconv(cd, &from, &left, &to, &room);
+		buf_add(out, str_of(chunk, (size_t)(to - chunk)));
+	}
+	return str_of(from, left);
+}
+
 /* One octet that cannot be read: U+FFFD, and on with the next. */
 static bool convert_with(iconv_t cd, struct str in, struct buf *out)
 {
-	char *from = (char *)(uintptr_t)in.ptr;
-	size_t left = in.len;
 	bool is_whole = true;
 
-	for (;;) {
-		char chunk[1024], *to = chunk;
-		size_t room = sizeof chunk;
-		size_t rc = iconv(cd, left ? &from : NULL, left ? &left : NULL, &to, &room);
-
-		buf_add(out, str_of(chunk, (size_t)(to - chunk)));
-		if (rc == (size_t)-1 && room > 64 && left) {
-			buf_add(out, replacement);
-			is_whole = false;
-			from++;
-			left--;
-		} else if (left == 0 && to == chunk) {
-			return is_whole && !out->failed;
-		}
+	while ((in = convert(cd, in, out)).len) {
+		buf_add(out, replacement);
+		is_whole = false;
+		in = str_from(in, 1);
 	}
+	flush(cd, out);
+	return is_whole && !out->failed;
 }
 
 static bool convert_to_utf8(const char *name, struct str in, struct buf *out)
@@ -213,56 +229,15 @@ bool charset_to_utf8(const struct charset *charset, struct str in, struct buf *o
 	return convert_to_utf8(charset->name, in, out);
 }
 
-/* The number of the UTF-8 character at the start of s, which iconv has refused; its length in *out_len. */
-static unsigned long utf8_read(struct str s, size_t *out_len)
-{
-	unsigned char lead = (unsigned char)s.ptr[0];
-	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	unsigned long code = len == 1 ? lead : lead & (0x7fU >> len);
-
-	if (len > s.len)
-		len = s.len;
-	for (size_t i = 1; i < len; i++)
-		code = code << 6 | ((unsigned char)s.ptr[i] & 0x3f);
-	*out_len = len;
-	return code;
-}
-
-static bool convert_from(iconv_t cd, struct str in, bool for_query, struct buf *out)
-{
-	char *from = (char *)(uintptr_t)in.ptr;
-	size_t left = in.len, unknown_len;
-
-	for (;;) {
-		char chunk[1024], *to = chunk;
-		size_t room = sizeof chunk;
-		size_t rc = iconv(cd, left ? &from : NULL, left ? &left : NULL, &to, &room);
-
-		buf_add(out, str_of(chunk, (size_t)(to - chunk)));
-		if (rc == (size_t)-1 && room > 64 && left) {
-			if (!for_query)
-				return false;
-			to = chunk;
-			room = sizeof chunk;
-			iconv(cd, NULL, NULL, &to, &room);
-			buf_add(out, str_of(chunk, (size_t)(to - chunk)));
-			buf_printf(out, "%%26%%23%lu%%3B", utf8_read(str_of(from, left), &unknown_len));
-			from += unknown_len;
-			left -= unknown_len;
-		} else if (left == 0 && to == chunk) {
-			return !out->failed;
-		}
-	}
-}
-
-bool charset_from_utf8(const struct charset *charset, struct str utf8, bool for_query, struct buf *out)
+bool charset_from_utf8(const struct charset *charset, struct str utf8, struct buf *out)
 {
 	iconv_t cd = iconv_open(charset->name, "UTF-8");
 
 	if (cd == (iconv_t)-1)
 		return false;
-	bool ok = convert_from(cd, utf8, for_query, out);
+	bool is_whole = convert(cd, utf8, out).len == 0;
 
+	flush(cd, out);
 	iconv_close(cd);
-	return ok;
+	return is_whole && !out->failed;
 }

@@ -20,7 +20,8 @@ enum charset_shape {
 	CHARSET_ASCII_SAFE = 1,        /* octets under 0x80 are always ASCII: UTF-8, ISO-8859-x, EUC-JP, KOI8 ... */
 	CHARSET_DOUBLE,                /* a lead octet over 0x80, then one that may look like ASCII: Big5, EUC-KR */
 	CHARSET_SHIFT_JIS,             /* the same, other leads */
-	CHARSET_GB,                    /* the same, and four octets with two digits among them */
+	CHARSET_GB,                    /* the same, and four octets with two digits among them: GB18030 */
+	CHARSET_GBK,                   /* the same; what takes four octets is read and not written */
 	CHARSET_ISO_2022_JP,           /* escape sequences say what the octets after them are */
 	CHARSET_WIDE,                  /* UTF-16, UTF-32: not octets at all */
 	CHARSET_OTHER,                 /* known to iconv, but not to browsers or in another way (UTF-7, HZ, EBCDIC) */
@@ -43,9 +44,17 @@ extern const size_t charset_table_count;
 
 /* Appends `in` as UTF-8. False when something had to become U+FFFD (it is all there nevertheless) or memory is out. */
 bool charset_to_utf8(const struct charset *charset, struct str in, struct buf *out);
-/* The other way. What the charset cannot say becomes a decimal character reference, percent-encoded as forms do
- * ("%26%2312354%3B"), when `for_query` is set; otherwise the result is false. */
-bool charset_from_utf8(const struct charset *charset, struct str utf8, bool for_query, struct buf *out);
+/* The other way. False when there is something that the charset cannot say, or memory is out. */
+bool charset_from_utf8(const struct charset *charset, struct str utf8, struct buf *out);
+
+/*
+ * The octets that a browser puts into a URL's query on a page in this charset (WHATWG URL 1.3, Encoding 4.4): what the
+ * charset cannot say becomes a decimal character reference, percent-encoded ("%26%2312354%3B"). The C library's tables
+ * are not the browsers'. False: there is a character about which they may differ.
+ */
+bool charset_query(const struct charset *charset, struct str utf8, struct buf *out);
+/* Was `utf8`, which charset_to_utf8 made, read as a browser reads the same octets? */
+bool charset_is_sure(const struct charset *charset, struct str utf8);
 
 /* Length of the ISO-2022-JP escape sequence that stands at the start of s, and the state it begins: 'B' ASCII, 'J' JIS
  * X 0201 Roman, 'I' Katakana, '$' JIS X 0208 and 'D' JIS X 0212, two octets a character. 0: none stands there. */

@@ -61,7 +61,7 @@ const struct charset charset_table[] = {
 	  " cp1257 windows-1257 x-cp1257 " },
 	{ "CP1258", CHARSET_ASCII_SAFE, false,
 	  " cp1258 windows-1258 x-cp1258 " },
-	{ "GBK", CHARSET_GB, false,
+	{ "GB18030", CHARSET_GBK, false,
 	  " chinese cp936 csgb2312 csiso58gb231280 gb2312 gb_2312 gb_2312-80 gbk iso-ir-58 x-gbk " },
 	{ "GB18030", CHARSET_GB, false,
 	  " gb18030 " },

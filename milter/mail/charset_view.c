@@ -13,7 +13,7 @@ static size_t double_length(const struct charset *charset, struct str s)
 		return 1;
 	if (charset->shape == CHARSET_SHIFT_JIS && ((lead >= 0xa0 && lead <= 0xdf) || lead > 0xfc))
 		return 1;
-	if (charset->shape == CHARSET_GB && trail >= 0x30 && trail <= 0x39) {
+	if ((charset->shape == CHARSET_GB || charset->shape == CHARSET_GBK) && trail >= 0x30 && trail <= 0x39) {
 		unsigned char third = s.len > 3 ? (unsigned char)s.ptr[2] : 0;
 
 		return third >= 0x81 && third <= 0xfe && ascii_is_digit(s.ptr[3]) ? 4 : 1;
@@ -99,6 +99,7 @@ bool charset_view(const struct charset *charset, struct str text, struct arena *
 	case CHARSET_DOUBLE:
 	case CHARSET_SHIFT_JIS:
 	case CHARSET_GB:
+	case CHARSET_GBK:
 		if (!arena_copy(arena, text, &copy))
 			return false;
 		view_double(charset, (char *)(uintptr_t)copy.ptr, copy.len);

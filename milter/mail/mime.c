@@ -356,8 +356,7 @@ bool mime_decode(const struct mime_part *part, struct buf *out)
 {
 	switch (part->encoding) {
 	case MIME_QP:
-		qp_decode(part->body, out);
-		return !out->failed;
+		return qp_decode(part->body, out);
 	case MIME_BASE64:
 		return base64_decode(part->body, out);
 	case MIME_UNKNOWN:

@@ -50,18 +50,22 @@ static size_t atom_read(struct str s, char *out)
 	return 1;
 }
 
-void qp_decode(struct str in, struct buf *out)
+bool qp_decode(struct str in, struct buf *out)
 {
+	bool is_clear = true;
 	struct line line;
 
-	if (in.len == 0 || !buf_reserve(out, in.len))
-		return;
+	if (in.len == 0)
+		return true;
+	if (!buf_reserve(out, in.len))
+		return false;
 
 	char *to = out->ptr + out->len;
 
 	while (line_next(&in, &line)) {
 		struct str s = line.content;
 
+		is_clear &= !line.is_soft || line.blanks.len == 0;
 		while (s.len) {
 			size_t n = s.ptr[0] == '=' ? atom_read(s, to++) : str_find_byte(s, '=');
 
@@ -77,6 +81,7 @@ void qp_decode(struct str in, struct buf *out)
 		}
 	}
 	out->len = (size_t)(to - out->ptr);
+	return is_clear;
 }
 
 /* Writes encoded text and keeps its lines short. */

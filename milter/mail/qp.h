@@ -15,7 +15,9 @@
 
 #define QP_LINE_MAX 76                 /* CRLF not counted */
 
-void qp_decode(struct str in, struct buf *out);
+/* False when readers could disagree: some take blanks behind a soft break for a break that is none. `out` is as RFC 2045
+ * 6.7 (3) has it. */
+bool qp_decode(struct str in, struct buf *out);
 
 /* `eol`, "\r\n" or "\n", is what ends a line in `in` and in `out`; other CR and LF become =0D and =0A. */
 void qp_encode(struct str in, struct str eol, struct buf *out);

@@ -4,20 +4,27 @@ import iconv from 'iconv-lite';
 
 const CRLF = '\r\n';
 
-// ISO-2022-JP is in no npm encoder; its characters are those of EUC-JP, seven bits and an escape apart.
+// ISO-2022-JP is in no npm encoder; its characters are those of EUC-JP, seven bits and an escape apart, and two of Roman,
+// which it leaves when it must (WHATWG Encoding 12.2.2).
 export function iso2022jp(text) {
-  const out = [];
-  let wide = false;
+  const roman = { '\u00a5': '\\', '\u203e': '~' };
+  let out = '', state = 'B';
+  const go = (wanted, escape) => { if (state !== wanted) out += `\x1b${escape}`; state = wanted; };
   for (const ch of text) {
     const euc = iconv.encode(ch, 'eucjp');
-    const is_wide = euc.length === 2 && euc[0] > 0xa0;
-    if (is_wide !== wide) out.push(...Buffer.from(is_wide ? '\x1b$B' : '\x1b(B', 'latin1'));
-    wide = is_wide;
-    if (is_wide) out.push(euc[0] & 0x7f, euc[1] & 0x7f);
-    else out.push(...Buffer.from(ch.codePointAt(0) < 0x80 ? ch : '?'));
+    if (roman[ch]) {
+      go('J', '(J');
+      out += roman[ch];
+    } else if (euc.length === 2 && euc[0] > 0xa0) {
+      go('$', '$B');
+      out += String.fromCharCode(euc[0] & 0x7f, euc[1] & 0x7f);
+    } else {
+      if (state === '$' || '\\~'.includes(ch)) go('B', '(B');
+      out += ch.codePointAt(0) < 0x80 ? ch : '?';
+    }
   }
-  if (wide) out.push(...Buffer.from('\x1b(B', 'latin1'));
-  return Buffer.from(out);
+  go('B', '(B');
+  return Buffer.from(out, 'latin1');
 }
 
 export const charsets = {

@@ -1,183 +1,160 @@
-// Holds sekisho rewrite against readers that know nothing of it: postal-mime takes messages apart, Node decodes charsets,
-// parse5 reads pages as browsers do. For every message the rewritten one must have the same parts, the same octets in all
-// that is not HTML, and the same tree in all that is, but for tracked destinations and one pixel; and every tracked link
-// must open to the URL that a browser would have gone to.
+// Holds Sekisho's rewriting against readers that know nothing of it (readers.mjs). The rewritten message must have the
+// same parts as the one that came, the same octets in all that is not the page, and the same tree in all that is, but
+// for tracked destinations and a pixel. Every link that can be tracked is, or a reason is given why its part was left
+// alone; and every tracked link, asked of a running sekisho-track, leads to the URL that a browser would have gone to.
 //
-// Usage: node run.mjs SEKISHO [FILE.eml...]     (without files: the messages of messages.mjs)
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import iconv from 'iconv-lite';
-import { parse } from 'parse5';
-import PostalMime from 'postal-mime';
-import { iso2022jp, messages } from './messages.mjs';
+// Usage: node run.mjs SEKISHO [--random N [SEED]] [FILE.eml...]
+// Without more: the messages of messages.mjs and 1 000 random ones.
+import { readFileSync } from 'node:fs';
+import { Gate } from './gate.mjs';
+import { messages } from './messages.mjs';
+import { random_message } from './random_mail.mjs';
+import { browser_url, HOST, page_of, parts_of, tree_of } from './readers.mjs';
 
-const HOST = 't.acme.example';
-const [tool, ...files] = process.argv.slice(2);
-const dir = mkdtempSync(join(tmpdir(), 'sekisho-differential.'));
-const config = join(dir, 'sekisho.yaml');
-
-writeFileSync(config, `relay_log: {key_file: none, dir: ${dir}}
-state_dir: ${dir}
-tracking: {key_file: ${dir}/tracking.key}
-tenants:
-  acme:
-    match: [{auth: acme}]
-    tracking: {host: ${HOST}, opens: true, clicks: true}
-`);
-
-function sekisho(args, input) {
-  const done = spawnSync(tool, ['-c', config, ...args], { input, maxBuffer: 1 << 28 });
-  if (done.status === null || done.status > 1) throw new Error(`sekisho ${args.join(' ')}: ${done.stderr}`);
-  return done.stdout;
-}
+const RANDOM = 1000, LINE_MAX = 998, TRACKED = `https://${HOST}/c/`;
+const TOO_LONG = 900;                  // a destination whose tracked link may pass the limit
 
 class Different extends Error {}
 const demand = (condition, text) => { if (!condition) throw new Different(text); };
 
-async function parts_of(raw) {
-  const parser = new PostalMime({ rfc822Attachments: true });
-  await parser.parse(raw);
-  const out = [];
-  (function walk(node, path) {
-    out.push({ path, type: node.contentType.parsed.value.toLowerCase(), params: node.contentType.parsed.params,
-      headers: node.headers.map((h) => `${h.originalKey || h.key}: ${h.value}`), is_leaf: !node.childNodes.length,
-      content: node.content ? Buffer.from(node.content) : Buffer.alloc(0) });
-    node.childNodes.forEach((child, i) => walk(child, `${path}.${i}`));
-  })(parser.root, '0');
-  return out;
-}
+const gate = new Gate();
+const pending = new Map();             // tracked URL: { name, old, wanted }
+const reasons = new Map();             // why pages were left alone: how often
+// Reasons that hold for the parts beside a random page.
+const beside = ['inside a forwarded message', 'signed', 'encrypted', 'unknown charset', 'unknown transfer encoding'];
 
-// A page's tree as nested arrays, tracked destinations and pixels taken out into `links`.
-function tree_of(html, links) {
-  const is_pixel = (node) => node.tagName === 'img' && node.attrs.some((a) => a.name === 'src' && a.value.startsWith(`https://${HOST}/o/`));
-  function attrs_of(node) {
-    const seen = node.attrs.map((a) => [a.prefix || '', a.name, a.value]);
-    if (node.tagName === 'a' || node.tagName === 'area' || node.tagName.startsWith('v:')) {
-      const href = seen.find((a) => a[1] === 'href' && !a[0]) || seen.find((a) => a[1] === 'href' && a[0] === 'xlink');
-      if (href) { links.push(href[2]); href[2] = '*'; }
-    }
-    return seen;
-  }
-  function walk(node) {
-    if (node.nodeName === '#text') return node.value;
-    if (node.nodeName === '#comment') {
-      const inside = /^\[\s*if[^>]*\]>([^]*)<!\[endif\]\s*$/i.exec(node.data);
-      return ['!', inside ? tree_of(inside[1], links) : node.data];
-    }
-    const out = [node.nodeName, node.attrs ? attrs_of(node) : []];
-    const children = [...(node.content ? node.content.childNodes : []), ...(node.childNodes || [])];
-    for (const child of children) {
-      if (is_pixel(child)) { links.pixels = (links.pixels || 0) + 1; continue; }
-      const made = walk(child);
-      if (typeof made === 'string' && typeof out.at(-1) === 'string' && out.length > 2) out.push(out.pop() + made);
-      else out.push(made);
-    }
-    return out;
-  }
-  return walk(parse(html, { scriptingEnabled: false }));
-}
+// --- one page
 
-function decode(part) {
-  const decoder = new TextDecoder(part.params.charset || 'utf-8', { ignoreBOM: true });
-  // Some versions of Node take windows-1252 for ISO-8859-1.
-  return decoder.encoding === 'windows-1252' ? iconv.decode(part.content, 'win1252') : decoder.decode(part.content);
-}
-
-// Where a browser goes: the query in the page's charset (WHATWG URL 4.3), which URL of Node does not know.
-function browser_url(value, label) {
-  let url;
-  try { url = new URL(value); } catch { return null; }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return null;
+const host_of = (url) => new URL(url).hostname;
+// Octets that mean nothing in the page's charset, and characters that a browser and the C library may write differently
+// there, leave their link alone.
+function is_doubtful(value, label) {
   const name = new TextDecoder(label || 'utf-8').encoding;
-  if (/^utf-/.test(name) || !/\?[^#]*[^\0-\x7f]/.test(value)) return url.href;
-  const clean = value.replace(/[\t\r\n]/g, '').trim();
-  const query = /\?([^#]*)/.exec(clean)[1];
-  let out = '';
-  for (const c of encode_query(query, name)) out += c > 0x20 && c < 0x7f && !'"#<>\''.includes(String.fromCharCode(c)) ? String.fromCharCode(c) : '%' + c.toString(16).toUpperCase().padStart(2, '0');
-  const at = url.href.indexOf('?'), hash = url.href.indexOf('#');
-  return url.href.slice(0, at + 1) + out + (hash >= 0 ? url.href.slice(hash) : '');
+  if (/^utf-/.test(name)) return value.includes('\ufffd');
+  return /^(gb|big5|euc|shift|iso-2022)/.test(name) ? /[^\0-\x7f\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]/.test(value) :
+    /[\u0080-\u009f\ufffd]/.test(value);
 }
+// http://example.com/0 stands where no link is: in text, in attachments, in somebody else's mail.
+const must_be_tracked = (link, wanted, label) => wanted !== null && !link.may_stay && host_of(wanted) !== HOST &&
+  wanted.length < TOO_LONG && wanted !== 'http://example.com/0' && !is_doubtful(link.value, label);
 
-// What a charset cannot say is a character reference, percent-encoded.
-function encode_query(text, name) {
-  const pieces = [];
-  let run = '';
-  const encode = (s) => (name === 'iso-2022-jp' ? iso2022jp(s) : iconv.encode(s, name === 'windows-1252' ? 'win1252' : name));
-  for (const ch of text) {
-    if (ch !== '?' && ch !== '\ufffd' && encode(ch).toString('latin1') !== '?') { run += ch; continue; }
-    pieces.push(encode(run), Buffer.from(`%26%23${ch.codePointAt(0)}%3B`));
-    run = '';
+function compare_page(name, before, after, seen, why) {
+  const old_page = page_of(before), old = { links: [], pixels: 0 }, now = { links: [], pixels: 0 };
+  if (old_page === undefined) {
+    demand(before.content.equals(after.content), `part ${before.path} of an unknown charset differs`);
+    return;
   }
-  return Buffer.concat([...pieces, encode(run)]);
-}
-
-const pending = [];      // { name, token URL, wanted }
-
-function compare_page(name, before, after, seen) {
-  const old_links = [], new_links = [];
-  const old_tree = tree_of(decode(before), old_links), new_tree = tree_of(decode(after), new_links);
+  const old_tree = tree_of(old_page, old), new_tree = tree_of(page_of(after), now);
   demand(JSON.stringify(old_tree) === JSON.stringify(new_tree), `the tree differs in part ${before.path}`);
-  demand(old_links.length === new_links.length, 'another number of links');
-  old_links.forEach((old, i) => {
-    if (new_links[i] === old) return;
-    demand(new_links[i].startsWith(`https://${HOST}/c/`), `a link became ${new_links[i]}`);
-    pending.push({ name, url: new_links[i], wanted: browser_url(old, before.params.charset), old });
+  demand(old.links.length === now.links.length, 'another number of links');
+  old.links.forEach((link, i) => {
+    const wanted = browser_url(link.value, before.params.charset), { value } = now.links[i];
+    if (value === link.value) {
+      demand(why || !seen.is_open || !must_be_tracked(link, wanted, before.params.charset),
+        `${JSON.stringify(value)} is not tracked`);
+      return;
+    }
+    demand(value.startsWith(TRACKED), `a link became ${value}`);
+    pending.set(value, { name, old: link.value, wanted });
+    seen.tracked.add(value);
   });
-  seen.tracked.push(...new Set(new_links.filter((l) => l.startsWith(`https://${HOST}/c/`) && !old_links.includes(l))));
-  seen.pixels += new_links.pixels || 0;
+  demand(now.pixels - old.pixels <= 1, `${now.pixels} pixels in part ${before.path}`);
+  seen.pixels += now.pixels;
 }
 
-async function compare(name, raw, links) {
-  const out = sekisho(['rewrite', '--tenant', 'acme'], raw);
-  const before = await parts_of(raw), after = await parts_of(out), seen = { tracked: [], pixels: 0 };
+// --- one message
 
+function compare_octets(raw, out, pieces) {
+  const octets = (list) => Buffer.concat(list.map((piece) => piece.fixed));
+  const at = pieces.findIndex((piece) => piece.page), begin = octets(pieces.slice(0, at)), end = octets(pieces.slice(at
+    + 1));
+  const head_of = (octets_) => octets_.toString('latin1').split('\r\n\r\n')[0].split('\r\n')
+    .filter((line) => !/^content-transfer-encoding:/i.test(line)).join('\n');
+  demand(out.subarray(0, begin.length).equals(begin), 'octets before the page differ');
+  demand(out.subarray(out.length - end.length).equals(end), 'octets behind the page differ');
+  demand(head_of(pieces[at].head) === head_of(out.subarray(begin.length)), 'fields of the page differ');
+}
+
+function compare_lines(raw, out) {
+  const known = new Set(raw.toString('latin1').split('\n'));
+  for (const line of out.toString('latin1').split('\n'))
+    demand(line.length <= LINE_MAX + 1 || known.has(line), `a line of ${line.length} octets`);
+}
+
+async function compare({ name, raw, links, pieces }) {
+  const { out, whys } = gate.rewrite(raw), why = whys.find((text) => !pieces || !beside.includes(text));
+  const seen = { tracked: new Set(), pixels: 0, is_open: pieces !== undefined };
+  const before = await parts_of(raw), after = await parts_of(out);
+
+  if (why) reasons.set(why, (reasons.get(why) || 0) + 1);
   demand(before.length === after.length, 'another number of parts');
   before.forEach((old, i) => {
-    const now = after[i], is_html = old.type === 'text/html' && old.is_leaf;
-    const fields = (part) => JSON.stringify(part.headers.filter((h) => !is_html || !/^content-transfer-encoding:/i.test(h)));
+    const now = after[i], is_page = old.type === 'text/html' && old.is_leaf;
+    const fields = (part) => JSON.stringify(part.headers.filter((h) => !is_page || !/^content-transfer-encoding:/i.test(h)));
     demand(fields(old) === fields(now), `header of part ${old.path} differs`);
-    if (!is_html) demand(old.content.equals(now.content), `octets of part ${old.path} differ`);
-    else if (!old.content.equals(now.content)) compare_page(name, old, now, seen);
+    if (is_page) compare_page(name, old, now, seen, why);
+    else demand(old.content.equals(now.content), `octets of part ${old.path} differ`);
   });
-  for (const line of out.toString('latin1').split('\n'))
-    demand(line.length <= 999 || raw.toString('latin1').includes(line), `a line of ${line.length} octets`);
-  demand(sekisho(['rewrite', '--tenant', 'acme'], out).equals(out), 'twice is not once');
+  compare_lines(raw, out);
+  if (pieces) compare_octets(raw, out, pieces);
+  demand(gate.rewrite(out).out.equals(out), 'twice is not once');
   demand(seen.pixels <= 2, `${seen.pixels} pixels`);
-  if (links !== undefined) demand(seen.tracked.length === links, `${seen.tracked.length} tracked links, not ${links}`);
+  if (links !== undefined) demand(seen.tracked.size === links, `${seen.tracked.size} tracked links, not ${links}`);
 }
 
-function check_destinations() {
-  const failed = new Map();
-  if (!pending.length) return failed;
-  const opened = sekisho(['link', 'decode', '--destination', '-'], pending.map((p) => p.url).join('\n') + '\n').toString().split('\n');
-  pending.forEach((p, i) => {
+// --- where tracked links lead
+
+async function check_destinations(failures) {
+  const fail = (p, text) => failures.has(p.name) || failures.set(p.name, text);
+  await Promise.all([...pending].map(async ([url, p]) => {
+    const answer = await gate.ask(new URL(url).pathname), location = answer?.location;
     let got = null;
-    try { got = new URL(opened[i]).href; } catch { /* stays null */ }
-    if (got !== p.wanted || /[^\x21-\x7e]/.test(opened[i])) failed.set(p.name, `${JSON.stringify(p.old)} leads to ${opened[i]}, not ${p.wanted}`);
-  });
-  return failed;
+    try { got = new URL(location).href; } catch { /* stays null */ }
+    if (answer?.status !== 302 || got !== p.wanted || /[^\x21-\x7e]/.test(location))
+      fail(p, `${JSON.stringify(p.old)} leads to ${location} (${answer?.status}), not ${p.wanted}`);
+  }));
 }
 
-const failures = new Map();
-let count = 0;
-try {
-  sekisho(['key', 'rotate'], '');
-  const all = files.length ? files.map((f) => ({ name: f, raw: readFileSync(f) })) : messages();
-  for (const { name, raw, links } of all) {
-    count++;
-    try {
-      await compare(name, raw, links);
-    } catch (error) {
-      if (!(error instanceof Different)) throw error;
-      failures.set(name, error.message);
-    }
+// --- all
+
+function* random_messages(count, seed) {
+  for (let i = 0; i < count; i++) yield random_message(seed + i);
+}
+
+function* chosen(args) {
+  if (!args.length) {
+    yield* messages();
+    yield* random_messages(RANDOM, 1);
+  } else if (args[0] === '--random') {
+    yield* random_messages(Number(args[1]), Number(args[2] || 1));
+  } else {
+    for (const file of args) yield { name: file, raw: readFileSync(file) };
   }
-  for (const [name, why] of check_destinations()) if (!failures.has(name)) failures.set(name, why);
-  for (const [name, why] of failures) console.log(`${name}: ${why}`);
+}
+
+async function main([sekisho, ...args]) {
+  const failures = new Map();
+  let count = 0;
+  await gate.open(sekisho);
+  try {
+    for (const message of chosen(args)) {
+      count++;
+      try {
+        await compare(message);
+      } catch (error) {
+        if (!(error instanceof Different)) throw error;
+        failures.set(message.name, error.message);
+      }
+    }
+    await check_destinations(failures);
+  } finally {
+    await gate.close();
+  }
+  for (const [name, why] of failures) console.log(`FAIL ${name}: ${why}`);
+  for (const [why, times] of [...reasons].sort((a, b) => b[1] - a[1])) console.log(`${times} times ${why}`);
+  console.log(`${pending.size} destinations resolved`);
   console.log(`differential: ${count - failures.size} passed, ${failures.size} failed`);
   process.exitCode = failures.size ? 1 : 0;
-} finally {
-  rmSync(dir, { recursive: true });
 }
+
+await main(process.argv.slice(2));

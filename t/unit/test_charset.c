@@ -17,7 +17,7 @@ static void teardown(void)
 
 static const struct { const char *label, *name; } label_rows[] = {
 	{ "UTF-8", "UTF-8" },	      { " utf8 ", "UTF-8" },	     { "us-ascii", "CP1252" },	 { "ISO-8859-1", "CP1252" },
-	{ "gb2312", "GBK" },	      { "Shift_JIS", "CP932" },	     { "x-sjis", "CP932" },	 { "windows-31j", "CP932" },
+	{ "gb2312", "GB18030" },  { "Shift_JIS", "CP932" },	     { "x-sjis", "CP932" },	 { "windows-31j", "CP932" },
 	{ "ISO-2022-JP", "ISO-2022-JP" }, { "cp50221", "ISO-2022-JP" }, { "koi8-r", "KOI8-R" },	 { "ks_c_5601-1987", "UHC" },
 	{ "x-unknown", NULL },	      { "", NULL },		     { "utf-8 utf8", NULL },	 { "utf", NULL },
 };
@@ -69,15 +69,51 @@ END_TEST
 static const struct { const char *label; const char *utf8; const char *want; } query_rows[] = {
 	{ "shift_jis", "\xe3\x81\x82", "\x82\xa0" },
 	{ "shift_jis", "a\xf0\x9f\x98\x80z", "a%26%23128512%3Bz" },
+	{ "shift_jis", "\xc2\xa2", "%26%23162%3B" },                        /* no full-width cent in its place */
+	{ "shift_jis", "\xef\xbd\xb1", "\xb1" },
+	{ "shift_jis", "\xc2\x81", NULL },
+	{ "euc-jp", "\xc3\xa9", "%26%23233%3B" },                           /* JIS X 0212 */
+	{ "euc-jp", "\xe9\xab\x99", NULL },                                 /* IBM's */
+	{ "gbk", "\xf0\x9f\x98\x80", "%26%23128512%3B" },
+	{ "gb18030", "\xf0\x9f\x98\x80", "\x94\x39\xfc\x36" },
+	{ "gbk", "\xe2\x82\xac", NULL },
+	{ "big5", "\xc3\xa9", "%26%23233%3B" },                             /* Hong Kong's */
+	{ "big5", "\xe4\xb8\xad", "\xa4\xa4" },
+	{ "big5", "\xe2\x82\xac", NULL },
+	{ "windows-1252", "\xe2\x82\xac\xe3\x81\x82", "\x80%26%2312354%3B" },
+	{ "windows-1258", "\xe1\xba\xa1", "%26%237841%3B" },                /* no two octets for one character */
 	{ "iso-2022-jp", "\xe3\x81\x82\xf0\x9f\x98\x80", "\033$B$\"\033(B%26%23128512%3B" },
+	{ "iso-2022-jp", "a\xe3\x81\x82z", "a\033$B$\"\033(Bz" },
+	{ "iso-2022-jp", "\xef\xbd\xb1", NULL },
+	{ "utf-8", "\xe3\x81", NULL },
 };
 START_TEST(queries)
 {
 	struct buf out;
 
 	buf_init(&out, 1000);
-	ck_assert(charset_from_utf8(charset_find(str_from_c(query_rows[_i].label)), str_from_c(query_rows[_i].utf8), true, &out));
-	ck_assert_str_is(buf_view(&out), str_from_c(query_rows[_i].want));
+	ck_assert_int_eq(charset_query(charset_find(str_from_c(query_rows[_i].label)), str_from_c(query_rows[_i].utf8), &out),
+			 query_rows[_i].want != NULL);
+	if (query_rows[_i].want)
+		ck_assert_str_is(buf_view(&out), str_from_c(query_rows[_i].want));
+	buf_clear(&out);
+}
+END_TEST
+
+static const struct { const char *label; struct str in; bool is_sure; } sure_rows[] = {
+	{ "utf-8", STR_INIT("\xc2\x81"), true },        { "shift_jis", STR_INIT("a\x82\xa0"), true },
+	{ "euc-jp", STR_INIT("\x8f\xf3\xf3"), false },  { "gb2312", STR_INIT("\xa1\x40"), false },
+	{ "koi8-u", STR_INIT("\xae"), false },           { "koi8-u", STR_INIT("\xc1"), true },
+	{ "big5", STR_INIT("\xa1\x45"), false },         { "iso-2022-jp", STR_INIT("\033$B$\"\033(B"), true },
+};
+START_TEST(sureness)
+{
+	const struct charset *charset = charset_find(str_from_c(sure_rows[_i].label));
+	struct buf out;
+
+	buf_init(&out, 1000);
+	ck_assert(charset_to_utf8(charset, sure_rows[_i].in, &out));
+	ck_assert_int_eq(charset_is_sure(charset, buf_view(&out)), sure_rows[_i].is_sure);
 	buf_clear(&out);
 }
 END_TEST
@@ -150,6 +186,7 @@ int main(void)
 	unit_add_rows(tcase, labels, label_rows);
 	unit_add_rows(tcase, decodes, decode_rows);
 	unit_add_rows(tcase, queries, query_rows);
+	unit_add_rows(tcase, sureness, sure_rows);
 	unit_add_rows(tcase, views, view_rows);
 	tcase_add_test(tcase, view_places);
 	tcase_add_test(tcase, no_view);

@@ -26,7 +26,7 @@ START_TEST(qp_decodes)
 	struct buf out;
 
 	buf_init(&out, 1000);
-	qp_decode(in, &out);
+	ck_assert_int_eq(qp_decode(in, &out), str_find(in, STR("= ")) == in.len);
 	ck_assert_msg(buf_done(&out, &got, NULL), "%s", qp_rows[_i].name);
 	ck_assert_str_is(got, qp_rows[_i].want);
 	buf_clear(&out);

@@ -79,6 +79,8 @@ static const struct row rows[] = {
 	{ "80 base64", STR_INIT(HTML "Content-Transfer-Encoding: base64\r\n\r\nPGEgaHJlZj0iaHR0cDovL3guZXhhbXBsZS8xIj4\r\n"),
 	  STR_INIT(HTML "Content-Transfer-Encoding: base64\r\n\r\n" T1 "{}"), NULL },
 	{ "80 broken base64", STR_INIT(HTML "Content-Transfer-Encoding: base64\r\n\r\nPGEg=PGEg\r\n"), SAME, "broken base64" },
+	{ "77 blanks behind a soft break", STR_INIT(HTML "Content-Transfer-Encoding: quoted-printable\r\n\r\n<a href=3D\"http://x.ex= \r\nample/1\">"),
+	  SAME, "blanks behind soft line breaks" },
 	{ "81 unknown encoding", STR_INIT(HTML "Content-Transfer-Encoding: x-uuencode\r\n\r\n" A1), SAME, "unknown transfer encoding" },
 	{ "82 a line grows too long", STR_INIT("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" PAD900 A1 "==\r\n.\r\n"),
 	  STR_INIT("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" PAD900 T1 "==\r\n.{}\r\n"), NULL },
@@ -323,7 +325,7 @@ START_TEST(utf16)
 	buf_init(&shown, 8000);
 	buf_add(&page, kinds[_i].mark);
 	buf_add_c(&page, "<p>\xe3\x81\x82" A1 "</body>");
-	ck_assert(charset_from_utf8(charset_find(str_from_c(kinds[_i].charset)), buf_view(&page), false, &wide));
+	ck_assert(charset_from_utf8(charset_find(str_from_c(kinds[_i].charset)), buf_view(&page), &wide));
 	buf_printf(&text, "Content-Type: text/html; charset=%s\r\nContent-Transfer-Encoding: base64\r\n\r\n", kinds[_i].label);
 	for (size_t i = 0; i < wide.len; i += 3) {
 		static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
