@@ -411,11 +411,12 @@ const struct tool_command command_track_deny = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "take tracked links out of use",
-	.about = "Lets a tenant's tracked links lead nowhere from now on: all of them, those of one message, or those to one host. Who "
-		 "follows one hears 410, and is not counted. Unsubscribing goes on working.",
+	.about = "Lets a tenant's tracked links lead nowhere any more: all of them, those of one message, or those to one "
+		 "host. Who follows one, from a second later on, hears 410 and is not counted. Unsubscribing goes on working.",
 	.options = deny_options,
 	.values_size = sizeof(struct deny),
-	.examples = "sekisho track deny acme --host phish.example --reason 'abuse report 17'\nsekisho track deny acme --message spring-2026",
+	.examples = "sekisho track deny acme --host phish.example --reason 'abuse report 17'\n"
+		    "sekisho track deny acme --message spring-2026",
 	.ok = "done, or it was so already",
 	.no = "there is no such tenant, the name cannot be one, or the list is full",
 	.unknown = "configuration, store or record cannot be read or written",

@@ -20,6 +20,9 @@ static const struct str words[] = {
 	STR_INIT("node-fetch"), STR_INIT("axios/"), STR_INIT("Ruby"), STR_INIT("PHP/"), STR_INIT("WindowsPowerShell"),
 };
 
+#define WORD_COUNT (sizeof words / sizeof *words)
+_Static_assert(WORD_COUNT < 255, "an index fits an octet");
+
 /* The whole field: what proxies say that hide what they fetch for. */
 static const struct str whole[] = {
 	STR_INIT("Mozilla/5.0"), STR_INIT("Mozilla/4.0"), STR_INIT("Mozilla"), STR_INIT("Outlook"),
@@ -42,10 +45,27 @@ static const char *const networks[] = {
 };
 #define NETWORK_COUNT (sizeof networks / sizeof *networks)
 
-static bool has_word(struct str text, struct str word)
+static struct net_prefix prefixes[NETWORK_COUNT];
+static size_t prefix_count;
+static unsigned char first_word[256], next_word[WORD_COUNT];   /* words by first letter; one more than the index, 0 ends */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void prepare(void)
 {
-	for (size_t at = 0; at + word.len <= text.len; at++)
-		if (str_eq_nocase(str_slice(text, at, word.len), word))
+	for (size_t i = 0; i < NETWORK_COUNT; i++)
+		prefix_count += net_parse_prefix(str_from_c(networks[i]), &prefixes[prefix_count]);
+	for (size_t i = 0; i < WORD_COUNT; i++) {
+		unsigned char *first = &first_word[(unsigned char)ascii_lower(words[i].ptr[0])];
+
+		next_word[i] = *first;
+		*first = (unsigned char)(i + 1);
+	}
+}
+
+static bool has_word_at(struct str text)
+{
+	for (size_t i = first_word[(unsigned char)ascii_lower(text.ptr[0])]; i; i = next_word[i - 1])
+		if (str_starts_nocase(text, words[i - 1]))
 			return true;
 	return false;
 }
@@ -59,26 +79,16 @@ bool agents_is_machine(struct str user_agent)
 	for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
 		if (str_eq_nocase(text, whole[i]))
 			return true;
-	text = str_slice(text, 0, 512);
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (has_word(text, words[i]))
+	pthread_once(&once, prepare);
+	for (text = str_slice(text, 0, 512); text.len; text = str_from(text, 1))
+		if (has_word_at(text))
 			return true;
 	return false;
 }
 
-static struct net_prefix prefixes[NETWORK_COUNT];
-static size_t prefix_count;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void parse_networks(void)
-{
-	for (size_t i = 0; i < NETWORK_COUNT; i++)
-		prefix_count += net_parse_prefix(str_from_c(networks[i]), &prefixes[prefix_count]);
-}
-
 bool agents_is_machine_network(const struct net_addr *client)
 {
-	pthread_once(&once, parse_networks);
+	pthread_once(&once, prepare);
 	for (size_t i = 0; i < prefix_count; i++)
 		if (net_prefix_covers(&prefixes[i], client))
 			return true;

@@ -4,7 +4,6 @@
 #include "config/base/log.h"
 #include "config/base/num.h"
 #include "milter/track/agents.h"
-#include "milter/track/deny.h"
 #include "milter/track/page.h"
 #include "policy/suppress.h"
 
@@ -26,6 +25,13 @@ struct asking {
 void tracker_init(struct tracker *tracker, struct store *store, struct keyring *tokens)
 {
 	*tracker = (struct tracker){ .store = store, .tokens = tokens, .lock = PTHREAD_MUTEX_INITIALIZER };
+	deny_cache_init(&tracker->denied);
+}
+
+void tracker_clear(struct tracker *tracker)
+{
+	deny_cache_clear(&tracker->denied);
+	pthread_mutex_destroy(&tracker->lock);
 }
 
 /* --- answers */
@@ -46,11 +52,9 @@ static void answer_page(struct asking *a, unsigned status, enum page page, struc
 	buf_clear(&text);
 }
 
-static void answer_pixel(struct asking *a)
+void track_answer_pixel(struct track_answer *out)
 {
-	a->out->status = 200;
-	a->out->type = "image/gif";
-	a->out->body = str_of(pixel, sizeof pixel);
+	*out = (struct track_answer){ .status = 200, .type = "image/gif", .body = { pixel, sizeof pixel } };
 }
 
 static void refuse_method(struct asking *a, const char *allow)
@@ -117,7 +121,7 @@ static bool is_denied(struct asking *a)
 
 	if (!hit_readable(a->token.message, a->arena, &message))
 		return false;
-	if (!deny_read(a->tracker->store, a->token.tenant, a->arena, &list, &err)) {
+	if (!deny_recall(&a->tracker->denied, a->tracker->store, a->token.tenant, a->arena, &list, &err)) {
 		log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant), err.text);
 		return false;
 	}
@@ -188,7 +192,7 @@ static void answer_open(struct asking *a, struct str text)
 		refuse_method(a, "GET, HEAD");
 		return;
 	}
-	answer_pixel(a);
+	track_answer_pixel(a->out);
 	if (open_token(a, TOKEN_OPEN, text) && !is_denied(a))
 		count(a, HIT_OPEN);
 }

@@ -19,6 +19,7 @@
 
 #include "config/net.h"
 #include "milter/keyring.h"
+#include "milter/track/deny.h"
 #include "milter/track/hit.h"
 
 enum track_method { TRACK_GET = 1, TRACK_HEAD, TRACK_POST, TRACK_OTHER };
@@ -54,11 +55,16 @@ struct track_click {
 struct tracker {
 	struct store *store;
 	struct keyring *tokens;
+	struct deny_cache denied;
 	pthread_mutex_t lock;          /* over `clicks` */
 	struct track_click clicks[TRACK_CLICKS];
 };
 
 void tracker_init(struct tracker *tracker, struct store *store, struct keyring *tokens);
+void tracker_clear(struct tracker *tracker);
+
+/* What each pixel is answered with; its octets are static. */
+void track_answer_pixel(struct track_answer *out);
 
 /* Never fails: what goes wrong is an answer too. */
 void track_answer(struct tracker *tracker, const struct config *config, const struct track_request *request,

@@ -1,5 +1,7 @@
 #include "milter/track/deny.h"
 
+#include <stdlib.h>
+
 #include "config/base/clock.h"
 
 #define DENY_TTL_US (INT64_C(3650) * DAY_US)
@@ -24,6 +26,65 @@ bool deny_read(struct store *st, struct str tenant, struct arena *arena, struct 
 		return false;
 	if (!found)
 		*out = STR_EMPTY;
+	return true;
+}
+
+/* --- the lists that were read a moment ago */
+
+void deny_cache_init(struct deny_cache *cache)
+{
+	*cache = (struct deny_cache){ .lock = PTHREAD_MUTEX_INITIALIZER };
+}
+
+static void slot_clear(struct deny_slot *slot)
+{
+	free((void *)(uintptr_t)slot->tenant.ptr);
+	*slot = (struct deny_slot){ .read_us = 0 };
+}
+
+void deny_cache_clear(struct deny_cache *cache)
+{
+	for (size_t i = 0; i < DENY_SLOTS; i++)
+		slot_clear(&cache->slots[i]);
+	pthread_mutex_destroy(&cache->lock);
+}
+
+/* Both in one piece of memory; without memory nothing is remembered. */
+static void slot_fill(struct deny_slot *slot, struct str tenant, struct str list, int64_t now_us)
+{
+	char *room = malloc(tenant.len + list.len + 1);
+
+	slot_clear(slot);
+	if (!room)
+		return;
+	memcpy(room, tenant.ptr, tenant.len);
+	if (list.len)
+		memcpy(room + tenant.len, list.ptr, list.len);
+	*slot = (struct deny_slot){
+		.tenant = str_of(room, tenant.len), .list = str_of(room + tenant.len, list.len), .read_us = now_us,
+	};
+}
+
+bool deny_recall(struct deny_cache *cache, struct store *st, struct str tenant, struct arena *arena, struct str *out,
+		 struct err *err)
+{
+	struct deny_slot *slot = &cache->slots[str_hash(tenant) % DENY_SLOTS];
+	int64_t now_us = clock_mono_us();
+	bool ok = true;
+
+	pthread_mutex_lock(&cache->lock);
+	bool is_fresh = str_eq(slot->tenant, tenant) && now_us - slot->read_us < DENY_FRESH_US;
+
+	if (is_fresh)
+		ok = arena_copy(arena, slot->list, out) || err_memory(err);
+	pthread_mutex_unlock(&cache->lock);
+	if (is_fresh)
+		return ok;
+	if (!deny_read(st, tenant, arena, out, err))
+		return false;
+	pthread_mutex_lock(&cache->lock);
+	slot_fill(slot, tenant, *out, now_us);
+	pthread_mutex_unlock(&cache->lock);
 	return true;
 }
 

@@ -4,16 +4,22 @@
  * One value a tenant, under sekisho:{TENANT}:deny: a line an entry, "tenant", "message NAME" or "host NAME". Whoever follows
  * such a link hears 410 and is not counted.
  *
+ * The endpoint remembers a list for DENY_FRESH_US: that is how late a change may be heard of.
+ *
  * Bounds   DENY_ENTRIES_MAX entries a tenant; names of DENY_NAME_MAX octets without blanks or control characters
  * Expiry   ten years after the last change
  */
 #ifndef SEKISHO_DENY_H
 #define SEKISHO_DENY_H
 
+#include <pthread.h>
+
 #include "policy/store.h"
 
 #define DENY_ENTRIES_MAX 200
 #define DENY_NAME_MAX 255
+#define DENY_FRESH_US US_PER_S
+#define DENY_SLOTS 256                 /* lists remembered */
 
 enum deny_kind { DENY_TENANT = 1, DENY_MESSAGE, DENY_HOST };
 
@@ -27,6 +33,20 @@ bool deny_add(struct store *st, struct str tenant, const struct deny_entry *entr
 bool deny_remove(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err);
 /* The list as it stands; empty: nothing is denied. */
 bool deny_read(struct store *st, struct str tenant, struct arena *arena, struct str *out, struct err *err);
+struct deny_cache {
+	pthread_mutex_t lock;
+	struct deny_slot {
+		struct str tenant, list;       /* its own memory; tenant empty: free */
+		int64_t read_us;               /* monotonic */
+	} slots[DENY_SLOTS];
+};
+
+void deny_cache_init(struct deny_cache *cache);
+void deny_cache_clear(struct deny_cache *cache);
+/* deny_read, through the cache. Any thread. */
+bool deny_recall(struct deny_cache *cache, struct store *st, struct str tenant, struct arena *arena, struct str *out,
+		 struct err *err);
+
 /* Walks over it. False at its end; what no entry is, is passed over. */
 bool deny_next(struct str *list, struct deny_entry *out);
 

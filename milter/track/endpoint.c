@@ -13,6 +13,7 @@ struct endpoint {
 	struct MHD_Daemon *daemon;
 	struct tracker *tracker;
 	struct ledger *ledger;
+	struct MHD_Response *pixel;    /* made once: most answers are this one */
 };
 
 /* One request on its way in. */
@@ -97,20 +98,36 @@ static void add_fields(struct MHD_Response *response, const struct track_answer 
 		MHD_add_response_header(response, "Vary", "Accept-Language");
 }
 
-static enum MHD_Result respond(struct MHD_Connection *peer, const struct track_answer *answer, struct arena *arena)
+static bool is_pixel(const struct track_answer *answer)
+{
+	return answer->status == 200 && str_starts(str_from_c(answer->type), STR("image/"));
+}
+
+static struct MHD_Response *response_new(const struct track_answer *answer, enum MHD_ResponseMemoryMode mode)
 {
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer(answer->body.len, (void *)(uintptr_t)answer->body.ptr, MHD_RESPMEM_MUST_COPY);
+		MHD_create_response_from_buffer(answer->body.len, (void *)(uintptr_t)answer->body.ptr, mode);
+
+	if (response)
+		add_fields(response, answer);
+	return response;
+}
+
+static enum MHD_Result respond(struct endpoint *endpoint, struct MHD_Connection *peer, const struct track_answer *answer,
+			       struct arena *arena)
+{
+	struct MHD_Response *response;
 	struct str location;
-	bool ok = response != NULL;
 
-	if (!ok)
+	if (is_pixel(answer))
+		return MHD_queue_response(peer, answer->status, endpoint->pixel);
+	response = response_new(answer, MHD_RESPMEM_MUST_COPY);
+	if (!response)
 		return MHD_NO;
-	add_fields(response, answer);
-	if (answer->location.len)
-		ok = arena_copy(arena, answer->location, &location) &&
-		     MHD_add_response_header(response, "Location", location.ptr) == MHD_YES;
 
+	bool ok = !answer->location.len ||
+		  (arena_copy(arena, answer->location, &location) &&
+		   MHD_add_response_header(response, "Location", location.ptr) == MHD_YES);
 	enum MHD_Result result = ok ? MHD_queue_response(peer, answer->status, response) : MHD_NO;
 
 	MHD_destroy_response(response);
@@ -138,7 +155,7 @@ static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connect
 	arena_init(&arena, ANSWER_MEMORY);
 	track_answer(endpoint->tracker, config, &request, &arena, &answer);
 
-	enum MHD_Result result = respond(peer, &answer, &arena);
+	enum MHD_Result result = respond(endpoint, peer, &answer, &arena);
 
 	if (result == MHD_YES && answer.is_counted)
 		ledger_add(endpoint->ledger, &answer.hit);
@@ -185,6 +202,7 @@ bool endpoint_open(const struct config *config, struct tracker *tracker, struct 
 		   struct err *err)
 {
 	struct sockaddr_storage address;
+	struct track_answer pixel;
 	struct endpoint *endpoint;
 	socklen_t address_len;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -194,7 +212,14 @@ bool endpoint_open(const struct config *config, struct tracker *tracker, struct 
 	endpoint = calloc(1, sizeof *endpoint);
 	if (!endpoint)
 		return err_memory(err);
-	*endpoint = (struct endpoint){ .tracker = tracker, .ledger = ledger };
+	track_answer_pixel(&pixel);
+	*endpoint = (struct endpoint){
+		.tracker = tracker, .ledger = ledger, .pixel = response_new(&pixel, MHD_RESPMEM_PERSISTENT),
+	};
+	if (!endpoint->pixel) {
+		free(endpoint);
+		return err_memory(err);
+	}
 	endpoint->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL, on_request, endpoint,
 		MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
@@ -202,6 +227,7 @@ bool endpoint_open(const struct config *config, struct tracker *tracker, struct 
 		ENDPOINT_PEERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, ENDPOINT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		ENDPOINT_MEMORY, MHD_OPTION_END);
 	if (!endpoint->daemon) {
+		MHD_destroy_response(endpoint->pixel);
 		free(endpoint);
 		return err_set(err, ERR_CONFIG, "tracking.listen: cannot listen on " STR_FMT " (is another program there?)",
 			       STR_ARG(config->tracking_listen));
@@ -215,5 +241,6 @@ void endpoint_close(struct endpoint *endpoint)
 	if (!endpoint)
 		return;
 	MHD_stop_daemon(endpoint->daemon);
+	MHD_destroy_response(endpoint->pixel);
 	free(endpoint);
 }

@@ -4,22 +4,16 @@
 
 #include "config/base/clock.h"
 #include "milter/link/token.h"
-#include "policy/key.h"
 
 #define ACTION_DAYS 365                /* where the configuration has no class "action" */
 
-static const struct {
-	struct str name, event;
-	bool has_readers;              /* first times are counted */
-} kinds[HIT_KIND_COUNT] = {
-	[HIT_OPEN] = { STR_INIT("opens"), STR_INIT("opened"), true },
-	[HIT_CLICK] = { STR_INIT("clicks"), STR_INIT("clicked"), true },
-	[HIT_UNSUBSCRIBE] = { STR_INIT("unsubscribes"), STR_INIT("unsubscribed"), false },
-};
-
 struct str hit_event(enum hit_kind kind)
 {
-	return kinds[kind].event;
+	static const struct str events[HIT_KIND_COUNT] = {
+		[HIT_OPEN] = STR_INIT("opened"), [HIT_CLICK] = STR_INIT("clicked"), [HIT_UNSUBSCRIBE] = STR_INIT("unsubscribed"),
+	};
+
+	return events[kind];
 }
 
 const char *hit_flag_name(enum hit_flag flag)
@@ -72,94 +66,6 @@ int64_t hit_ttl_us(const struct config *config)
 	const struct record_class *class = config_find_class(config, HIT_CLASS);
 
 	return (class ? class->keep_days : ACTION_DAYS) * DAY_US;
-}
-
-/* --- counting */
-
-struct counting {
-	struct store *st;
-	struct arena *arena;
-	struct err *err;
-	int64_t ttl_us;
-	struct str tenant, message, reader;    /* parts of keys */
-	char day[JST_DATE_LEN + 1];
-};
-
-static bool add(struct counting *c, struct str key, int64_t *out_total)
-{
-	int64_t total;
-
-	if (!c->st->ops->count_add(c->st, key, 1, c->ttl_us, &total, c->err))
-		return false;
-	if (out_total)
-		*out_total = total;
-	return true;
-}
-
-/* Of the day and of the message. */
-static bool add_both(struct counting *c, struct str name, const char *suffix)
-{
-	struct str key;
-
-	if (!arena_printf(c->arena, &key, "sekisho:{" STR_FMT "}:hits:day:%s:" STR_FMT "%s", STR_ARG(c->tenant), c->day,
-			  STR_ARG(name), suffix) ||
-	    !add(c, key, NULL))
-		return false;
-	return arena_printf(c->arena, &key, "sekisho:{" STR_FMT "}:hits:message:" STR_FMT ":" STR_FMT "%s", STR_ARG(c->tenant),
-			    STR_ARG(c->message), STR_ARG(name), suffix) &&
-	       add(c, key, NULL);
-}
-
-static bool is_first_of_reader(struct counting *c, struct str name, bool *out)
-{
-	struct str key;
-	int64_t total = 0;
-
-	if (!arena_printf(c->arena, &key, "sekisho:{" STR_FMT "}:hits:reader:" STR_FMT ":" STR_FMT ":" STR_FMT, STR_ARG(c->tenant),
-			  STR_ARG(c->reader), STR_ARG(c->message), STR_ARG(name)) ||
-	    !add(c, key, &total))
-		return false;
-	*out = total == 1;
-	return true;
-}
-
-/* A link's own count; its first one notes where it leads. */
-static bool add_link(struct counting *c, const struct hit *hit)
-{
-	const char *suffix = hit->flags ? ".flagged" : "";
-	struct str key, url_key;
-	int64_t total = 0;
-
-	if (!arena_printf(c->arena, &key, "sekisho:{" STR_FMT "}:hits:message:" STR_FMT ":link:%u", STR_ARG(c->tenant),
-			  STR_ARG(c->message), (unsigned)hit->link) ||
-	    !add(c, key, &total))
-		return false;
-	if (hit->flags && (!arena_printf(c->arena, &key, STR_FMT "%s", STR_ARG(key), suffix) || !add(c, key, NULL)))
-		return false;
-	if (total != 1)
-		return true;
-	return arena_printf(c->arena, &url_key, "sekisho:{" STR_FMT "}:hits:message:" STR_FMT ":url:%u", STR_ARG(c->tenant),
-			    STR_ARG(c->message), (unsigned)hit->link) &&
-	       c->st->ops->put(c->st, url_key, str_slice(hit->url, 0, 4096), c->ttl_us, c->err);
-}
-
-bool hit_count(struct store *st, const struct hit *hit, int64_t ttl_us, struct arena *arena, struct err *err)
-{
-	struct counting c = { .st = st, .arena = arena, .err = err, .ttl_us = ttl_us, .tenant = hit->tenant, .reader = hit->reader };
-	struct str name = kinds[hit->kind].name;
-	bool is_first = false;
-
-	err_set(err, ERR_BUSY, "out of memory");       /* what stands when a key could not be made */
-	jst_format_date(jst_day(hit->time_us), c.day);
-	if (!key_part(hit->message, false, arena, &c.message) || !add_both(&c, name, ""))
-		return false;
-	if (hit->flags && !add_both(&c, name, ".flagged"))
-		return false;
-	if (hit->link && !add_link(&c, hit))
-		return false;
-	if (hit->flags || !kinds[hit->kind].has_readers || !hit->reader.len)
-		return true;
-	return is_first_of_reader(&c, name, &is_first) && (!is_first || add_both(&c, name, ".unique"));
 }
 
 /* --- forgetting */

@@ -58,7 +58,13 @@ const char *hit_flag_name(enum hit_flag flag);
 /* How long what is counted lives. */
 int64_t hit_ttl_us(const struct config *config);
 
-bool hit_count(struct store *st, const struct hit *hit, int64_t ttl_us, struct arena *arena, struct err *err);
+#define HIT_BATCH_MAX 500
+/*
+ * Counts up to HIT_BATCH_MAX hits: what they have in common is added up first, and the store asked once. False: the store
+ * failed; some of it may be counted. (hit_count.c)
+ */
+bool hit_count(struct store *st, const struct hit *const hits[], size_t count, int64_t ttl_us, struct arena *arena,
+	       struct err *err);
 
 bool hit_is_forgotten(struct store *st, struct str tenant, struct str reader, struct arena *arena, bool *out, struct err *err);
 /* Removes what is known of a reader and remembers to learn nothing more. *out_removed: counters that went. */

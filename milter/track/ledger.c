@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
@@ -10,7 +11,8 @@
 #include "config/base/log.h"
 
 #define DETAIL_MAX 16384
-#define WORK_MAX ((size_t)256 << 10)
+#define WORK_MAX ((size_t)4 << 20)
+#define GATHER_MS 20
 #define COMPLAINT_US (INT64_C(10) * 1000000)
 
 /* A hit and, behind it, the octets of its strings. */
@@ -91,24 +93,83 @@ static void complain(struct ledger *ledger, const char *what, const struct err *
 	log_error("%s: %s", what, err->text);
 }
 
-/* Nobody who asked to be forgotten leaves a trace, but that they unsubscribed: that they asked for. */
-static void write_down(struct ledger *ledger, const struct hit *hit, struct arena *arena)
+/* What one look at the store has told about readers; for one batch. */
+#define KNOWN 1024
+struct known {
+	uint64_t whose;
+	bool is_set, is_forgotten;
+};
+
+static bool is_forgotten(struct ledger *ledger, const struct hit *hit, struct known *known, struct arena *arena, bool *out)
 {
-	struct config *config = config_acquire();
-	bool is_forgotten = false;
+	uint64_t whose = str_hash(hit->tenant) * 31 + str_hash(hit->reader);
+	struct known *mine = &known[whose % KNOWN];
 	struct err err;
 
-	if (hit->kind != HIT_UNSUBSCRIBE &&
-	    !hit_is_forgotten(ledger->store, hit->tenant, hit->reader, arena, &is_forgotten, &err))
-		complain(ledger, "a hit is neither counted nor recorded", &err);
-	else if (!is_forgotten) {
-		if (!record(ledger, hit, &err))
-			complain(ledger, "record of a hit", &err);
-		if (!hit_count(ledger->store, hit, hit_ttl_us(config), arena, &err))
-			complain(ledger, "count of a hit", &err);
+	if (!mine->is_set || mine->whose != whose) {
+		if (!hit_is_forgotten(ledger->store, hit->tenant, hit->reader, arena, &mine->is_forgotten, &err)) {
+			complain(ledger, "a hit is neither counted nor recorded", &err);
+			return false;
+		}
+		mine->whose = whose;
+		mine->is_set = true;
 	}
+	*out = mine->is_forgotten;
+	return true;
+}
+
+/* Nobody who asked to be forgotten leaves a trace, but that they unsubscribed: that they asked for. */
+static size_t choose(struct ledger *ledger, struct waiting **at, const struct hit *hits[], struct arena *arena)
+{
+	struct known known[KNOWN] = { { .is_set = false } };
+	size_t count = 0;
+
+	for (size_t i = 0; *at && i < HIT_BATCH_MAX; i++, *at = (*at)->next) {
+		const struct hit *hit = &(*at)->hit;
+		bool is_out = false;
+
+		if (hit->kind == HIT_UNSUBSCRIBE || (is_forgotten(ledger, hit, known, arena, &is_out) && !is_out))
+			hits[count++] = hit;
+	}
+	return count;
+}
+
+/* Records and counts a batch; what follows it is left in *at. */
+static void write_down(struct ledger *ledger, struct waiting **at, struct arena *arena)
+{
+	struct config *config = config_acquire();
+	const struct hit *hits[HIT_BATCH_MAX];
+	size_t count = choose(ledger, at, hits, arena);
+	struct err err;
+
+	for (size_t i = 0; i < count; i++)
+		if (!record(ledger, hits[i], &err))
+			complain(ledger, "record of a hit", &err);
+	if (!hit_count(ledger->store, hits, count, hit_ttl_us(config), arena, &err))
+		complain(ledger, "count of hits", &err);
 	config_release(config);
 	arena_reset(arena);
+}
+
+static void free_all(struct waiting *waiting)
+{
+	for (struct waiting *next; waiting; waiting = next) {
+		next = waiting->next;
+		free(waiting);
+	}
+}
+
+/* Nobody waits for the ledger: hits gather for a moment, and cost less together. */
+static void gather(struct ledger *ledger)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += GATHER_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	while (!ledger->is_closing && pthread_cond_timedwait(&ledger->wake, &ledger->lock, &until) == 0)
+		;
 }
 
 static struct waiting *take_all(struct ledger *ledger)
@@ -118,6 +179,7 @@ static struct waiting *take_all(struct ledger *ledger)
 	pthread_mutex_lock(&ledger->lock);
 	while (!ledger->first && !ledger->is_closing)
 		pthread_cond_wait(&ledger->wake, &ledger->lock);
+	gather(ledger);
 	first = ledger->first;
 	ledger->first = ledger->last = NULL;
 	ledger->count = 0;
@@ -131,16 +193,15 @@ static struct waiting *take_all(struct ledger *ledger)
 static void *write_main(void *arg)
 {
 	struct ledger *ledger = arg;
-	struct waiting *waiting, *next;
+	struct waiting *all;
 	struct arena arena;
 
 	arena_init(&arena, WORK_MAX);
-	while ((waiting = take_all(ledger)))
-		for (; waiting; waiting = next) {
-			next = waiting->next;
-			write_down(ledger, &waiting->hit, &arena);
-			free(waiting);
-		}
+	while ((all = take_all(ledger))) {
+		for (struct waiting *at = all; at;)
+			write_down(ledger, &at, &arena);
+		free_all(all);
+	}
 	arena_clear(&arena);
 	return NULL;
 }
@@ -211,13 +272,17 @@ static bool open_log(struct ledger *ledger, const struct config *config, struct 
 bool ledger_open(const struct config *config, struct store *store, struct ledger **out, struct err *err)
 {
 	struct ledger *ledger = calloc(1, sizeof *ledger);
+	pthread_condattr_t attr;
 	int why;
 
 	if (!ledger)
 		return err_memory(err);
 	ledger->store = store;
 	pthread_mutex_init(&ledger->lock, NULL);
-	pthread_cond_init(&ledger->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&ledger->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	snprintf(ledger->node, sizeof ledger->node, STR_FMT, STR_ARG(config->node));
 	if (!open_log(ledger, config, err)) {
 		free(ledger);

@@ -112,6 +112,8 @@ static int run(struct config *config)
 	else
 		log_error("cannot start: %s", err.text);
 	endpoint_close(endpoint);
+	if (ledger)
+		tracker_clear(&tracker);
 	ledger_close(ledger);
 	store_close(store);
 	config_publish(NULL);

@@ -1,0 +1,56 @@
+"""Rows about tracked mail: the endpoint against a bare libmicrohttpd, the milter against one that replaces each body with
+itself, and the most memory that large messages take."""
+import json
+import os
+import re
+import secrets
+
+from lib.gate import Gate
+from lib.harness import check, free_port, port_answers, wait_for
+
+HOST = "track.bench.test"
+READERS, SECONDS = 400, 3
+PAGE = ('<html><body>\r\n' + ('<p>News from us to you, and what else there is to say about the autumn.</p>\r\n' * 40) +
+        '<p><a href="https://example.org/shop?a=1&amp;b=2">shop</a> <a href="http://example.org/x">x</a></p>\r\n</body></html>\r\n')
+HEAD = "Content-Type: text/html; charset=utf-8\r\nMIME-Version: 1.0\r\n"
+
+
+class Tracking:
+    def __init__(self, bench):
+        self.bench, self.world, self.port = bench, bench.world, free_port()
+        keys = self.world.path("tracking.key")
+        with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
+            out.write(f"1 {secrets.token_hex(64)}\n")
+        self.gate = Gate(self.world, {"load": {"match": [{"client": "127.0.0.1"}, {"auth": "*@tenant.test"}],
+                                               "tracking": {"host": HOST, "opens": True, "clicks": True}}},
+                         settings={"tracking": {"key_file": keys, "listen": f"127.0.0.1:{self.port}"}})
+
+    # --- the endpoint
+    def pixels(self):
+        """The paths of the pixels of one message to many readers."""
+        message = f"Message-ID: <bench@tenant.test>\r\n{HEAD}\r\n{PAGE}"
+        pixel = re.compile(re.escape(f"https://{HOST}") + r"(/o/[A-Za-z0-9_-]+)")
+        paths = []
+        for reader in range(READERS):
+            done = self.gate.tool("rewrite", "--tenant", "load", "--rcpt", f"reader{reader}@example.test", input=message)
+            paths.append(pixel.search(done.stdout)[1])
+        return "\n".join(paths) + "\n"
+
+    def load(self, port, paths):
+        done = self.world.run([self.bench.program("httpload"), str(port), HOST, str(SECONDS)], 60, input=paths)
+        check(done.returncode == 0, "httpload: {}", done.stderr)
+        return json.loads(done.stdout)
+
+    def endpoint_rows(self):
+        """Hits a second of the endpoint and of the bare server; all that were answered are on record in the end."""
+        bare, paths = free_port(), self.pixels()
+        track = self.world.spawn([self.world.program("sekisho-track"), "-c", self.gate.config_path, "-f"])
+        self.world.spawn([self.bench.program("httpbare"), str(bare)])
+        for port in (self.port, bare):
+            wait_for(lambda port=port: port_answers(port), "an endpoint that listens")
+        figures, references = self.bench.alternate(lambda: self.load(self.port, paths), lambda: self.load(bare, paths))
+        track.terminate()
+        check(track.wait(60) == 0, "sekisho-track ended with {}", track.returncode)
+        check(len(self.gate.records("action")) >= sum(f["answers"] for f in figures), "not every hit is on record")
+        yield self.bench.row("tracking endpoint, hits/s counted and recorded, 64 connections", "hit/s",
+                             [f["per_second"] for f in figures], [r["per_second"] for r in references], 0.8)
