@@ -118,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	store_fake_init(&fake);
 	tracker_init(&tracker, &fake.store, &ring);
 	ask(&tracker, str_of((const char *)data, size));
+	tracker_clear(&tracker);
 	store_fake_clear(&fake);
 	return 0;
 }
