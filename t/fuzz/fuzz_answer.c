@@ -45,7 +45,8 @@ static void seal(enum token_purpose purpose, struct buf *out)
 	struct token_keys *keys;
 
 	buf_init(out, TOKEN_MAX);
-	if (!token_keys_read(STR(KEYS), &keys, NULL) || !token_sealer_new(keys, &sealer, NULL) || !token_seal(sealer, &token, HOST, out, NULL))
+	if (!token_keys_read(STR(KEYS), &keys, NULL) || !token_sealer_new(keys, &sealer, NULL) ||
+	    !token_seal(sealer, &token, HOST, out, NULL))
 		abort();
 	token_sealer_free(sealer);
 	token_keys_free(keys);
