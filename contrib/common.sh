@@ -2,10 +2,11 @@
 # common.sh - what try.sh and test.sh share: packages, a copy of the sources, a build. Sourced, not run.
 # The caller has set `source` (the top of the sources).
 
-# What building needs, what running the tests needs besides, and what only test.sh needs.
+# What building needs, what running the tests needs besides, what making the Debian package needs, and what only test.sh needs.
 build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis-dev libjansson-dev liblmdb-dev
 	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev zlib1g-dev'
 mta_packages='libsasl2-modules openssl postfix python3'
+package_packages='build-essential debhelper lintian'
 test_packages='chromium clang opendkim opendkim-tools redis-server xz-utils'
 
 say() {
