@@ -166,10 +166,10 @@ static bool address_read(struct reader *r, struct str value, struct str *out)
 	*out = STR_EMPTY;
 	if (!xtext_decode(r, &s))
 		return false;
-	if (s.len && (s.ptr[0] == '|' || s.ptr[0] == '/' || s.ptr[0] == ':' || str_starts(s, STR("\"|"))))
-		return true;
 	if (s.len && s.ptr[0] == '<')
 		s = str_trim(str_from(s, 1));
+	if (s.len && (s.ptr[0] == '|' || s.ptr[0] == '/' || s.ptr[0] == ':' || str_starts(s, STR("\"|"))))
+		return true;
 	s = str_slice(s, 0, str_find_byte(s, '>'));
 	if (s.len && s.ptr[0] == '"')  /* a quoted local part: blanks belong to it */
 		*out = str_find(s, STR("\"@")) < s.len ? s : STR_EMPTY;

@@ -42,6 +42,7 @@ static const struct { const char *name, *text, *want; } rows[] = {
 	{ "a recipient that is none", "Final-Recipient: system;<>\nOriginal-Recipient: rfc822;a@example.com\nAction: failed\n",
 	  "|a@example.com|failed||||\n" },
 	{ "a pipe", "Final-Recipient: rfc822;|/usr/bin/neko a@example.com\nAction: failed\nStatus: 5.0.0\n", "||failed|5.0.0|||\n" },
+	{ "a pipe in brackets", "Final-Recipient: rfc822;<|/usr/bin/neko@example.com>\nAction: failed\nStatus: 5.0.0\n", "||failed|5.0.0|||\n" },
 	{ "internationalised (RFC 6533)", "Final-Recipient: utf-8;\\x{732b}@example.com\nAction: failed\n",
 	  "猫@example.com||failed||||\n" },
 	{ "a quoted local part", "Final-Recipient: rfc822;\"j doe\"@example.com\nAction: failed\n",
