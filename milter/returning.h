@@ -11,8 +11,8 @@
  * Records   "bounced", "delayed", "complained" with the returned message's id; `outcome` is
  *           {"dsn","reply","relay","reason","hard","known","final","shape","report"}: final is the address in the report where
  *           it is another one, report the id of the record of the message that brought it
- * Whose     a good path says whose it is. At the roles, and in the MTA's own notices, a good path inside the message does;
- *           complaints alone are taken from roles. The MTA's own notices may also name the message by its queue id
+ * Whose     a good path says whose it is. In a complaint to a role a path inside does; other reports there are somebody's to
+ *           read. The MTA's own notices name the message by its queue id: a path inside may stand in what came back with it
  * Errors    ERR_BUSY: store, log or memory; whoever sends the report tries again, and nothing counts twice
  */
 #ifndef SEKISHO_RETURNING_H

@@ -68,7 +68,7 @@ This is an abuse report.\r
 --b\r
 Content-Type: message/feedback-report\r
 \r
-Feedback-Type: abuse\r
+Feedback-Type: {kind}\r
 User-Agent: SomeGenerator/1.0\r
 Version: 1\r
 Original-Mail-From: <{path}>\r
@@ -312,7 +312,7 @@ def test_complaint(world):
     """a complaint, at the role address or the path itself: recorded, counted as such, suppressed"""
     relay, to = world.deaf, "angry@example.test"
     path, _ = path_of(relay, "acme", to)
-    report = ARF.format(path=path, recipient=to)
+    report = ARF.format(path=path, recipient=to, kind="abuse")
     accepted(come_back(relay, "fbl@bounce.acme.test", "", sender="staff@feedback.test", content=report))
     check_eq(wait_record(relay, "complained", rcpt=to)["tenant"], "acme", "whose")
     refused(send(relay, "acme", to), 550, "5.7.1", "SKQ-SUPP")
@@ -320,6 +320,18 @@ def test_complaint(world):
     before = count(relay, "acme", "complaints")
     accepted(come_back(relay, path, "", sender="staff@feedback.test", content=report))
     check_eq(count(relay, "acme", "complaints"), before, "complaints, said twice")
+
+
+def test_praise(world):
+    """what has a complaint's form and is none: nothing counts, nobody is suppressed"""
+    relay, to = world.deaf, "happy@example.test"
+    path, _ = path_of(relay, "acme", to)
+    before = count(relay, "acme", "complaints")
+    for kind in ("not-spam", "auth-failure"):
+        report = ARF.format(path=path, recipient=to, kind=kind)
+        accepted(come_back(relay, "fbl@bounce.acme.test", "", sender="staff@feedback.test", content=report))
+    check_eq(count(relay, "acme", "complaints"), before, "complaints")
+    accepted(send(relay, "acme", to))
 
 
 def test_guard(world):
