@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -350,11 +351,11 @@ END_TEST
 /* --- when the disk fails */
 
 static struct io_calls real;
-static struct { int call, times; long countdown; bool has_failed; } fault;
+static struct { int call; atomic_int times; atomic_long countdown; atomic_bool has_failed; } fault;          /* verify has threads */
 
 static bool is_due(int call)
 {
-	if (fault.call != call || fault.times == 0 || --fault.countdown > 0)
+	if (fault.call != call || fault.times == 0 || atomic_fetch_sub(&fault.countdown, 1) > 1)
 		return false;
 	fault.times--;
 	fault.has_failed = true;
