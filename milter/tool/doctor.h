@@ -52,7 +52,7 @@ struct doctor_check {
 	enum doctor_level (*look)(struct doctor *doctor);
 };
 extern const struct doctor_check doctor_gate_checks[], doctor_postfix_checks[], doctor_sendmail_checks[], doctor_log_checks[],
-	doctor_store_checks[];
+	doctor_store_checks[], doctor_keep_checks[];
 
 /* The check's sentence, and the line that mends it (NULL: none). Returns `level`. */
 enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, const char *fix, const char *fmt, ...)

@@ -121,22 +121,6 @@ static enum doctor_level look_public_key(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s belongs to the key", public);
 }
 
-static enum doctor_level look_keyring(struct doctor *doctor)
-{
-	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->log_keyring));
-	struct stat st;
-
-	if (!doctor->config->log_is_sealed)
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "relay_log.personal_data is plain: there is nothing to open");
-	if (stat(path, &st) != 0)
-		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
-				  errno == EACCES ? "run this as root" : doctor_text(doctor, "install -d -m 700 -o sekisho -g sekisho %s", path),
-				  "%s: %s", path, strerror(errno));
-	/* Its mode was looked at with the configuration. */
-	return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "leave %s out of every backup (it carries a CACHEDIR.TAG)", path),
-			  "records are sealed with the keys in %s: a copy of it outlives what is to be destroyed", path);
-}
-
 /* --- other logs */
 
 static int64_t relay_days(const struct doctor *doctor)
@@ -312,7 +296,6 @@ const struct doctor_check doctor_log_checks[] = {
 	{ "relay_log_privacy", DOCTOR_CONFIG, "The log holds who wrote to whom.", look_privacy },
 	{ "disk", DOCTOR_CONFIG, "When it is full, mail waits at its senders.", look_disk },
 	{ "key", DOCTOR_CONFIG, "Without a key that only the gate has, the log proves nothing to others.", look_key },
-	{ "keyring", DOCTOR_CONFIG, "Records that were sealed can be read as long as their keys are there, and no longer.", look_keyring },
 	{ "public_key", DOCTOR_CONFIG, "Nobody can verify the log without the public key.", look_public_key },
 	{ "logrotate", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a log that is kept longer.", look_logrotate },
 	{ "journald", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a journal that is kept longer.", look_journald },
