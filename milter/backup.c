@@ -25,6 +25,7 @@ struct run {
 	char before[PATH_MAX - 300];   /* of the one before; empty: none */
 	struct manifest manifest, old;
 	struct backup_made *made;
+	backup_progress_fn *progress;
 };
 
 bool backup_is_name(struct str name)
@@ -171,9 +172,12 @@ static bool copy_files(struct run *run, const char *dir, const struct listed *li
 		       struct err *err)
 {
 	*out_moved = false;
-	for (size_t i = 0; i < listed->count && !*out_moved; i++)
+	for (size_t i = 0; i < listed->count && !*out_moved; i++) {
+		if (run->progress)
+			run->progress((int64_t)i, (int64_t)listed->count);
 		if (!copy_file(run, dir, listed->files[i], &listed->stats[i], class_name, out_moved, err))
 			return false;
+	}
 	return true;
 }
 
@@ -358,10 +362,10 @@ static bool make(struct run *run, struct store *store, const struct sign_key *ke
 	       manifest_write(&run->manifest, run->path, key, err);
 }
 
-bool backup_run(const struct config *config, const char *dir, struct store *store, const struct sign_key *key, struct backup_made *out,
-		struct err *err)
+bool backup_run(const struct config *config, const char *dir, struct store *store, const struct sign_key *key,
+		backup_progress_fn *progress, struct backup_made *out, struct err *err)
 {
-	struct run run = { .config = config, .dir = dir, .made = out };
+	struct run run = { .config = config, .dir = dir, .made = out, .progress = progress };
 	char whole[PATH_MAX];
 	struct stat st;
 

@@ -28,9 +28,12 @@ struct backup_made {
 	int64_t files, linked, octets; /* octets: copied, not linked */
 };
 
+/* Files of the class under way, or of the generation. May be NULL. */
+typedef void backup_progress_fn(int64_t done, int64_t total);
+
 /* `store` NULL: there is none yet. */
-bool backup_run(const struct config *config, const char *dir, struct store *store, const struct sign_key *key, struct backup_made *out,
-		struct err *err);
+bool backup_run(const struct config *config, const char *dir, struct store *store, const struct sign_key *key,
+		backup_progress_fn *progress, struct backup_made *out, struct err *err);
 
 /* Names of generations, oldest first; the caller frees *out. No directory: none. */
 bool backup_list(const char *dir, char (**out)[BACKUP_NAME_LEN + 1], size_t *out_count, struct err *err);
@@ -43,7 +46,7 @@ struct backup_checked {
 };
 /* Files against the manifest, and each class as `log verify` would; public keys only. */
 bool backup_verify(const struct config *config, const char *path, struct str public_key, struct str operator_key,
-		   struct backup_checked *out, struct err *err);
+		   backup_progress_fn *progress, struct backup_checked *out, struct err *err);
 
 /* Keeps the generations of the newest `keep` days. *out_count: those that went, or would in a dry run. */
 bool backup_prune(const char *dir, int64_t keep, bool is_dry_run, int64_t *out_count, struct err *err);

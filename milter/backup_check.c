@@ -81,7 +81,7 @@ static void check_strangers(const char *dir, struct str class_name, const struct
 }
 
 bool backup_verify(const struct config *config, const char *path, struct str public_key, struct str operator_key,
-		   struct backup_checked *out, struct err *err)
+		   backup_progress_fn *progress, struct backup_checked *out, struct err *err)
 {
 	const struct verify_options options = { .public_key_file = public_key, .operator_key_file = operator_key, .node = config->node,
 						.first_day = INT64_MIN, .last_day = INT64_MAX, .threads = 2 };
@@ -100,8 +100,11 @@ bool backup_verify(const struct config *config, const char *path, struct str pub
 	if (!str_eq(manifest.node, config->node))
 		find(out, VERIFY_TAMPERED, manifest.node, "is another relay");
 	out->time_us = manifest.time_us;
-	for (size_t i = 0; i < manifest.count; i++)
+	for (size_t i = 0; i < manifest.count; i++) {
+		if (progress)
+			progress((int64_t)i, (int64_t)manifest.count);
 		check_file(path, &manifest.files[i], out);
+	}
 	for (size_t i = 0; i < config->class_count; i++) {
 		check_class(path, config->classes[i].name, &options, out);
 		check_strangers(path, config->classes[i].name, &manifest, out);

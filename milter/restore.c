@@ -333,7 +333,7 @@ static bool restore_all(struct restore *restore, const struct manifest *manifest
 static bool verify(const struct config *config, const char *backup, struct str public_key, struct str operator_public,
 		   struct restored *out, struct err *err)
 {
-	return backup_verify(config, backup, public_key, operator_public, &out->checked, err) &&
+	return backup_verify(config, backup, public_key, operator_public, NULL, &out->checked, err) &&
 	       (out->checked.result == VERIFY_OK || err_set(err, ERR_CONFIG, "the backup is not what was written: %s", out->checked.why));
 }
 

@@ -41,6 +41,11 @@ static bool trace(struct tool *tool, const char *command, int64_t count)
 	return tool_record(tool, &(struct tool_trace){ .event = STR("backup"), .command = str_from_c(command), .count = count });
 }
 
+static void show_progress(int64_t done, int64_t total)
+{
+	tool_progress("files", done, total);
+}
+
 /* --- run */
 
 static void show_made(struct tool *tool, const char *dir, const struct backup_made *made)
@@ -70,7 +75,7 @@ static int make(struct tool *tool, const char *dir)
 		return tool_fail(tool, TOOL_UNKNOWN, "relay_log.key_file is none: nobody could tell the backup from another");
 	if (!sign_key_load(tool_text(tool, STR_FMT, STR_ARG(tool->config->log_key_file)).ptr, &key, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	bool ok = backup_run(tool->config, dir, tool->store, key, &made, &err);
+	bool ok = backup_run(tool->config, dir, tool->store, key, show_progress, &made, &err);
 
 	sign_key_free(key);
 	if (!ok)
@@ -199,7 +204,7 @@ static int run_verify(struct tool *tool, const void *values)
 	if (!tool_config(tool) || !(path = path_of(tool, want)))
 		return TOOL_UNKNOWN;
 	key = want->key.ptr ? want->key : public_of(tool, tool->config->log_key_file);
-	if (!backup_verify(tool->config, path, key, operator_of(tool), &checked, &err))
+	if (!backup_verify(tool->config, path, key, operator_of(tool), show_progress, &checked, &err))
 		return tool_fail(tool, err.kind == ERR_CONFIG ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);
 	show_checked(tool, path, &checked);
 	return (int)checked.result;

@@ -100,7 +100,7 @@ static struct backup_made backup(char path[4 * PATH_MAX])
 	struct backup_made made;
 	struct err err;
 
-	ck_assert_msg(backup_run(&config, dir, store, log_key, &made, &err), "%s", err.text);
+	ck_assert_msg(backup_run(&config, dir, store, log_key, NULL, &made, &err), "%s", err.text);
 	snprintf(path, 4 * PATH_MAX, "%s/%s", dir, made.name);
 	return made;
 }
@@ -110,7 +110,7 @@ static enum verify_result check(const char *path, const char *why)
 	struct backup_checked checked;
 	struct err err;
 
-	ck_assert_msg(backup_verify(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), &checked, &err), "%s", err.text);
+	ck_assert_msg(backup_verify(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), NULL, &checked, &err), "%s", err.text);
 	ck_assert_msg(strstr(checked.why, why) != NULL, "%s", checked.why);
 	return checked.result;
 }
@@ -190,11 +190,11 @@ START_TEST(altered)
 	ck_assert(io_read_file(file, &text, NULL));
 	text.ptr[str_find(buf_view(&text), STR("2026-11-21.jsonl")) + 17] ^= 1;
 	ck_assert(io_replace_file(file, buf_view(&text), 0640, NULL));
-	ck_assert(!backup_verify(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), &checked, &err));
+	ck_assert(!backup_verify(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), NULL, &checked, &err));
 	ck_assert_int_eq(err.kind, ERR_CONFIG);
 	for (size_t n = 0; n < text.len; n += 7) {
 		ck_assert(io_replace_file(file, str_slice(buf_view(&text), 0, n), 0640, NULL));
-		ck_assert(!backup_verify(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), &checked, NULL));
+		ck_assert(!backup_verify(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), NULL, &checked, NULL));
 	}
 	buf_clear(&text);
 }
@@ -348,6 +348,48 @@ START_TEST(not_the_operators)
 }
 END_TEST
 
+static struct str detail;
+
+static void take_detail(void *arg, struct str line)
+{
+	struct arena *arena = arg;
+	struct record_line record;
+
+	if (str_find(line, STR("\"restored\"")) < line.len && record_parse(line, arena, &record, NULL))
+		ck_assert(arena_copy(arena, record.event.detail, &detail));
+}
+
+/* The holder of the log key puts the operator's old word into another place, to excuse another gap. */
+START_TEST(an_old_word)
+{
+	struct record_writer_config writer_config = relaylog_config(&relay);
+	char path[4 * PATH_MAX];
+	struct restored restored;
+	struct record_writer *writer;
+	struct str rest, line;
+	struct arena arena;
+	struct buf text;
+
+	write_log(2);
+	backup(path);
+	lose_everything();
+	ck_assert(try_restore(path, &restored, NULL));
+	ck_assert_int_eq(verify(), VERIFY_OK);
+	arena_init(&arena, 1 << 20);
+	relaylog_read(&relay, "2026-11-22.jsonl", &text);
+	rest = buf_view(&text);
+	while (str_next(&rest, '\n', &line))
+		take_detail(&arena, line);
+	ck_assert_uint_gt(detail.len, 0);
+	ck_assert(record_writer_open(&writer_config, &writer, NULL));
+	ck_assert(record_append(writer, &(struct record_event){ .event = STR("restored"), .detail = detail }, RECORD_DURABLE, NULL, NULL));
+	record_writer_close(writer);
+	ck_assert_int_eq(verify(), VERIFY_TAMPERED);
+	buf_clear(&text);
+	arena_clear(&arena);
+}
+END_TEST
+
 /* --- when the disk fails */
 
 static struct io_calls real;
@@ -393,7 +435,7 @@ START_TEST(nth_call_of_a_run_fails)
 
 		clock_set(NOON + 2 * DAY_US + n * US_PER_S);
 		arm(_i, n);
-		bool ok = backup_run(&config, dir, store, log_key, &made, &err);
+		bool ok = backup_run(&config, dir, store, log_key, NULL, &made, &err);
 
 		io_calls = real;
 		snprintf(path, sizeof path, "%s/%s", dir, made.name);
@@ -450,6 +492,7 @@ int main(void)
 	tcase_add_test(tcase, restored_plain);
 	tcase_add_test(tcase, restored_sealed);
 	tcase_add_test(tcase, not_the_operators);
+	tcase_add_test(tcase, an_old_word);
 	tcase_add_loop_test(tcase, nth_call_of_a_run_fails, 0, 4);
 	tcase_add_loop_test(tcase, nth_call_of_a_restore_fails, 0, 4);
 	suite_add_tcase(suite, tcase);
