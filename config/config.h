@@ -193,6 +193,7 @@ struct config {
 	struct str token_key_file;     /* seals tracked links: milter/link/token.h */
 	struct str tracking_listen;    /* of sekisho-track: "127.0.0.1:9186" */
 	enum client_address tracking_client;
+	int64_t tracking_expire_us;    /* of links and pixels; 0: never */
 	int64_t tracking_spool_max;    /* octets of all bodies that wait on disk */
 
 	struct str bounce_rules_file;  /* the operator's own; empty: none */

@@ -228,6 +228,10 @@ static const struct setting backup_rows[] = {
 static const struct setting tracking_rows[] = {
 	{ "key_file", SETTING_PATH, CONFIG(token_key_file), .fallback = "/etc/sekisho/tracking.key",
 	  .meaning = "Keys that seal tracked links and sign return paths, one a line; the last one is used, all of them are known again." },
+	{ "links_expire", SETTING_DURATION, CONFIG(tracking_expire_us), .accepts_none = true, .min = SECONDS(86400),
+	  .max = SECONDS(3650 * 86400), .fallback = "none",
+	  .meaning = "How long a tracked link leads somewhere and a pixel counts, from the JST day on which its mail went "
+		     "out; none: always. Unsubscribing does not expire." },
 	{ "listen", SETTING_HTTP_LISTEN, CONFIG(tracking_listen), .fallback = "127.0.0.1:9186",
 	  .meaning = "Address and port of sekisho-track, behind a proxy that speaks TLS." },
 	{ "client_address", SETTING_WORD, CONFIG(tracking_client), .words = client_words, .fallback = "truncated",

@@ -5,6 +5,7 @@
 #include <openssl/hmac.h>
 #include <stdlib.h>
 
+#include "config/base/clock.h"
 #include "config/base/num.h"
 #include "milter/link/siv.h"
 #include "milter/link/token_text.h"
@@ -19,6 +20,8 @@ struct token_keys {
 	unsigned char keys[TOKEN_KEYS_MAX + 1][TOKEN_KEY_LEN];    /* by id */
 	bool has_key[TOKEN_KEYS_MAX + 1];
 	unsigned current;
+	struct token_key_facts facts[TOKEN_KEYS_MAX];
+	size_t count;
 };
 
 struct token_sealer {
@@ -30,17 +33,29 @@ struct token_sealer {
 	struct buf sealed, work;
 };
 
+/* "KEY [DAY]" */
+static bool day_cut(struct str *key_text, int64_t *out_day)
+{
+	struct str day;
+
+	*out_day = TOKEN_DAY_UNKNOWN;
+	*key_text = str_trim(*key_text);
+	return !str_cut(*key_text, ' ', key_text, &day) || jst_parse_date(str_trim(day), out_day);
+}
+
 static bool key_read(struct token_keys *keys, struct str line, size_t line_no, struct err *err)
 {
 	struct str id_text, key_text;
 	uint64_t id;
+	int64_t made;
 
 	if (!str_cut(line, ' ', &id_text, &key_text) || !num_parse_u64(id_text, &id) || id < 1 || id > TOKEN_KEYS_MAX)
-		return err_set(err, ERR_CONFIG, "line %zu: expected \"ID KEY\", ID from 1 to %d", line_no,
+		return err_set(err, ERR_CONFIG, "line %zu: expected \"ID KEY [DAY]\", ID from 1 to %d", line_no,
 			       TOKEN_KEYS_MAX);
 	if (keys->has_key[id])
 		return err_set(err, ERR_CONFIG, "line %zu: key %u is there twice", line_no, (unsigned)id);
-	key_text = str_trim(key_text);
+	if (!day_cut(&key_text, &made))
+		return err_set(err, ERR_CONFIG, "line %zu: behind a key stands the day when it was made, 2026-11-21", line_no);
 	if (key_text.len != 2 * TOKEN_KEY_LEN)
 		return err_set(err, ERR_CONFIG, "line %zu: a key has %d hex digits", line_no, 2 * TOKEN_KEY_LEN);
 	for (size_t i = 0; i < TOKEN_KEY_LEN; i++) {
@@ -53,7 +68,14 @@ static bool key_read(struct token_keys *keys, struct str line, size_t line_no, s
 	}
 	keys->has_key[id] = true;
 	keys->current = (unsigned)id;
+	keys->facts[keys->count++] = (struct token_key_facts){ .id = (unsigned)id, .made = made };
 	return true;
+}
+
+size_t token_keys_list(const struct token_keys *keys, struct token_key_facts out[TOKEN_KEYS_MAX])
+{
+	memcpy(out, keys->facts, keys->count * sizeof *out);
+	return keys->count;
 }
 
 bool token_keys_read(struct str text, struct token_keys **out, struct err *err)

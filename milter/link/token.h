@@ -10,8 +10,9 @@
  * without the key. Purpose and host are bound in: a click token opens nothing else, and not on another's host. The
  * tenant is sealed inside. Nothing is stored; a token works as long as its key is in the key file.
  *
- * Key file  one key a line, "ID KEY": ID 1 to 255, KEY 128 hex digits; `#` begins a comment. The last line's key seals,
- *           all of them open. The file belongs to the service and nobody else may read it
+ * Key file  one key a line, "ID KEY [DAY]": ID 1 to 255, KEY 128 hex digits, DAY when it was made (2026-11-21, JST); `#`
+ *           begins a comment. The last line's key seals, all of them open. The file belongs to the service and nobody else
+ *           may read it
  * Memory    a token_keys is immutable after token_keys_read and may be shared between threads; a token_sealer may not
  * Bounds    TOKEN_MAX octets of text; names up to 255 octets
  */
@@ -51,6 +52,14 @@ unsigned token_keys_current(const struct token_keys *keys);
 
 /* HMAC-SHA256 with a key of its own for each `use`, made of key `id`. False: there is no such key. */
 bool token_keys_mac(const struct token_keys *keys, unsigned id, struct str use, struct str text, unsigned char out[TOKEN_MAC_LEN]);
+
+struct token_key_facts {
+	unsigned id;
+	int64_t made;                  /* JST day; TOKEN_DAY_UNKNOWN: the file does not say */
+};
+#define TOKEN_DAY_UNKNOWN (-1)
+/* The keys in the order of the file, at most TOKEN_KEYS_MAX; how many. The last one seals. */
+size_t token_keys_list(const struct token_keys *keys, struct token_key_facts out[TOKEN_KEYS_MAX]);
 
 /* Seals many tokens of one message; keeps `keys`. */
 bool token_sealer_new(const struct token_keys *keys, struct token_sealer **out, struct err *err);

@@ -22,7 +22,7 @@ extern const struct tool_command command_bounce_classify, command_bounce_count, 
 extern const struct tool_command command_store_copy;
 extern const struct tool_command command_backup_run, command_backup_list, command_backup_verify, command_backup_prune,
 	command_backup_restore;
-extern const struct tool_command command_rewrite, command_link_decode, command_key_rotate;
+extern const struct tool_command command_rewrite, command_link_decode, command_key_list, command_key_rotate;
 extern const struct tool_command command_track_stats, command_track_forget, command_track_deny, command_track_allow;
 
 struct command_group {

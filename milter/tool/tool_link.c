@@ -1,11 +1,7 @@
-/* sekisho link decode, key rotate: tracked links and the keys that seal them. */
-#include <openssl/rand.h>
+/* sekisho link decode: what tracked links mean. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "config/base/clock.h"
-#include "config/base/io.h"
-#include "config/base/num.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/paths.h"
 #include "milter/tool/tokens.h"
@@ -163,95 +159,4 @@ const struct tool_command command_link_decode = {
 	.no = "one is not, or was altered, or its key is gone",
 	.unknown = "no configuration or no key",
 	.run = run_decode,
-};
-
-/* --- key rotate */
-
-/* The first id above all that are there, or the lowest free one. 0: none. */
-static unsigned free_id(struct str text)
-{
-	bool is_used[TOKEN_KEYS_MAX + 1] = { true };
-	unsigned highest = 0;
-	struct str line, id, rest;
-	uint64_t number;
-
-	while (str_next(&text, '\n', &line))
-		if (str_cut(str_trim(line), ' ', &id, &rest) && num_parse_u64(id, &number) &&
-		    number <= TOKEN_KEYS_MAX) {
-			is_used[number] = true;
-			highest = number > highest ? (unsigned)number : highest;
-		}
-	if (highest < TOKEN_KEYS_MAX)
-		return highest + 1;
-	for (unsigned i = 1; i <= TOKEN_KEYS_MAX; i++)
-		if (!is_used[i])
-			return i;
-	return 0;
-}
-
-static bool add_key(struct buf *text, unsigned id)
-{
-	unsigned char key[TOKEN_KEY_LEN];
-
-	if (RAND_bytes(key, sizeof key) != 1)
-		return false;
-	if (text->len && text->ptr[text->len - 1] != '\n')
-		buf_add_byte(text, '\n');
-	buf_printf(text, "%u ", id);
-	for (size_t i = 0; i < sizeof key; i++)
-		buf_printf(text, "%02x", key[i]);
-	buf_add_byte(text, '\n');
-	return !text->failed;
-}
-
-static int rotate(struct tool *tool, const char *path, struct buf *text)
-{
-	unsigned id;
-	struct err err;
-
-	if (access(path, F_OK) == 0 && !io_read_secret(path, text, &err))
-		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	id = free_id(buf_view(text));
-	if (id == 0)
-		return tool_fail(tool, TOOL_NO, "%s has all the keys a file can hold", path);
-	if (!add_key(text, id))
-		return tool_fail(tool, TOOL_UNKNOWN, "no random numbers to be had");
-	if (!io_replace_file(path, buf_view(text), 0600, &err))
-		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	tool_field(tool, "Key", "%u in %s", id, path);
-	tool_field(tool, "Next",
-		   "reload the daemons; links made before go on working as long as their keys stay in the file");
-	return TOOL_OK;
-}
-
-static int run_rotate(struct tool *tool, const void *values)
-{
-	const struct config *config = tool_config(tool);
-	struct buf text;
-	int code;
-
-	(void)values;
-	if (!config)
-		return TOOL_UNKNOWN;
-	buf_init(&text, (size_t)1 << 20);
-	code = rotate(tool, config->token_key_file.ptr, &text);
-	buf_clear(&text);
-	return code;
-}
-
-static const struct option no_options[] = { { NULL } };
-
-const struct tool_command command_key_rotate = {
-	.name = "key rotate",
-	.operands = "",
-	.summary = "make a new key for tracked links",
-	.about = "Adds a key to tracking.key_file, or makes that file with its first one. From the next reload on it "
-		 "seals new links; "
-		 "links that were made before are opened with the keys that are there already.",
-	.options = no_options,
-	.examples = "sekisho key rotate",
-	.ok = "added",
-	.no = "the file is full",
-	.unknown = "it cannot be read or written",
-	.run = run_rotate,
 };

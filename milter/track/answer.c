@@ -128,6 +128,14 @@ static bool is_denied(struct asking *a)
 	return deny_stops(list, message, url_host(a->token.url));
 }
 
+/* A day is the finest that a token says: it is good to the end of its last one. */
+static bool has_expired(const struct asking *a)
+{
+	int64_t days = a->config->tracking_expire_us / DAY_US;
+
+	return days && jst_day(clock_now_us()) - a->token.day > days;
+}
+
 /* Another link of the same message, for the same reader, this soon: somebody tries them all. */
 static bool is_burst(struct tracker *tracker, const struct hit *hit)
 {
@@ -193,7 +201,7 @@ static void answer_open(struct asking *a, struct str text)
 		return;
 	}
 	track_answer_pixel(a->out);
-	if (open_token(a, TOKEN_OPEN, text) && !is_denied(a))
+	if (open_token(a, TOKEN_OPEN, text) && !has_expired(a) && !is_denied(a))
 		count(a, HIT_OPEN);
 }
 
@@ -203,6 +211,8 @@ static void answer_click(struct asking *a, struct str text)
 		refuse_method(a, "GET, HEAD");
 	} else if (!open_token(a, TOKEN_CLICK, text) || !is_destination(a->token.url)) {
 		answer_page(a, 404, PAGE_UNKNOWN, STR_EMPTY);
+	} else if (has_expired(a)) {
+		answer_page(a, 410, PAGE_EXPIRED, STR_EMPTY);
 	} else if (is_denied(a)) {
 		answer_page(a, 410, PAGE_DENIED, STR_EMPTY);
 	} else {

@@ -45,6 +45,12 @@ static const struct words words[PAGE_COUNT][PAGE_LANGUAGE_COUNT] = {
 		{ "en", "Link not found", "This link is not valid",
 		  "Its address is incomplete or was changed. Please check the link in your mail once more.", NULL, NULL, "日本語" },
 	},
+	[PAGE_EXPIRED] = {
+		{ "ja", "リンクの期限切れ", "このリンクは期限が切れています",
+		  "このメールのリンクは、もう開くことができません。送信元のサイトを直接ご覧ください。", NULL, NULL, "English" },
+		{ "en", "Link expired", "This link has expired",
+		  "Links of this message can no longer be opened. Please visit the sender's site.", NULL, NULL, "日本語" },
+	},
 	[PAGE_DENIED] = {
 		{ "ja", "リンクを開けません", "このリンクは無効になりました", "安全のため、このリンクの利用を停止しました。", NULL, NULL, "English" },
 		{ "en", "Link disabled", "This link was disabled", "It was taken out of use for safety.", NULL, NULL, "日本語" },

@@ -16,6 +16,7 @@ enum page {
 	PAGE_DONE,
 	PAGE_LATER,                    /* it could not be stored */
 	PAGE_UNKNOWN,                  /* no link of ours */
+	PAGE_EXPIRED,                  /* one that was good once */
 	PAGE_DENIED,                   /* one that was taken out of use */
 	PAGE_WRONG,                    /* a request that nobody's browser makes */
 	PAGE_COUNT

@@ -244,6 +244,33 @@ START_TEST(denied)
 }
 END_TEST
 
+/* Tokens here were made on day 0. */
+START_TEST(expired)
+{
+	static const struct { int64_t expire_days, day; unsigned click; bool opens; } steps[] = {
+		{ 0, 20000, 302, true }, { 30, 30, 302, true }, { 30, 31, 410, false }, { 30, 20000, 410, false },
+	};
+	struct config mine = *config, *before = config;
+
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		mine.tracking_expire_us = steps[i].expire_days * DAY_US;
+		clock_set(jst_day_start_us(steps[i].day));
+		config = &mine;
+
+		struct track_answer click = ask(TRACK_GET, path_of(CLICK), HOST, STR_EMPTY);
+		bool opens = ask(TRACK_GET, path_of(OPEN), HOST, STR_EMPTY).is_counted;
+		unsigned asked = ask(TRACK_GET, path_of(UNSUBSCRIBE), HOST, STR_EMPTY).status;
+
+		config = before;
+		ck_assert_msg(click.status == steps[i].click && click.is_counted == (click.status == 302), "step %zu: %u", i,
+			      click.status);
+		ck_assert_uint_eq(click.location.len, click.status == 302 ? DESTINATION.len : 0);
+		ck_assert_int_eq(opens, steps[i].opens);
+		ck_assert_uint_eq(asked, 200);
+	}
+}
+END_TEST
+
 static int64_t counted(const char *name)
 {
 	struct str key, value;
@@ -377,6 +404,7 @@ int main(void)
 	unit_add_rows(tc, answers, rows);
 	tcase_add_test(tc, forgeries);
 	unit_add_rows(tc, denied, denials);
+	tcase_add_test(tc, expired);
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, bursts);
 	unit_add_rows(tc, agents, agent_rows);

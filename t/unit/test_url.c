@@ -1,6 +1,7 @@
 /* milter/link: where a link leads (TRACKING cases 46 to 58), and tokens. */
 #include "t/lib/unit.h"
 
+#include "config/base/clock.h"
 #include "milter/link/token.h"
 #include "milter/link/url.h"
 
@@ -226,13 +227,28 @@ END_TEST
 static const struct { const char *text, *want; } key_file_rows[] = {
 	{ "", "no key in it" },
 	{ "# none\n", "no key in it" },
-	{ "0 " KEY_A, "line 1: expected \"ID KEY\", ID from 1 to 255" },
-	{ "\n256 " KEY_A, "line 2: expected \"ID KEY\", ID from 1 to 255" },
-	{ "1", "line 1: expected \"ID KEY\", ID from 1 to 255" },
+	{ "0 " KEY_A, "line 1: expected \"ID KEY [DAY]\", ID from 1 to 255" },
+	{ "\n256 " KEY_A, "line 2: expected \"ID KEY [DAY]\", ID from 1 to 255" },
+	{ "1 " KEY_A " 2026-02-30", "line 1: behind a key stands the day when it was made, 2026-11-21" },
+	{ "1", "line 1: expected \"ID KEY [DAY]\", ID from 1 to 255" },
 	{ "1 00", "line 1: a key has 128 hex digits" },
 	{ "1 x" KEY_A, "line 1: a key has 128 hex digits" },
 	{ "1 " KEY_A "\n1 " KEY_B, "line 2: key 1 is there twice" },
 };
+START_TEST(key_days)
+{
+	struct token_key_facts facts[TOKEN_KEYS_MAX];
+	struct token_keys *mine;
+
+	ck_assert(token_keys_read(STR("9 " KEY_A "\n2  " KEY_B "  2026-11-21\n"), &mine, NULL));
+	ck_assert_uint_eq(token_keys_list(mine, facts), 2);
+	ck_assert(facts[0].id == 9 && facts[0].made == TOKEN_DAY_UNKNOWN);
+	ck_assert(facts[1].id == 2 && facts[1].made == jst_day_from_civil(2026, 11, 21));
+	ck_assert_uint_eq(token_keys_current(mine), 2);
+	token_keys_free(mine);
+}
+END_TEST
+
 START_TEST(key_files)
 {
 	struct token_keys *none;
@@ -257,6 +273,7 @@ int main(void)
 	tcase_add_test(tokens, token_mutations);
 	tcase_add_test(tokens, token_keys_rotate);
 	unit_add_rows(tokens, key_files, key_file_rows);
+	tcase_add_test(tokens, key_days);
 	suite_add_tcase(suite, urls);
 	suite_add_tcase(suite, tokens);
 	return unit_main(suite);
