@@ -16,6 +16,7 @@
 #include "milter/record/note.h"
 
 #define LOOK_US (60 * US_PER_S)
+#define START_US US_PER_S
 #define AGAIN_US (3600 * US_PER_S)
 #define LEAD_US (3600 * US_PER_S)                   /* a rule of hours is kept by being early */
 #define SUFFIX ".order"
@@ -224,7 +225,8 @@ static void look_at_order(struct eraser *eraser, const struct config *config, co
 	*out_told |= is_telling;
 }
 
-static void look(struct eraser *eraser)
+/* False: no configuration is in force yet. */
+static bool look(struct eraser *eraser)
 {
 	struct config *config = config_acquire();
 	struct erasure_order *orders;
@@ -234,7 +236,7 @@ static void look(struct eraser *eraser)
 	bool told = false;
 
 	if (!config)
-		return;
+		return false;
 	arena_init(&arena, (size_t)64 << 20);
 	if (!erasure_orders_read(config, &arena, &orders, &count, &err))
 		log_error("orders of erasure: %s", err.text);
@@ -244,6 +246,7 @@ static void look(struct eraser *eraser)
 		eraser->told_us = clock_mono_us();
 	arena_clear(&arena);
 	config_release(config);
+	return true;
 }
 
 static void *run_eraser(void *arg)
@@ -253,10 +256,10 @@ static void *run_eraser(void *arg)
 	pthread_mutex_lock(&eraser->lock);
 	while (!eraser->is_stopping) {
 		pthread_mutex_unlock(&eraser->lock);
-		look(eraser);
-		pthread_mutex_lock(&eraser->lock);
+		int64_t wait_us = look(eraser) ? LOOK_US : START_US;
+		struct timespec until = { .tv_sec = (clock_mono_us() + wait_us) / US_PER_S };
 
-		struct timespec until = { .tv_sec = (clock_mono_us() + LOOK_US) / US_PER_S };
+		pthread_mutex_lock(&eraser->lock);
 
 		while (!eraser->is_stopping && pthread_cond_timedwait(&eraser->wake, &eraser->lock, &until) != ETIMEDOUT)
 			;
