@@ -49,7 +49,7 @@ enum excess_action { EXCESS_DEFER, EXCESS_REJECT, EXCESS_HOLD };
 enum from_rule { FROM_ANY, FROM_SENDERS };        /* header From (and Sender): anything, or inside `senders` */
 enum signed_rule { SIGNED_SKIP, SIGNED_STRIP, SIGNED_REWRITE };    /* what to do with a DKIM-Signature that is there */
 enum client_address { CLIENT_TRUNCATED, CLIENT_FULL, CLIENT_NONE };              /* in records of opens and clicks */
-enum guard_action { GUARD_NOTIFY, GUARD_DEFER, GUARD_REJECT, GUARD_HOLD };
+enum guard_action { GUARD_NOTIFY, GUARD_HALVE, GUARD_DEFER, GUARD_REJECT, GUARD_HOLD };
 enum returned_mail { RETURNED_SENDER, RETURNED_ACCEPT, RETURNED_DISCARD };       /* where mail to a return path goes */
 enum suppress_mode { SUPPRESS_MODE_OFF, SUPPRESS_MODE_MONITOR, SUPPRESS_MODE_REJECT };
 enum store_backend { STORE_EMBEDDED, STORE_REDIS };
@@ -112,6 +112,9 @@ struct tenant {
 	/* Bounds of what may go wrong in a day, in thousandths of the recipients whose outcome is known; LIMIT_NONE: none. */
 	int64_t guard_hard, guard_unknown, guard_complaints;
 	int64_t guard_sample;          /* so many recipients at least, before anything is said */
+	int64_t guard_volume;          /* an hour's recipients, in times of the busiest hour of the last week; LIMIT_NONE: any */
+	int64_t guard_clients;         /* addresses from which one login may be used in a day; LIMIT_NONE: any */
+	bool guards_tenant, guards_senders;    /* who is looked at: the tenant as a whole, each of its envelope senders */
 	enum guard_action guard_action;
 	enum suppress_mode suppress;   /* what the suppression list does at RCPT */
 	int64_t suppress_hard_us, suppress_complaint_us;    /* how long a hard bounce, a complaint puts somebody on it; 0: it does not */
@@ -201,6 +204,11 @@ struct config {
 	struct str alarm_command;      /* the same, of alarms of the relay log; empty: notify_command */
 	int64_t alarm_again_us, alarm_silence_us;         /* silence 0: never */
 	int64_t alarm_verify_rate;     /* octets a second */
+	struct str notify_from;        /* sender of notices by mail */
+	struct str_list notify_to;     /* empty: none by mail */
+	struct str notify_server;      /* "127.0.0.1:25" */
+	int64_t notify_timeout_us;     /* for the program, and for each step of the mail */
+	int64_t notify_cool_down_us;   /* the same is not told again before */
 	struct str maillog_path;       /* the MTA's log, which tells what became of mail; empty: nobody reads it */
 
 	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */

@@ -125,6 +125,21 @@ static bool check_return_path(struct reader *r, const struct scope *scope, const
 	return true;
 }
 
+/* What would never strike, or strike at nothing. A plan may leave the rest to its tenants. */
+static bool check_guard(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *t)
+{
+	bool has_shares = t->guard_hard != LIMIT_NONE || t->guard_unknown != LIMIT_NONE || t->guard_complaints != LIMIT_NONE ||
+			  t->guard_volume != LIMIT_NONE;
+	char where[SCOPE_TEXT_MAX];
+
+	if (has_shares && !t->guards_tenant && !t->guards_senders)
+		return config_refuse(r, key_place(node, "guard"), "guard%s: it has bounds, but looks neither at the tenant nor at its "
+				     "senders; say tenant: true or senders: true", scope_text(scope, where));
+	if ((has_shares || t->guard_clients != LIMIT_NONE) && t->guard_action == GUARD_HALVE && t->quota_count == 0)
+		return config_refuse(r, key_place(node, "guard"), "guard%s: action: halve needs quotas to halve", scope_text(scope, where));
+	return true;
+}
+
 bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,
 			 const struct config *config, const struct tenant_draft *draft, bool is_tenant)
 {
@@ -133,7 +148,8 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 	bool ok = check_class(r, scope, node, config, tenant);
 
 	ok &= check_quotas(r, scope, draft);
-	ok &= !is_tenant || (check_tracking(r, scope, node, tenant) & check_return_path(r, scope, node, tenant));
+	ok &= !is_tenant || (check_tracking(r, scope, node, tenant) & check_return_path(r, scope, node, tenant) &
+			     check_guard(r, scope, node, tenant));
 	/* A plan may leave the list to its tenants. */
 	if (is_tenant && tenant->from == FROM_SENDERS && tenant->senders.count == 0)
 		ok = config_refuse(r, key_place(node, "from"), "from%s: the rule senders needs a list of senders",
@@ -254,6 +270,22 @@ static bool check_metrics(struct reader *r, const struct config *config)
 			     "asks for a password stand before it", STR_ARG(listen));
 }
 
+/* A pattern is nobody who reads mail. */
+static bool check_notify(struct reader *r, const struct config *config)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < config->notify_to.count; i++)
+		if (config->notify_to.items[i].ptr[0] == '@')
+			ok = config_refuse(r, config_setting_place(r, TABLE_NOTIFY, "to", config->path),
+					   "to in notify: " STR_FMT " is no address; expected user@domain",
+					   STR_ARG(config->notify_to.items[i]));
+	if (config->notify_to.count && (config->notify_from.len == 0 || config->notify_from.ptr[0] == '@'))
+		ok = config_refuse(r, config_setting_place(r, TABLE_NOTIFY, config->notify_from.len ? "from" : "to", config->path),
+				   "notify: mail needs from: user@domain, an address of this host's");
+	return ok;
+}
+
 bool config_check(struct reader *r, struct config_draft *draft)
 {
 	const struct config *config = &draft->config;
@@ -264,6 +296,7 @@ bool config_check(struct reader *r, struct config_draft *draft)
 	ok = check_erasure(r, config) && ok;
 	ok = check_redis(r, config) && ok;
 	ok = check_metrics(r, config) && ok;
+	ok = check_notify(r, config) && ok;
 	ok = check_secret(r, TABLE_TRACKING, "key_file", config->token_key_file, config) && ok;
 	/* Most likely a file that was cut. Mail that waits for the gate to start is better than mail refused for good. */
 	if (config->tenant_count == 0 && r->report->count == 0)

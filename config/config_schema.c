@@ -38,7 +38,7 @@ static const struct setting_word require_words[] = { { "tls", REQUIRE_TLS }, { "
 static const struct setting_word from_words[] = { { "any", FROM_ANY }, { "senders", FROM_SENDERS }, { 0 } };
 static const struct setting_word refuse_words[] = { { "defer", EXCESS_DEFER }, { "reject", EXCESS_REJECT }, { 0 } };
 static const struct setting_word guard_words[] = {
-	{ "notify", GUARD_NOTIFY }, { "defer", GUARD_DEFER }, { "reject", GUARD_REJECT }, { "hold", GUARD_HOLD }, { 0 },
+	{ "notify", GUARD_NOTIFY }, { "halve", GUARD_HALVE }, { "defer", GUARD_DEFER }, { "reject", GUARD_REJECT }, { "hold", GUARD_HOLD }, { 0 },
 };
 static const struct setting_word returned_words[] = {
 	{ "sender", RETURNED_SENDER }, { "accept", RETURNED_ACCEPT }, { "discard", RETURNED_DISCARD }, { 0 },
@@ -256,7 +256,19 @@ static const struct setting bounces_rows[] = {
 
 static const struct setting notify_rows[] = {
 	{ "command", SETTING_PATH, CONFIG(notify_command), .accepts_none = true, .fallback = "none",
-	  .meaning = "Program that gets one JSON object on its standard input; nobody waits for it." },
+	  .meaning = "Program that gets one JSON object on its standard input, once for each notice; no mail waits for it." },
+	{ "timeout", SETTING_DURATION, CONFIG(notify_timeout_us), .min = SECONDS(1), .max = SECONDS(3600), .fallback = "30s",
+	  .meaning = "How long the program may run before it is killed, and how long each step of a mail may take." },
+	{ "to", SETTING_ADDRESSES, CONFIG(notify_to), .fallback = "[]",
+	  .meaning = "Who gets the same by mail." },
+	{ "from", SETTING_ADDRESS, CONFIG(notify_from), .accepts_none = true, .fallback = "none",
+	  .meaning = "Who such mail is from; needed with to." },
+	{ "server", SETTING_HTTP_LISTEN, CONFIG(notify_server), .fallback = "127.0.0.1:25",
+	  .meaning = "SMTP server that takes it, without TLS or login: this host's own MTA, whose gate knows such mail and counts it "
+		     "for nobody." },
+	{ "cool_down", SETTING_DURATION, CONFIG(notify_cool_down_us), .min = SECONDS(0), .max = SECONDS(604800), .fallback = "1h",
+	  .meaning = "For how long the operator is not told again that a guard struck for the same reason; it is on the record each "
+		     "time." },
 };
 
 static const struct setting alarm_rows[] = {
@@ -375,11 +387,22 @@ static const struct setting guard_rows[] = {
 	  .meaning = "Share that may not exist at hosts that do." },
 	{ "complaints", SETTING_RATIO, TENANT(guard_complaints), .max = 1000, .fallback = "none",
 	  .meaning = "Share that may complain." },
+	{ "volume", SETTING_LIMIT, TENANT(guard_volume), .min = 1, .max = 1000000, .fallback = "none",
+	  .meaning = "How many times the busiest hour of the last seven days one JST hour's recipients may be; not asked of one who "
+		     "sent nothing then." },
+	{ "clients", SETTING_LIMIT, TENANT(guard_clients), .min = 1, .max = 1000000, .fallback = "none",
+	  .meaning = "From how many addresses (IPv6: networks of 64 bits) one SASL login may be used in a JST day. Over it the login "
+		     "is stopped, not the tenant." },
+	{ "tenant", SETTING_BOOL, TENANT(guards_tenant), .fallback = "true",
+	  .meaning = "Hold the tenant as a whole to these shares and to volume." },
+	{ "senders", SETTING_BOOL, TENANT(guards_senders), .fallback = "false",
+	  .meaning = "Hold each of its envelope senders to them too, and stop only that one. Each sender costs the store a few "
+		     "counters for two days: not for mail with a sender of its own for each recipient." },
 	{ "sample", SETTING_INTEGER, TENANT(guard_sample), .min = 1, .max = 1000000000, .fallback = "100",
 	  .meaning = "So many recipients at least, before anything is said." },
 	{ "action", SETTING_WORD, TENANT(guard_action), .words = guard_words, .fallback = "defer",
-	  .meaning = "What happens over a bound: the operator is told, and unless it is notify the tenant is suspended so, until "
-		     "sekisho tenant resume." },
+	  .meaning = "What happens over a bound: the operator is told, and unless it is notify whoever is over it is suspended so (defer, "
+		     "reject, hold), or has each limit halved (halve), until sekisho tenant resume." },
 };
 
 static const struct setting suppress_rows[] = {

@@ -1,33 +1,49 @@
 #include "milter/alarm.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
+#include <stdio.h>
 
 #include "config/base/clock.h"
-#include "config/base/json.h"
 #include "config/base/log.h"
+#include "config/base/metrics.h"
 #include "milter/notify.h"
-#include "policy/guard.h"
+#include "policy/key.h"
 
 #define WORK_MAX ((size_t)4 * STORE_VALUE_MAX)
+#define LAST_MAX 512
+
+static const struct { const char *what; enum metric_id metric; } kinds[] = {
+	{ "hard bounces", METRIC_GUARD_HARD }, { "unknown users", METRIC_GUARD_UNKNOWN },
+	{ "complaints", METRIC_GUARD_COMPLAINTS }, { "volume", METRIC_GUARD_VOLUME }, { "clients", METRIC_GUARD_CLIENTS },
+};
+
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
+static char last[LAST_MAX];            /* "acme: 12 hard bounces among ..."; empty: it has not struck yet */
+static int64_t last_us;
 
 static const char *event_of(const struct guard_strike *strike)
 {
-	return strike->action == GUARD_NOTIFY || strike->was_suspended ? "guard" : "suspended";
+	if (strike->action == GUARD_NOTIFY || strike->was_suspended)
+		return "guard";
+	return strike->action == GUARD_HALVE ? "halved" : "suspended";
 }
 
 static void write_strike(struct json *json, const struct guard_strike *strike)
 {
-	static const char *const actions[] = { [GUARD_NOTIFY] = "notify", [GUARD_DEFER] = "defer", [GUARD_REJECT] = "reject",
-					       [GUARD_HOLD] = "hold" };
-
+	if (strike->member.kind != MEMBER_ALL)
+		json_member_str(json, member_kind_name(strike->member.kind), strike->member.name);
 	json_member_str(json, "what", str_from_c(strike->what));
 	json_member_i64(json, "count", strike->count);
 	json_member_i64(json, "sample", strike->sample);
-	json_key(json, "percent");
-	json_milli(json, (int64_t)(100000.0 * (double)strike->count / (double)strike->sample));
-	json_key(json, "bound_percent");
-	json_milli(json, strike->bound * 100);
-	json_member_str(json, "action", str_from_c(actions[strike->action]));
+	if (strike->is_ratio) {
+		json_key(json, "percent");
+		json_milli(json, (int64_t)(100000.0 * (double)strike->count / (double)strike->sample));
+		json_key(json, "bound_percent");
+		json_milli(json, strike->bound * 100);
+	} else {
+		json_member_i64(json, "bound", strike->bound);
+	}
+	json_member_str(json, "action", str_from_c(guard_action_name(strike->action)));
 	json_member_str(json, "reason", strike->reason);
 }
 
@@ -53,18 +69,41 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 	buf_clear(&detail);
 }
 
-static void tell_command(struct gate *gate, const struct config *config, const struct tenant *tenant,
-			 const struct guard_strike *strike)
+static void note_last(const struct tenant *tenant, const struct guard_strike *strike)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i].what, strike->what) == 0)
+			metrics_add(kinds[i].metric, 1);
+	pthread_mutex_lock(&last_lock);
+	snprintf(last, sizeof last, STR_FMT ": " STR_FMT, STR_ARG(tenant->name), STR_ARG(strike->reason));
+	last_us = clock_now_us();
+	pthread_mutex_unlock(&last_lock);
+}
+
+/* --- telling */
+
+/* Of all relays that share the store one tells. One that cannot ask tells too: rather twice than not at all. */
+static bool is_cooling(struct gate *gate, const struct config *config, const struct tenant *tenant,
+		       const struct guard_strike *strike, struct arena *arena)
+{
+	struct store *st = gate->policy.store;
+	struct str part, key;
+	struct err err;
+	int64_t total;
+
+	if (config->notify_cool_down_us == 0 || !member_key(strike->member, arena, &part) ||
+	    !arena_printf(arena, &key, "sekisho:{" STR_FMT "}:told:%c:" STR_FMT, STR_ARG(tenant->name), strike->what[0], STR_ARG(part)))
+		return false;
+	return st->ops->count_add(st, key, 1, config->notify_cool_down_us, &total, &err) && total > 1;
+}
+
+static void write_object(struct gate *gate, const struct tenant *tenant, const struct guard_strike *strike, struct buf *out)
 {
 	char time[JST_TIME_LEN + 1];
-	struct buf notice;
 	struct json json;
 
-	if (config->notify_command.len == 0)
-		return;
 	jst_format_time(clock_now_us(), time);
-	buf_init(&notice, NOTIFY_MAX);
-	json_init(&json, &notice);
+	json_init(&json, out);
 	json_object_open(&json);
 	json_member_str(&json, "event", str_from_c(event_of(strike)));
 	json_member_str(&json, "time", str_from_c(time));
@@ -72,48 +111,89 @@ static void tell_command(struct gate *gate, const struct config *config, const s
 	json_member_str(&json, "tenant", tenant->name);
 	write_strike(&json, strike);
 	json_object_close(&json);
-	notify_tell(config->notify_command, buf_view(&notice));
-	buf_clear(&notice);
 }
 
-bool alarm_look(struct gate *gate, const struct config *config, const struct tenant *tenant, struct err *err)
+/* What a person reads. */
+static void write_letter(const struct tenant *tenant, const struct guard_strike *strike, struct buf *out)
+{
+	const struct member *m = &strike->member;
+
+	buf_printf(out, "Tenant:  " STR_FMT "\n", STR_ARG(tenant->name));
+	if (m->kind != MEMBER_ALL)
+		buf_printf(out, "%s: " STR_FMT "\n", m->kind == MEMBER_SENDER ? "Sender" : "Login ", STR_ARG(m->name));
+	buf_printf(out, "What:    " STR_FMT "\nAction:  %s%s\n", STR_ARG(strike->reason), guard_action_name(strike->action),
+		   strike->was_suspended ? " (it was suspended already)" : "");
+	if (strike->action == GUARD_NOTIFY || strike->was_suspended)
+		return;
+	buf_printf(out, "\nWhen the cause is mended:\n\n    sekisho tenant resume " STR_FMT, STR_ARG(tenant->name));
+	if (m->kind != MEMBER_ALL)
+		buf_printf(out, " --%s '" STR_FMT "'", member_kind_name(m->kind), STR_ARG(m->name));
+	buf_add_byte(out, '\n');
+}
+
+static void tell(struct gate *gate, const struct config *config, const struct tenant *tenant, const struct guard_strike *strike)
+{
+	struct buf object, letter;
+	char subject[200];
+
+	buf_init(&object, NOTIFY_MAX);
+	buf_init(&letter, NOTIFY_MAX);
+	write_object(gate, tenant, strike, &object);
+	write_letter(tenant, strike, &letter);
+	snprintf(subject, sizeof subject, STR_FMT ": %s (%s)", STR_ARG(tenant->name), strike->what, event_of(strike));
+	notify_tell(config->notify_command, buf_view(&object));
+	notify_mail(config, str_from_c(gate->own_sender), str_from_c(subject), buf_view(&letter));
+	buf_clear(&letter);
+	buf_clear(&object);
+}
+
+static const char *consequence(const struct guard_strike *strike)
+{
+	if (strike->was_suspended)
+		return "; it is suspended already";
+	return strike->action == GUARD_NOTIFY ? ""
+	       : strike->action == GUARD_HALVE ? "; its limits are halved until `sekisho tenant resume`"
+					       : "; it is suspended until `sekisho tenant resume`";
+}
+
+bool alarm_look(struct gate *gate, const struct config *config, const struct tenant *tenant, struct member member,
+		struct err *err)
 {
 	struct guard_strike strike;
 	struct arena arena;
 	bool struck;
 
-	if (!guard_has_bounds(tenant))
-		return true;
 	arena_init(&arena, WORK_MAX);
 
-	bool ok = guard_look(gate->policy.store, tenant, &arena, &strike, &struck, err);
+	bool ok = guard_look(gate->policy.store, tenant, member, &arena, &strike, &struck, err);
 
 	if (ok && struck) {
-		log_warn("tenant " STR_FMT ": " STR_FMT "%s", STR_ARG(tenant->name), STR_ARG(strike.reason),
-			 strike.was_suspended ? "; it is suspended already"
-			 : strike.action == GUARD_NOTIFY ? "" : "; it is suspended until `sekisho tenant resume`");
+		log_warn("tenant " STR_FMT ": " STR_FMT "%s", STR_ARG(tenant->name), STR_ARG(strike.reason), consequence(&strike));
+		note_last(tenant, &strike);
 		write_record(gate, tenant, &strike);
-		tell_command(gate, config, tenant, &strike);
+		if (!is_cooling(gate, config, tenant, &strike, &arena))
+			tell(gate, config, tenant, &strike);
 	}
 	arena_clear(&arena);
 	return ok;
 }
 
-#define TENANTS_REMEMBERED 1024
-
-void alarm_glance(struct gate *gate, const struct config *config, const struct tenant *tenant)
+void alarm_write_status(struct json *json)
 {
-	static _Atomic int64_t not_before_us[TENANTS_REMEMBERED];      /* monotonic; tenants may share a place */
-	_Atomic int64_t *not_before = &not_before_us[str_hash(tenant->name) % TENANTS_REMEMBERED];
-	int64_t start_us = clock_mono_us();
-	struct err err;
+	char time[JST_TIME_LEN + 1];
+	int64_t strikes = 0;
 
-	if (start_us < atomic_load(not_before))
-		return;
-	if (!alarm_look(gate, config, tenant, &err))
-		log_warn("%s", err.text);
-
-	int64_t end_us = clock_mono_us();
-
-	atomic_store(not_before, end_us + (end_us - start_us) * ALARM_SHARE);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		strikes += metrics_read(kinds[i].metric);
+	json_key(json, "guard");
+	json_object_open(json);
+	json_member_i64(json, "strikes", strikes);
+	pthread_mutex_lock(&last_lock);
+	if (last[0]) {
+		jst_format_time(last_us, time);
+		json_member_str(json, "last", str_from_c(last));
+		json_member_str(json, "last_at", str_from_c(time));
+	}
+	pthread_mutex_unlock(&last_lock);
+	json_object_close(json);
 }

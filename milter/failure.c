@@ -40,7 +40,7 @@ bool failure_count(struct store *st, const struct config *config, const struct t
 {
 	const struct tally_failure counted = { .message = failure->message, .recipient = failure->recipient,
 					       .reason = str_from_c(bounce_reason_name(failure->reason)),
-					       .is_hard = failure->is_hard };
+					       .is_hard = failure->is_hard, .sender = failure->sender };
 
 	return tally_failed(st, config, tenant, &counted, out_is_first, err) && suppress(st, tenant, failure, err);
 }

@@ -21,6 +21,7 @@ struct failure {
 	enum bounce_reason reason;     /* BOUNCE_FEEDBACK: a complaint */
 	bool is_hard;
 	struct str by;                 /* "mail.log", "dsn", "arf": who says so */
+	struct str sender;             /* of the message, for the guard; empty: unknown */
 };
 /* *out_is_first: nobody had said so before. */
 bool failure_count(struct store *st, const struct config *config, const struct tenant *tenant, const struct failure *failure,

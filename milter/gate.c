@@ -112,12 +112,15 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");
 	gate->traffic = traffic_new();
-	if (!gate->traffic || (config->maillog_path.len && !(gate->queue_ids = maillog_map_new()))) {
+	gate->pulse = pulse_new();
+	if (!gate->traffic || !gate->pulse || (config->maillog_path.len && !(gate->queue_ids = maillog_map_new()))) {
 		gate_close(gate);
 		return err_memory(err);
 	}
 	gate->is_sealed = config->log_is_sealed;
 	gate->policy.node = str_from_c(gate->node);
+	letterbox_name(gate->own_sender);
+	gate->policy.own_sender = str_from_c(gate->own_sender);
 	gate->writer = (struct record_writer_config){
 		.node = str_from_c(gate->node),
 		.key_file = str_from_c(gate->key_file),
@@ -152,6 +155,7 @@ void gate_close(struct gate *gate)
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);
 	maillog_map_free(gate->queue_ids);
+	pulse_free(gate->pulse);
 	rulebook_close(&gate->rules);
 	traffic_free(gate->traffic);
 	keyring_clear(&gate->tokens);

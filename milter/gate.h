@@ -13,11 +13,13 @@
 #include <pthread.h>
 
 #include "milter/keyring.h"
+#include "milter/letterbox.h"
 #include "milter/maillog_map.h"
 #include "milter/record/purge.h"
 #include "milter/rulebook.h"
 #include "milter/traffic.h"
 #include "policy/policy.h"
+#include "policy/pulse.h"
 
 struct session;
 
@@ -42,6 +44,7 @@ struct eraser;
 
 struct gate {
 	struct policy policy;
+	char own_sender[LETTERBOX_SENDER_MAX + 1];      /* of what the gate itself mails */
 	struct keyring tokens;         /* keys of tracked links and return paths; empty where no tenant has any */
 	struct rulebook rules;         /* by which outcomes are judged */
 	struct record_writer_config writer;     /* all but the directory */
@@ -53,6 +56,7 @@ struct gate {
 	struct traffic *traffic;       /* who sent what lately; NULL: nobody counts */
 	struct eraser *eraser;         /* carries out erasures by rule */
 	struct maillog_map *queue_ids; /* what the MTA calls the messages that passed; NULL: nobody reads its log */
+	struct pulse *pulse;           /* what the guards should look at */
 	pthread_mutex_t lock;          /* over `inside` and `classes` */
 	struct gate_link inside;       /* a ring */
 };

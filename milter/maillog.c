@@ -189,7 +189,6 @@ static void *follow(void *arg)
 	while (!m->is_stopping) {
 		bool has_more = follow_some(m);
 
-		maillog_judge_guards(&m->judge);
 		measure(m);
 		keep_position(m);
 		if (!has_more)

@@ -16,7 +16,8 @@ struct entry {
 	size_t open_count;
 	int64_t done_us;               /* monotonic; 0: the MTA still has it */
 	char queue_id[MAILLOG_QUEUE_ID_MAX + 1];
-	struct maillog_message message;
+	char id[MAILLOG_ID_MAX + 1], tenant[MAILLOG_TENANT_MAX + 1];
+	char sender[];
 };
 
 struct maillog_map {
@@ -123,14 +124,17 @@ static bool keep_text(char *room, size_t max, struct str s)
 	return true;
 }
 
-void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant)
+void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant, struct str sender)
 {
 	struct entry *e;
 
-	if (!map || queue_id.len == 0 || !(e = calloc(1, sizeof *e)))
+	if (sender.len > MAILLOG_SENDER_MAX)
+		sender = STR_EMPTY;
+	if (!map || queue_id.len == 0 || !(e = calloc(1, sizeof *e + sender.len + 1)))
 		return;
-	if (!keep_text(e->queue_id, MAILLOG_QUEUE_ID_MAX, queue_id) || !keep_text(e->message.id, MAILLOG_ID_MAX, id) ||
-	    !keep_text(e->message.tenant, MAILLOG_TENANT_MAX, tenant)) {
+	keep_text(e->sender, sender.len, sender);
+	if (!keep_text(e->queue_id, MAILLOG_QUEUE_ID_MAX, queue_id) || !keep_text(e->id, MAILLOG_ID_MAX, id) ||
+	    !keep_text(e->tenant, MAILLOG_TENANT_MAX, tenant)) {
 		free(e);
 		return;
 	}
@@ -150,8 +154,11 @@ bool maillog_map_find(struct maillog_map *map, struct str queue_id, struct maill
 
 	struct entry *e = *place_of(map, queue_id);
 
-	if (e)
-		*out = e->message;
+	if (e) {
+		memcpy(out->id, e->id, sizeof out->id);
+		memcpy(out->tenant, e->tenant, sizeof out->tenant);
+		memcpy(out->sender, e->sender, strlen(e->sender) + 1);
+	}
 	pthread_mutex_unlock(&map->lock);
 	return e != NULL;
 }
@@ -178,7 +185,7 @@ void maillog_map_rename(struct maillog_map *map, struct str old_id, struct str n
 	if (!maillog_map_find(map, old_id, &message))
 		return;
 	open = maillog_map_take(map, old_id);
-	maillog_map_add(map, new_id, str_from_c(message.id), str_from_c(message.tenant));
+	maillog_map_add(map, new_id, str_from_c(message.id), str_from_c(message.tenant), str_from_c(message.sender));
 	for (const struct maillog_open *one = open; one; one = one->next)
 		maillog_map_wait(map, new_id, one->recipient, one->status, one->said);
 	maillog_open_free(open);

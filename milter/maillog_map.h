@@ -22,10 +22,12 @@
 #define MAILLOG_QUEUE_ID_MAX 40
 #define MAILLOG_ID_MAX 32
 #define MAILLOG_TENANT_MAX 64
+#define MAILLOG_SENDER_MAX 320
 
 struct maillog_message {
 	char id[MAILLOG_ID_MAX + 1];   /* ours */
 	char tenant[MAILLOG_TENANT_MAX + 1];      /* empty: nobody's */
+	char sender[MAILLOG_SENDER_MAX + 1];      /* as it was given to us; empty: none, or too long */
 };
 
 /* A recipient whose delivery was put off, with the last reason. */
@@ -41,7 +43,7 @@ void maillog_map_free(struct maillog_map *map);
 
 /* A queue id that is there already means the new message from now on. NULL map: nothing. What is too long for its field
  * or finds no memory is left out. */
-void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant);
+void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant, struct str sender);
 bool maillog_map_find(struct maillog_map *map, struct str queue_id, struct maillog_message *out);
 /* The message goes on under a new queue id, its waiting recipients too. */
 void maillog_map_rename(struct maillog_map *map, struct str old_id, struct str new_id);

@@ -8,7 +8,6 @@
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
-#include "milter/alarm.h"
 #include "milter/failure.h"
 #include "milter/record/reader.h"
 #include "policy/suppress.h"
@@ -91,46 +90,16 @@ static enum bounce_reason reason_of(const struct telling *t)
 	return t->kind == OUTCOME_EXPIRED ? BOUNCE_EXPIRED : t->verdict.reason;
 }
 
-static void make_due(struct maillog_judge *judge, const char *tenant)
-{
-	for (size_t i = 0; i < judge->due_count; i++)
-		if (strcmp(judge->due[i], tenant) == 0)
-			return;
-	if (judge->due_count == MAILLOG_DUE_MAX)
-		maillog_judge_guards(judge);
-	if (judge->due_count < MAILLOG_DUE_MAX)
-		memcpy(judge->due[judge->due_count++], tenant, sizeof judge->due[0]);
-}
-
-/* Who cannot be looked at now stays due. */
-void maillog_judge_guards(struct maillog_judge *judge)
-{
-	struct config *config = judge->due_count ? config_acquire() : NULL;
-	struct err err;
-
-	while (judge->due_count) {
-		const struct tenant *tenant = config_find_tenant(config, str_from_c(judge->due[judge->due_count - 1]));
-
-		if (tenant && !alarm_look(judge->gate, config, tenant, &err)) {
-			log_warn("%s", err.text);
-			break;
-		}
-		judge->due_count--;
-	}
-	if (config)
-		config_release(config);
-}
-
 static bool count_failure(struct telling *t, struct err *err)
 {
 	const struct failure failure = { .message = str_from_c(t->message.id), .recipient = t->recipient, .reason = reason_of(t),
-					 .is_hard = is_hard(t), .by = STR("mail.log") };
+					 .is_hard = is_hard(t), .by = STR("mail.log"), .sender = str_from_c(t->message.sender) };
 	bool first;
 
 	if (!failure_count(t->judge->gate->policy.store, t->config, t->tenant, &failure, &first, err))
 		return false;
 	t->is_known = !first;
-	make_due(t->judge, t->message.tenant);
+	pulse_note_failed(t->judge->gate->pulse, t->tenant, str_from_c(t->message.sender));
 	return true;
 }
 
@@ -217,7 +186,7 @@ static bool tell(struct telling *t, struct str said, struct err *err)
 	metrics_add(METRIC_MAILLOG_OUTCOMES, 1);
 	/* Not before the record: a line that comes again would count again. */
 	if (t->kind == OUTCOME_DELIVERED && t->tenant &&
-	    !tally_delivered(t->judge->gate->policy.store, t->config, t->tenant, 1, &late))
+	    !tally_delivered(t->judge->gate->policy.store, t->config, t->tenant, str_from_c(t->message.sender), &late))
 		log_warn("%s", late.text);
 	return true;
 }
@@ -360,7 +329,8 @@ static void recall_line(struct recalling *r, struct str line)
 	if (!record_parse(line, &r->arena, &record, &err) || record.is_erased || record.event.queue_id.len == 0)
 		return;
 	if (is_passed)
-		maillog_map_add(r->judge->map, record.event.queue_id, record.event.message, record.event.tenant);
+		maillog_map_add(r->judge->map, record.event.queue_id, record.event.message, record.event.tenant,
+				record.event.from);
 	else
 		recall_outcome(r, &record, kind);
 }

@@ -18,22 +18,15 @@
 
 #define MAILLOG_RECENT (1u << 16)      /* outcomes that are remembered as said, about */
 
-#define MAILLOG_DUE_MAX 64
-
 struct maillog_judge {
 	struct gate *gate;
 	struct maillog_map *map;
 	uint64_t recent[MAILLOG_RECENT];
 	int64_t last_stamp_us;         /* of the last line with a time */
-	char due[MAILLOG_DUE_MAX][MAILLOG_TENANT_MAX + 1];      /* tenants whose guard should look */
-	size_t due_count;
 };
 
 /* False: store or relay log cannot take it now; give the same line again. */
 bool maillog_judge_line(struct maillog_judge *judge, struct str line, struct err *err);
-
-/* After some lines: the guards of those whose mail failed in them. */
-void maillog_judge_guards(struct maillog_judge *judge);
 
 /*
  * What was before a restart, out of the relay log: which message each queue id means, who waits, and (from since_us on) what

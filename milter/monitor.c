@@ -8,6 +8,7 @@
 #include "config/base/clock.h"
 #include "config/base/json.h"
 #include "config/base/metrics.h"
+#include "milter/alarm.h"
 #include "config/base/num.h"
 
 #define PAGE_MAX ((size_t)1 << 20)
@@ -172,6 +173,7 @@ static void write_status(struct monitor *monitor, struct buf *out)
 	write_store(&json, monitor->gate->policy.store);
 	write_log(&json, &log);
 	write_maillog(&json);
+	alarm_write_status(&json);
 	json_key(&json, "clock");
 	json_object_open(&json);
 	json_member_str(&json, "state", str_from_c(log.clock));

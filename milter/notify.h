@@ -1,21 +1,26 @@
 /*
- * notify - tell the operator: one JSON object, a line, on the standard input of a program.
+ * notify - tell the operator: one JSON object, a line, on the standard input of a program; a letter, by mail.
  *
- * The program runs by itself: nobody waits for it, and its end is nobody's business. It inherits no descriptor but the
- * standard ones, no blocked signal, and no ignored SIGPIPE or SIGCHLD.
+ * Each goes its own way in a thread of its own, and nobody waits for it. The program is started without a shell, in a process
+ * group that is killed after notify.timeout; it inherits no descriptor but the standard ones, no blocked signal, and no
+ * ignored SIGPIPE or SIGCHLD. What fails is logged and counted.
  *
- * Bounds   NOTIFY_MAX octets: a pipe takes it at once, so nobody waits for the program to read
+ * Bounds   NOTIFY_MAX octets; NOTIFY_RUNNING_MAX at a time, what is more is only logged
  * Threads  any
  */
 #ifndef SEKISHO_NOTIFY_H
 #define SEKISHO_NOTIFY_H
 
-#include "config/base/err.h"
-#include "config/base/str.h"
+#include "config/config.h"
 
 #define NOTIFY_MAX 4096
+#define NOTIFY_RUNNING_MAX 16
 
-/* An empty `command` tells nobody. What fails is logged. */
+/* An empty `command` tells nobody. */
 void notify_tell(struct str command, struct str object);
+/* To notify.to; nobody there: nothing. `own_sender` as letterbox_name made it; `subject` a line, `text` lines of UTF-8. */
+void notify_mail(const struct config *config, struct str own_sender, struct str subject, struct str text);
+/* Waits until all have gone, or for so long. */
+void notify_finish(int64_t wait_us);
 
 #endif

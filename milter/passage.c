@@ -202,6 +202,8 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict)
 		add_action_once(p, STR("quota:open"));
 	if (verdict->was_store_local)
 		add_action_once(p, STR("quota:local"));
+	if (verdict->was_halved)
+		add_action_once(p, STR("quota:halved"));
 	if (verdict->was_store_shared)
 		add_action_once(p, STR("quota:shared"));
 }
@@ -288,6 +290,14 @@ static void write_detail(const struct passage *p, const struct decision *decisio
 	json_object_close(&json);
 }
 
+/* What became of it, and how much came so, is looked at later. */
+static void note_passed(const struct passage *p, struct gate *gate, const struct record_event *event)
+{
+	maillog_map_add(gate->queue_ids, event->queue_id, event->message, event->tenant, event->from);
+	if (p->tenant)
+		pulse_note_passed(gate->pulse, p->tenant, p->facts.sender, p->facts.auth, p->facts.client, event->nrcpt);
+}
+
 bool passage_record(struct passage *p, struct gate *gate, const struct peer *peer, const struct decision *decision,
 		    struct err *err)
 {
@@ -330,7 +340,7 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 	if (!ok)
 		metrics_add(METRIC_RECORD_FAILURES, 1);
 	else if (outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
-		maillog_map_add(gate->queue_ids, event.queue_id, event.message, event.tenant);
+		note_passed(p, gate, &event);
 	return ok;
 }
 

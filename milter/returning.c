@@ -3,7 +3,6 @@
 #include "config/base/clock.h"
 #include "config/base/json.h"
 #include "config/base/metrics.h"
-#include "milter/alarm.h"
 #include "milter/failure.h"
 #include "milter/mail/address.h"
 #include "milter/returned.h"
@@ -129,6 +128,7 @@ struct telling {
 	struct return_path path;       /* tenant NULL: a queue id said which message it is */
 	const struct tenant *tenant;
 	struct str message, queue_id;
+	struct str sender;             /* of that message; empty: unknown */
 	struct str marks;              /* of those it was sent to */
 	bool has_told_unknown;
 	bool has_news;                 /* something was counted */
@@ -194,13 +194,15 @@ static bool find_queue_id(struct telling *t)
 		return false;
 	t->tenant = config_find_tenant(t->p->config, str_from_c(found.tenant));
 	t->queue_id = queue_id;
-	return t->tenant && arena_copy(&t->arena, str_from_c(found.id), &t->message);
+	return t->tenant && arena_copy(&t->arena, str_from_c(found.id), &t->message) &&
+	       arena_copy(&t->arena, str_from_c(found.sender), &t->sender);
 }
 
 /* False: nobody knows whose it is. */
 static bool find_message(struct telling *t)
 {
 	bool is_complaint = t->returned.report.kind == REPORT_COMPLAINT;
+	struct err ignored;
 
 	if (t->r->kind == RETURN_PATH_GOOD)
 		t->path = t->r->path;
@@ -210,6 +212,8 @@ static bool find_message(struct telling *t)
 		return false;
 	t->tenant = t->path.tenant;
 	t->message = str_from_c(t->path.path.message);
+	if (t->tenant->guards_senders && !return_path_sender(t->gate->policy.store, &t->path, &t->arena, &t->sender, &ignored))
+		t->sender = STR_EMPTY;         /* its guard learns less, the tenant's nothing less */
 	return true;
 }
 
@@ -301,6 +305,7 @@ static bool tell_failure(struct telling *t, size_t i, struct str recipient, bool
 		.reason = is_complaint ? BOUNCE_FEEDBACK : verdict->reason,
 		.is_hard = !is_complaint && verdict->is_hard,
 		.by = is_complaint ? STR("arf") : STR("dsn"),
+		.sender = t->sender,
 	};
 	bool first;
 
@@ -349,7 +354,7 @@ static bool tell(struct telling *t, struct err *err)
 	for (size_t i = 0; ok && i < t->returned.report.count; i++)
 		ok = tell_recipient(t, i, err);
 	if (t->has_news)
-		alarm_glance(t->gate, t->p->config, t->tenant);
+		pulse_note_failed(t->gate->pulse, t->tenant, t->sender);
 	return ok;
 }
 

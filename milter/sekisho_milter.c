@@ -20,8 +20,10 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "milter/glue.h"
+#include "milter/guarding.h"
 #include "milter/maillog.h"
 #include "milter/monitor.h"
+#include "milter/notify.h"
 #include "milter/reply.h"
 #include "milter/watch.h"
 
@@ -37,6 +39,8 @@ static const char usage[] =
 	"\n"
 	"Signals: SIGUSR1 loads the configuration anew; SIGTERM stops.\n"
 	"Manual: sekisho-milter(8), sekisho.yaml(5)\n";
+
+#define NOTIFY_WAIT_US (2 * US_PER_S)  /* at a stop, for what is on its way to the operator */
 
 static struct gate gate;
 static char config_path[4096];
@@ -196,7 +200,7 @@ static bool start_signals(struct err *err)
 	pthread_t thread;
 
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGCHLD, SIG_IGN);               /* nobody waits for notify.command */
+	signal(SIGCHLD, SIG_DFL);               /* or nobody could wait for notify.command */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGTERM);
@@ -248,6 +252,7 @@ static int run(struct config *config, int pid_fd)
 	struct monitor *monitor = NULL;
 	struct maillog *maillog = NULL;
 	struct watch *watch = NULL;
+	struct guarding *guarding = NULL;
 	struct err err;
 	int64_t shutdown_wait_us = config->shutdown_wait_us;
 	bool ok = write_pid(pid_fd, &err) && start_signals(&err) && gate_open(&gate, config, &err);
@@ -261,7 +266,8 @@ static int run(struct config *config, int pid_fd)
 	config = config_acquire();
 	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)config->generation);
 	ok = monitor_open(&gate, config, &monitor, &err) && glue_open(&gate, config, &err) &&
-	     maillog_start(&gate, config, &maillog, &err) && watch_start(&gate, config, &watch, &err);
+	     maillog_start(&gate, config, &maillog, &err) && watch_start(&gate, config, &watch, &err) &&
+	     guarding_start(&gate, &guarding, &err);
 	if (ok) {
 		record_config(config, STR_EMPTY);
 		gate_record(&gate, STR("started"), STR("{\"version\":\"" PACKAGE_VERSION "\"}"));
@@ -278,6 +284,8 @@ static int run(struct config *config, int pid_fd)
 	watch_stop(watch);
 	monitor_close(monitor);
 	maillog_stop(maillog);
+	guarding_stop(guarding);
+	notify_finish(NOTIFY_WAIT_US);
 	gate_close(&gate);
 	config_publish(NULL);
 	if (ok)

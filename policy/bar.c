@@ -14,6 +14,7 @@ static void tell_suspension(const struct asking *a, const struct suspension *s)
 	asking_decide(a, asking_action(s->action), REASON_SUSPENDED, POLICY_RULE_SUSPENDED);
 	if (!arena_copy(a->arena, s->reason, &a->out->detail))
 		a->out->detail = STR_EMPTY;
+	a->out->scope = s->of.name;
 	a->out->retry_at_us = s->until_us;
 }
 
@@ -54,10 +55,33 @@ static bool is_worth_asking(struct store *st, struct str key)
 	return !is_far(st) || st->ops->may_have(st, key);
 }
 
-void bar_check_tenant(const struct asking *a)
+static size_t members_of(const struct policy_facts *facts, struct member out[MEMBER_KIND_COUNT])
+{
+	size_t count = 0;
+
+	out[count++] = (struct member){ .kind = MEMBER_ALL };
+	if (facts->sender.len)
+		out[count++] = (struct member){ .kind = MEMBER_SENDER, .name = facts->sender };
+	if (facts->auth.len)
+		out[count++] = (struct member){ .kind = MEMBER_LOGIN, .name = facts->auth };
+	return count;
+}
+
+static bool find_member(const struct asking *a, struct member member, struct suspension *out, bool *out_found, struct err *err)
 {
 	struct store *st = a->policy->store;
-	struct str key, name = a->tenant->name;
+	struct str key;
+
+	*out_found = false;
+	if (tenant_suspension_key(a->tenant->name, member, a->arena, &key) && !is_worth_asking(st, key))
+		return true;
+	return tenant_suspension(st, a->tenant->name, member, a->arena, out, out_found, err);
+}
+
+void bar_check_tenant(const struct asking *a)
+{
+	struct member members[MEMBER_KIND_COUNT];
+	size_t count = members_of(a->facts, members);
 	struct suspension s;
 	struct err err = { 0 };
 	bool found;
@@ -66,12 +90,13 @@ void bar_check_tenant(const struct asking *a)
 		asking_decide(a, VERDICT_REJECT, REASON_SUSPENDED, POLICY_RULE_SUSPENDED);
 		return;
 	}
-	if (tenant_suspension_key(name, a->arena, &key) && !is_worth_asking(st, key))
-		return;
-	if (!tenant_suspension(st, name, a->arena, &s, &found, &err))
-		asking_store_failed(a, &err);
-	else if (found)
-		tell_suspension(a, &s);
+	for (size_t i = 0; i < count && a->out->action == VERDICT_ACCEPT; i++)
+		if (!find_member(a, members[i], &s, &found, &err)) {
+			asking_store_failed(a, &err);
+			return;
+		} else if (found && !s.is_halved) {
+			tell_suspension(a, &s);
+		}
 }
 
 static void look_up_recipient(const struct asking *a, struct str recipient, struct arena *work)
@@ -103,22 +128,47 @@ void bar_check_recipient(const struct asking *a)
 
 /* --- DATA: all of them at once */
 
+/* A store on this host was asked at MAIL who is barred; who is halved is asked where it matters. One that fails will fail the
+ * charge too. */
+bool bar_is_halved(const struct asking *a)
+{
+	struct member members[MEMBER_KIND_COUNT];
+	size_t count = members_of(a->facts, members);
+	struct suspension s;
+	struct err err;
+	bool found;
+
+	for (size_t i = 0; i < count; i++)
+		if (find_member(a, members[i], &s, &found, &err) && found && s.is_halved)
+			return true;
+	return false;
+}
+
+static bool plan_keys(struct bar *bar, size_t recipients)
+{
+	const struct asking *a = bar->a;
+
+	bar->keys = arena_array(&bar->arena, bar->member_count + recipients, sizeof *bar->keys);
+	if (!bar->keys)
+		return false;
+	for (size_t i = 0; i < bar->member_count; i++)
+		if (!tenant_suspension_key(a->tenant->name, bar->members[i], &bar->arena, &bar->keys[bar->count++]))
+			return false;
+	for (size_t i = 0; i < recipients; i++)
+		if (!suppress_key(a->tenant->name, a->facts->recipients[i], &bar->arena, &bar->keys[bar->count++]))
+			return false;
+	return true;
+}
+
 bool bar_begin(struct bar *bar, const struct asking *a)
 {
 	bool has_recipients = a->tenant->suppress != SUPPRESS_MODE_OFF && !a->facts->is_internal;
-	size_t count = has_recipients ? a->facts->recipient_count : 0;
 
 	*bar = (struct bar){ .a = a };
 	arena_init(&bar->arena, KEYS_MAX);
-	if (!is_far(a->policy->store))
-		return true;
-	bar->keys = arena_array(&bar->arena, 1 + count, sizeof *bar->keys);
-	if (!bar->keys || !tenant_suspension_key(a->tenant->name, &bar->arena, &bar->keys[0]))
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (!suppress_key(a->tenant->name, a->facts->recipients[i], &bar->arena, &bar->keys[1 + i]))
-			return false;
-	bar->count = 1 + count;
+	bar->member_count = members_of(a->facts, bar->members);
+	if (is_far(a->policy->store))
+		return plan_keys(bar, has_recipients ? a->facts->recipient_count : 0);
 	return true;
 }
 
@@ -127,14 +177,16 @@ void bar_end(struct bar *bar)
 	arena_clear(&bar->arena);
 }
 
-static void find_suspension(struct bar *bar, struct str value)
+static void find_suspension(struct bar *bar, struct member member, struct str value)
 {
 	struct suspension s;
 	bool stands;
 
-	if (!tenant_suspension_read(bar->a->tenant->name, value, &s, &stands, &bar->err))
+	if (!tenant_suspension_read(bar->a->tenant->name, member, value, &s, &stands, &bar->err))
 		return;
-	if (stands)
+	if (stands && s.is_halved)
+		bar->is_halved = true;
+	else if (stands && !asking_is_refused(bar->a))
 		tell_suspension(bar->a, &s);
 }
 
@@ -154,10 +206,10 @@ static void find(void *arg, size_t index, struct str value)
 	struct bar *bar = arg;
 
 	bar->was_met = true;
-	if (index == 0)
-		find_suspension(bar, value);
+	if (index < bar->member_count)
+		find_suspension(bar, bar->members[index], value);
 	else
-		find_suppression(bar, bar->a->facts->recipients[index - 1], value);
+		find_suppression(bar, bar->a->facts->recipients[index - bar->member_count], value);
 }
 
 void bar_ask(struct bar *bar, struct store_charge *charge)

@@ -14,19 +14,26 @@
 #define SEKISHO_POLICY_BAR_H
 
 #include "policy/asking.h"
+#include "policy/tenant.h"
 
 /* At MAIL. */
 void bar_check_tenant(const struct asking *a);
 /* At RCPT: the last recipient. */
 void bar_check_recipient(const struct asking *a);
 
+/* Wherever quotas are taken without such questions: are they to be taken by half, as far as is known here? */
+bool bar_is_halved(const struct asking *a);
+
 /* At DATA: the questions that go along with the charge. */
 struct bar {
 	const struct asking *a;
 	struct arena arena;            /* of its own: ten thousand recipients must not use up the message's */
-	struct str *keys;              /* the tenant's suspension, then the recipients' suppressions */
+	struct member members[MEMBER_KIND_COUNT];      /* whose message it is: the tenant's, its sender's, its login's */
+	size_t member_count;
+	struct str *keys;              /* the members' suspensions, then the recipients' suppressions */
 	size_t count;                  /* 0: nothing need be asked */
 	size_t suppressed;             /* recipients found so */
+	bool is_halved;                /* limits are to be taken by half */
 	bool was_met;                  /* something was there, so the store took nothing */
 	struct err err;                /* kind ERR_NONE: all that was there could be read */
 };

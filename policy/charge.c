@@ -194,9 +194,17 @@ static bool ask_store(const struct asking *a, const struct store_charge *charge,
 	return st->ops->charge(st, charge, out, err) || err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
 }
 
+/* What a suspension of the mildest kind leaves: half of each limit, of the smallest 1. */
+static void halve(const struct quota_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->shares[i].limit != LIMIT_NONE)
+			plan->takes[i].limit = plan->shares[i].limit -= plan->shares[i].limit / 2;
+}
+
 /* Nothing is taken when something stands against the message; what only looked so costs a second trip. */
-static bool ask_with_bar(const struct asking *a, struct store_charge *charge, struct bar *bar, struct store_charged *out,
-			 struct err *err)
+static bool ask_with_bar(const struct asking *a, const struct quota_plan *plan, struct store_charge *charge, struct bar *bar,
+			 struct store_charged *out, struct err *err)
 {
 	if (bar)
 		bar_ask(bar, charge);
@@ -205,6 +213,8 @@ static bool ask_with_bar(const struct asking *a, struct store_charge *charge, st
 	if (!bar || !bar->was_met || bar_decides(bar))
 		return true;
 	charge->asked_count = 0;
+	if (bar->is_halved)
+		halve(plan);
 	return charge->count == 0 || ask_store(a, charge, out, err);
 }
 
@@ -222,16 +232,21 @@ static void take(const struct asking *a, const struct quota_plan *plan, struct s
 	struct mark_plan marks;
 	struct err err = { 0 };
 
+	bool is_halved = plan->count && !(bar && bar->count) && bar_is_halved(a);    /* or it is asked along */
+
+	if (is_halved)
+		halve(plan);
 	if (!plan_marks(a, plan, &marks)) {
 		asking_no_memory(a);
 		return;
 	}
 	charge.marks = marks.marks;
 	charge.mark_count = marks.count;
-	if (!ask_with_bar(a, &charge, bar, &charged, &err)) {
+	if (!ask_with_bar(a, plan, &charge, bar, &charged, &err)) {
 		asking_store_failed(a, &err);
 		return;
 	}
+	a->out->was_halved = is_halved || (bar && bar->is_halved);
 	a->out->was_store_local = charged.is_local;
 	a->out->was_store_shared = !charged.is_local && a->policy->store->ops->may_have;
 	if (a->out->action != VERDICT_ACCEPT)

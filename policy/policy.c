@@ -20,10 +20,15 @@ static void decide_or_note(const struct asking *a, bool is_monitor, enum verdict
 
 /* --- MAIL */
 
-/* Made by the MTA itself: nobody's, and a bounce that we refuse is lost. */
-static bool is_mta_bounce(const struct policy_facts *facts)
+/* Made by the MTA itself, or by us: nobody's. A bounce that we refuse is lost, and a guard must not stop its own notice. */
+static bool is_ours(const struct policy *policy, const struct policy_facts *facts)
 {
-	return facts->is_internal && facts->sender.len == 0;
+	struct str local, domain;
+
+	if (facts->sender.len == 0)
+		return facts->is_internal;
+	return policy->own_sender.len && str_cut_last(facts->sender, '@', &local, &domain) &&
+	       str_eq_nocase(local, policy->own_sender);
 }
 
 static bool find_tenant(struct asking *a)
@@ -92,7 +97,7 @@ void policy_on_mail(const struct policy *policy, const struct config *config, co
 	struct asking a = { .policy = policy, .config = config, .facts = facts, .arena = arena, .out = out };
 
 	asking_begin(&a);
-	if (is_mta_bounce(facts))
+	if (is_ours(policy, facts))
 		return;
 	if (!find_tenant(&a)) {
 		asking_decide(&a, VERDICT_REJECT, REASON_NO_TENANT, STR("default_tenant"));

@@ -112,11 +112,13 @@ struct verdict {
 	bool was_store_gone;           /* decided without the store (on_store_failure: accept) */
 	bool was_store_local;          /* counted by this relay alone (on_store_failure: local) */
 	bool was_store_shared;         /* counted in a store that relays share */
+	bool was_halved;               /* by half of each limit: a guard's doing, or a person's */
 };
 
 struct policy {
 	struct store *store;
 	struct str node;
+	struct str own_sender;         /* local part by which the gate knows mail of its own; nobody else does. Empty: none */
 };
 
 /* Whose is it, may it send at all, may it use this sender. Sets out->tenant. */

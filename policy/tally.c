@@ -1,6 +1,7 @@
 #include "policy/tally.h"
 
 #include "config/base/clock.h"
+#include "policy/guard.h"
 #include "policy/key.h"
 
 #define WORK_MAX ((size_t)32 << 10)
@@ -93,11 +94,23 @@ static bool is_first(struct tally *t, const struct tally_failure *failure, bool 
 	return true;
 }
 
+static bool tell_guard(struct tally *t, const struct tally_failure *failure, struct err *err)
+{
+	bool is_complaint = str_eq(failure->reason, STR("feedback"));
+	const struct guard_outcome outcome = {
+		.sender = failure->sender, .recipients = !is_complaint, .is_hard = failure->is_hard, .is_complaint = is_complaint,
+		.is_unknown_user = str_eq(failure->reason, STR("userunknown")),
+	};
+
+	return guard_count_outcome(t->st, t->tenant, &outcome, err);
+}
+
 static bool count_failure(struct tally *t, const struct tally_failure *failure, bool *out_is_first, struct err *err)
 {
 	return is_first(t, failure, out_is_first, err) &&
 	       (!*out_is_first || (count_reason(t, failure->reason, failure->is_hard, 1, err) &&
-				   (failure->recipient.len == 0 || count_domain(t, failure->recipient, failure->is_hard, err))));
+				   (failure->recipient.len == 0 || count_domain(t, failure->recipient, failure->is_hard, err)) &&
+				   tell_guard(t, failure, err)));
 }
 
 bool tally_failed(struct store *st, const struct config *config, const struct tenant *tenant,
@@ -114,11 +127,13 @@ bool tally_failed(struct store *st, const struct config *config, const struct te
 	return true;
 }
 
-bool tally_delivered(struct store *st, const struct config *config, const struct tenant *tenant, int64_t recipients,
+bool tally_delivered(struct store *st, const struct config *config, const struct tenant *tenant, struct str sender,
 		     struct err *err)
 {
+	const struct guard_outcome outcome = { .sender = sender, .recipients = 1 };
 	struct tally t;
-	bool ok = begin(&t, st, config, tenant, err) && count_reason(&t, DELIVERED, false, recipients, err);
+	bool ok = begin(&t, st, config, tenant, err) && count_reason(&t, DELIVERED, false, 1, err) &&
+		  guard_count_outcome(st, tenant, &outcome, err);
 
 	arena_clear(&t.arena);
 	return ok || err_wrap(err, "counting deliveries of tenant " STR_FMT, STR_ARG(tenant->name));

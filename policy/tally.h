@@ -23,11 +23,13 @@ struct tally_failure {
 	struct str recipient;          /* empty: one of them, unknown which; counted under no domain, and once a message */
 	struct str reason;             /* "userunknown", ..., "feedback" */
 	bool is_hard;
+	struct str sender;             /* of the message, for the guard; empty: unknown */
 };
 /* *out_is_first: it was not counted before. */
 bool tally_failed(struct store *st, const struct config *config, const struct tenant *tenant,
 		  const struct tally_failure *failure, bool *out_is_first, struct err *err);
-bool tally_delivered(struct store *st, const struct config *config, const struct tenant *tenant, int64_t recipients,
+/* To one recipient. `sender` as above. */
+bool tally_delivered(struct store *st, const struct config *config, const struct tenant *tenant, struct str sender,
 		     struct err *err);
 
 /* One counter. Of a domain: `reason` is empty; of a reason: `domain` is. */

@@ -250,6 +250,7 @@ bool tool_record(struct tool *tool, const struct tool_trace *trace)
 	json_member_str(&json, "command", trace->command);
 	json_member_str_opt(&json, "reason", trace->reason);
 	json_member_str_opt(&json, "quota", trace->quota);
+	json_member_str_opt(&json, "member", trace->member);
 	if (trace->count >= 0)
 		json_member_i64(&json, "count", trace->count);
 	json_object_close(&json);

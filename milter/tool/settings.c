@@ -87,19 +87,28 @@ static struct str text_share(struct tool *tool, const char *what, int64_t bound)
 	return bound == LIMIT_NONE ? STR_EMPTY : tool_text(tool, "%.1f %% %s, ", (double)bound / 10, what);
 }
 
+static struct str text_times(struct tool *tool, int64_t bound, const char *what)
+{
+	return bound == LIMIT_NONE ? STR_EMPTY : tool_text(tool, STR_FMT "%s", STR_ARG(tool_number(tool, bound)), what);
+}
+
 static struct str text_guard(struct tool *tool, const struct tenant *t)
 {
-	static const char *const actions[] = { [GUARD_NOTIFY] = "told of", [GUARD_DEFER] = "deferred",
-					       [GUARD_REJECT] = "rejected", [GUARD_HOLD] = "held" };
+	static const char *const actions[] = { [GUARD_NOTIFY] = "told of", [GUARD_HALVE] = "limits halved",
+					       [GUARD_DEFER] = "deferred", [GUARD_REJECT] = "rejected", [GUARD_HOLD] = "held" };
 	struct str hard = text_share(tool, "hard bounces", t->guard_hard);
 	struct str unknown = text_share(tool, "unknown users", t->guard_unknown);
 	struct str complaints = text_share(tool, "complaints", t->guard_complaints);
 
-	if (hard.len + unknown.len + complaints.len == 0)
+	struct str volume = text_times(tool, t->guard_volume, " times the busiest hour of a week, ");
+	struct str clients = text_times(tool, t->guard_clients, " addresses a login, ");
+
+	if (hard.len + unknown.len + complaints.len + volume.len + clients.len == 0)
 		return STR("off");
-	return tool_text(tool, "over " STR_FMT STR_FMT STR_FMT "of at least " STR_FMT " recipients a day: %s", STR_ARG(hard),
-			 STR_ARG(unknown), STR_ARG(complaints), STR_ARG(tool_number(tool, t->guard_sample)),
-			 actions[t->guard_action]);
+	return tool_text(tool, "over " STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT "of at least " STR_FMT " recipients%s: %s",
+			 STR_ARG(hard), STR_ARG(unknown), STR_ARG(complaints), STR_ARG(volume), STR_ARG(clients),
+			 STR_ARG(tool_number(tool, t->guard_sample)),
+			 !t->guards_senders ? "" : t->guards_tenant ? ", each sender too" : ", each sender", actions[t->guard_action]);
 }
 
 static struct str text_class(struct tool *tool, const struct tenant *t)

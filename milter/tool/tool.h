@@ -102,7 +102,7 @@ bool tool_store_open(struct tool *tool, enum tool_wish wish, struct err *err);
 struct tool_trace {
 	struct str event;              /* "access", "suspended", ... */
 	struct str command;
-	struct str tenant, reason, quota;
+	struct str tenant, member, reason, quota;
 	int64_t count;                 /* -1: not about records */
 };
 bool tool_ops(struct tool *tool);

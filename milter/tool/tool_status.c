@@ -54,6 +54,19 @@ static void show_log(struct tool *tool, const json_t *status)
 		tool_field(tool, "", "%lld FAILURES to write", (long long)daemon_i64(status, "relay_log.failures"));
 }
 
+/* How far the follower of the MTA's log is. */
+static void show_maillog(struct tool *tool, const json_t *status)
+{
+	if (!daemon_member(status, "maillog"))
+		return;
+	tool_field(tool, "MTA's log", STR_FMT ", %s lines read, %s outcomes", STR_ARG(daemon_str(status, "maillog.path")),
+		   tool_number(tool, daemon_i64(status, "maillog.lines")).ptr,
+		   tool_number(tool, daemon_i64(status, "maillog.outcomes")).ptr);
+	if (daemon_i64(status, "maillog.behind_octets"))
+		tool_field(tool, "", "%s octets behind, " STR_FMT, tool_number(tool, daemon_i64(status, "maillog.behind_octets")).ptr,
+			   STR_ARG(tool_duration(tool, daemon_i64(status, "maillog.lag_s") * US_PER_S)));
+}
+
 static void show_status(struct tool *tool, const json_t *status)
 {
 	int64_t now_us = clock_now_us(), started_us = time_of(status, "started");
@@ -73,6 +86,11 @@ static void show_status(struct tool *tool, const json_t *status)
 	tool_field(tool, "Store", STR_FMT ", %lld failures", STR_ARG(daemon_str(status, "store.backend")),
 		   (long long)daemon_i64(status, "store.failures"));
 	show_log(tool, status);
+	show_maillog(tool, status);
+	if (daemon_i64(status, "guard.strikes"))
+		tool_field(tool, "Guard", "%s strikes since the start; last " STR_FMT " JST, " STR_FMT,
+			   tool_number(tool, daemon_i64(status, "guard.strikes")).ptr,
+			   STR_ARG(tool_time(tool, time_of(status, "guard.last_at"))), STR_ARG(daemon_str(status, "guard.last")));
 	tool_field(tool, "Clock", STR_FMT ", off by at most %lld us", STR_ARG(daemon_str(status, "clock.state")),
 		   (long long)daemon_i64(status, "clock.max_error_us"));
 }

@@ -20,7 +20,7 @@ static bool read_state(struct tool *tool, const struct tenant *tenant, struct st
 	bool found;
 
 	*out = (struct state){ .is_stopped = tenant->is_suspended };
-	if (!tenant_suspension(tool->store, tenant->name, &tool->arena, &out->suspension, &found, &err)) {
+	if (!tenant_suspension(tool->store, tenant->name, (struct member){ .kind = MEMBER_ALL }, &tool->arena, &out->suspension, &found, &err)) {
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 		return false;
 	}
@@ -28,6 +28,18 @@ static bool read_state(struct tool *tool, const struct tenant *tenant, struct st
 		out->by = &out->suspension;
 	out->is_stopped |= found;
 	return true;
+}
+
+static const char *action_name(const struct suspension *s)
+{
+	return s->is_halved ? "halve" : usage_excess_name(s->action);
+}
+
+static struct str suspension_text(struct tool *tool, const struct suspension *s)
+{
+	return tool_text(tool, "%s %s%s (%s)%s" STR_FMT, s->is_halved ? "limits halved" : "suspended",
+			 s->until_us ? "until " : "until resumed", s->until_us ? tool_time(tool, s->until_us).ptr : "",
+			 action_name(s), s->reason.len ? ": " : "", STR_ARG(s->reason));
 }
 
 static struct str state_text(struct tool *tool, const struct state *state)
@@ -38,25 +50,77 @@ static struct str state_text(struct tool *tool, const struct state *state)
 		return STR("active");
 	if (!s)
 		return STR("suspended in the configuration (reject)");
-	return tool_text(tool, "suspended %s%s (%s)%s" STR_FMT, s->until_us ? "until " : "until resumed",
-			 s->until_us ? tool_time(tool, s->until_us).ptr : "", usage_excess_name(s->action),
-			 s->reason.len ? ": " : "", STR_ARG(s->reason));
+	return suspension_text(tool, s);
+}
+
+static void write_suspension_json(struct tool *tool, const struct suspension *s)
+{
+	json_member_str(&tool->json, "suspended_by", s->actor);
+	json_member_str(&tool->json, "action", str_from_c(action_name(s)));
+	tool_json_time(tool, "since", s->since_us);
+	tool_json_time(tool, "until", s->until_us);
+	json_member_str_opt(&tool->json, "reason", s->reason);
 }
 
 static void write_state_json(struct tool *tool, const struct state *state)
 {
 	const struct suspension *s = state->by;
 
-	json_member_str(&tool->json, "state", state->is_stopped ? STR("suspended") : STR("active"));
+	json_member_str(&tool->json, "state", !state->is_stopped ? STR("active") : s && s->is_halved ? STR("halved") : STR("suspended"));
 	if (!state->is_stopped)
 		return;
-	json_member_str(&tool->json, "suspended_by", s ? s->actor : STR("configuration"));
-	json_member_str(&tool->json, "action", str_from_c(s ? usage_excess_name(s->action) : "reject"));
-	if (!s)
+	if (s) {
+		write_suspension_json(tool, s);
 		return;
-	tool_json_time(tool, "since", s->since_us);
-	tool_json_time(tool, "until", s->until_us);
-	json_member_str_opt(&tool->json, "reason", s->reason);
+	}
+	json_member_str(&tool->json, "suspended_by", STR("configuration"));
+	json_member_str(&tool->json, "action", STR("reject"));
+}
+
+/* --- its senders and logins */
+
+struct members {
+	struct tool *tool;
+	size_t count;
+};
+
+static bool show_member(void *arg, const struct suspension *s)
+{
+	struct members *m = arg;
+	struct tool *tool = m->tool;
+
+	if (s->of.kind == MEMBER_ALL)
+		return true;
+	m->count++;
+	if (tool->is_json) {
+		json_object_open(&tool->json);
+		json_member_str(&tool->json, member_kind_name(s->of.kind), s->of.name);
+		write_suspension_json(tool, s);
+		json_object_close(&tool->json);
+		return true;
+	}
+	tool_field(tool, s->of.kind == MEMBER_SENDER ? "Sender" : "Login", STR_FMT ": " STR_FMT, STR_ARG(s->of.name),
+		   STR_ARG(suspension_text(tool, s)));
+	tool_field(tool, "", "since " STR_FMT " JST, by " STR_FMT, STR_ARG(tool_time(tool, s->since_us)), STR_ARG(s->actor));
+	return true;
+}
+
+static bool show_members(struct tool *tool, const struct tenant *tenant)
+{
+	struct members m = { .tool = tool };
+	struct err err;
+
+	if (tool->is_json) {
+		json_key(&tool->json, "members");
+		json_array_open(&tool->json);
+	}
+	if (!tenant_each_suspension(tool->store, tenant->name, show_member, &m, &err)) {
+		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+		return false;
+	}
+	if (tool->is_json)
+		json_array_close(&tool->json);
+	return true;
 }
 
 /* --- list */
@@ -191,6 +255,8 @@ static int show_json(struct tool *tool, const struct tenant *tenant, const struc
 	json_member_str(&tool->json, "tenant", tenant->name);
 	json_member_str_opt(&tool->json, "plan", tenant->plan);
 	write_state_json(tool, state);
+	if (!show_members(tool, tenant))
+		return TOOL_UNKNOWN;
 	show_settings_json(tool, tenant);
 	usage_write_json(tool, usage);
 	json_object_close(&tool->json);
@@ -225,6 +291,8 @@ static int run_show(struct tool *tool, const void *values)
 	if (state.by)
 		tool_field(tool, "", "since " STR_FMT " JST, by " STR_FMT, STR_ARG(tool_time(tool, state.by->since_us)),
 			   STR_ARG(state.by->actor));
+	if (!show_members(tool, tenant))
+		return TOOL_UNKNOWN;
 	show_settings(tool, tenant);
 	if (usage.count) {
 		tool_print(tool, "\n");
@@ -256,15 +324,17 @@ const struct tool_command command_tenant_show = {
 
 struct suspend {
 	int64_t for_us;
-	struct str action, reason;
+	struct str action, reason, sender, login;
 };
 #define SUSPEND(field) offsetof(struct suspend, field)
 
 static const struct option suspend_options[] = {
 	{ "--for", OPTION_DURATION, SUSPEND(for_us), "TIME", NULL, "how long: 90s, 15m, 2h, 30d (default: until resumed)" },
-	{ "--action", OPTION_WORD, SUSPEND(action), "WORD", "defer|reject|hold",
-	  "defer (the mail waits at the sender), reject (default without --for), or hold (in the MTA's queue); "
-	  "with --for the default is defer" },
+	{ "--action", OPTION_WORD, SUSPEND(action), "WORD", "defer|reject|hold|halve",
+	  "defer (the mail waits at the sender), reject (default without --for), hold (in the MTA's queue), or halve (mail passes, "
+	  "but with half of each limit); with --for the default is defer" },
+	{ "--sender", OPTION_TEXT, SUSPEND(sender), "ADDRESS", NULL, "only mail with this envelope sender" },
+	{ "--login", OPTION_TEXT, SUSPEND(login), "LOGIN", NULL, "only mail of this SASL login" },
 	{ "--reason", OPTION_TEXT, SUSPEND(reason), "TEXT", NULL, "why; the sender reads it too" },
 	{ NULL },
 };
@@ -275,6 +345,20 @@ static enum excess_action action_of(const struct suspend *suspend)
 		return suspend->for_us ? EXCESS_DEFER : EXCESS_REJECT;
 	return str_eq(suspend->action, STR("defer")) ? EXCESS_DEFER
 	     : str_eq(suspend->action, STR("hold")) ? EXCESS_HOLD : EXCESS_REJECT;
+}
+
+static struct member member_of(struct str sender, struct str login)
+{
+	return sender.len ? (struct member){ .kind = MEMBER_SENDER, .name = sender }
+	     : login.len ? (struct member){ .kind = MEMBER_LOGIN, .name = login } : (struct member){ .kind = MEMBER_ALL };
+}
+
+/* "acme", "acme, sender a@b" */
+static struct str whole_name(struct tool *tool, const struct tenant *tenant, struct member member)
+{
+	return member.kind == MEMBER_ALL ? tenant->name
+					 : tool_text(tool, STR_FMT ", %s " STR_FMT, STR_ARG(tenant->name),
+						     member_kind_name(member.kind), STR_ARG(member.name));
 }
 
 /* Configuration, tenant, trace and store for a change; 0 when all is there, else the exit code. */
@@ -294,22 +378,24 @@ static int run_suspend(struct tool *tool, const void *values)
 	const struct tenant *tenant;
 	int code = prepare(tool, &tenant);
 	int64_t now_us = clock_now_us();
-	struct suspension s = { .action = action_of(suspend), .since_us = now_us, .actor = tool_actor(tool),
+	struct suspension s = { .of = member_of(suspend->sender, suspend->login), .action = action_of(suspend),
+				.is_halved = str_eq(suspend->action, STR("halve")), .since_us = now_us, .actor = tool_actor(tool),
 				.reason = suspend->reason.ptr ? suspend->reason : STR_EMPTY };
 	struct err err;
 
 	if (code != TOOL_OK)
 		return code;
+	if (suspend->sender.len && suspend->login.len)
+		return tool_usage(tool, "either --sender or --login");
 	if (suspend->for_us > TENANT_SUSPEND_MAX_US)
 		return tool_usage(tool, "--for: ten years at most; leave it out for no end");
 	s.until_us = suspend->for_us ? now_us + suspend->for_us : 0;
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("suspended"), .command = STR("tenant suspend"),
-						     .tenant = tenant->name, .reason = s.reason, .count = -1 }))
+						     .tenant = tenant->name, .member = s.of.name, .reason = s.reason, .count = -1 }))
 		return TOOL_UNKNOWN;
 	if (!tenant_suspend(tool->store, tenant->name, &s, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	tool_print(tool, STR_FMT ": " STR_FMT "\n", STR_ARG(tenant->name),
-		   STR_ARG(state_text(tool, &(struct state){ .is_stopped = true, .by = &s })));
+	tool_print(tool, STR_FMT ": " STR_FMT "\n", STR_ARG(whole_name(tool, tenant, s.of)), STR_ARG(suspension_text(tool, &s)));
 	return TOOL_OK;
 }
 
@@ -319,8 +405,8 @@ const struct tool_command command_tenant_suspend = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "let nothing of a tenant pass",
-	.about = "Stops a tenant's mail, from the next message on, until it is resumed or the time is over. Replaces an earlier "
-		 "suspension. Leaves a record in class ops.",
+	.about = "Stops a tenant's mail, or that of one of its senders or logins, from the next message on, until it is resumed or "
+		 "the time is over. Replaces an earlier suspension. Leaves a record in class ops.",
 	.options = suspend_options,
 	.values_size = sizeof(struct suspend),
 	.examples = "sekisho tenant suspend acme --for 2h --reason 'password stolen'\nsekisho tenant suspend acme --action hold",
@@ -331,33 +417,52 @@ const struct tool_command command_tenant_suspend = {
 };
 
 struct resume {
-	struct str reason;
+	struct str reason, sender, login;
 };
 
 static const struct option resume_options[] = {
 	{ "--reason", OPTION_TEXT, offsetof(struct resume, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--sender", OPTION_TEXT, offsetof(struct resume, sender), "ADDRESS", NULL, "only this envelope sender of its" },
+	{ "--login", OPTION_TEXT, offsetof(struct resume, login), "LOGIN", NULL, "only this SASL login of its" },
 	{ NULL },
 };
+
+/* The tenant with all its senders and logins, or one of them. */
+static bool resume_member(struct tool *tool, const struct tenant *tenant, struct member member, int64_t *out_count,
+			  struct err *err)
+{
+	bool was = false;
+
+	if (member.kind == MEMBER_ALL)
+		return tenant_resume_all(tool->store, tenant->name, out_count, err);
+	if (!tenant_resume(tool->store, tenant->name, member, &was, err))
+		return false;
+	*out_count = was;
+	return true;
+}
 
 static int run_resume(struct tool *tool, const void *values)
 {
 	const struct resume *resume = values;
 	const struct tenant *tenant;
 	int code = prepare(tool, &tenant);
+	struct member member = member_of(resume->sender, resume->login);
 	struct err err;
-	bool was;
+	int64_t count;
 
 	if (code != TOOL_OK)
 		return code;
+	if (resume->sender.len && resume->login.len)
+		return tool_usage(tool, "either --sender or --login");
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("resumed"), .command = STR("tenant resume"),
-						     .tenant = tenant->name, .reason = resume->reason, .count = -1 }))
+						     .tenant = tenant->name, .member = member.name, .reason = resume->reason, .count = -1 }))
 		return TOOL_UNKNOWN;
-	if (!tenant_resume(tool->store, tenant->name, &was, &err))
+	if (!resume_member(tool, tenant, member, &count, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (tenant->is_suspended)
 		return tool_fail(tool, TOOL_NO, STR_FMT " is suspended in the configuration (suspended: true); change it there",
 				 STR_ARG(tenant->name));
-	tool_print(tool, STR_FMT ": %s\n", STR_ARG(tenant->name), was ? "active again" : "was not suspended");
+	tool_print(tool, STR_FMT ": %s\n", STR_ARG(whole_name(tool, tenant, member)), count ? "active again" : "was not suspended");
 	return TOOL_OK;
 }
 
@@ -367,10 +472,11 @@ const struct tool_command command_tenant_resume = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "let a tenant's mail pass again",
-	.about = "Ends a suspension, whoever made it, from the next message on. Leaves a record in class ops.",
+	.about = "Ends the suspensions of a tenant and of all its senders and logins, or of one of these alone, whoever made them, from "
+		 "the next message on. Leaves a record in class ops.",
 	.options = resume_options,
 	.values_size = sizeof(struct resume),
-	.examples = "sekisho tenant resume acme --reason 'password changed'",
+	.examples = "sekisho tenant resume acme --reason 'password changed'\nsekisho tenant resume acme --sender news@acme.example",
 	.ok = "it may send",
 	.no = "there is no such tenant, or it is suspended in the configuration",
 	.unknown = "configuration, store or record cannot be read or written",

@@ -89,11 +89,11 @@ static bool look_up(struct top_source *source, const struct tenant *tenant, stru
 
 	arena_init(&work, LOOK_WORK_MAX);
 
-	bool ok = tenant_suspension(source->store, tenant->name, &work, &suspension, &found, err) &&
+	bool ok = tenant_suspension(source->store, tenant->name, (struct member){ .kind = MEMBER_ALL }, &work, &suspension, &found, err) &&
 		  look_at_quotas(source, tenant, &work, out, err) &&
 		  tally_each_reason(source->store, tenant->name, today, today, add_bounce, out, err);
 
-	out->is_suspended = found || tenant->is_suspended;
+	out->is_suspended = (found && !suspension.is_halved) || tenant->is_suspended;
 	arena_clear(&work);
 	return ok;
 }

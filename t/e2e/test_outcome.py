@@ -10,17 +10,11 @@ from lib.smtp import message
 
 LOGIN = "user@acme.test"
 SENDER = "a@acme.test"
-TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounces": "30d"}},
-           "wild": {"match": [{"auth": "*@wild.test"}], "guard": {"hard_bounces": "40%", "sample": 3, "action": "reject"}}}
+TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounces": "30d"}}}
 
 
 def setup(world):
-    command = world.path("notify")
-    with open(command, "w") as script:
-        script.write(f"#!/bin/sh\ncat >>{world.path('notices')}\n")
-    os.chmod(command, 0o755)
-    world.relay = Relay(world, TENANTS, settings={"maillog": {"path": world.path("postfix", "maillog")},
-                                                  "notify": {"command": command}})
+    world.relay = Relay(world, TENANTS, settings={"maillog": {"path": world.path("postfix", "maillog")}})
 
 
 def send(world, recipient, login=LOGIN, sender=SENDER):
@@ -149,30 +143,6 @@ def test_own_rules(world):
     gate.reload()
     accepted(send(world, "bounce.theirs@example.test"))
     check_eq(wait_outcome(world, "bounce.theirs@example.test", "failed")["outcome"]["reason"], "userunknown", "by the program's")
-
-
-def send_wild(world, name):
-    return send(world, f"{name}@example.test", "w@wild.test", "w@wild.test")
-
-
-def test_guard(world):
-    """too many of a tenant's recipients do not exist: it is suspended, the operator told; resume undoes it"""
-    gate = world.relay.gate
-    for name in ("bounce.one", "fine", "bounce.two"):
-        accepted(send_wild(world, name))
-    wait_for(lambda: "suspended" in gate.tool_ok("tenant", "list", "--suspended"), "the guard to strike", 20)
-    refused(send_wild(world, "three"), 550, "5.7.13", "SKQ-SUSP")
-    with open(world.path("notices")) as notices:
-        notice = next(told for told in map(json.loads, notices) if told["event"] == "suspended")
-    check_eq((notice["tenant"], notice["what"], notice["count"], notice["sample"], notice["action"]),
-             ("wild", "hard bounces", 2, 3, "reject"), "notice")
-    record = next(r for r in gate.records("ops") if r["event"] == "suspended")
-    check_eq((record["tenant"], record["detail"]["by"]), ("wild", "guard"), "record of the suspension")
-    gate.tool_ok("tenant", "resume", "wild")
-    accepted(send_wild(world, "bounce.four"))
-    wait_outcome(world, "bounce.four@example.test", "failed")
-    time.sleep(0.5)
-    accepted(send_wild(world, "five"))
 
 
 def test_stated(world):

@@ -87,6 +87,64 @@ START_TEST(data)
 }
 END_TEST
 
+/* Half of the limit of 10 (the smallest half is 1), for the tenant's, the sender's or the login's doing; near and far. */
+static const struct {
+	struct member of;
+	bool is_far;
+	int64_t limit, want;
+} halved_rows[] = {
+	{ { MEMBER_ALL, STR_INIT("") }, false, 10, 5 },
+	{ { MEMBER_ALL, STR_INIT("") }, true, 10, 5 },
+	{ { MEMBER_SENDER, STR_INIT("S@acme.example") }, false, 11, 6 },
+	{ { MEMBER_SENDER, STR_INIT("S@acme.example") }, true, 1, 1 },
+	{ { MEMBER_LOGIN, STR_INIT("bob") }, true, 10, 5 },
+	{ { MEMBER_SENDER, STR_INIT("other@acme.example") }, true, 10, 10 },
+	{ { MEMBER_LOGIN, STR_INIT("eve") }, false, 10, 10 },
+	{ { MEMBER_ALL, STR_INIT("") }, true, 0, 0 },
+};
+START_TEST(halved)
+{
+	struct quota quota = one_quota[0];
+	const struct tenant tenant = { ACME, .quotas = &quota, .quota_count = 1 };
+	const struct config config = fixture_config(&tenant);
+	const struct suspension s = { .of = halved_rows[_i].of, .is_halved = true, .reason = STR("why") };
+	struct policy_facts facts = fixture_facts();
+	struct verdict v;
+
+	fixture_teardown();
+	fixture_setup();
+	if (halved_rows[_i].is_far)
+		store_fake_set_far(&fake);
+	quota.limit = halved_rows[_i].limit;
+	facts.auth = STR("bob");
+	ck_assert(tenant_suspend(&fake.store, STR("acme"), &s, NULL));
+	policy_on_mail(&policy, &config, &facts, &arena, &v);
+	ck_assert_str_eq(fixture_words(&v), halved_rows[_i].limit ? "accept" : "reject never");
+	policy_on_data(&policy, &config, &tenant, &facts, STR("c1"), &arena, &v);
+	ck_assert_int_eq(fake.takes[0].limit, halved_rows[_i].want);
+	ck_assert(v.was_halved == (halved_rows[_i].want != halved_rows[_i].limit || halved_rows[_i].limit <= 1));
+}
+END_TEST
+
+/* A member that is stopped stops nobody else. */
+START_TEST(members)
+{
+	const struct tenant tenant = { ACME };
+	const struct config config = fixture_config(&tenant);
+	const struct suspension s = { .of = { MEMBER_SENDER, STR("S@Acme.example") }, .action = EXCESS_REJECT };
+	struct policy_facts facts = fixture_facts();
+	struct verdict v;
+
+	fake.hints = true;
+	ck_assert(tenant_suspend(&fake.store, STR("acme"), &s, NULL));
+	policy_on_mail(&policy, &config, &facts, &arena, &v);
+	ck_assert_str_eq(fixture_words(&v), "reject suspended");
+	facts.sender = STR("t@acme.example");
+	policy_on_mail(&policy, &config, &facts, &arena, &v);
+	ck_assert_str_eq(fixture_words(&v), "accept");
+}
+END_TEST
+
 /* Before DATA, only what may be there is asked for. */
 START_TEST(hints)
 {
@@ -142,6 +200,8 @@ int main(void)
 	TCase *tcase = tcase_create("bar");
 
 	tcase_add_checked_fixture(tcase, setup, fixture_teardown);
+	unit_add_rows(tcase, halved, halved_rows);
+	tcase_add_test(tcase, members);
 	unit_add_rows(tcase, data, data_rows);
 	tcase_add_test(tcase, hints);
 	tcase_add_loop_test(tcase, damaged, 0, 2);

@@ -316,10 +316,10 @@ START_TEST(remembered)
 	struct maillog_open *open;
 
 	ck_assert(!maillog_map_find(map, STR("AAAAAA"), &got));
-	maillog_map_add(map, STR("AAAAAA"), STR("M1"), STR("acme"));
-	maillog_map_add(map, STR("BBBBBB"), STR("M2"), (struct str){ 0 });       /* nobody's */
+	maillog_map_add(map, STR("AAAAAA"), STR("M1"), STR("acme"), STR("a@acme"));
+	maillog_map_add(map, STR("BBBBBB"), STR("M2"), (struct str){ 0 }, STR_EMPTY);       /* nobody's */
 	maillog_map_wait(map, STR("BBBBBB"), STR("a@b"), (struct str){ 0 }, (struct str){ 0 });
-	maillog_map_add(map, STR("AAAAAA"), STR("M3"), STR("ginza"));
+	maillog_map_add(map, STR("AAAAAA"), STR("M3"), STR("ginza"), STR_EMPTY);
 	ck_assert(maillog_map_find(map, STR("AAAAAA"), &got));
 	ck_assert_str_eq(got.id, "M3");
 	ck_assert_str_eq(got.tenant, "ginza");
@@ -350,7 +350,7 @@ START_TEST(bounded)
 
 	for (int i = 0; i < MAILLOG_MESSAGES_MAX + 10; i++) {
 		snprintf(id, sizeof id, "Q%08d", i);
-		maillog_map_add(map, str_from_c(id), STR("M"), STR("acme"));
+		maillog_map_add(map, str_from_c(id), STR("M"), STR("acme"), STR_EMPTY);
 	}
 	ck_assert(!maillog_map_find(map, STR("Q00000009"), &got));
 	ck_assert(maillog_map_find(map, STR("Q00000010"), &got));

@@ -86,7 +86,7 @@ static void pass(const char *tenant)
 	struct err err;
 
 	ck_assert(record_append(gate_writer(&gate, GATE_CLASS_RELAY, &err), &event, RECORD_DURABLE, NULL, &err));
-	maillog_map_add(gate.queue_ids, STR("AAAAAA"), STR("M1"), str_from_c(tenant));
+	maillog_map_add(gate.queue_ids, STR("AAAAAA"), STR("M1"), str_from_c(tenant), STR("a@acme.example"));
 }
 
 static void say(const char *format, const char *recipient)

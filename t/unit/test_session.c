@@ -338,7 +338,7 @@ START_TEST(what_is_held_takes_nothing)
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_HOLD);
 	ck_assert_ptr_nonnull(strstr(reply.text, "SKQ-SUSP"));
-	ck_assert(tenant_resume(gate.policy.store, STR("acme"), &was, &err));
+	ck_assert(tenant_resume(gate.policy.store, STR("acme"), (struct member){ 0 }, &was, &err));
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	session_free(s);

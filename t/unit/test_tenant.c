@@ -55,7 +55,7 @@ START_TEST(kept)
 	said.since_us = now_us;
 	said.until_us += said.until_us ? now_us : 0;
 	ck_assert(tenant_suspend(&fake.store, NAME, &said, NULL));
-	ck_assert(tenant_suspension(&fake.store, NAME, &arena, &got, &found, NULL));
+	ck_assert(tenant_suspension(&fake.store, NAME, (struct member){ 0 }, &arena, &got, &found, NULL));
 	ck_assert(found);
 	ck_assert_int_eq(got.action, said.action);
 	ck_assert_int_eq(got.since_us, said.since_us);
@@ -71,11 +71,11 @@ START_TEST(kept)
 		ck_assert_str_is(v.detail, said.reason);
 		ck_assert_int_eq(v.retry_at_us, said.until_us);
 	}
-	ck_assert(tenant_resume(&fake.store, NAME, &was, NULL));
+	ck_assert(tenant_resume(&fake.store, NAME, (struct member){ 0 }, &was, NULL));
 	ck_assert(was == !is_over);
 	policy_on_mail(&policy, &config, &facts, &arena, &v);
 	ck_assert_int_eq(v.action, VERDICT_ACCEPT);
-	ck_assert(tenant_resume(&fake.store, NAME, &was, NULL));
+	ck_assert(tenant_resume(&fake.store, NAME, (struct member){ 0 }, &was, NULL));
 	ck_assert(!was);
 }
 END_TEST
@@ -87,11 +87,11 @@ START_TEST(replaced)
 
 	ck_assert(tenant_suspend(&fake.store, NAME, &first, NULL));
 	ck_assert(tenant_suspend(&fake.store, NAME, &second, NULL));
-	ck_assert(tenant_suspension(&fake.store, NAME, &arena, &got, &found, NULL));
+	ck_assert(tenant_suspension(&fake.store, NAME, (struct member){ 0 }, &arena, &got, &found, NULL));
 	ck_assert(found);
 	ck_assert_int_eq(got.action, EXCESS_HOLD);
 	ck_assert_uint_eq(got.reason.len, 0);
-	ck_assert(tenant_suspension(&fake.store, STR("acme2"), &arena, &got, &found, NULL));
+	ck_assert(tenant_suspension(&fake.store, STR("acme2"), (struct member){ 0 }, &arena, &got, &found, NULL));
 	ck_assert(!found);
 }
 END_TEST
@@ -109,7 +109,7 @@ START_TEST(damaged)
 	bool found;
 
 	ck_assert(fake.store.ops->put(&fake.store, STR("sekisho:{acme}:suspended"), value, HOUR_US, NULL));
-	ck_assert(!tenant_suspension(&fake.store, NAME, &arena, &got, &found, &err));
+	ck_assert(!tenant_suspension(&fake.store, NAME, (struct member){ 0 }, &arena, &got, &found, &err));
 	ck_assert_int_eq(err.kind, ERR_BUSY);
 	policy_on_mail(&policy, &config, &facts, &arena, &v);
 	ck_assert_int_eq(v.action, VERDICT_DEFER);
@@ -149,9 +149,9 @@ START_TEST(store_gone)
 	fake.failing = ~0u;
 	ck_assert(!tenant_suspend(&fake.store, NAME, &s, &err));
 	ck_assert_str_eq(err.text, "suspending tenant acme: the fake is gone");
-	ck_assert(!tenant_suspension(&fake.store, NAME, &arena, &got, &found, &err));
+	ck_assert(!tenant_suspension(&fake.store, NAME, (struct member){ 0 }, &arena, &got, &found, &err));
 	ck_assert_str_eq(err.text, "suspension of tenant acme: the fake is gone");
-	ck_assert(!tenant_resume(&fake.store, NAME, &was, &err));
+	ck_assert(!tenant_resume(&fake.store, NAME, (struct member){ 0 }, &was, &err));
 	ck_assert_str_eq(err.text, "resuming tenant acme: the fake is gone");
 }
 END_TEST

@@ -1,0 +1,15 @@
+/*
+ * guarding - the thread that takes what was noted to the store and lets the guards look at it, every other second.
+ */
+#ifndef SEKISHO_GUARDING_H
+#define SEKISHO_GUARDING_H
+
+#include "milter/gate.h"
+
+struct guarding;
+
+bool guarding_start(struct gate *gate, struct guarding **out, struct err *err);
+/* A last look, then its end. NULL is fine. */
+void guarding_stop(struct guarding *guarding);
+
+#endif
