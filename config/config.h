@@ -209,7 +209,8 @@ struct config {
 	struct str notify_server;      /* "127.0.0.1:25" */
 	int64_t notify_timeout_us;     /* for the program, and for each step of the mail */
 	int64_t notify_cool_down_us;   /* the same is not told again before */
-	struct str maillog_path;       /* the MTA's log, which tells what became of mail; empty: nobody reads it */
+	struct str maillog_path;       /* the MTA's log, which tells what became of mail */
+	struct str maillog_journal;    /* or in the journal: "system", a directory, a journal file */
 
 	struct str metrics_listen;     /* "127.0.0.1:9185"; empty: none */
 	bool log_to_syslog;
@@ -266,6 +267,8 @@ void config_publish(struct config *config);
 void config_free(struct config *config);          /* for a snapshot that was never published */
 
 const struct tenant *config_find_tenant(const struct config *config, struct str name);
+/* Does anybody read the MTA's log? */
+bool config_follows_maillog(const struct config *config);
 /* Does any message of the tenant change on its way? */
 bool config_tenant_tracks(const struct tenant *tenant);
 const struct record_class *config_find_class(const struct config *config, struct str name);

@@ -270,6 +270,25 @@ static bool check_metrics(struct reader *r, const struct config *config)
 			     "asks for a password stand before it", STR_ARG(listen));
 }
 
+static bool check_maillog(struct reader *r, const struct config *config)
+{
+	struct config_place at = config_setting_place(r, TABLE_MAILLOG, "journal", config->path);
+	struct str journal = config->maillog_journal;
+
+	if (journal.len == 0)
+		return true;
+#ifndef HAVE_JOURNAL
+	return config_refuse(r, at, "journal in maillog: this sekisho was built without libsystemd and cannot read the journal; build it "
+			     "with libsystemd-dev, or let the MTA log into a file (Postfix: maillog_file; rsyslog: mail.*) and name it "
+			     "with path");
+#else
+	if (config->maillog_path.len)
+		return config_refuse(r, at, "journal in maillog: path names a file already; expected one of the two");
+	return str_eq(journal, STR("system")) || journal.ptr[0] == '/' ||
+	       config_refuse(r, at, "journal in maillog: expected system or an absolute path, found " STR_FMT, STR_ARG(journal));
+#endif
+}
+
 /* A pattern is nobody who reads mail. */
 static bool check_notify(struct reader *r, const struct config *config)
 {
@@ -297,6 +316,7 @@ bool config_check(struct reader *r, struct config_draft *draft)
 	ok = check_redis(r, config) && ok;
 	ok = check_metrics(r, config) && ok;
 	ok = check_notify(r, config) && ok;
+	ok = check_maillog(r, config) && ok;
 	ok = check_secret(r, TABLE_TRACKING, "key_file", config->token_key_file, config) && ok;
 	/* Most likely a file that was cut. Mail that waits for the gate to start is better than mail refused for good. */
 	if (config->tenant_count == 0 && r->report->count == 0)

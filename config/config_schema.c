@@ -246,6 +246,9 @@ static const struct setting maillog_rows[] = {
 	{ "path", SETTING_PATH, CONFIG(maillog_path), .accepts_none = true, .fallback = "none",
 	  .meaning = "File in which Postfix or Sendmail logs, by syslog or maillog_file; it is read as it grows, rotated or not, "
 		     "and each delivery, delay and failure becomes a record. Read permission is all it needs." },
+	{ "journal", SETTING_TEXT, CONFIG(maillog_journal), .accepts_none = true, .fallback = "none",
+	  .meaning = "Instead of a file, where the MTA logs by syslog to systemd-journald alone: system, or an absolute path of a "
+		     "directory of journals or of one. The daemon's user must be in the group systemd-journal or adm." },
 };
 
 static const struct setting bounces_rows[] = {

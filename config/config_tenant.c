@@ -128,6 +128,11 @@ enum setting_origin config_setting_origin(const struct tenant *tenant, const cha
 	return ORIGIN_BUILT_IN;
 }
 
+bool config_follows_maillog(const struct config *config)
+{
+	return config->maillog_path.len || config->maillog_journal.len;
+}
+
 bool config_tenant_tracks(const struct tenant *tenant)
 {
 	return tenant->tracking_host.len && (tenant->tracks_opens || tenant->tracks_clicks || tenant->adds_list_unsubscribe);

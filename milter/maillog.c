@@ -13,21 +13,27 @@
 #include "config/base/io.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
-#include "milter/maillog_file.h"
+#include "config/base/num.h"
 #include "milter/maillog_outcome.h"
+#include "milter/maillog_source.h"
 
-#define POSITION_MAX 256
+/* state_dir/maillog.position: "POSITION SAVED\n", the source's own words and when, in microseconds. */
+#define FILE_MAX (MAILLOG_POSITION_MAX + 32)
 #define IDLE_MS 250                    /* between looks at a log without news */
 #define RETRY_MS 1000
 #define SAVE_US (2 * US_PER_S)         /* a queued record is on disk by then */
 #define LINES_A_LOOK 512
+#define LATE_US (600 * US_PER_S)       /* so far behind is worth a line to the operator */
 
 struct maillog {
 	struct maillog_judge judge;
-	struct maillog_file *file;
-	char path[PATH_MAX], position_path[PATH_MAX];
-	struct maillog_position reached, saved;    /* reached: becomes saved when it is old enough */
+	const struct maillog_source_ops *ops;
+	void *source;
+	char where[PATH_MAX], position_path[PATH_MAX];
+	char reached[MAILLOG_POSITION_MAX], saved[MAILLOG_POSITION_MAX];      /* reached: becomes saved when it is old enough */
 	int64_t reached_at_us;         /* monotonic */
+	int64_t reached_us;            /* wall clock */
+	bool is_late;                  /* it was said */
 	char told[ERR_TEXT_MAX];       /* the failure that was logged last; empty: none since */
 
 	pthread_t thread;
@@ -61,59 +67,77 @@ static void pause_ms(struct maillog *m, int64_t ms)
 
 /* --- position */
 
-static bool load_position(struct maillog *m, struct maillog_position *out)
+static bool load_position(struct maillog *m, int64_t *out_saved_us)
 {
-	struct buf text;
+	struct str text, position, saved;
+	struct buf file;
 	struct err err;
 
-	buf_init(&text, POSITION_MAX);
+	buf_init(&file, FILE_MAX);
 
-	bool ok = io_read_file(m->position_path, &text, &err) && maillog_position_parse(buf_view(&text), out);
+	bool ok = io_read_file(m->position_path, &file, &err);
 
-	buf_clear(&text);
+	text = str_trim(buf_view(&file));
+	ok = ok && str_cut_last(text, ' ', &position, &saved) && num_parse_i64(saved, out_saved_us) && position.len < sizeof m->saved;
+	if (ok)
+		snprintf(m->saved, sizeof m->saved, STR_FMT, STR_ARG(position));
+	buf_clear(&file);
 	return ok;
 }
 
-static void save_position(struct maillog *m, const struct maillog_position *position)
+static void save_position(struct maillog *m)
 {
-	struct buf text;
+	struct buf file;
 	struct err err;
 
-	buf_init(&text, POSITION_MAX);
-	maillog_position_format(position, &text);
-	if (io_replace_file(m->position_path, buf_view(&text), 0640, &err))
-		m->saved = *position;
+	buf_init(&file, FILE_MAX);
+	buf_printf(&file, "%s %lld\n", m->reached, (long long)m->reached_us);
+	if (io_replace_file(m->position_path, buf_view(&file), 0640, &err))
+		memcpy(m->saved, m->reached, sizeof m->saved);
 	else
 		tell_failure(m, &err);
-	buf_clear(&text);
-}
-
-static bool is_same(const struct maillog_position *a, const struct maillog_position *b)
-{
-	return a->inode == b->inode && a->offset == b->offset && a->print_len == b->print_len && a->print == b->print;
+	buf_clear(&file);
 }
 
 static void keep_position(struct maillog *m)
 {
 	int64_t now_us = clock_mono_us();
+	struct buf text;
 
 	if (now_us < m->reached_at_us + SAVE_US)
 		return;
-	if (m->reached_at_us && !is_same(&m->reached, &m->saved))
-		save_position(m, &m->reached);
-	maillog_file_position(m->file, &m->reached);
-	m->reached.saved_us = clock_now_us();
+	if (m->reached[0] && strcmp(m->reached, m->saved) != 0)
+		save_position(m);
+	buf_init(&text, MAILLOG_POSITION_MAX - 1);
+	m->ops->position(m->source, &text);
+	snprintf(m->reached, sizeof m->reached, STR_FMT, STR_ARG(buf_view(&text)));
+	buf_clear(&text);
+	m->reached_us = clock_now_us();
 	m->reached_at_us = now_us;
 }
 
 /* --- following */
 
+/* Said once when it is far behind, and once when it has caught up. */
+static void tell_lateness(struct maillog *m, int64_t lag_us)
+{
+	if (lag_us >= LATE_US && !m->is_late)
+		log_warn("maillog: %lld minutes behind the MTA's log; outcomes are told as fast as they can be read",
+			 (long long)(lag_us / (60 * US_PER_S)));
+	if (lag_us == 0 && m->is_late)
+		log_info("maillog: has caught up with the MTA's log");
+	m->is_late = lag_us >= LATE_US || (m->is_late && lag_us > 0);
+}
+
 static void measure(struct maillog *m)
 {
-	int64_t behind = maillog_file_behind(m->file), lag_us = clock_now_us() - m->judge.last_stamp_us;
+	int64_t behind = m->ops->behind(m->source), lag_us = clock_now_us() - m->judge.last_stamp_us;
 
-	metrics_set(METRIC_MAILLOG_BEHIND, behind);
-	metrics_set(METRIC_MAILLOG_LAG, behind == 0 || m->judge.last_stamp_us == 0 || lag_us < 0 ? 0 : lag_us / US_PER_S);
+	if (behind == 0 || m->judge.last_stamp_us == 0 || lag_us < 0)
+		lag_us = 0;
+	metrics_set(METRIC_MAILLOG_BEHIND, behind == MAILLOG_BEHIND_UNKNOWN ? 0 : behind);
+	metrics_set(METRIC_MAILLOG_LAG, lag_us / US_PER_S);
+	tell_lateness(m, lag_us);
 }
 
 /* The line stays where it is until the judge has taken it. */
@@ -139,7 +163,7 @@ static bool follow_some(struct maillog *m)
 	bool found = true;
 
 	for (int i = 0; i < LINES_A_LOOK && found && !m->is_stopping; i++) {
-		if (!maillog_file_next(m->file, &line, &found, &err)) {
+		if (!m->ops->next(m->source, &line, &found, &err)) {
 			tell_failure(m, &err);
 			return false;
 		}
@@ -159,24 +183,23 @@ static void learn_the_past(struct maillog *m, int64_t since_us)
 	config_release(config);
 }
 
-static bool open_file(struct maillog *m)
+static bool open_source(struct maillog *m)
 {
-	struct maillog_position from;
 	struct err err;
-	bool has_position = load_position(m, &from), is_found;
+	int64_t saved_us;
+	bool has_position = load_position(m, &saved_us), is_found;
 
-	learn_the_past(m, has_position ? from.saved_us - SAVE_US : 0);
-	while (!maillog_file_open(str_from_c(m->path), has_position ? &from : NULL, &m->file, &is_found, &err)) {
+	learn_the_past(m, has_position ? saved_us - SAVE_US : 0);
+	while (!m->ops->open(str_from_c(m->where), str_from_c(m->saved), &m->source, &is_found, &err)) {
 		tell_failure(m, &err);
 		pause_ms(m, RETRY_MS);
 		if (m->is_stopping)
 			return false;
 	}
-	if (is_found)
-		m->saved = from;
-	else if (has_position)
-		log_warn("maillog: %s is not the file that was read last, and that one is gone; reading from its beginning",
-			 m->path);
+	if (is_found || !has_position)
+		return true;
+	log_warn("maillog: %s does not have the place that was read last any more; reading from its beginning", m->where);
+	m->saved[0] = '\0';
 	return true;
 }
 
@@ -184,7 +207,7 @@ static void *follow(void *arg)
 {
 	struct maillog *m = arg;
 
-	if (!open_file(m))
+	if (!open_source(m))
 		return NULL;
 	while (!m->is_stopping) {
 		bool has_more = follow_some(m);
@@ -201,7 +224,7 @@ static void *follow(void *arg)
 
 static void maillog_free(struct maillog *m)
 {
-	maillog_file_close(m->file);
+	m->ops->close(m->source);
 	pthread_cond_destroy(&m->wake);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
@@ -228,7 +251,9 @@ static struct maillog *maillog_new(struct gate *gate, const struct config *confi
 		return NULL;
 	m->judge.gate = gate;
 	m->judge.map = gate->queue_ids;
-	snprintf(m->path, sizeof m->path, STR_FMT, STR_ARG(config->maillog_path));
+	m->ops = config->maillog_journal.len ? &maillog_source_journal : &maillog_source_file;
+	snprintf(m->where, sizeof m->where, STR_FMT,
+		 STR_ARG(config->maillog_journal.len ? config->maillog_journal : config->maillog_path));
 	snprintf(m->position_path, sizeof m->position_path, STR_FMT "/maillog.position", STR_ARG(config->state_dir));
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -243,7 +268,7 @@ bool maillog_start(struct gate *gate, const struct config *config, struct maillo
 	struct maillog *m;
 
 	*out = NULL;
-	if (config->maillog_path.len == 0)
+	if (!config_follows_maillog(config))
 		return true;
 	m = maillog_new(gate, config);
 	if (!m)

@@ -1,5 +1,6 @@
 /*
- * maillog - the outcome follower: reads the MTA's log beside the milter, and says what became of what it let pass.
+ * maillog - the outcome follower: reads the MTA's log, a file or the journal, beside the milter, and says what became of what
+ * it let pass.
  *
  * One thread. At its start it learns from the relay log what was said before, then reads on where it stopped: the position
  * is kept in state_dir/maillog.position, always two seconds behind, so that what it has passed is on disk. Store or disk

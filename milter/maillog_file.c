@@ -274,24 +274,65 @@ int64_t maillog_file_behind(const struct maillog_file *file)
 
 void maillog_position_format(const struct maillog_position *p, struct buf *out)
 {
-	buf_printf(out, "1 %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64 " %" PRId64 "\n", p->inode, p->offset, p->print,
-		   p->print_len, p->saved_us);
+	buf_printf(out, "1 %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRId64, p->inode, p->offset, p->print, p->print_len);
 }
 
 bool maillog_position_parse(struct str text, struct maillog_position *out)
 {
 	struct maillog_position p;
-	struct str line, piece[6];
+	struct str piece[5];
 
-	if (!str_cut(text, '\n', &line, &text) || text.len)
-		return false;
-	for (size_t i = 0; i < 6; i++)
-		if (!str_next(&line, ' ', &piece[i]))
+	for (size_t i = 0; i < 5; i++)
+		if (!str_next(&text, ' ', &piece[i]))
 			return false;
-	if (line.len || !str_eq(piece[0], STR("1")) || !num_parse_u64(piece[1], &p.inode) || !num_parse_i64(piece[2], &p.offset) ||
-	    !num_parse_u64(piece[3], &p.print) || !num_parse_i64(piece[4], &p.print_len) || !num_parse_i64(piece[5], &p.saved_us) ||
+	if (text.len || !str_eq(piece[0], STR("1")) || !num_parse_u64(piece[1], &p.inode) || !num_parse_i64(piece[2], &p.offset) ||
+	    !num_parse_u64(piece[3], &p.print) || !num_parse_i64(piece[4], &p.print_len) ||
 	    p.offset < 0 || p.print_len < 0 || p.print_len > MAILLOG_PRINT_MAX)
 		return false;
 	*out = p;
 	return true;
 }
+
+/* --- as a source */
+
+static bool source_open(struct str where, struct str position, void **out, bool *out_is_found, struct err *err)
+{
+	struct maillog_position from;
+	struct maillog_file *file;
+
+	if (!maillog_file_open(where, maillog_position_parse(position, &from) ? &from : NULL, &file, out_is_found, err))
+		return false;
+	*out = file;
+	return true;
+}
+
+static void source_close(void *source)
+{
+	maillog_file_close(source);
+}
+
+static bool source_next(void *source, struct str *out_line, bool *out_found, struct err *err)
+{
+	return maillog_file_next(source, out_line, out_found, err);
+}
+
+static void source_position(void *source, struct buf *out)
+{
+	struct maillog_position position;
+
+	maillog_file_position(source, &position);
+	maillog_position_format(&position, out);
+}
+
+static int64_t source_behind(const void *source)
+{
+	return maillog_file_behind(source);
+}
+
+const struct maillog_source_ops maillog_source_file = {
+	.open = source_open,
+	.close = source_close,
+	.next = source_next,
+	.position = source_position,
+	.behind = source_behind,
+};

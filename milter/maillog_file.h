@@ -13,9 +13,8 @@
 #ifndef SEKISHO_MAILLOG_FILE_H
 #define SEKISHO_MAILLOG_FILE_H
 
-#include "config/base/buf.h"
+#include "milter/maillog_source.h"
 
-#define MAILLOG_LINE_MAX 16384
 #define MAILLOG_PRINT_MAX 256          /* first octets, by which a file is known again */
 
 struct maillog_position {
@@ -23,7 +22,6 @@ struct maillog_position {
 	int64_t offset;                /* of the first octet that was not given yet */
 	uint64_t print;                /* hash of the first print_len octets */
 	int64_t print_len;             /* 0: nothing is known */
-	int64_t saved_us;              /* wall clock; the caller's */
 };
 
 struct maillog_file;

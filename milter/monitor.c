@@ -101,10 +101,11 @@ static void write_maillog(struct json *json)
 {
 	struct config *config = config_acquire();
 
-	if (config->maillog_path.len) {
+	if (config_follows_maillog(config)) {
 		json_key(json, "maillog");
 		json_object_open(json);
-		json_member_str(json, "path", config->maillog_path);
+		json_member_str_opt(json, "path", config->maillog_path);
+		json_member_str_opt(json, "journal", config->maillog_journal);
 		json_member_i64(json, "lines", metrics_read(METRIC_MAILLOG_LINES));
 		json_member_i64(json, "outcomes", metrics_read(METRIC_MAILLOG_OUTCOMES));
 		json_member_i64(json, "strangers", metrics_read(METRIC_MAILLOG_STRANGERS));

@@ -257,10 +257,8 @@ START_TEST(found_again)
 	maillog_file_close(file);
 
 	buf_init(&text, 256);
-	at.saved_us = 7;
 	maillog_position_format(&at, &text);
 	ck_assert(maillog_position_parse(buf_view(&text), &parsed));
-	ck_assert_int_eq(parsed.saved_us, 7);
 	buf_clear(&text);
 
 	static const char *const want[] = { "two|three|four|", "three|four|", "four|" };
@@ -297,7 +295,7 @@ START_TEST(long_lines)
 END_TEST
 
 static const char *const position_rows[] = {
-	"", "1\n", "1 2 3 4 5 6", "1 2 3 4 5 6 7\n", "2 2 3 4 5 6\n", "1 2 -3 4 5 6\n", "1 2 3 4 257 6\n", "1 2 3 4 5 x\n", "1 2 3 4 5 6\n\n",
+	"", "1", "1 2 3 4", "1 2 3 4 5 6", "2 2 3 4 5", "1 2 -3 4 5", "1 2 3 4 257", "1 2 3 4 x", "1 2 3 4 5\n", "journal s=1",
 };
 START_TEST(no_position)
 {
