@@ -106,15 +106,22 @@ static bool postfix_read(struct str rest, struct outcome *out)
 	return out->kind != OUTCOME_NONE;
 }
 
-static bool sendmail_read(struct str rest, struct outcome *out)
+/* "..., dsn=5.0.0, reply=554 5.7.1 Rejected, stat=Service unavailable": newer ones say the remote's words by themselves. These
+ * may hold ", stat=Sent": nothing is sent whose dsn says otherwise. */
+static bool sendmail_read(struct str rest, struct str fields, struct outcome *out)
 {
-	size_t at = str_find(rest, STR(", stat="));
+	size_t at = str_find(rest, STR(", stat=")), reply = str_find(fields, STR(", reply="));
+	bool is_fine = out->status.len == 0 || out->status.ptr[0] == '2';
 
 	if (at == rest.len)
 		return false;
 	out->said = str_trim(str_from(rest, at + 7));
-	if (str_starts_nocase(out->said, STR("sent")) || str_starts_nocase(out->said, STR("queued")))
-		out->kind = str_starts_nocase(out->said, STR("sent")) ? OUTCOME_DELIVERED : OUTCOME_NONE;
+	if (reply < fields.len)
+		out->reply = str_from(fields, reply + 8);
+	if (is_fine && str_starts_nocase(out->said, STR("sent")))
+		out->kind = OUTCOME_DELIVERED;
+	else if (str_starts_nocase(out->said, STR("queued")))
+		out->kind = OUTCOME_NONE;
 	else if (out->status.len && out->status.ptr[0] == '4')
 		out->kind = OUTCOME_DELAYED;
 	else if (str_starts_nocase(out->said, STR("deferred")))
@@ -161,5 +168,5 @@ bool outcome_read(struct str line, struct outcome *out)
 	}
 	if (field_find(fields, STR("dsn="), &value))
 		out->status = value;
-	return postfix_read(rest, out) || sendmail_read(rest, out);
+	return postfix_read(rest, out) || sendmail_read(rest, fields, out);
 }

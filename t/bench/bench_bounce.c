@@ -11,7 +11,7 @@
 
 static const char usage_text[] =
 	"usage: bench_bounce [-T TIME] FOLDER...\n"
-	"Reads every *.eml of the folders into memory, then judges them again and again for TIME (2s). Prints mails and\n"
+	"Reads every file of the folders into memory, then judges them again and again for TIME (2s). Prints mails and\n"
 	"megabytes a second, the same for headers alone (what mail that is no bounce costs), and the time of bounces of 1, 16\n"
 	"and 100 MB as a ratio to that of 1 MB.\n";
 
@@ -33,7 +33,7 @@ static void folder_read(const char *folder)
 	while (dir && (entry = readdir(dir)) && message_count < MESSAGES_MAX) {
 		struct buf *message = &messages[message_count];
 
-		if (!str_ends(str_from_c(entry->d_name), STR(".eml")))
+		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
 		buf_init(message, (size_t)64 << 20);

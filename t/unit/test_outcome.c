@@ -22,6 +22,11 @@ static const struct {
 	  "554 5.7.1 <neko@example.com>: Relay access denied", "" },
 	{ "Jun  3 10:00:03 mx2 sm-mta[4003]: 53AE257B4: to=<a@b.example>, ctladdr=<c@d.example> (1/1), dsn=4.0.0, stat=Deferred: refused",
 	  OUTCOME_DELAYED, "53AE257B4", "a@b.example", "c@d.example", "", "4.0.0", "Deferred: refused", "" },
+	{ "Jun  3 10:00:03 mx2 sm-mta[4003]: 53AE257B4: to=<a@b.example>, delay=00:00:02, mailer=esmtp, relay=x. [1], dsn=5.0.0, "
+	  "reply=554 5.7.1 Rejected as spam, stat=Service unavailable",
+	  OUTCOME_FAILED, "53AE257B4", "a@b.example", "", "x.", "5.0.0", "Service unavailable", "554 5.7.1 Rejected as spam" },
+	{ "Jun  3 10:00:03 mx2 sm-mta[4003]: 53AE257B4: to=<a@b.example>, relay=x. [1], dsn=5.0.0, reply=554 no, stat=Sent, stat=Service",
+	  OUTCOME_FAILED, "53AE257B4", "a@b.example", "", "x.", "5.0.0", "Sent, stat=Service", "554 no" },
 	{ "Jun  3 10:00:01 mx1 postfix/qmgr[812]: 4E576B032: from=<x@y.example>, size=2001, nrcpt=1 (queue active)", OUTCOME_NONE,
 	  "", "", "", "", "", "", "" },
 	{ "Subject: to=<a@b.example>, status=bounced (no log)", OUTCOME_NONE, "", "", "", "", "", "", "" },
