@@ -6,7 +6,8 @@
 build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis-dev libjansson-dev liblmdb-dev
 	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev zlib1g-dev'
 mta_packages='libsasl2-modules openssl postfix python3'
-test_packages='build-essential chromium clang debhelper libsystemd-dev lintian opendkim opendkim-tools redis-server systemd-journal-remote xz-utils'
+package_packages='build-essential debhelper lintian'
+test_packages='chromium clang libsystemd-dev opendkim opendkim-tools redis-server systemd-journal-remote xz-utils'
 
 say() {
 	printf '%s\n' "$*"
