@@ -13,6 +13,7 @@
 #include "config/base/io.h"
 #include "milter/erasure.h"
 #include "milter/record/files.h"
+#include "milter/record/writer.h"
 #include "policy/store_copy.h"
 
 #define TRIES 5                                     /* a class whose files are purged or erased meanwhile is begun again */
@@ -181,6 +182,24 @@ static bool copy_files(struct run *run, const char *dir, const struct listed *li
 	return true;
 }
 
+/* So that the copy ends with a signature. A writer signs what is not signed yet when it is opened. */
+static bool sign_class(const struct run *run, const char *dir, struct err *err)
+{
+	const struct config *config = run->config;
+	const struct record_writer_config signing = {
+		.dir = str_from_c(dir), .node = config->node, .key_file = config->log_key_file,
+		.checkpoint_busy_us = config->checkpoint_busy_us, .checkpoint_idle_us = config->checkpoint_idle_us,
+	};
+	struct record_writer *writer;
+
+	if (access(dir, F_OK) != 0)
+		return true;
+	if (!record_writer_open(&signing, &writer, err))
+		return false;
+	record_writer_close(writer);
+	return true;
+}
+
 static bool copy_class(struct run *run, struct str class_name, struct err *err)
 {
 	const struct backup_made made = *run->made;
@@ -191,6 +210,7 @@ static bool copy_class(struct run *run, struct str class_name, struct err *err)
 	if (snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(run->config->log_dir), STR_ARG(class_name)) >= (int)sizeof dir)
 		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
 	snprintf(to, sizeof to, "%s/log/" STR_FMT, run->path, STR_ARG(class_name));
+	ok = sign_class(run, dir, err);
 	for (int n = 0; ok && moved && n < TRIES; n++) {
 		struct listed listed = { .count = 0 };
 
@@ -244,6 +264,8 @@ static bool add_store(struct run *run, struct err *err)
 		memcpy(path + strlen(path) - strlen("data.mdb"), "lock", 4);
 		unlink(path);
 	}
+	snprintf(path, sizeof path, "%s/store/lock", run->path);
+	unlink(path);
 	return true;
 }
 

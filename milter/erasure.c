@@ -5,6 +5,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
+#include "config/base/log.h"
 #include "milter/record/erase.h"
 #include "milter/record/note.h"
 #include "milter/record/seal.h"
@@ -125,13 +126,13 @@ static bool remove_keys(struct store *st, const struct keys *keys, struct err *e
 }
 
 /* A few hundred at a time, from the front each time: what was removed is not found again. */
-static bool erase_some(const struct erasure *e, struct store *st, struct str prefix, size_t *out_count, struct err *err)
+static bool forget_some(struct store *st, struct str prefix, bool is_dry_run, size_t *out_count, struct err *err)
 {
 	struct keys keys;
 
 	keys.count = 0;
 	arena_init(&keys.arena, KEYS_AT_ONCE * (STORE_KEY_MAX + 64));
-	bool ok = st->ops->scan(st, prefix, take_key, &keys, err) && (e->is_dry_run || remove_keys(st, &keys, err));
+	bool ok = st->ops->scan(st, prefix, take_key, &keys, err) && (is_dry_run || remove_keys(st, &keys, err));
 
 	arena_clear(&keys.arena);
 	*out_count = keys.count;
@@ -139,18 +140,33 @@ static bool erase_some(const struct erasure *e, struct store *st, struct str pre
 }
 
 /* Counters, charges, suppressions, suspensions: everything under the tenant's prefix. */
-static bool erase_store(const struct erasure *e, struct store *st, struct erased *out, struct err *err)
+bool erasure_forget(struct store *st, struct str tenant, bool is_dry_run, int64_t *out_count, struct err *err)
 {
 	char prefix[STORE_KEY_MAX + 1];
 	size_t count = KEYS_AT_ONCE;
-	int n = snprintf(prefix, sizeof prefix, "sekisho:{" STR_FMT "}:", STR_ARG(e->tenant));
+	int n = snprintf(prefix, sizeof prefix, "sekisho:{" STR_FMT "}:", STR_ARG(tenant));
 
+	*out_count = 0;
+	if (n >= (int)sizeof prefix)
+		return err_set(err, ERR_INPUT, "a tenant's name that is too long");
 	while (count == KEYS_AT_ONCE) {
-		if (!erase_some(e, st, str_of(prefix, (size_t)n), &count, err))
+		if (!forget_some(st, str_of(prefix, (size_t)n), is_dry_run, &count, err))
 			return err_wrap(err, "store");
-		out->entries += (int64_t)count;
-		if (e->is_dry_run)
+		*out_count += (int64_t)count;
+		if (is_dry_run)
 			break;
+	}
+	return true;
+}
+
+static bool erase_stores(const struct erasure *e, struct erased *out, struct err *err)
+{
+	for (size_t i = 0; e->tenant.len && i < sizeof e->stores / sizeof *e->stores; i++) {
+		int64_t count = 0;
+
+		if (e->stores[i] && !erasure_forget(e->stores[i], e->tenant, e->is_dry_run, &count, err))
+			return false;
+		out->entries += count;
 	}
 	return true;
 }
@@ -202,17 +218,27 @@ static void write_words(const struct erasure *e, struct buf *out)
 	buf_add_c(out, "メールサーバー自身のログは対象外です。\n");
 }
 
-/* STATE_DIR/erasures/20261210T000000-NAME.cert */
-static bool keep_copy(const struct erasure *e, const char *time, struct str text, struct err *err)
+/* DIR/erasures/20261210T000000-NAME.cert */
+static bool keep_copy(const struct erasure *e, struct str parent, const char *time, struct str text, struct err *err)
 {
 	char dir[PATH_MAX - 200], path[PATH_MAX];
 	struct str name = e->tenant.len ? e->tenant : e->id;
 
-	if (snprintf(dir, sizeof dir, STR_FMT "/" ERASURE_DIR, STR_ARG(e->config->state_dir)) >= (int)sizeof dir || name.len > 100)
+	if (snprintf(dir, sizeof dir, STR_FMT "/" ERASURE_DIR, STR_ARG(parent)) >= (int)sizeof dir || name.len > 100)
 		return err_set(err, ERR_CONFIG, "a path that is too long");
 	snprintf(path, sizeof path, "%s/%.4s%.2s%.2sT%.2s%.2s%.2s-" STR_FMT ".cert", dir, time, time + 5, time + 8, time + 11, time + 14,
 		 time + 17, STR_ARG(name));
 	return io_make_dirs(dir, 0750, err) && io_replace_file(path, text, 0640, err);
+}
+
+/* Beside the backups at once, should this disk be lost before the next one. Where that fails the next backup brings it there. */
+static void keep_beside_backups(const struct erasure *e, const char *time, struct str text)
+{
+	struct err err;
+
+	if (e->config->backup_dir.len && access(e->config->backup_dir.ptr, F_OK) == 0 &&
+	    !keep_copy(e, e->config->backup_dir, time, text, &err))
+		log_warn("the certificate is not beside the backups yet: %s", err.text);
 }
 
 static bool certify(const struct erasure *e, const struct erased *erased, struct buf *out, struct err *err)
@@ -225,17 +251,18 @@ static bool certify(const struct erasure *e, const struct erased *erased, struct
 	write_head(e, time, out);
 	write_figures(e, erased, out);
 	write_words(e, out);
-	return note_seal(out, str_from_c(name), e->key, err) && buf_done(out, &text, err) && keep_copy(e, time, text, err);
+	if (!note_seal(out, str_from_c(name), e->key, err) || !buf_done(out, &text, err) ||
+	    !keep_copy(e, e->config->state_dir, time, text, err))
+		return false;
+	keep_beside_backups(e, time, text);
+	return true;
 }
 
 bool erasure_run(const struct erasure *e, struct erased *out_erased, struct buf *out, struct err *err)
 {
 	*out_erased = (struct erased){ .records = 0 };
-	if (!erase_log(e, out_erased, err))
+	if (!erase_log(e, out_erased, err) || !erase_stores(e, out_erased, err))
 		return false;
-	for (size_t i = 0; e->tenant.len && i < 2; i++)
-		if (e->stores[i] && !erase_store(e, e->stores[i], out_erased, err))
-			return false;
 	if (e->is_dry_run)
 		return true;
 	if (e->tenant.len && e->config->log_keyring.len &&

@@ -13,7 +13,8 @@
  *   time TIME
  *   [reason TEXT]
  *
- * A copy of it stays in STATE_DIR/erasures: a backup that is restored later is made to forget by it (milter/restore.h).
+ * A copy of it stays in STATE_DIR/erasures, and beside the backups where there are any: one that is restored later is made to
+ * forget by it (milter/restore.h).
  *
  * Errors   whatever failed can be run again, and goes on with what is left
  */
@@ -55,6 +56,9 @@ bool erasure_is_line(struct str text);
 
 /* The certificate goes into `out`, and into STATE_DIR/erasures. */
 bool erasure_run(const struct erasure *erasure, struct erased *out_erased, struct buf *out, struct err *err);
+
+/* Takes everything under the tenant's name out of a store (dry run: counts the first few hundred). */
+bool erasure_forget(struct store *st, struct str tenant, bool is_dry_run, int64_t *out_count, struct err *err);
 
 /* A certificate's (or order's) value of that name: "tenant", "time", ... False: there is none. */
 bool certificate_find(struct str text, struct str name, struct str *out);

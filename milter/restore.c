@@ -135,46 +135,6 @@ static bool declare(struct restore *restore, struct str class_name, const char *
 
 /* --- forgetting */
 
-static bool is_prefix_of_tenant(struct str tenant, char out[STORE_KEY_MAX])
-{
-	return snprintf(out, STORE_KEY_MAX, "sekisho:{" STR_FMT "}:", STR_ARG(tenant)) < STORE_KEY_MAX;
-}
-
-struct forget {
-	struct store *store;
-	struct arena arena;
-	struct str keys[256];
-	size_t count;
-};
-
-static bool take_key(void *arg, struct str key, struct str value, int64_t expires_us)
-{
-	struct forget *forget = arg;
-
-	(void)value;
-	(void)expires_us;
-	if (arena_copy(&forget->arena, key, &forget->keys[forget->count]))
-		forget->count++;
-	return forget->count < sizeof forget->keys / sizeof *forget->keys;
-}
-
-static bool forget_in_store(struct store *st, struct str tenant, struct err *err)
-{
-	struct forget forget = { .store = st, .count = 1 };
-	char prefix[STORE_KEY_MAX];
-	bool ok = is_prefix_of_tenant(tenant, prefix);
-
-	while (ok && forget.count) {
-		arena_init(&forget.arena, 1 << 20);
-		forget.count = 0;
-		ok = st->ops->scan(st, str_from_c(prefix), take_key, &forget, err);
-		for (size_t i = 0; ok && i < forget.count; i++)
-			ok = st->ops->put(st, forget.keys[i], STR_EMPTY, 0, err);
-		arena_clear(&forget.arena);
-	}
-	return ok;
-}
-
 static bool forget_in_log(struct restore *restore, const struct erase_request *request, struct err *err)
 {
 	const struct config *config = restore->config;
@@ -204,6 +164,7 @@ static bool replay(struct restore *restore, struct str certificate, struct err *
 	struct erase_request request = { .tenant = STR_EMPTY, .id = STR_EMPTY, .reason = STR("restored from a backup of before its erasure"),
 					 .signer = restore->key };
 	struct str text, name, time;
+	int64_t entries;
 
 	if (!note_open(certificate, restore->operators, &text, &name, NULL) || !str_ends(name, STR("/erasure")) ||
 	    !certificate_find(text, STR("time"), &time) || !jst_parse_time(time, &request.until_us) ||
@@ -212,7 +173,7 @@ static bool replay(struct restore *restore, struct str certificate, struct err *
 	restore->out->certificates++;
 	return forget_in_log(restore, &request, err) &&
 	       (!restore->store || !request.tenant.len || request.until_us < restore->time_us ||
-		forget_in_store(restore->store, request.tenant, err));
+		erasure_forget(restore->store, request.tenant, false, &entries, err));
 }
 
 /* What lies in `done` as well was replayed from there. */
