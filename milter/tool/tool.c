@@ -208,6 +208,11 @@ struct str tool_duration(struct tool *tool, int64_t us)
 	return tool_text(tool, "%lld s", (long long)((us + US_PER_S - 1) / US_PER_S));
 }
 
+void tool_json_line(struct tool *tool)
+{
+	json_init(&tool->json, &tool->out);
+}
+
 void tool_json_time(struct tool *tool, const char *key, int64_t t_us)
 {
 	char text[JST_TIME_LEN + 1];

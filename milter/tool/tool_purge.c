@@ -29,6 +29,7 @@ static void tell(void *arg, const char *file, int64_t octets)
 
 	run->count++;
 	if (tool->is_json) {
+		tool_json_line(tool);
 		json_object_open(&tool->json);
 		json_member_str(&tool->json, "class", run->class->name);
 		json_member_str(&tool->json, "file", str_from_c(file));

@@ -169,6 +169,7 @@ static void write_item(struct run *run, const struct reconcile_item *item)
 								 STR_ARG(item->record.len ? STR(": record ") : STR_EMPTY), STR_ARG(item->record)) });
 		return;
 	}
+	tool_json_line(tool);
 	json_object_open(&tool->json);
 	json_member_str(&tool->json, "queue_id", item->queue_id);
 	json_member_str_opt(&tool->json, "record", item->record);

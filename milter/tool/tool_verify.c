@@ -125,6 +125,7 @@ static void write_json(struct tool *tool, struct str class_name, const struct ve
 					     [VERIFY_RETENTION] = "retention", [VERIFY_UNKNOWN] = "unknown" };
 	struct json *json = &tool->json;
 
+	tool_json_line(tool);
 	json_object_open(json);
 	json_member_str(json, "class", class_name);
 	json_member_str(json, "result", str_from_c(words[report->result]));
