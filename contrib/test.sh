@@ -123,7 +123,7 @@ distribution() {
 }
 
 end_to_end() {
-	cd "$work/gcc" && make -s e2e
+	cd "$work/gcc" && SEKISHO_LIFE_RECORDS=1000 make -s check TESTS=t/life/test_life && make -s e2e
 }
 
 # Readers of mail and pages that others wrote come from npm; Debian's node is new enough for those that package.json names.

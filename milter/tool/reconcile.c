@@ -9,7 +9,7 @@
 
 #define ARENA_MAX ((size_t)8 << 30)
 #define NEAR_US (3600 * US_PER_S)      /* a record and the lines about its message are no further apart */
-#define EDGE_US (60 * US_PER_S)        /* at both ends of the files, a line may be in the file before or after */
+#define EDGE_US (5 * US_PER_S)         /* at both ends of the files, a line may be in the file before or after */
 #define DEPTH_MAX 16                   /* new queue ids of one message */
 
 enum origin { ORIGIN_UNKNOWN, ORIGIN_INSIDE, ORIGIN_SMTP, ORIGIN_LOCAL };

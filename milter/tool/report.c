@@ -19,6 +19,97 @@ void report_add(struct report_list *list, struct str name, struct arena *arena)
 		list->others++;
 }
 
+void report_mark(struct report *report, enum report_strip strip, int64_t time_us, enum report_mark mark)
+{
+	int64_t at = jst_day(time_us) - report->first_day;
+
+	if (at >= 0 && at < REPORT_DAYS_MAX && report->marks[strip][at] < mark)
+		report->marks[strip][at] = (unsigned char)mark;
+}
+
+void report_take_quota(struct report *report, struct str name, int64_t used, int64_t limit)
+{
+	struct report_quota *rows = report->quotas;
+	size_t at = report->quota_count;
+
+	if (limit <= 0)
+		return;
+	while (at > 0 && (double)rows[at - 1].used / (double)rows[at - 1].limit < (double)used / (double)limit)
+		at--;
+	if (at == REPORT_NAMES_MAX)
+		return;
+	report->quota_count += report->quota_count < REPORT_NAMES_MAX;
+	memmove(rows + at + 1, rows + at, (report->quota_count - at - 1) * sizeof *rows);
+	rows[at] = (struct report_quota){ name, used, limit };
+}
+
+static void take_verified(struct report *report, const struct record_line *record, struct str mail)
+{
+	struct str class_name, result;
+
+	if (scan_find_string(record->event.detail, STR("class"), &class_name) && str_eq(class_name, mail) &&
+	    scan_find_string(record->event.detail, STR("result"), &result))
+		report_mark(report, STRIP_VERIFIED, record->stamp.time_us,
+			    str_eq(result, STR("intact")) ? MARK_GOOD : str_eq(result, STR("unknown")) ? MARK_WARN : MARK_BAD);
+}
+
+void report_take_ops(struct report *report, const struct record_line *record, struct str mail)
+{
+	const struct record_event *event = &record->event;
+	int64_t day = jst_day(record->stamp.time_us);
+	struct str by, alarm;
+
+	if (day < report->first_day || day > report->last_day)
+		return;
+	if (str_eq(event->event, STR("verified")))
+		take_verified(report, record, mail);
+	else if (str_eq(event->event, STR("alarm")) && scan_find_string(event->detail, STR("alarm"), &alarm) && str_eq(alarm, STR("gap")))
+		report_mark(report, STRIP_COMPLETE, record->stamp.time_us, MARK_BAD);
+	else if (str_eq(event->event, STR("access")) && (report->tenant.len == 0 || str_eq(report->tenant, event->tenant)) &&
+		 scan_find_string(event->detail, STR("by"), &by))
+		report_add(&report->readers, by, report->arena);
+}
+
+/* A file was removed: how many whole days were its newest records kept? */
+static void take_purged(struct report *report, const struct record_line *record)
+{
+	struct str file;
+	int64_t day, kept;
+
+	if (!scan_find_string(record->event.detail, STR("file"), &file) || !jst_parse_date(str_slice(file, 0, JST_DATE_LEN), &day))
+		return;
+	kept = jst_day(record->stamp.time_us) - day - 1;
+	report->kept_min = report->purged == 0 || kept < report->kept_min ? kept : report->kept_min;
+	report->kept_max = report->purged == 0 || kept > report->kept_max ? kept : report->kept_max;
+	report->purged++;
+}
+
+/* A gap lies on the day on which it ends. */
+static void take_time(struct report *report, const struct record_line *record)
+{
+	int64_t time_us = record->stamp.time_us, gap_us = time_us - report->last_us;
+
+	if (report->last_us && gap_us > REPORT_GAP_US) {
+		report->gaps++;
+		report->longest_gap_us = gap_us > report->longest_gap_us ? gap_us : report->longest_gap_us;
+		report_mark(report, STRIP_COMPLETE, time_us, MARK_WARN);
+	}
+	report->last_us = time_us;
+	report_mark(report, STRIP_COMPLETE, time_us, MARK_GOOD);
+	report_mark(report, STRIP_CLOCK, time_us, record->stamp.clock.len == 0 ? MARK_GOOD
+		    : str_eq(record->stamp.clock, STR("degraded")) ? MARK_WARN : MARK_BAD);
+}
+
+static void take_recovered(struct report *report, const struct record_line *record)
+{
+	struct str kind = STR_EMPTY;
+
+	report->recovered++;
+	scan_find_string(record->event.detail, STR("kind"), &kind);
+	if (!str_eq(kind, STR("cut")))              /* what was cut had never been acknowledged */
+		report_mark(report, STRIP_COMPLETE, record->stamp.time_us, MARK_BAD);
+}
+
 static bool find_verdict(struct str event, enum report_verdict *out)
 {
 	static const struct str names[REPORT_VERDICTS] = {
@@ -66,9 +157,13 @@ void report_take(struct report *report, const struct record_line *record)
 		report->oldest_us = record->stamp.time_us;
 	if (day < report->first_day || day > report->last_day || at >= REPORT_DAYS_MAX)
 		return;
+	take_time(report, record);
 	if (str_eq(event->event, STR("clock")))
 		take_clock(report, event);
-	report->recovered += str_eq(event->event, STR("recovered"));
+	else if (str_eq(event->event, STR("recovered")))
+		take_recovered(report, record);
+	else if (str_eq(event->event, STR("purged")))
+		take_purged(report, record);
 	if (report->tenant.len && !str_eq(event->tenant, report->tenant))
 		return;
 	take_outcome(report, event);

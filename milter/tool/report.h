@@ -28,6 +28,17 @@ struct report_list {
 	int64_t others;
 };
 
+/* What a day was like, where that can be told; the worst of it stays. */
+enum report_mark { MARK_UNKNOWN, MARK_GOOD, MARK_WARN, MARK_BAD };
+enum report_strip { STRIP_VERIFIED, STRIP_COMPLETE, STRIP_CLOCK, REPORT_STRIPS };
+
+struct report_quota {
+	struct str name;
+	int64_t used, limit;
+};
+
+#define REPORT_GAP_US (INT64_C(2) * 3600 * 1000000)     /* a writer signs every hour: nobody wrote for so long */
+
 struct report {
 	struct str node, tenant;       /* tenant empty: all */
 	int64_t first_day, last_day, made_us;
@@ -35,6 +46,12 @@ struct report {
 	int64_t messages[REPORT_VERDICTS], recipients, delivered, failed;
 	struct report_list rules, bounces, clocks, readers;
 	int64_t recovered;
+	unsigned char marks[REPORT_STRIPS][REPORT_DAYS_MAX];
+	struct report_quota quotas[REPORT_NAMES_MAX];   /* fullest first */
+	size_t quota_count;
+	int64_t gaps, longest_gap_us, last_us; /* last: of the record before */
+	int64_t purged, kept_min, kept_max;    /* files, and for how many whole days they were kept */
+	bool is_limited;               /* one tenant's records alone were seen: nothing of the log as a whole can be told */
 	struct retention keep;
 	int64_t oldest_us;             /* of the records there are; 0: none */
 	const struct verify_report *verify;    /* NULL: not verified */
@@ -42,6 +59,11 @@ struct report {
 };
 
 void report_add(struct report_list *list, struct str name, struct arena *arena);
+void report_mark(struct report *report, enum report_strip strip, int64_t time_us, enum report_mark mark);
+/* A record of class ops: access, the daily verification of class `mail`, alarms. */
+void report_take_ops(struct report *report, const struct record_line *record, struct str mail);
+/* Keeps the fullest. */
+void report_take_quota(struct report *report, struct str name, int64_t used, int64_t limit);
 /* A record of the class that mail is recorded in; those of other days and tenants do not count. */
 void report_take(struct report *report, const struct record_line *record);
 

@@ -11,7 +11,9 @@ enum word {
 	W_TITLE, W_PERIOD, W_NODE, W_TENANT, W_ALL, W_MADE, W_VOLUME, W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD, W_RECIPIENTS,
 	W_DELIVERED, W_FAILED, W_BY_DAY, W_RULES, W_BOUNCES, W_INTEGRITY, W_INTACT, W_TAMPERED, W_RETENTION_BROKEN, W_UNKNOWN,
 	W_CHECKED, W_SIGNED, W_UNSIGNED, W_PURGED, W_ERASED, W_RECOVERED, W_FINDINGS, W_NOT_PROVED, W_RETENTION, W_PROMISED,
-	W_OLDEST, W_CLOCK, W_CLOCK_GOOD, W_ACCESS, W_NONE, W_OTHERS, W_MESSAGES, W_TIMES, WORDS
+	W_OLDEST, W_CLOCK, W_CLOCK_GOOD, W_ACCESS, W_NONE, W_OTHERS, W_MESSAGES, W_TIMES,
+	W_STRIPS, W_STRIP_VERIFIED, W_STRIP_COMPLETE, W_STRIP_CLOCK, W_GOOD, W_WARN, W_BAD, W_NOT_TOLD, W_GAPS, W_LONGEST, W_HOURS,
+	W_QUOTAS, W_KEPT_NOW, W_KEPT_MIN, W_KEPT_MAX, W_DAYS, WORDS
 };
 
 static const char *const words[WORDS][2] = {
@@ -57,6 +59,22 @@ static const char *const words[WORDS][2] = {
 	[W_OTHERS] = { "others", "その他" },
 	[W_MESSAGES] = { "messages", "通" },
 	[W_TIMES] = { "times", "回" },
+	[W_STRIPS] = { "The log day by day", "日ごとの記録の状態" },
+	[W_STRIP_VERIFIED] = { "verified", "日次検証" },
+	[W_STRIP_COMPLETE] = { "without gaps", "欠落なし" },
+	[W_STRIP_CLOCK] = { "clock", "時計" },
+	[W_GOOD] = { "good", "正常" },
+	[W_WARN] = { "not certain", "要確認" },
+	[W_BAD] = { "wrong", "異常" },
+	[W_NOT_TOLD] = { "not told", "記録なし" },
+	[W_GAPS] = { "times that nothing was written for over two hours", "二時間を超えて書き込みのなかった回数" },
+	[W_LONGEST] = { "the longest of them", "そのうち最長" },
+	[W_HOURS] = { "hours", "時間" },
+	[W_QUOTAS] = { "Quota use now", "現在の割当使用量" },
+	[W_KEPT_NOW] = { "oldest record now", "現存する最古の記録の経過日数" },
+	[W_KEPT_MIN] = { "removed after, at least", "削除までの最短日数" },
+	[W_KEPT_MAX] = { "removed after, at most", "削除までの最長日数" },
+	[W_DAYS] = { "days", "日" },
 };
 
 static const char *const colours[REPORT_VERDICTS] = { "#2b6cb0", "#d69e2e", "#c53030", "#805ad5" };
@@ -328,17 +346,122 @@ static void write_integrity(const struct page *page)
 	buf_printf(page->out, "<p class=small>%s</p></section>\n", word(page, W_NOT_PROVED));
 }
 
+/* A bar as long as n of `most`, and what it stands for. */
+static void write_bar(const struct page *page, struct str name, int64_t n, int64_t most, const char *colour)
+{
+	double width = most > 0 ? 300.0 * (double)n / (double)most : 0;
+
+	buf_add_c(page->out, "<tr><th>");
+	add_text(page->out, name);
+	buf_printf(page->out, "</th><td><svg viewBox=\"0 0 300 10\" style=\"width:70mm\" role=img><rect width=\"300\" height=\"9\" "
+		   "fill=\"#edf2f7\"/><rect width=\"%.1f\" height=\"9\" fill=\"%s\"/></svg></td><td class=n>", width < 300 ? width : 300.0,
+		   colour);
+	add_number(page->out, n);
+}
+
+static void write_days_bar(const struct page *page, enum word w, int64_t days, int64_t most, bool is_good)
+{
+	write_bar(page, str_from_c(word(page, w)), days, most, is_good ? "#38a169" : "#c53030");
+	buf_printf(page->out, " %s</td></tr>\n", word(page, W_DAYS));
+}
+
+/* Promised against measured: what there is now, and what was removed in these days. */
 static void write_retention(const struct page *page)
 {
 	const struct report *report = page->report;
-	char keep[RETENTION_TEXT_MAX], oldest[JST_TIME_LEN + 1] = "";
+	int64_t now_day = jst_day(report->made_us), promised = retention_purge_day(report->keep, now_day) - 1 - now_day;
+	int64_t oldest = report->oldest_us ? (report->made_us - report->oldest_us) / DAY_US : 0;
+	int64_t most = promised > oldest ? promised : oldest;
+	char keep[RETENTION_TEXT_MAX], text[JST_TIME_LEN + 1] = "";
 
+	most = most > report->kept_max ? most : report->kept_max;
 	retention_text(report->keep, keep);
 	if (report->oldest_us)
-		jst_format_time(report->oldest_us, oldest);
+		jst_format_time(report->oldest_us, text);
 	buf_printf(page->out, "<section><h2>%s</h2><table>\n", word(page, W_RETENTION));
-	write_text_row(page, word(page, W_PROMISED), str_from_c(keep));
-	write_text_row(page, word(page, W_OLDEST), oldest[0] ? str_from_c(oldest) : str_from_c(word(page, W_NONE)));
+	write_text_row(page, word(page, W_OLDEST), text[0] ? str_from_c(text) : str_from_c(word(page, W_NONE)));
+	write_bar(page, str_from_c(word(page, W_PROMISED)), promised, most, "#718096");
+	buf_printf(page->out, " %s (%s)</td></tr>\n", word(page, W_DAYS), keep);
+	write_days_bar(page, W_KEPT_NOW, oldest, most, oldest <= promised);
+	if (report->purged) {
+		write_days_bar(page, W_KEPT_MIN, report->kept_min, most, report->kept_min >= promised);
+		write_days_bar(page, W_KEPT_MAX, report->kept_max, most, report->kept_max <= promised);
+	}
+	buf_add_c(page->out, "</table></section>\n");
+}
+
+static void write_quotas(const struct page *page)
+{
+	const struct report *report = page->report;
+
+	buf_printf(page->out, "<section><h2>%s</h2>", word(page, W_QUOTAS));
+	if (report->quota_count == 0) {
+		buf_printf(page->out, "<p>%s</p></section>\n", word(page, W_NONE));
+		return;
+	}
+	buf_add_c(page->out, "<table>\n");
+	for (size_t i = 0; i < report->quota_count; i++) {
+		const struct report_quota *quota = &report->quotas[i];
+		int64_t percent = (int64_t)(100.0 * (double)quota->used / (double)quota->limit);
+
+		write_bar(page, quota->name, quota->used, quota->limit, percent >= 100 ? "#c53030" : percent >= 80 ? "#d69e2e" : "#38a169");
+		buf_add_c(page->out, " / ");
+		add_number(page->out, quota->limit);
+		buf_printf(page->out, " (%" PRId64 "&thinsp;%%)</td></tr>\n", percent);
+	}
+	buf_add_c(page->out, "</table></section>\n");
+}
+
+/* --- a strip of days: a cell a day, a row a question */
+
+static const char *const mark_colours[] = { "#e2e8f0", "#38a169", "#d69e2e", "#c53030" };
+static const enum word mark_words[] = { W_NOT_TOLD, W_GOOD, W_WARN, W_BAD };
+
+#define STRIP_H 16
+#define STRIP_LEFT 110
+
+static void write_strip(const struct page *page, enum report_strip strip, int64_t days)
+{
+	static const enum word names[] = { W_STRIP_VERIFIED, W_STRIP_COMPLETE, W_STRIP_CLOCK };
+	const struct report *report = page->report;
+	double width = (double)(CHART_W - STRIP_LEFT) / (double)days;
+	int y = (int)strip * (STRIP_H + 4);
+
+	buf_printf(page->out, "<text x=\"0\" y=\"%d\">%s</text>\n", y + 12, word(page, names[strip]));
+	for (int64_t at = 0; at < days; at++) {
+		unsigned mark = report->marks[strip][at];
+		char date[JST_DATE_LEN + 1];
+
+		jst_format_date(report->first_day + at, date);
+		buf_printf(page->out, "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"><title>%s %s</title></rect>\n",
+			   STRIP_LEFT + width * (double)at, y, width * 0.9, STRIP_H, mark_colours[mark], date, word(page, mark_words[mark]));
+	}
+}
+
+static void write_strips(const struct page *page)
+{
+	const struct report *report = page->report;
+	int64_t days = report->last_day - report->first_day + 1;
+	char first[JST_DATE_LEN + 1], last[JST_DATE_LEN + 1];
+	int height = REPORT_STRIPS * (STRIP_H + 4) + 14;
+
+	days = days < REPORT_DAYS_MAX ? days : REPORT_DAYS_MAX;
+	jst_format_date(report->first_day, first);
+	jst_format_date(report->last_day, last);
+	buf_printf(page->out, "<section><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=10 fill=\"#4a5568\">\n",
+		   word(page, W_STRIPS), CHART_W, height);
+	for (int strip = 0; strip < REPORT_STRIPS; strip++)
+		write_strip(page, (enum report_strip)strip, days);
+	buf_printf(page->out, "<text x=\"%d\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text></svg>"
+		   "<div class=key>", STRIP_LEFT, height - 3, first, CHART_W, height - 3, last);
+	for (size_t i = 0; i < sizeof mark_words / sizeof *mark_words; i++)
+		buf_printf(page->out, "<i style=\"background:%s\"></i>%s", mark_colours[i], word(page, mark_words[i]));
+	buf_add_c(page->out, "</div><table>\n");
+	write_row(page, word(page, W_GAPS), report->gaps);
+	if (report->gaps) {
+		buf_printf(page->out, "<tr><th>%s</th><td class=n>%.1f %s</td></tr>\n", word(page, W_LONGEST),
+			   (double)report->longest_gap_us / 3.6e9, word(page, W_HOURS));
+	}
 	buf_add_c(page->out, "</table></section>\n");
 }
 
@@ -360,9 +483,13 @@ void report_write(const struct report *report, enum report_lang lang, struct buf
 	write_days(&page);
 	write_bars(&page, W_RULES, &report->rules, colours[REPORT_REJECTED], W_MESSAGES);
 	write_bars(&page, W_BOUNCES, &report->bounces, colours[REPORT_DEFERRED], W_MESSAGES);
-	write_integrity(&page);
-	write_retention(&page);
-	write_clock(&page);
+	write_quotas(&page);
+	if (!report->is_limited) {
+		write_integrity(&page);
+		write_strips(&page);
+		write_retention(&page);
+		write_clock(&page);
+	}
 	write_bars(&page, W_ACCESS, &report->readers, "#4a5568", W_TIMES);
 	buf_add_c(out, "</body></html>\n");
 }

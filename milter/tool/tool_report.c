@@ -6,6 +6,7 @@
 #include "milter/tool/commands.h"
 #include "milter/tool/records_find.h"
 #include "milter/tool/report.h"
+#include "milter/tool/usage.h"
 
 #define DAYS_DEFAULT 30
 
@@ -27,7 +28,7 @@ static const struct option options[] = {
 
 struct gather {
 	struct tool *tool;
-	const struct record_class *class;
+	const struct record_class *class, *mail;       /* the one at hand; the one that mail is recorded in */
 	struct report report;
 	struct verify_report verify;
 	struct arena scratch;          /* for one line */
@@ -48,34 +49,53 @@ static bool take_mail(void *arg, struct str class_name, struct str line)
 	return true;
 }
 
-/* Who looked: the person, as the trace has it. */
-static bool take_access(void *arg, struct str class_name, struct str line)
+static bool take_ops(void *arg, struct str class_name, struct str line)
 {
 	struct gather *g = arg;
-	struct report *report = &g->report;
 	struct found found;
-	struct str by;
-	int64_t day;
 
 	(void)class_name;
 	arena_reset(&g->scratch);
-	if (!records_take(&g->scratch, g->class, line, &found) || !str_eq(found.record.event.event, STR("access")) ||
-	    (report->tenant.len && !str_eq(report->tenant, found.record.event.tenant)))
-		return true;
-	day = jst_day(found.record.stamp.time_us);
-	if (day >= report->first_day && day <= report->last_day && scan_find_string(found.record.event.detail, STR("by"), &by))
-		report_add(&report->readers, by, report->arena);
+	if (records_take(&g->scratch, g->class, line, &found))
+		report_take_ops(&g->report, &found.record, g->mail->name);
 	return true;
+}
+
+/* As the store has it now; a store that cannot be read leaves the chart out, and is said. */
+static void read_quotas(struct gather *g)
+{
+	const struct config *config = g->tool->config;
+	struct err err;
+
+	if (!tool_store_open(g->tool, TOOL_LOOK, &err)) {
+		tool_fail(g->tool, TOOL_OK, "without quota use: %s", err.text);
+		return;
+	}
+	for (size_t i = 0; i < config->tenant_count; i++) {
+		const struct tenant *tenant = &config->tenants[i];
+		struct usage_list list = { .count = 0 };
+
+		if (g->report.tenant.len && !str_eq(g->report.tenant, tenant->name))
+			continue;
+		if (!usage_read(g->tool, tenant, NULL, STR_EMPTY, &list, &err)) {
+			tool_fail(g->tool, TOOL_OK, "without quota use: %s", err.text);
+			return;
+		}
+		for (size_t at = 0; at < list.count; at++)
+			report_take_quota(&g->report, tool_text(g->tool, STR_FMT " " STR_FMT "%s" STR_FMT, STR_ARG(tenant->name),
+								STR_ARG(list.items[at].quota->name), list.items[at].scope.len ? " " : "",
+								STR_ARG(list.items[at].scope)), list.items[at].used, list.items[at].limit);
+	}
 }
 
 static bool read_records(struct gather *g, struct err *err)
 {
-	const struct record_class *mail = g->class;
+	const struct record_class *mail = g->mail = g->class;
 	bool ok = records_walk(g->tool, mail, INT64_MIN, INT64_MAX, false, take_mail, g, err);
 
 	g->class = config_find_class(g->tool->config, STR("ops"));
 	if (ok && g->class)
-		ok = records_walk(g->tool, g->class, g->report.first_day, g->report.last_day, false, take_access, g, err);
+		ok = records_walk(g->tool, g->class, g->report.first_day, g->report.last_day, false, take_ops, g, err);
 	g->class = mail;
 	return ok;
 }
@@ -124,6 +144,8 @@ static int make(struct gather *g, const struct report_values *want)
 		return TOOL_UNKNOWN;
 	if (!read_records(g, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	report->is_limited = tool->only_tenant.len > 0;
+	read_quotas(g);
 	if (tool->only_tenant.len == 0)             /* it counts everybody's records; a reader verifies his export */
 		verify(g, want->key);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log report"), .tenant = want->tenant,
@@ -159,8 +181,8 @@ const struct tool_command command_log_report = {
 	.operands = "",
 	.summary = "the log on one page, for people",
 	.about = "Writes one HTML page to standard output that holds all it needs, without scripts, and prints on A4: messages a day, "
-		 "why they were not accepted, failures by reason, whether the log is as it was written, retention, clock, and who "
-		 "looked into the log. About 30 days unless you say.",
+		 "why they were not accepted, failures by reason, quota use, whether the log is as it was written, its gaps, retention "
+		 "promised and measured, clock, and who looked into the log. About 30 days unless you say.",
 	.options = options,
 	.values_size = sizeof(struct report_values),
 	.examples = "sekisho log report > report.html\nsekisho log report --tenant acme --from 2026-11-01 --lang ja > acme.html",

@@ -1,6 +1,8 @@
 /* milter/tool/report: what is counted, and that nobody's text gets out of its place on the page. */
 #include "t/lib/unit.h"
 
+#include <stdio.h>
+
 #include "config/base/clock.h"
 #include "milter/tool/report.h"
 
@@ -110,6 +112,71 @@ START_TEST(hostile_names)
 }
 END_TEST
 
+static void take_ops(const char *event, const char *detail, int64_t time_us)
+{
+	struct record_line record = { .event = { .event = str_from_c(event), .detail = str_from_c(detail) },
+				      .stamp = { .seq = 1, .time_us = time_us } };
+
+	report_take_ops(&report, &record, STR("relay"));
+}
+
+START_TEST(days)
+{
+	struct record_line purged = { .event = { .event = STR("purged"), .detail = STR("{\"file\":\"2026-09-21.jsonl\"}") },
+				      .stamp = { .seq = 1, .time_us = NOON - DAY_US / 2, .clock = STR("degraded") } };
+
+	take("accepted", "acme", "", NOON - 2 * DAY_US);
+	take("accepted", "acme", "", NOON - 2 * DAY_US + REPORT_GAP_US);
+	report_take(&report, &purged);
+	take_ops("verified", "{\"class\":\"relay\",\"result\":\"intact\"}", NOON - DAY_US);
+	take_ops("verified", "{\"class\":\"ops\",\"result\":\"altered\"}", NOON - DAY_US);
+	take_ops("verified", "{\"class\":\"relay\",\"result\":\"altered\"}", NOON);
+	take_ops("alarm", "{\"alarm\":\"gap\"}", NOON);
+	take_ops("alarm", "{\"alarm\":\"disk\"}", NOON - 2 * DAY_US);
+	take_ops("access", "{\"by\":\"root\"}", NOON);
+	take_ops("access", "{\"by\":\"root\"}", NOON - 30 * DAY_US);
+	ck_assert_int_eq(report.gaps, 1);
+	ck_assert_int_eq(report.longest_gap_us, 3 * DAY_US / 2 - REPORT_GAP_US);
+	ck_assert_int_eq(report.marks[STRIP_COMPLETE][0], MARK_GOOD);
+	ck_assert_int_eq(report.marks[STRIP_COMPLETE][2], MARK_BAD);
+	ck_assert_int_eq(report.marks[STRIP_CLOCK][2], MARK_WARN);
+	ck_assert_int_eq(report.marks[STRIP_VERIFIED][0], MARK_UNKNOWN);
+	ck_assert_int_eq(report.marks[STRIP_VERIFIED][1], MARK_GOOD);
+	ck_assert_int_eq(report.marks[STRIP_VERIFIED][2], MARK_BAD);
+	ck_assert(report.purged == 1 && report.kept_min == 60 && report.kept_max == 60);
+	ck_assert(report.readers.count == 1 && report.readers.rows[0].n == 1);
+	report_write(&report, REPORT_EN, &page);
+	ck_assert(says("2026-11-21 wrong") && says("removed after, at most") && says("34.0 hours"));
+}
+END_TEST
+
+START_TEST(quotas)
+{
+	char names[2 * REPORT_NAMES_MAX][16];
+
+	for (int i = 0; i < 2 * REPORT_NAMES_MAX; i++) {
+		snprintf(names[i], sizeof names[i], "q%d", i);
+		report_take_quota(&report, str_from_c(names[i]), (i * 7) % 48, 40);
+	}
+	report_take_quota(&report, STR("nothing allowed"), 5, 0);
+	ck_assert_uint_eq(report.quota_count, REPORT_NAMES_MAX);
+	for (size_t i = 0; i < REPORT_NAMES_MAX; i++)
+		ck_assert_int_eq(report.quotas[i].used, 47 - (int64_t)i);
+	report_write(&report, REPORT_JA, &page);
+	ck_assert(says("現在の割当使用量") && says("117&thinsp;%"));
+}
+END_TEST
+
+/* A tenant's own reader learns nothing of the log as a whole. */
+START_TEST(limited)
+{
+	report.is_limited = true;
+	report.tenant = STR("acme");
+	report_write(&report, REPORT_EN, &page);
+	ck_assert(says("Messages a day") && !says("Is the log as it was written?") && !says("Retention"));
+}
+END_TEST
+
 START_TEST(both_languages)
 {
 	struct verify_report verify = { .result = VERIFY_TAMPERED, .records = 12345, .finding_count = 1,
@@ -138,6 +205,9 @@ int main(void)
 	tcase_add_test(tcase, one_tenant);
 	tcase_add_test(tcase, names_are_bounded);
 	unit_add_rows(tcase, hostile_names, hostile_rows);
+	tcase_add_test(tcase, days);
+	tcase_add_test(tcase, quotas);
+	tcase_add_test(tcase, limited);
 	tcase_add_test(tcase, both_languages);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
