@@ -14,6 +14,7 @@
 #define LOOKERS 8                                   /* threads that look into indexes: they wait for the disk, mostly */
 #define SLOTS_MAX (2 * FIND_THREADS_MAX)
 #define SAMPLE ((size_t)64 << 10)
+#define AHEAD 16                                    /* pieces */
 
 /* A file of the present window: what of it is to be read. Pieces are its named blocks, then what the index does not cover. */
 struct part {
@@ -189,12 +190,33 @@ static void bounds_of(const struct part *part, int64_t at, int64_t *out_from, in
 	}
 }
 
-static bool read_piece(const struct find *find, int64_t number, struct piece *piece, struct err *err)
+static const struct part *place_of(const struct find *find, int64_t number, int64_t *out_from, int64_t *out_to)
 {
-	int64_t actual = find->query->newest_first ? find->piece_count - 1 - number : number, from, to;
+	int64_t actual = find->query->newest_first ? find->piece_count - 1 - number : number;
 	const struct part *part = part_of(find, actual);
 
-	bounds_of(part, actual - part->first_piece, &from, &to);
+	bounds_of(part, actual - part->first_piece, out_from, out_to);
+	return part;
+}
+
+/* The kernel reads ahead of who reads forward; newest first is backward. */
+static void read_ahead(const struct find *find, int64_t number)
+{
+	int64_t from, to;
+	const struct part *part;
+
+	if (number >= find->piece_count)
+		return;
+	part = place_of(find, number, &from, &to);
+	posix_fadvise(part->fd, from, to - from, POSIX_FADV_WILLNEED);
+}
+
+static bool read_piece(const struct find *find, int64_t number, struct piece *piece, struct err *err)
+{
+	int64_t from, to;
+	const struct part *part = place_of(find, number, &from, &to);
+
+	read_ahead(find, number + AHEAD);
 	return piece_read(piece, part->fd, from, to, part->end, err) &&
 	       piece_match(piece, &find->texts, find->query->match, find->query->arg, err);
 }
