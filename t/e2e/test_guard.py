@@ -45,7 +45,7 @@ def notices(world, name):
     if not os.path.exists(world.path("notices")):
         return []
     with open(world.path("notices")) as lines:
-        return [n for n in map(json.loads, lines) if n["tenant"] == name]
+        return [n for n in map(json.loads, lines) if n.get("tenant") == name]
 
 
 def strike(world, name, sender=None):

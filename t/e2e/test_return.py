@@ -339,6 +339,7 @@ def test_guard(world):
     for to in ("none1@example.test", "none2@example.test"):
         path, _ = path_of(world.deaf, "wild", to)
         accepted(come_back(world.deaf, path, to))
+    wait_for(lambda: "wild" in world.deaf.gate.tool_ok("tenant", "list", "--suspended"), "the guard to strike", 20)
     refused(send(world.deaf, "wild", "ok@example.test"), 550, "5.7.13", "SKQ-SUSP")
 
 
