@@ -10,18 +10,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/base/buf.h"
 #include "config/base/num.h"
 
 #define STAGES 7
+#define BODY_MAX ((size_t)64 << 20)
 
 static unsigned long actions, steps;
 static char *symbols[STAGES];
+static bool replaces;
 
 static const char usage_text[] =
 	"usage: nullmilter [options] SOCKET         SOCKET as libmilter writes it: unix:/path, inet:port@host\n"
 	"  --actions N         what it might do to a message, bits of SMFIF_*\n"
 	"  --steps N           what it does not want and does not answer, bits of SMFIP_*\n"
-	"  --symbols N:NAMES   the macros it asks for at stage N; may be repeated\n";
+	"  --symbols N:NAMES   the macros it asks for at stage N; may be repeated\n"
+	"  --replace           replace each body with itself\n";
 
 static _Noreturn void usage(void)
 {
@@ -90,15 +94,55 @@ static sfsistat on_eoh(SMFICTX *ctx)
 	return go_on(SMFIP_NR_EOH);
 }
 
+/* With --replace: the body of this connection's message. */
+static struct buf *body_of(SMFICTX *ctx)
+{
+	struct buf *body = smfi_getpriv(ctx);
+
+	if (!body && (body = malloc(sizeof *body))) {
+		buf_init(body, BODY_MAX);
+		smfi_setpriv(ctx, body);
+	}
+	return body;
+}
+
 static sfsistat on_body(SMFICTX *ctx, unsigned char *chunk, size_t n)
 {
-	(void)ctx, (void)chunk, (void)n;
+	struct buf *body = replaces ? body_of(ctx) : NULL;
+
+	if (body)
+		buf_add(body, str_of((char *)chunk, n));
 	return go_on(SMFIP_NR_BODY);
 }
 
 static sfsistat on_eom(SMFICTX *ctx)
 {
-	(void)ctx;
+	struct buf *body = replaces ? body_of(ctx) : NULL;
+
+	if (!body || body->len == 0)
+		return SMFIS_CONTINUE;
+
+	int result = smfi_replacebody(ctx, (unsigned char *)body->ptr, (int)body->len);
+
+	buf_reset(body);
+	return result == MI_SUCCESS ? SMFIS_CONTINUE : SMFIS_TEMPFAIL;
+}
+
+static sfsistat on_abort(SMFICTX *ctx)
+{
+	if (smfi_getpriv(ctx))
+		buf_reset(smfi_getpriv(ctx));
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat on_close(SMFICTX *ctx)
+{
+	struct buf *body = smfi_getpriv(ctx);
+
+	if (body)
+		buf_clear(body);
+	free(body);
+	smfi_setpriv(ctx, NULL);
 	return SMFIS_CONTINUE;
 }
 
@@ -108,7 +152,7 @@ static void register_milter(void)
 	static char name[] = "nullmilter";
 	struct smfiDesc desc = {
 		.xxfi_name = name, .xxfi_version = SMFI_VERSION, .xxfi_flags = actions | SMFIF_SETSYMLIST,
-		.xxfi_negotiate = on_negotiate, .xxfi_eom = on_eom,
+		.xxfi_negotiate = on_negotiate, .xxfi_eom = on_eom, .xxfi_abort = on_abort, .xxfi_close = on_close,
 		.xxfi_connect = (steps & SMFIP_NOCONNECT) ? NULL : on_connect,
 		.xxfi_helo = (steps & SMFIP_NOHELO) ? NULL : on_helo,
 		.xxfi_envfrom = (steps & SMFIP_NOMAIL) ? NULL : on_mail,
@@ -148,7 +192,7 @@ int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "actions", required_argument, NULL, 'a' }, { "steps", required_argument, NULL, 'p' },
-		{ "symbols", required_argument, NULL, 'y' }, { NULL, 0, NULL, 0 },
+		{ "symbols", required_argument, NULL, 'y' }, { "replace", no_argument, NULL, 'r' }, { NULL, 0, NULL, 0 },
 	};
 
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
@@ -156,6 +200,7 @@ int main(int argc, char **argv)
 		case 'a': actions = bits(optarg); break;
 		case 'p': steps = bits(optarg); break;
 		case 'y': take_symbols(optarg); break;
+		case 'r': replaces = true; break;
 		default: usage();
 		}
 	}

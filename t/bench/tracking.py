@@ -4,9 +4,11 @@ import json
 import os
 import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 from lib.gate import Gate
 from lib.harness import check, free_port, port_answers, wait_for
+from lib.milter import MilterPeer
 
 HOST = "track.bench.test"
 READERS, SECONDS = 400, 3
@@ -54,3 +56,57 @@ class Tracking:
         check(len(self.gate.records("action")) >= sum(f["answers"] for f in figures), "not every hit is on record")
         yield self.bench.row("tracking endpoint, hits/s counted and recorded, 64 connections", "hit/s",
                              [f["per_second"] for f in figures], [r["per_second"] for r in references], 0.8)
+
+    # --- through Postfix
+    def postfix_rows(self):
+        """Tracked mail, each with a new body, against a milter that replaces each body with itself."""
+        null, path = f"unix:{self.world.dir}/replace.sock", self.world.path("tracked.eml")
+        self.bench.start_null(self.gate, null, "--replace")
+        with open(path, "w", newline="\r\n") as out:
+            out.write(f"From: <user@tenant.test>\nTo: <someone@recipient.test>\n{HEAD}\n{PAGE}".replace("\r\n", "\n"))
+        yield self.bench.postfix_row("messages/s through Postfix, tracked, over each body replaced by itself", self.gate,
+                                     null, 0.9, "-F", path)
+
+    # --- memory
+    def memory_rows(self):
+        """The most that is resident while large messages are rewritten, over what is allowed. The large one comes first."""
+        for count, megabytes in ((1, 50), (256, 10)):
+            self.rewrite_at_once(count, megabytes * 1000000)
+            most = self.gate.rss()[1] / (1 << 20)
+            yield self.bench.row(f"resident at most, {count} of {megabytes} MB rewritten at once", "MiB", [most], [256], 1,
+                                 ceiling=True)
+
+    def rewrite_at_once(self, count, octets):
+        """Large pages, and behind each as much of another part: all at their end at the same time."""
+        peers = [MilterPeer(self.gate.socket, 300.0) for _ in range(count)]
+        for peer in peers:
+            peer.negotiate()
+            peer.connect()
+            peer.envelope("user@tenant.test", "user@tenant.test", ["someone@recipient.test"])
+            peer.step("L", b"Content-Type\0multipart/mixed; boundary=b\0")
+        page = f"--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n{PAGE}".replace("</body></html>", "")
+        other = "\r\n--b\r\nContent-Type: text/plain\r\n\r\n"
+        chunk = (b"<p>" + b"x" * 900 + b"</p>\r\n") * 71
+        for head in (page, other):
+            for peer in peers:
+                peer.step("B", head.encode())
+            for _ in range(octets // 2 // len(chunk)):
+                for peer in peers:
+                    peer.step("B", chunk)
+        with ThreadPoolExecutor(count) as pool:
+            sizes = list(pool.map(self.end_of_message, peers))
+        check(min(sizes) > octets * 0.9, "a body came back with {} octets", min(sizes))
+
+    @staticmethod
+    def end_of_message(peer):
+        """How many octets of a new body come before the answer."""
+        peer.macros("E", i="4AbCdEf")
+        peer.packet("E")
+        size = 0
+        while True:
+            command, payload = peer.read()
+            if command not in "hib+-2meplq":
+                check(command in "ac", "answer {}", command)
+                peer.socket.close()
+                return size
+            size += len(payload) if command == "b" else 0
