@@ -152,7 +152,8 @@ static void spool(struct letter *letter, struct str octets)
 		leave_alone(letter, "no room for its body (tracking.spool_max)");
 	} else if (!io_write_all(letter->spool, octets, "a spooled body", &err)) {
 		log_error("state_dir: %s; a message passes as it came", err.text);
-		leave_alone(letter, err.kind == ERR_FULL ? "no room for its body on disk" : "its body could not be kept");
+		leave_alone(letter,
+			    err.kind == ERR_FULL ? "no room for its body on disk" : "its body could not be kept");
 	}
 }
 
@@ -242,7 +243,8 @@ static size_t work_max(const struct letter *letter)
 	return work < LETTER_WORK_MAX ? work : LETTER_WORK_MAX;
 }
 
-void letter_rewrite(struct letter *letter, const struct tenant *tenant, const struct token_keys *keys, struct str recipient)
+void letter_rewrite(struct letter *letter, const struct tenant *tenant, const struct token_keys *keys,
+		    struct str recipient)
 {
 	const struct rewrite_rules rules = rewrite_rules_of(tenant, keys);
 	struct err err;
@@ -269,7 +271,8 @@ void letter_rewrite(struct letter *letter, const struct tenant *tenant, const st
 	letter->arena.limit = letter->arena.used + work_max(letter);
 	letter->changes = arena_new(&letter->arena, struct rewrite_result);
 	letter->chunk = malloc(LETTER_CHUNK);
-	if (!letter->changes || !letter->chunk || !rewrite_message(&rules, &message, &letter->arena, letter->changes, &err))
+	if (!letter->changes || !letter->chunk ||
+	    !rewrite_message(&rules, &message, &letter->arena, letter->changes, &err))
 		leave_alone(letter, "rewriting it would take too much memory");
 	else if (!letter_has_new_body(letter))
 		give_turn_back(letter);

@@ -2,15 +2,15 @@
  * letter - the content of one message while it may still change: header, body, and what is to be done to them.
  *
  * Kept only for mail that its tenant tracks. A body up to LETTER_MEMORY_MAX stays in memory, a larger one goes to an
- * unlinked file in state_dir and is mapped when it is read. Only LETTER_TURNS such letters are rewritten at a time: that is as
- * fast as the machine is, and bounds what they hold together. Whatever is wrong with the content, or with the disk, is a
- * reason to let the message pass as it came; `why_not` says it to the record.
+ * unlinked file in state_dir and is mapped when it is read. Only LETTER_TURNS such letters are rewritten at a time:
+ * that is as fast as the machine is, and bounds what they hold together. Whatever is wrong with the content, or with
+ * the disk, is a reason to let the message pass as it came; `why_not` says it to the record.
  *
- * Changes  all of them are known, and every octet of the new body is in memory or in the mapped file, before the first is
- *          handed out: what follows is copying, which cannot fail half way. (A disk that breaks under a mapped page ends
- *          the process; the MTA then keeps the old message and answers 4xx)
- * Memory   fields at most `transaction_memory_max`; while rewriting LETTER_WORK_BASE + LETTER_WORK_FACTOR * body more, at most
- *          LETTER_WORK_MAX
+ * Changes  all of them are known, and every octet of the new body is in memory or in the mapped file, before the first
+ *          is handed out: what follows is copying, which cannot fail half way. (A disk that breaks under a mapped page
+ *          ends the process; the MTA then keeps the old message and answers 4xx)
+ * Memory   fields at most `transaction_memory_max`; while rewriting LETTER_WORK_BASE + LETTER_WORK_FACTOR * body more,
+ *          at most LETTER_WORK_MAX
  * Threads  one at a time for one letter; different letters in any
  */
 #ifndef SEKISHO_LETTER_H
@@ -39,7 +39,7 @@ struct letter {
 	const char *why_not;           /* it passes as it came; NULL: it may change */
 	struct str body;               /* once it is whole */
 	struct rewrite_result *changes;        /* NULL: none */
-	size_t at, edit, edit_at;      /* what letter_next_chunk comes to next: octet of the body, edit, octet of the edit */
+	size_t at, edit, edit_at;      /* letter_next_chunk comes next to: octet of the body, edit, octet of the edit */
 	char *chunk;
 };
 
@@ -52,10 +52,11 @@ bool letter_is_kept(const struct letter *letter);
 void letter_add_field(struct letter *letter, struct str name, struct str value);
 void letter_add_body(struct letter *letter, struct str chunk);
 
-/* Waits at most wait_us for a turn where one is needed. False: none yet. letter_rewrite without a turn leaves it alone. */
+/* Waits at most wait_us for a turn where one is needed. False: none yet; letter_rewrite leaves it alone then. */
 bool letter_take_turn(struct letter *letter, int64_t wait_us);
 /* `recipient` is the only one; empty when there are several. Fills `changes` or `why_not`. */
-void letter_rewrite(struct letter *letter, const struct tenant *tenant, const struct token_keys *keys, struct str recipient);
+void letter_rewrite(struct letter *letter, const struct tenant *tenant, const struct token_keys *keys,
+		    struct str recipient);
 
 bool letter_has_new_body(const struct letter *letter);
 /* The new body, piece by piece; each lives until the next call. False at its end. */

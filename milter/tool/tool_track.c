@@ -20,7 +20,8 @@ struct stats {
 #define STATS(field) offsetof(struct stats, field)
 
 static const struct option stats_options[] = {
-	{ "--message", OPTION_TEXT, STATS(message), "ID", NULL, "one message, link by link; ID as `log search' and `link decode' show it" },
+	{ "--message", OPTION_TEXT, STATS(message), "ID", NULL,
+	  "one message, link by link; ID as `log search' and `link decode' show it" },
 	{ "--days", OPTION_COUNT, STATS(days), "N", NULL, "JST days, today the last (default 14)" },
 	{ NULL },
 };
@@ -55,8 +56,10 @@ static bool read_count(struct tool *tool, struct str key, int64_t *out, struct e
 static bool read_figures(struct tool *tool, struct str tenant, struct str where, int64_t out[FIGURES], struct err *err)
 {
 	for (size_t i = 0; i < FIGURES; i++)
-		if (!read_count(tool, tool_text(tool, "sekisho:{" STR_FMT "}:hits:" STR_FMT ":%s", STR_ARG(tenant), STR_ARG(where),
-						figures[i].name), &out[i], err))
+		if (!read_count(tool,
+				tool_text(tool, "sekisho:{" STR_FMT "}:hits:" STR_FMT ":%s", STR_ARG(tenant),
+					  STR_ARG(where), figures[i].name),
+				&out[i], err))
 			return false;
 	return true;
 }
@@ -79,8 +82,9 @@ static bool write_day(struct tool *tool, struct table *table, const char *name, 
 static int stats_of_tenant(struct tool *tool, struct str tenant, int64_t days)
 {
 	static const struct column columns[] = {
-		{ "DAY", COLUMN_LEFT },      { "OPENS", COLUMN_RIGHT },   { "UNIQUE", COLUMN_RIGHT }, { "FLAGGED", COLUMN_RIGHT },
-		{ "CLICKS", COLUMN_RIGHT },  { "UNIQUE", COLUMN_RIGHT },  { "FLAGGED", COLUMN_RIGHT }, { "UNSUBSCRIBED", COLUMN_RIGHT },
+		{ "DAY", COLUMN_LEFT },	     { "OPENS", COLUMN_RIGHT },	       { "UNIQUE", COLUMN_RIGHT },
+		{ "FLAGGED", COLUMN_RIGHT }, { "CLICKS", COLUMN_RIGHT },       { "UNIQUE", COLUMN_RIGHT },
+		{ "FLAGGED", COLUMN_RIGHT }, { "UNSUBSCRIBED", COLUMN_RIGHT },
 	};
 	int64_t today = jst_day(clock_now_us()), sums[FIGURES] = { 0 }, values[FIGURES];
 	char date[JST_DATE_LEN + 1];
@@ -202,12 +206,15 @@ static void write_message_json(struct tool *tool, struct str tenant, struct str 
 static void write_message(struct tool *tool, const int64_t values[FIGURES], const struct links *links)
 {
 	static const struct column columns[] = {
-		{ "LINK", COLUMN_RIGHT }, { "CLICKS", COLUMN_RIGHT }, { "FLAGGED", COLUMN_RIGHT }, { "DESTINATION", COLUMN_FOLD },
+		{ "LINK", COLUMN_RIGHT },    { "CLICKS", COLUMN_RIGHT },
+		{ "FLAGGED", COLUMN_RIGHT }, { "DESTINATION", COLUMN_FOLD },
 	};
 	struct table table;
 
-	tool_field(tool, "Opens", "%lld (readers: %lld, flagged: %lld)", (long long)values[0], (long long)values[1], (long long)values[2]);
-	tool_field(tool, "Clicks", "%lld (readers: %lld, flagged: %lld)", (long long)values[3], (long long)values[4], (long long)values[5]);
+	tool_field(tool, "Opens", "%lld (readers: %lld, flagged: %lld)", (long long)values[0], (long long)values[1],
+		   (long long)values[2]);
+	tool_field(tool, "Clicks", "%lld (readers: %lld, flagged: %lld)", (long long)values[3], (long long)values[4],
+		   (long long)values[5]);
 	tool_field(tool, "Unsubscribed", "%lld", (long long)values[6]);
 	table_init(&table, &tool->arena, columns, sizeof columns / sizeof *columns);
 	for (size_t i = 0; i < links->count; i++) {
@@ -236,7 +243,8 @@ static int stats_of_message(struct tool *tool, struct str tenant, struct str mes
 	if (!read_figures(tool, tenant, where, values, &err) || !read_links(tool, tenant, where, &links, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (values[0] + values[3] + values[6] == 0)
-		return tool_fail(tool, TOOL_NO, "nothing is counted for message " STR_FMT " of " STR_FMT, STR_ARG(message), STR_ARG(tenant));
+		return tool_fail(tool, TOOL_NO, "nothing is counted for message " STR_FMT " of " STR_FMT,
+				 STR_ARG(message), STR_ARG(tenant));
 	if (tool->is_json)
 		write_message_json(tool, tenant, message, values, &links);
 	else
@@ -270,9 +278,10 @@ const struct tool_command command_track_stats = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "opens, clicks and unsubscriptions",
-	.about = "Shows what sekisho-track has counted: for each day, or for one message and each of its links. Flagged is what no "
-		 "person is likely to have done, and is part of the first figure; unique counts each reader of a message once, where "
-		 "the message went to one recipient, and leaves out what is flagged.",
+	.about = "Shows what sekisho-track has counted: for each day, or for one message and each of its links. "
+		 "Flagged is what no person is likely to have done, and is part of the first figure; unique counts "
+		 "each reader of a message once, where the message went to one recipient, and leaves out what is "
+		 "flagged.",
 	.options = stats_options,
 	.values_size = sizeof(struct stats),
 	.has_json = true,
@@ -310,8 +319,11 @@ static int run_forget(struct tool *tool, const void *values)
 	if (!tool_ops(tool) || !tool_store(tool, TOOL_CHANGE))
 		return TOOL_UNKNOWN;
 
-	const struct tool_trace trace = { .event = STR("reader_forgotten"), .command = STR("track forget"), .tenant = tenant->name,
-					  .reason = forget->reason, .count = -1 };
+	const struct tool_trace trace = { .event = STR("reader_forgotten"),
+					  .command = STR("track forget"),
+					  .tenant = tenant->name,
+					  .reason = forget->reason,
+					  .count = -1 };
 
 	if (!tool_record(tool, &trace))
 		return TOOL_UNKNOWN;
@@ -319,7 +331,8 @@ static int run_forget(struct tool *tool, const void *values)
 		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
 	if (!hit_forget(tool->store, tenant->name, reader, hit_ttl_us(tool->config), &removed, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	tool_print(tool, "Reader " STR_FMT " is forgotten: %zu counts are gone, and nothing more will be counted\n", STR_ARG(reader), removed);
+	tool_print(tool, "Reader " STR_FMT " is forgotten: %zu counts are gone, and nothing more will be counted\n",
+		   STR_ARG(reader), removed);
 	return TOOL_OK;
 }
 
@@ -329,9 +342,9 @@ const struct tool_command command_track_forget = {
 	.operands_min = 2,
 	.operands_max = 2,
 	.summary = "stop following one recipient",
-	.about = "Removes what is counted for one recipient alone, and counts and records no open or click of theirs any more, also for "
-		 "mail that was sent long ago. Links go on working, and so does unsubscribing. Records that were written already keep "
-		 "the reader's digits until their class is over.",
+	.about = "Removes what is counted for one recipient alone, and counts and records no open or click of theirs "
+		 "any more, also for mail that was sent long ago. Links go on working, and so does unsubscribing. "
+		 "Records that were written already keep the reader's digits until their class is over.",
 	.options = forget_options,
 	.values_size = sizeof(struct forget),
 	.examples = "sekisho track forget acme reader@example.net --reason 'asked by phone'",
@@ -359,7 +372,9 @@ static const char *entry_words(struct tool *tool, const struct deny_entry *entry
 {
 	if (entry->kind == DENY_TENANT)
 		return "all links";
-	return tool_text(tool, entry->kind == DENY_MESSAGE ? "links of message " STR_FMT : "links to " STR_FMT, STR_ARG(entry->name)).ptr;
+	return tool_text(tool, entry->kind == DENY_MESSAGE ? "links of message " STR_FMT : "links to " STR_FMT,
+			 STR_ARG(entry->name))
+		.ptr;
 }
 
 static int change_list(struct tool *tool, const struct deny *deny, bool is_denied)
@@ -391,7 +406,8 @@ static int change_list(struct tool *tool, const struct deny *deny, bool is_denie
 		return tool_fail(tool, err.kind == ERR_INPUT ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);
 	if (!is_denied && !was)
 		return tool_fail(tool, TOOL_NO, "%s: not denied", entry_words(tool, &entry));
-	tool_print(tool, STR_FMT ": %s %s\n", STR_ARG(name), entry_words(tool, &entry), is_denied ? "lead nowhere now" : "work again");
+	tool_print(tool, STR_FMT ": %s %s\n", STR_ARG(name), entry_words(tool, &entry),
+		   is_denied ? "lead nowhere now" : "work again");
 	return TOOL_OK;
 }
 
@@ -411,8 +427,9 @@ const struct tool_command command_track_deny = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "take tracked links out of use",
-	.about = "Lets a tenant's tracked links lead nowhere any more: all of them, those of one message, or those to one "
-		 "host. Who follows one, from a second later on, hears 410 and is not counted. Unsubscribing goes on working.",
+	.about = "Lets a tenant's tracked links lead nowhere any more: all of them, those of one message, or those to "
+		 "one host. Who follows one, from a second later on, hears 410 and is not counted. Unsubscribing goes "
+		 "on working.",
 	.options = deny_options,
 	.values_size = sizeof(struct deny),
 	.examples = "sekisho track deny acme --host phish.example --reason 'abuse report 17'\n"
@@ -429,7 +446,8 @@ const struct tool_command command_track_allow = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "undo what track deny did",
-	.about = "Takes one entry off the list of links that lead nowhere; the options name it as they did for track deny.",
+	.about = "Takes one entry off the list of links that lead nowhere; the options name it as they did for track "
+		 "deny.",
 	.options = deny_options,
 	.values_size = sizeof(struct deny),
 	.examples = "sekisho track allow acme --host phish.example",

@@ -5,19 +5,21 @@
 /* Anywhere in the field, any case. */
 static const struct str words[] = {
 	/* image proxies, and fetchers of previews */
-	STR_INIT("GoogleImageProxy"), STR_INIT("YahooMailProxy"), STR_INIT("ggpht.com"), STR_INIT("facebookexternalhit"),
-	STR_INIT("Slackbot"), STR_INIT("Twitterbot"), STR_INIT("WhatsApp/"), STR_INIT("TelegramBot"), STR_INIT("LinkedInBot"),
-	STR_INIT("SkypeUriPreview"), STR_INIT("Line/poker"), STR_INIT("Discordbot"),
+	STR_INIT("GoogleImageProxy"), STR_INIT("YahooMailProxy"), STR_INIT("ggpht.com"),
+	STR_INIT("facebookexternalhit"), STR_INIT("Slackbot"), STR_INIT("Twitterbot"), STR_INIT("WhatsApp/"),
+	STR_INIT("TelegramBot"), STR_INIT("LinkedInBot"), STR_INIT("SkypeUriPreview"), STR_INIT("Line/poker"),
+	STR_INIT("Discordbot"),
 	/* scanners of mail */
-	STR_INIT("Barracuda"), STR_INIT("Proofpoint"), STR_INIT("Mimecast"), STR_INIT("MessageLabs"), STR_INIT("Symantec"),
-	STR_INIT("Trend Micro"), STR_INIT("Sophos"), STR_INIT("Cisco-ESA"), STR_INIT("IronPort"), STR_INIT("FireEye"),
-	STR_INIT("ZScaler"), STR_INIT("Bitdefender"), STR_INIT("urlscan"), STR_INIT("VirusTotal"), STR_INIT("SafeLinks"),
-	STR_INIT("BingPreview"), STR_INIT("Edge/12.246"),
+	STR_INIT("Barracuda"), STR_INIT("Proofpoint"), STR_INIT("Mimecast"), STR_INIT("MessageLabs"),
+	STR_INIT("Symantec"), STR_INIT("Trend Micro"), STR_INIT("Sophos"), STR_INIT("Cisco-ESA"),
+	STR_INIT("IronPort"), STR_INIT("FireEye"), STR_INIT("ZScaler"), STR_INIT("Bitdefender"), STR_INIT("urlscan"),
+	STR_INIT("VirusTotal"), STR_INIT("SafeLinks"), STR_INIT("BingPreview"), STR_INIT("Edge/12.246"),
 	/* crawlers and libraries */
-	STR_INIT("bot/"), STR_INIT("bot;"), STR_INIT("crawler"), STR_INIT("spider"), STR_INIT("HeadlessChrome"), STR_INIT("PhantomJS"),
-	STR_INIT("curl/"), STR_INIT("Wget/"), STR_INIT("python-requests"), STR_INIT("python-urllib"), STR_INIT("aiohttp"),
-	STR_INIT("Go-http-client"), STR_INIT("Java/"), STR_INIT("okhttp"), STR_INIT("Apache-HttpClient"), STR_INIT("libwww-perl"),
-	STR_INIT("node-fetch"), STR_INIT("axios/"), STR_INIT("Ruby"), STR_INIT("PHP/"), STR_INIT("WindowsPowerShell"),
+	STR_INIT("bot/"), STR_INIT("bot;"), STR_INIT("crawler"), STR_INIT("spider"), STR_INIT("HeadlessChrome"),
+	STR_INIT("PhantomJS"), STR_INIT("curl/"), STR_INIT("Wget/"), STR_INIT("python-requests"),
+	STR_INIT("python-urllib"), STR_INIT("aiohttp"), STR_INIT("Go-http-client"), STR_INIT("Java/"),
+	STR_INIT("okhttp"), STR_INIT("Apache-HttpClient"), STR_INIT("libwww-perl"), STR_INIT("node-fetch"),
+	STR_INIT("axios/"), STR_INIT("Ruby"), STR_INIT("PHP/"), STR_INIT("WindowsPowerShell"),
 };
 
 #define WORD_COUNT (sizeof words / sizeof *words)
@@ -47,7 +49,8 @@ static const char *const networks[] = {
 
 static struct net_prefix prefixes[NETWORK_COUNT];
 static size_t prefix_count;
-static unsigned char first_word[256], next_word[WORD_COUNT];   /* words by first letter; one more than the index, 0 ends */
+/* Words by their first letter: one more than the index, 0 ends. */
+static unsigned char first_word[256], next_word[WORD_COUNT];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare(void)

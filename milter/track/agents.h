@@ -1,8 +1,8 @@
 /*
  * agents - who is no person: words of User-Agent fields and networks, as data.
  *
- * A mail scanner or an image proxy is recognised by what it says of itself and by where it comes from. A hit of theirs is
- * flagged, never dropped: both counts are shown. A row of each table is one such word or network.
+ * A mail scanner or an image proxy is recognised by what it says of itself and by where it comes from. A hit of theirs
+ * is flagged, never dropped: both counts are shown. A row of each table is one such word or network.
  */
 #ifndef SEKISHO_AGENTS_H
 #define SEKISHO_AGENTS_H

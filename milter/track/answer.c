@@ -122,7 +122,8 @@ static bool is_denied(struct asking *a)
 	if (!hit_readable(a->token.message, a->arena, &message))
 		return false;
 	if (!deny_recall(&a->tracker->denied, a->tracker->store, a->token.tenant, a->arena, &list, &err)) {
-		log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant), err.text);
+		log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant),
+			  err.text);
 		return false;
 	}
 	return deny_stops(list, message, url_host(a->token.url));
@@ -169,7 +170,11 @@ static bool keep_client(struct asking *a, struct str *out)
 static void count(struct asking *a, enum hit_kind kind)
 {
 	const struct track_request *r = a->request;
-	struct hit hit = { .kind = kind, .time_us = clock_now_us(), .tenant = a->token.tenant, .link = a->token.link, .url = a->token.url };
+	struct hit hit = { .kind = kind,
+			   .time_us = clock_now_us(),
+			   .tenant = a->token.tenant,
+			   .link = a->token.link,
+			   .url = a->token.url };
 	bool is_address = kind == HIT_UNSUBSCRIBE;
 
 	if (r->method == TRACK_HEAD)

@@ -2,8 +2,8 @@
  * answer - one request to the endpoint, and what is said to it. Knows no HTTP library.
  *
  *   GET /o/TOKEN   the smallest transparent picture, always; counted when the token is good
- *   GET /c/TOKEN   302 to the exact destination; 404 for what is no link of ours, 410 for one that has expired or was taken out
- *                  of use
+ *   GET /c/TOKEN   302 to the exact destination; 404 for what is no link of ours, 410 for one that has expired or was
+ *                  taken out of use
  *   GET /u/TOKEN   asks; POST does it (RFC 8058), and answers when it is stored
  *   HEAD           answers as GET does, and never counts
  *

@@ -1,8 +1,8 @@
 /*
  * deny - links that must not lead anywhere any more: all of a tenant, of one message, or to one host.
  *
- * One value a tenant, under sekisho:{TENANT}:deny: a line an entry, "tenant", "message NAME" or "host NAME". Whoever follows
- * such a link hears 410 and is not counted.
+ * One value a tenant, under sekisho:{TENANT}:deny: a line an entry, "tenant", "message NAME" or "host NAME". Whoever
+ * follows such a link hears 410 and is not counted.
  *
  * The endpoint remembers a list for DENY_FRESH_US: that is how late a change may be heard of.
  *

@@ -39,7 +39,8 @@ static bool says(struct MHD_Connection *peer, const char *name, struct str word)
 static bool is_prefetch(struct MHD_Connection *peer)
 {
 	return says(peer, "Sec-Purpose", STR("prefetch")) || says(peer, "Purpose", STR("prefetch")) ||
-	       says(peer, "Purpose", STR("preview")) || says(peer, "X-Purpose", STR("preview")) || says(peer, "X-Moz", STR("prefetch"));
+	       says(peer, "Purpose", STR("preview")) || says(peer, "X-Purpose", STR("preview")) ||
+	       says(peer, "X-Moz", STR("prefetch"));
 }
 
 static enum track_method method_of(struct str method)
@@ -84,8 +85,9 @@ static void add_fields(struct MHD_Response *response, const struct track_answer 
 		{ "Referrer-Policy", "no-referrer" },
 		{ "X-Robots-Tag", "noindex, nofollow" },
 		{ "X-Content-Type-Options", "nosniff" },
-		{ "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-					     "frame-ancestors 'none'" },
+		{ "Content-Security-Policy",
+		  "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+		  "frame-ancestors 'none'" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -113,8 +115,8 @@ static struct MHD_Response *response_new(const struct track_answer *answer, enum
 	return response;
 }
 
-static enum MHD_Result respond(struct endpoint *endpoint, struct MHD_Connection *peer, const struct track_answer *answer,
-			       struct arena *arena)
+static enum MHD_Result respond(struct endpoint *endpoint, struct MHD_Connection *peer,
+			       const struct track_answer *answer, struct arena *arena)
 {
 	struct MHD_Response *response;
 	struct str location;
@@ -134,8 +136,8 @@ static enum MHD_Result respond(struct endpoint *endpoint, struct MHD_Connection 
 	return result;
 }
 
-static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connection *peer, const char *path, const char *method,
-				   const struct call *call)
+static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connection *peer, const char *path,
+				   const char *method, const struct call *call)
 {
 	struct config *config = config_acquire();
 	struct track_request request = {
@@ -208,7 +210,8 @@ bool endpoint_open(const struct config *config, struct tracker *tracker, struct 
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (!net_parse_listen(config->tracking_listen, &address, &address_len))
-		return err_set(err, ERR_CONFIG, "tracking.listen: " STR_FMT " is no ADDRESS:PORT", STR_ARG(config->tracking_listen));
+		return err_set(err, ERR_CONFIG, "tracking.listen: " STR_FMT " is no ADDRESS:PORT",
+			       STR_ARG(config->tracking_listen));
 	endpoint = calloc(1, sizeof *endpoint);
 	if (!endpoint)
 		return err_memory(err);
@@ -221,15 +224,16 @@ bool endpoint_open(const struct config *config, struct tracker *tracker, struct 
 		return err_memory(err);
 	}
 	endpoint->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL, on_request, endpoint,
-		MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
-		MHD_OPTION_THREAD_POOL_SIZE, cores < 1 ? 1u : cores > POOL_MAX ? POOL_MAX : (unsigned)cores, MHD_OPTION_CONNECTION_LIMIT,
-		ENDPOINT_PEERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, ENDPOINT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		ENDPOINT_MEMORY, MHD_OPTION_END);
+		MHD_USE_EPOLL_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL,
+		on_request, endpoint, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED,
+		on_end, NULL, MHD_OPTION_THREAD_POOL_SIZE, cores < 1 ? 1u : cores > POOL_MAX ? POOL_MAX : (unsigned)cores,
+		MHD_OPTION_CONNECTION_LIMIT, ENDPOINT_PEERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, ENDPOINT_TIMEOUT_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, ENDPOINT_MEMORY, MHD_OPTION_END);
 	if (!endpoint->daemon) {
 		MHD_destroy_response(endpoint->pixel);
 		free(endpoint);
-		return err_set(err, ERR_CONFIG, "tracking.listen: cannot listen on " STR_FMT " (is another program there?)",
+		return err_set(err, ERR_CONFIG,
+			       "tracking.listen: cannot listen on " STR_FMT " (is another program there?)",
 			       STR_ARG(config->tracking_listen));
 	}
 	*out = endpoint;

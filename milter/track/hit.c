@@ -10,7 +10,9 @@
 struct str hit_event(enum hit_kind kind)
 {
 	static const struct str events[HIT_KIND_COUNT] = {
-		[HIT_OPEN] = STR_INIT("opened"), [HIT_CLICK] = STR_INIT("clicked"), [HIT_UNSUBSCRIBE] = STR_INIT("unsubscribed"),
+		[HIT_OPEN] = STR_INIT("opened"),
+		[HIT_CLICK] = STR_INIT("clicked"),
+		[HIT_UNSUBSCRIBE] = STR_INIT("unsubscribed"),
 	};
 
 	return events[kind];
@@ -75,7 +77,8 @@ static bool forgotten_key(struct str tenant, struct str reader, struct arena *ar
 	return arena_printf(arena, out, "sekisho:{" STR_FMT "}:forgotten:" STR_FMT, STR_ARG(tenant), STR_ARG(reader));
 }
 
-bool hit_is_forgotten(struct store *st, struct str tenant, struct str reader, struct arena *arena, bool *out, struct err *err)
+bool hit_is_forgotten(struct store *st, struct str tenant, struct str reader, struct arena *arena, bool *out,
+		      struct err *err)
 {
 	struct str key, value;
 
@@ -124,7 +127,8 @@ static bool remove_some(struct store *st, struct str prefix, size_t *out_removed
 	return ok;
 }
 
-bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t ttl_us, size_t *out_removed, struct err *err)
+bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t ttl_us, size_t *out_removed,
+		struct err *err)
 {
 	struct arena arena;
 	struct str key, prefix;
@@ -134,7 +138,8 @@ bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t 
 	arena_init(&arena, 65536);
 	*out_removed = 0;
 	ok = (forgotten_key(tenant, reader, &arena, &key) &&
-	      arena_printf(&arena, &prefix, "sekisho:{" STR_FMT "}:hits:reader:" STR_FMT ":", STR_ARG(tenant), STR_ARG(reader))) ||
+	      arena_printf(&arena, &prefix, "sekisho:{" STR_FMT "}:hits:reader:" STR_FMT ":", STR_ARG(tenant),
+			   STR_ARG(reader))) ||
 	     err_memory(err);
 	ok = ok && st->ops->put(st, key, STR("1"), ttl_us, err);
 	for (; ok && some == FORGET_STEP; *out_removed += some)

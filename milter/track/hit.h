@@ -8,9 +8,9 @@
  *   sekisho:{TENANT}:forgotten:READER                    of whom nothing is counted or recorded any more
  *
  * NAME is opens, clicks, unsubscribes; each with ".flagged" for what no person is likely to have done (counted in the
- * plain name too), and opens, clicks with ".unique" for the first one of a reader that is not flagged; of a message also
- * "link:N" and "link:N.flagged". MESSAGE is a part as policy/key.h makes it; READER 16 hex digits made of the address
- * (token_short).
+ * plain name too), and opens, clicks with ".unique" for the first one of a reader that is not flagged; of a message
+ * also "link:N" and "link:N.flagged". MESSAGE is a part as policy/key.h makes it; READER 16 hex digits made of the
+ * address (token_short).
  *
  * Expiry   all of it as long as class "action" keeps its records, from the first count on
  */
@@ -60,14 +60,16 @@ int64_t hit_ttl_us(const struct config *config);
 
 #define HIT_BATCH_MAX 500
 /*
- * Counts up to HIT_BATCH_MAX hits: what they have in common is added up first, and the store asked once. False: the store
- * failed; some of it may be counted. (hit_count.c)
+ * Counts up to HIT_BATCH_MAX hits: what they have in common is added up first, and the store asked once. False: the
+ * store failed; some of it may be counted. (hit_count.c)
  */
 bool hit_count(struct store *st, const struct hit *const hits[], size_t count, int64_t ttl_us, struct arena *arena,
 	       struct err *err);
 
-bool hit_is_forgotten(struct store *st, struct str tenant, struct str reader, struct arena *arena, bool *out, struct err *err);
+bool hit_is_forgotten(struct store *st, struct str tenant, struct str reader, struct arena *arena, bool *out,
+		      struct err *err);
 /* Removes what is known of a reader and remembers to learn nothing more. *out_removed: counters that went. */
-bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t ttl_us, size_t *out_removed, struct err *err);
+bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t ttl_us, size_t *out_removed,
+		struct err *err);
 
 #endif

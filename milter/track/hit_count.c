@@ -85,9 +85,12 @@ static bool gather_both(struct counting *c, const struct hit *hit, struct str me
 
 	jst_format_date(jst_day(hit->time_us), date);
 
-	const struct str day[PIECES] = { STR("sekisho:{"), hit->tenant, STR("}:hits:day:"), str_of(date, JST_DATE_LEN), STR(":"), name,
-					 suffix };
-	const struct str all[PIECES] = { STR("sekisho:{"), hit->tenant, STR("}:hits:message:"), message, STR(":"), name, suffix };
+	const struct str day[PIECES] = {
+		STR("sekisho:{"), hit->tenant, STR("}:hits:day:"), str_of(date, JST_DATE_LEN), STR(":"), name, suffix
+	};
+	const struct str all[PIECES] = {
+		STR("sekisho:{"), hit->tenant, STR("}:hits:message:"), message, STR(":"), name, suffix
+	};
 
 	return gather(c, ROLE_PLAIN, hit, day) && gather(c, ROLE_PLAIN, hit, all);
 }
@@ -96,7 +99,8 @@ static bool gather_link(struct counting *c, const struct hit *hit, struct str me
 {
 	char number[8];
 	struct str link = { number, (size_t)snprintf(number, sizeof number, "%u", (unsigned)hit->link) };
-	struct str pieces[PIECES] = { STR("sekisho:{"), hit->tenant, STR("}:hits:message:"), message, STR(":link:"), link };
+	struct str pieces[PIECES] = { STR("sekisho:{"), hit->tenant,   STR("}:hits:message:"),
+				      message,		STR(":link:"), link };
 
 	if (!gather(c, ROLE_LINK, hit, pieces))
 		return false;
@@ -111,11 +115,12 @@ static bool gather_hit(struct counting *c, const struct hit *hit)
 	if (!key_part(hit->message, false, c->arena, &message))
 		return err_memory(c->err);
 
-	const struct str reader[PIECES] = { STR("sekisho:{"), hit->tenant, STR("}:hits:reader:"), hit->reader, STR(":"), message,
-					    STR(":"), kinds[hit->kind].name };
+	const struct str reader[PIECES] = { STR("sekisho:{"), hit->tenant, STR("}:hits:reader:"), hit->reader, STR(":"),
+					    message,	      STR(":"),	   kinds[hit->kind].name };
 	bool is_persons = !hit->flags && kinds[hit->kind].has_readers && hit->reader.len;
 
-	return gather_both(c, hit, message, STR("")) && (!hit->flags || gather_both(c, hit, message, STR(".flagged"))) &&
+	return gather_both(c, hit, message, STR("")) &&
+	       (!hit->flags || gather_both(c, hit, message, STR(".flagged"))) &&
 	       (!hit->link || gather_link(c, hit, message)) && (!is_persons || gather(c, ROLE_READER, hit, reader));
 }
 

@@ -100,7 +100,8 @@ struct known {
 	bool is_set, is_forgotten;
 };
 
-static bool is_forgotten(struct ledger *ledger, const struct hit *hit, struct known *known, struct arena *arena, bool *out)
+static bool is_forgotten(struct ledger *ledger, const struct hit *hit, struct known *known, struct arena *arena,
+			 bool *out)
 {
 	uint64_t whose = str_hash(hit->tenant) * 31 + str_hash(hit->reader);
 	struct known *mine = &known[whose % KNOWN];
@@ -218,8 +219,8 @@ static void move_str(struct str *s, char **at)
 
 static struct waiting *copy_hit(const struct hit *hit)
 {
-	size_t octets = hit->tenant.len + hit->message.len + hit->reader.len + hit->recipient.len + hit->url.len + hit->client.len +
-			hit->agent.len;
+	size_t octets = hit->tenant.len + hit->message.len + hit->reader.len + hit->recipient.len + hit->url.len +
+			hit->client.len + hit->agent.len;
 	struct waiting *waiting = malloc(sizeof *waiting + octets);
 	char *at;
 
@@ -229,8 +230,9 @@ static struct waiting *copy_hit(const struct hit *hit)
 	waiting->hit = *hit;
 	at = waiting->octets;
 
-	struct str *const strs[] = { &waiting->hit.tenant, &waiting->hit.message, &waiting->hit.reader, &waiting->hit.recipient,
-				     &waiting->hit.url, &waiting->hit.client, &waiting->hit.agent };
+	struct str *const strs[] = { &waiting->hit.tenant,    &waiting->hit.message, &waiting->hit.reader,
+				     &waiting->hit.recipient, &waiting->hit.url,     &waiting->hit.client,
+				     &waiting->hit.agent };
 
 	for (size_t i = 0; i < sizeof strs / sizeof *strs; i++)
 		move_str(strs[i], &at);
@@ -258,7 +260,8 @@ static bool open_log(struct ledger *ledger, const struct config *config, struct 
 {
 	char dir[4096];
 	const struct record_writer_config writer = {
-		.dir = { dir, (size_t)snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(HIT_CLASS)) },
+		.dir = { dir, (size_t)snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir),
+					       STR_ARG(HIT_CLASS)) },
 		.node = str_from_c(ledger->node),
 		.keyring = config->log_keyring,
 		.is_sealed = config_seals(config, HIT_CLASS),

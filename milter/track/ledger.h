@@ -1,8 +1,8 @@
 /*
  * ledger - hits being written down: counted in the store and recorded in class "action" of the relay log.
  *
- * One thread does it, behind whoever answers: no reader waits for store or disk. What the thread cannot keep up with waits,
- * LEDGER_WAITING_MAX hits at most; more are counted as lost, and the operator hears of it.
+ * One thread does it, behind whoever answers: no reader waits for store or disk. What the thread cannot keep up with
+ * waits, LEDGER_WAITING_MAX hits at most; more are counted as lost, and the operator hears of it.
  *
  * The process holds no key of the relay log: it writes records, the milter's checkpoints cover them.
  *

@@ -84,8 +84,10 @@ static void add_escaped(struct str s, struct buf *out)
 static void add_form(const struct words *w, struct buf *out)
 {
 	buf_printf(out,
-		   "<form method=\"post\" action=\"?lang=%s\"><input type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\">"
-		   "<button type=\"submit\">%s</button></form>\n", w->lang, w->button);
+		   "<form method=\"post\" action=\"?lang=%s\">"
+		   "<input type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\">"
+		   "<button type=\"submit\">%s</button></form>\n",
+		   w->lang, w->button);
 }
 
 void page_write(enum page page, enum page_language language, struct str recipient, struct buf *out)
@@ -97,8 +99,10 @@ void page_write(enum page page, enum page_language language, struct str recipien
 	buf_printf(out,
 		   "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
 		   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-		   "<meta name=\"robots\" content=\"noindex, nofollow\">\n<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n<main%s>\n"
-		   "<h1>%s</h1>\n<p>%s</p>\n", w->lang, w->title, style, is_result ? " role=\"main\" aria-live=\"polite\"" : "", w->heading,
+		   "<meta name=\"robots\" content=\"noindex, nofollow\">\n<title>%s</title>\n"
+		   "<style>%s</style>\n</head>\n<body>\n<main%s>\n"
+		   "<h1>%s</h1>\n<p>%s</p>\n",
+		   w->lang, w->title, style, is_result ? " role=\"main\" aria-live=\"polite\"" : "", w->heading,
 		   w->text);
 	if (recipient.len) {
 		buf_add_c(out, "<p class=\"address\">");
@@ -111,7 +115,8 @@ void page_write(enum page page, enum page_language language, struct str recipien
 		add_form(w, out);
 	/* The result of a POST has no address to switch the language of without asking again. */
 	if (page == PAGE_ASK)
-		buf_printf(out, "<footer><a href=\"?lang=%s\" lang=\"%s\" hreflang=\"%s\">%s</a></footer>\n", other, other, other, w->other);
+		buf_printf(out, "<footer><a href=\"?lang=%s\" lang=\"%s\" hreflang=\"%s\">%s</a></footer>\n", other,
+			   other, other, w->other);
 	buf_add_c(out, "</main>\n</body>\n</html>\n");
 }
 
@@ -152,7 +157,8 @@ enum page_language page_language_of(struct str accept_language)
 		for (size_t i = 0; i < PAGE_LANGUAGE_COUNT; i++) {
 			int weight = weight_of(params);
 
-			if (str_starts_nocase(range, names[i]) && (range.len == 2 || range.ptr[2] == '-') && weight > best[i])
+			if (str_starts_nocase(range, names[i]) && (range.len == 2 || range.ptr[2] == '-') &&
+			    weight > best[i])
 				best[i] = weight;
 		}
 	}

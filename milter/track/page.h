@@ -1,8 +1,8 @@
 /*
  * page - what people see of the endpoint: asking before an unsubscription, its result, and that a link leads nowhere.
  *
- * Whole pages without script, pictures or anything from elsewhere, in Japanese and English. They read well aloud (one main
- * part, one heading, a labelled button, a live region for the result), with large type, and in the dark.
+ * Whole pages without script, pictures or anything from elsewhere, in Japanese and English. They read well aloud (one
+ * main part, one heading, a labelled button, a live region for the result), with large type, and in the dark.
  *
  * Input    the recipient's address may hold any octets: it is escaped
  */
@@ -24,8 +24,8 @@ enum page {
 
 enum page_language { PAGE_JA, PAGE_EN, PAGE_LANGUAGE_COUNT };
 
-/* By the Accept-Language field (RFC 9110 12.5.4): the better of the two; Japanese where it says nothing, English where it
- * names neither. */
+/* By the Accept-Language field (RFC 9110 12.5.4): the better of the two; Japanese where it says nothing, English where
+ * it names neither. */
 enum page_language page_language_of(struct str accept_language);
 
 /* `recipient` for PAGE_ASK and PAGE_DONE. */

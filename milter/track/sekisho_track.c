@@ -172,7 +172,8 @@ int main(int argc, char **argv)
 		config_free(config);
 		return EXIT_FAILURE;
 	}
-	log_open("sekisho-track", is_foreground && (isatty(STDERR_FILENO) || !config->log_to_syslog) ? LOG_TO_STDERR : LOG_TO_SYSLOG,
+	log_open("sekisho-track",
+		 is_foreground && (isatty(STDERR_FILENO) || !config->log_to_syslog) ? LOG_TO_STDERR : LOG_TO_SYSLOG,
 		 (enum log_level)config->log_level);
 	return run(config);
 }
