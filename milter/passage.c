@@ -76,9 +76,7 @@ bool passage_keep_address(struct passage *p, struct str argument, struct str *ou
 
 void passage_postpone(struct passage *p, struct verdict *verdict)
 {
-	bool is_refused = verdict->action == VERDICT_DEFER || verdict->action == VERDICT_REJECT;
-
-	if (!is_refused || !p->config->needs_return_path || verdict->matched_by != MATCH_KIND_COUNT || p->facts.is_internal)
+	if (verdict->action == VERDICT_ACCEPT || !p->config->needs_return_path || verdict->matched_by != MATCH_KIND_COUNT || p->facts.is_internal)
 		return;
 	p->postponed = *verdict;
 	verdict->action = VERDICT_ACCEPT;

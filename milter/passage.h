@@ -81,7 +81,7 @@ void passage_add_changes(struct passage *p, const struct rewrite_result *changes
 
 void passage_add_action(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Nobody's mail may be going to a return path, which only its recipient says: until then MAIL's refusal waits. */
+/* Nobody's mail may be going to a return path, which only its recipient says: until then what MAIL has against it waits. */
 void passage_postpone(struct passage *p, struct verdict *verdict);
 
 /* The id that the next record about this message gets. Lives as long as the passage. */

@@ -18,7 +18,9 @@ static const char yaml[] =
 	"tracking: { key_file: %1$s/tokens }\n"
 	"relay_log: { dir: %1$s/%2$s/log, key_file: none }\n"
 	"log: { to: stderr, level: error }\n"
+	"default_tenant: idle\n"
 	"tenants:\n"
+	"  idle: { suspended: true }\n"
 	"  acme: { match: [ { auth: acme } ], return_path: bounce.shared.example }\n"
 	"  other: { match: [ { auth: other } ], return_path: { domain: bounce.shared.example, bounces: discard } }\n";
 
@@ -143,6 +145,30 @@ static enum session_answer come_back(struct session *s, const char *path, size_t
 	return session_eom(s, &nothing, changes, reply);
 }
 
+/* What is said against nobody's mail is said of other recipients; the path's own tenant has nothing against it. */
+START_TEST(waits_for_the_recipient)
+{
+	struct session_changes changes;
+	struct reply reply;
+	char path[512];
+
+	go_out("acme", "<neko@example.jp>", path);
+	struct session *s = visitor();
+
+	ck_assert_int_eq(session_mail(s, STR("<>"), NULL, 0, &nothing, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<neko@example.jp>"), &reply), SESSION_REPLY);
+	ck_assert_msg(strstr(reply.text, "SKQ-SUSP"), "%s", reply.text);
+	ck_assert_int_eq(session_rcpt(s, STR("<POSTMASTER@bounce.shared.example>"), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, str_from_c(path), &reply), SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 452);
+	session_abort(s);
+	ck_assert_int_eq(come_back(s, path, 0, &changes, &reply), SESSION_CONTINUE);
+	session_done(s);
+	session_free(s);
+	ck_assert_uint_eq(count(relay_log(), "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
+}
+END_TEST
+
 /* However the body is cut, it says the same; and of all that only the first is news. */
 START_TEST(cuts)
 {
@@ -250,6 +276,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, waits_for_the_recipient);
 	tcase_add_test(tcase, cuts);
 	tcase_add_test(tcase, shares_a_domain);
 	tcase_add_test(tcase, never_refuses_the_mta);
