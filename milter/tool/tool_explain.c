@@ -272,10 +272,13 @@ static struct str rule_name(const struct explain *e, const struct rule *rule)
 	return rule->name.len ? rule->name : answer && rule->stage <= STAGE_RCPT ? answer->verdict.rule : STR("quotas");
 }
 
-/* Without a tenant there are no rules but that. */
+/* Without a tenant there are no rules but that; and for what comes back none is asked. */
 static bool is_shown(const struct explain *e, const struct rule *rule)
 {
 	size_t count;
+
+	if (e->returns != RETURN_PATH_NONE)
+		return false;
 
 	if (rule->name.len == 0 && rule->stage <= STAGE_RCPT)
 		return decided_by(e, rule, &count) != NULL;
