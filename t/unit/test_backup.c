@@ -479,6 +479,43 @@ START_TEST(nth_call_of_a_restore_fails)
 }
 END_TEST
 
+/* Whatever fails: the log verifies, and a second try leaves nothing of the tenant, nor its key. */
+START_TEST(nth_call_of_an_erasure_fails)
+{
+	for (long n = 1;; n++) {
+		lose_everything();
+
+		struct erasure erasure = { .config = &config, .stores = { store }, .tenant = STR("acme"), .id = STR_EMPTY,
+					   .reason = STR_EMPTY, .key = key };
+		struct erased erased;
+		struct buf certificate;
+		struct err err = { .kind = ERR_NONE };
+		bool found;
+
+		config.log_is_sealed = true;
+		clock_set(NOON);
+		write_log(2);
+		buf_init(&certificate, CERTIFICATE_MAX);
+		arm(_i, n);
+		bool ok = erasure_run(&erasure, &erased, &certificate, &err);
+
+		io_calls = real;
+		ck_assert_msg(ok || fault.has_failed, "%s", err.text);
+		if (ok)
+			ck_assert(certificate.len > 0);
+		else
+			erase(STR("acme"));
+		ck_assert_ptr_null(strstr(relaylog_story(&relay, false), "accepted:acme"));
+		ck_assert(seal_destroy_tenant(config.log_keyring, STR("acme"), &found, NULL) && !found);
+		ck_assert_int_eq(verify(), VERIFY_OK);
+		buf_clear(&certificate);
+		if (!fault.has_failed)
+			break;
+		n += n > 10 ? 4 : 0;
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("backup");
@@ -495,6 +532,7 @@ int main(void)
 	tcase_add_test(tcase, an_old_word);
 	tcase_add_loop_test(tcase, nth_call_of_a_run_fails, 0, 4);
 	tcase_add_loop_test(tcase, nth_call_of_a_restore_fails, 0, 4);
+	tcase_add_loop_test(tcase, nth_call_of_an_erasure_fails, 0, 4);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
