@@ -4,14 +4,14 @@
  * While Redis does not answer, this relay counts by itself, against store.local_share per cent of each limit, and no more
  * than was left of it when this relay heard of it last. So a relay that is alone passes no limit it has seen; of several,
  * each can send once more what was left, up to its share. What it counted is added to Redis once it is back, as if charged
- * then: it leaves the windows a little late, never early. What it knew of values (suspensions, suppressions) it goes on
+ * then (it leaves the windows a little late, never early), and until that is done its tenant goes on being counted here. What it knew of values (suspensions, suppressions) it goes on
  * knowing for a day; writing them and listing them needs Redis.
  *
  *     local:KEY          in counts/: a window or counter of the time without Redis; gone when Redis has it
  *     seen:KEY           in facts/: when(8, highest first), then the value that Redis had
  *
- * A merge that was cut short is begun again: a window goes over under an id made of its bytes, and is_once keeps it
- * from being counted twice.
+ * A merge that was cut short is begun again: a window goes over under an id of its own, and is_once keeps it from being
+ * counted twice. Only a process that dies while its answer is under way may count it once more.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,19 +48,66 @@ static bool prefixed(struct str prefix, struct str key, char room[KEY_ROOM], str
 	return true;
 }
 
-void store_local_note_mode(struct store_local *st, bool is_local, const struct err *why)
+/* --- which way it goes */
+
+struct str store_local_tenant_of(struct str key)
 {
-	if (atomic_exchange(&st->store.is_local, is_local) == is_local)
+	struct str before, rest, tenant, after;
+
+	return str_cut(key, '{', &before, &rest) && str_cut(rest, '}', &tenant, &after) ? tenant : STR_EMPTY;
+}
+
+static atomic_bool *aside_of(struct store_local *st, struct str tenant)
+{
+	return &st->aside[str_hash(tenant) % STORE_LOCAL_ASIDE];
+}
+
+void store_local_put_aside(struct store_local *st, struct str tenant, bool is_aside)
+{
+	atomic_store(aside_of(st, tenant), is_aside);
+}
+
+bool store_local_is_aside(struct store_local *st, struct str tenant)
+{
+	return atomic_load(aside_of(st, tenant));
+}
+
+static void tell(struct store_local *st, bool is_local, const char *why)
+{
+	store_local_fn *fn = atomic_load(&st->store.on_local);
+
+	if (fn)
+		fn(st->store.on_local_arg, is_local, why);
+}
+
+static void note_lost(struct store_local *st, struct str tenant, const struct err *why)
+{
+	pthread_mutex_lock(&st->mutex);
+	snprintf(st->lost, sizeof st->lost, STR_FMT, STR_ARG(tenant));
+	pthread_mutex_unlock(&st->mutex);
+	if (atomic_exchange(&st->store.is_local, true))
 		return;
-	if (is_local)
-		log_warn("store: %s; counting locally, up to %lld%% of each limit", why->text, (long long)st->share);
-	else
-		log_info("store: shared again");
+	log_warn("store: %s; counting locally, up to %lld%% of each limit", why->text, (long long)st->share);
+	tell(st, true, why->text);
+}
 
-	store_local_fn *tell = atomic_load(&st->store.on_local);
+/* From now on its tenant is counted alone. That is said last, and taken back first: no tenant stays aside unnoticed. */
+static void put_lost(struct store_local *st, struct str tenant, const struct err *why)
+{
+	store_local_put_aside(st, tenant, true);
+	note_lost(st, tenant, why);
+}
 
-	if (tell)
-		tell(st->store.on_local_arg, is_local, is_local ? why->text : "");
+void store_local_note_shared(struct store_local *st)
+{
+	bool was_local = atomic_exchange(&st->store.is_local, false);
+
+	for (size_t i = 0; i < STORE_LOCAL_ASIDE; i++)
+		atomic_store(&st->aside[i], false);
+	if (!was_local)
+		return;
+	log_info("store: shared again");
+	tell(st, false, "");
 }
 
 /* --- values: what was seen last */
@@ -242,29 +289,39 @@ static bool charge_shared(struct store_local *st, const struct store_charge *cha
 	return ok;
 }
 
+/* From the first that is counted alone, all of its tenant are, until that has gone over. */
+static bool charge_alone(struct store_local *st, const struct store_charge *charge, struct store_charged *out, bool *out_done,
+			 struct err *err)
+{
+	pthread_rwlock_rdlock(&st->merging);
+	bool ok = true;
+
+	*out_done = store_local_is_aside(st, charge->tenant);
+	if (*out_done)
+		ok = charge_own(st, charge, out, err);
+	pthread_rwlock_unlock(&st->merging);
+	out->is_local = *out_done && ok;
+	return ok;
+}
+
 static bool local_charge(struct store *base, const struct store_charge *charge, struct store_charged *out,
 			 struct err *err)
 {
 	struct store_local *st = self(base);
 	struct err why = { 0 };
+	bool is_done;
 
-	out->is_local = false;
-	if (charge_shared(st, charge, out, &why)) {
-		store_local_note_mode(st, false, NULL);
+	if (!charge_alone(st, charge, out, &is_done, err))
+		return false;
+	if (is_done || charge_shared(st, charge, out, &why))
 		return true;
-	}
 	if (!store_local_is_away(&why)) {
 		if (err)
 			*err = why;
 		return false;
 	}
-	store_local_note_mode(st, true, &why);
-	pthread_rwlock_rdlock(&st->merging);
-	bool ok = charge_own(st, charge, out, err);
-
-	pthread_rwlock_unlock(&st->merging);
-	out->is_local = ok;
-	return ok;
+	put_lost(st, charge->tenant, &why);
+	return charge_alone(st, charge, out, &is_done, err) && (is_done || charge_shared(st, charge, out, err));
 }
 
 /* Whichever has it gives it back; the shared store remembers to, when it is away. */
@@ -279,29 +336,43 @@ static bool local_refund(struct store *base, struct str tenant, struct str id, s
 	return st->shared->ops->refund(st->shared, tenant, id, err) && ok;
 }
 
+static bool count_alone(struct store_local *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
+			bool *out_done, struct err *err)
+{
+	char room[KEY_ROOM];
+	struct str own;
+	bool ok = true;
+
+	pthread_rwlock_rdlock(&st->merging);
+	*out_done = store_local_is_aside(st, store_local_tenant_of(key));
+	if (*out_done)
+		ok = prefixed(STORE_LOCAL, key, room, &own, err) &&
+		     st->own->ops->count_add(st->own, own, n, ttl_us, out_total, err);
+	pthread_rwlock_unlock(&st->merging);
+	return ok;
+}
+
+/* One that was sent and not answered may be counted twice, here and there; a charge would be undone there. */
 static bool local_count_add(struct store *base, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
 			    struct err *err)
 {
 	struct store_local *st = self(base);
-	char room[KEY_ROOM];
-	struct str own;
+	const struct store_ops *ops = st->shared->ops;
 	struct err why = { 0 };
+	bool is_done;
 
-	if (st->shared->ops->count_add(st->shared, key, n, ttl_us, out_total, &why))
+	if (!count_alone(st, key, n, ttl_us, out_total, &is_done, err))
+		return false;
+	if (is_done || ops->count_add(st->shared, key, n, ttl_us, out_total, &why))
 		return true;
 	if (!store_local_is_away(&why)) {
 		if (err)
 			*err = why;
 		return false;
 	}
-	store_local_note_mode(st, true, &why);
-	if (!prefixed(STORE_LOCAL, key, room, &own, err))
-		return false;
-	pthread_rwlock_rdlock(&st->merging);
-	bool ok = st->own->ops->count_add(st->own, own, n, ttl_us, out_total, err);
-
-	pthread_rwlock_unlock(&st->merging);
-	return ok;
+	put_lost(st, store_local_tenant_of(key), &why);
+	return count_alone(st, key, n, ttl_us, out_total, &is_done, err) &&
+	       (is_done || ops->count_add(st->shared, key, n, ttl_us, out_total, err));
 }
 
 /* --- values */
@@ -336,7 +407,7 @@ static bool local_get(struct store *base, struct str key, struct arena *arena, s
 		return true;
 	}
 	if (store_local_is_away(&why)) {
-		store_local_note_mode(st, true, &why);
+		note_lost(st, store_local_tenant_of(key), &why);
 		return read_seen(st, key, arena, out_value, &when_us, out_found, err);
 	}
 	if (err)

@@ -12,6 +12,7 @@
 #include "policy/store_local_left.h"
 
 #define STORE_LOCAL STR("local:")
+#define STORE_LOCAL_ASIDE 4096
 
 struct store_local {
 	struct store store;
@@ -19,21 +20,30 @@ struct store_local {
 	struct str node;
 	int64_t share;                 /* per cent */
 	struct left left;
+	atomic_bool aside[STORE_LOCAL_ASIDE];  /* by the tenant's hash: counted alone, until that has gone over */
 	pthread_rwlock_t merging;      /* held for reading while counting locally */
 
 	int lock;                      /* on store.path/merge: one process of this relay merges; -1: not we */
 	char lock_path[PATH_MAX];
 	pthread_t merger;
+	struct store_local_sent *sent; /* the merger's own */
 	bool has_merger;
-	pthread_mutex_t mutex;
+	pthread_mutex_t mutex;         /* guards what follows */
+	char lost[STORE_KEY_MAX];      /* the tenant whose server was lost last */
 	pthread_cond_t stopping;
 	bool is_stopping;
 };
 
 /* Gone or full, as opposed to asked in vain. */
 bool store_local_is_away(const struct err *err);
-/* Said once each way; `why` for is_local. */
-void store_local_note_mode(struct store_local *st, bool is_local, const struct err *why);
+/* All are counted in Redis again; said once. */
+void store_local_note_shared(struct store_local *st);
+/* Shall this tenant be counted alone, though Redis may answer? Before its local counts have gone over, it would be given
+ * once more what it has had. */
+void store_local_put_aside(struct store_local *st, struct str tenant, bool is_aside);
+bool store_local_is_aside(struct store_local *st, struct str tenant);
+/* "sekisho:{acme}:..." */
+struct str store_local_tenant_of(struct str key);
 
 bool store_local_start_merger(struct store_local *st, struct err *err);
 void store_local_stop_merger(struct store_local *st);

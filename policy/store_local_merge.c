@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,6 +12,12 @@
 #include "config/base/log.h"
 #include "policy/store_local_inside.h"
 #include "policy/window.h"
+
+#define TURN_MS 250
+#define BATCH 50                       /* so many are added to Redis before sessions may go on counting */
+#define TENANT_ROOM STORE_KEY_MAX
+
+/* --- what was counted alone */
 
 struct leftover {
 	struct leftover *next;
@@ -20,7 +28,7 @@ struct leftover {
 struct leftovers {
 	struct arena arena;
 	struct leftover *first;
-	bool is_short_of_memory;
+	size_t count;
 };
 
 static bool collect(void *arg, struct str key, struct str value, int64_t expires_us)
@@ -28,49 +36,91 @@ static bool collect(void *arg, struct str key, struct str value, int64_t expires
 	struct leftovers *all = arg;
 	struct leftover *one = arena_new(&all->arena, struct leftover);
 
-	if (!one || !arena_copy(&all->arena, key, &one->key) || !arena_copy(&all->arena, value, &one->value)) {
-		all->is_short_of_memory = true;         /* the rest with the next turn */
+	if (!one || !arena_copy(&all->arena, key, &one->key) || !arena_copy(&all->arena, value, &one->value))
 		return false;
-	}
 	one->expires_us = expires_us;
 	one->next = all->first;
 	all->first = one;
-	return true;
+	return ++all->count < BATCH;
 }
 
-/* "sekisho:{acme}:..." */
-static struct str tenant_of(struct str key)
-{
-	struct str before, rest, tenant, after;
+/* A window that was sent to Redis, and nobody learnt whether it arrived: under its id it can be sent again. */
+struct store_local_sent {
+	struct store_local_sent *next;
+	uint64_t key_hash;
+	int64_t cost;
+	char id[200];
+};
 
-	return str_cut(key, '{', &before, &rest) && str_cut(rest, '}', &tenant, &after) ? tenant : STR_EMPTY;
+static struct store_local_sent **find_sent(struct store_local *st, uint64_t key_hash)
+{
+	struct store_local_sent **at = &st->sent;
+
+	while (*at && (*at)->key_hash != key_hash)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct store_local_sent *new_sent(struct store_local *st, uint64_t key_hash, int64_t cost, struct err *err)
+{
+	struct store_local_sent *sent = calloc(1, sizeof *sent);
+	uint64_t nonce[2];
+
+	if (!sent || getrandom(nonce, sizeof nonce, 0) != sizeof nonce) {
+		free(sent);
+		err_memory(err);
+		return NULL;
+	}
+	*sent = (struct store_local_sent){ .next = st->sent, .key_hash = key_hash, .cost = cost };
+	snprintf(sent->id, sizeof sent->id, "merge:" STR_FMT ":%016llx%016llx", STR_ARG(str_slice(st->node, 0, 128)),
+		 (unsigned long long)nonce[0], (unsigned long long)nonce[1]);
+	st->sent = sent;
+	return sent;
+}
+
+/* Once, however often it is called: until it is known to have arrived it goes out under the same id. */
+static bool send_window(struct store_local *st, struct store_take *take, uint64_t key_hash, struct err *err)
+{
+	struct store_local_sent **at = find_sent(st, key_hash), *sent = *at ? *at : new_sent(st, key_hash, take->cost, err);
+	struct store_taken taken;
+	struct store_charged charged = { .taken = &taken };
+
+	if (!sent)
+		return false;
+	take->cost = sent->cost;
+
+	const struct store_charge charge = { .tenant = store_local_tenant_of(take->key), .id = str_from_c(sent->id), .takes = take,
+					     .count = 1, .is_once = true };
+
+	if (!st->shared->ops->charge(st->shared, &charge, &charged, err))
+		return false;
+	at = find_sent(st, key_hash);
+	*at = sent->next;
+	free(sent);
+	return true;
 }
 
 static bool merge_window(struct store_local *st, const struct leftover *one, struct err *err)
 {
 	struct store_take take = { .key = str_from(one->key, STORE_LOCAL.len), .limit = LIMIT_NONE };
+	uint64_t key_hash = str_hash(one->key);
 	struct window_state state;
 	struct store_taken taken;
-	char id[200];
 
 	if (!window_shape(one->value, &take))
 		return true;
 	window_decode(&take, one->value, &state);
 	window_look(&take, &state, clock_now_us(), &taken);
-	take.cost = taken.used;
 	/* A bucket without a limit would keep nothing. */
 	if (take.window == WINDOW_BURST)
 		take.limit = state.drain;
-	if (take.cost == 0)
-		return true;
-	snprintf(id, sizeof id, "merge:" STR_FMT ":%016llx%016llx", STR_ARG(st->node),
-		 (unsigned long long)str_hash(one->key), (unsigned long long)str_hash(one->value));
-
-	struct store_charge charge = { .tenant = tenant_of(take.key), .id = str_from_c(id), .takes = &take, .count = 1,
-				       .is_once = true };
-	struct store_charged charged = { .taken = &taken };
-
-	return st->shared->ops->charge(st->shared, &charge, &charged, err);
+	/* What was sent before and may have arrived, then what has come since. */
+	for (int64_t left = taken.used; left > 0; left -= take.cost) {
+		take.cost = left;
+		if (!send_window(st, &take, key_hash, err))
+			return false;
+	}
+	return true;
 }
 
 static bool merge_counter(struct store_local *st, const struct leftover *one, int64_t n, struct err *err)
@@ -81,7 +131,6 @@ static bool merge_counter(struct store_local *st, const struct leftover *one, in
 					  err);
 }
 
-/* Nobody counts meanwhile, so what goes over is all there was. */
 static bool merge_one(struct store_local *st, const struct leftover *one, struct err *err)
 {
 	int64_t n;
@@ -91,50 +140,108 @@ static bool merge_one(struct store_local *st, const struct leftover *one, struct
 	       st->own->ops->put(st->own, one->key, STR_EMPTY, 0, err);
 }
 
-static void merge_all(struct store_local *st)
+/* A few at a time, for all sessions wait meanwhile. True: these are over; *out_is_done: and none is left. */
+static bool merge_some(struct store_local *st, struct str prefix, bool *out_is_done, struct err *err)
 {
-	struct leftovers all = { 0 };
-	struct err err = { 0 };
-	size_t merged = 0;
+	struct leftovers some = { 0 };
 	bool ok;
 
-	arena_init(&all.arena, (size_t)64 << 20);
-	pthread_rwlock_wrlock(&st->merging);
-	ok = st->own->ops->scan(st->own, STORE_LOCAL, collect, &all, &err);
-	for (struct leftover *one = all.first; ok && one; one = one->next) {
-		ok = merge_one(st, one, &err);
-		merged += ok;
+	arena_init(&some.arena, (size_t)64 << 20);
+	ok = st->own->ops->scan(st->own, prefix, collect, &some, err);
+	*out_is_done = some.count < BATCH;
+	for (struct leftover *one = some.first; ok && one; one = one->next)
+		ok = merge_one(st, one, err);
+	arena_clear(&some.arena);
+	return ok;
+}
+
+/* Nobody counts while counts go over, so that no charge sees them twice, or nowhere. */
+static bool merge_tenant(struct store_local *st, struct str tenant)
+{
+	char room[STORE_KEY_MAX + 32];
+	struct str prefix = str_of(room, (size_t)snprintf(room, sizeof room, STR_FMT "sekisho:{" STR_FMT "}:",
+							  STR_ARG(STORE_LOCAL), STR_ARG(tenant)));
+	struct err err = { 0 };
+	bool ok = true, is_done = false;
+
+	while (ok && !is_done) {
+		pthread_rwlock_wrlock(&st->merging);
+		ok = merge_some(st, prefix, &is_done, &err);
+		if (ok && is_done)
+			store_local_put_aside(st, tenant, false);
+		pthread_rwlock_unlock(&st->merging);
 	}
-	pthread_rwlock_unlock(&st->merging);
-	if (merged)
-		log_info("store: %zu local counts added to the shared ones", merged);
 	if (!ok && !store_local_is_away(&err))
-		log_warn("store: local counts cannot be added to the shared ones: %s", err.text);
-	arena_clear(&all.arena);
+		log_warn("store: local counts of tenant " STR_FMT " cannot be added to the shared ones: %s", STR_ARG(tenant),
+			 err.text);
+	return ok;
 }
 
-/* Does it take writes? A full server, or a replica, answers, and is of no use. Asked only when there is a reason to. */
-static bool is_back(struct store_local *st)
+/* Does the server that has this tenant take writes? A full one, or a replica, answers, and is of no use. */
+static bool is_back(struct store_local *st, struct str tenant)
 {
+	char key[STORE_KEY_MAX + 32];
 	int64_t total;
+	int len = snprintf(key, sizeof key, "sekisho:{" STR_FMT "}:back", STR_ARG(tenant));
 
-	return st->shared->ops->count_add(st->shared, STR("sekisho:{}:back"), 0, US_PER_S, &total, NULL);
+	return st->shared->ops->count_add(st->shared, str_of(key, (size_t)len), 0, US_PER_S, &total, NULL);
 }
 
-static bool stop_at_first(void *arg, struct str key, struct str value, int64_t expires_us)
+/* --- tenants, one after the other */
+
+/* The first tenant behind another that has something left. */
+struct next_tenant {
+	struct str after;
+	char name[TENANT_ROOM];
+	size_t len;
+	bool is_found;
+};
+
+static bool look_at_tenant(void *arg, struct str key, struct str value, int64_t expires_us)
 {
-	(void)key;
+	struct next_tenant *next = arg;
+	struct str tenant = store_local_tenant_of(key);
+
 	(void)value;
 	(void)expires_us;
-	*(bool *)arg = true;
+	if (str_cmp(tenant, next->after) <= 0 || tenant.len > sizeof next->name)
+		return true;
+	memcpy(next->name, tenant.ptr, tenant.len);
+	next->len = tenant.len;
+	next->is_found = true;
 	return false;
+}
+
+static bool find_tenant(struct store_local *st, struct str after, struct next_tenant *out)
+{
+	*out = (struct next_tenant){ .after = after };
+	return st->own->ops->scan(st->own, STORE_LOCAL, look_at_tenant, out, NULL) && out->is_found;
 }
 
 static bool has_leftovers(struct store_local *st)
 {
-	bool has = false;
+	struct next_tenant next;
 
-	return st->own->ops->scan(st->own, STORE_LOCAL, stop_at_first, &has, NULL) && has;
+	return find_tenant(st, STR_EMPTY, &next);
+}
+
+/* Those whose server is back; the others wait. True: nothing is left. */
+static bool merge_tenants(struct store_local *st)
+{
+	struct next_tenant at = { .len = 0 }, next;
+	size_t merged = 0;
+	bool is_all = true;
+
+	while (find_tenant(st, str_of(at.name, at.len), &next)) {
+		bool ok = is_back(st, str_of(next.name, next.len)) && merge_tenant(st, str_of(next.name, next.len));
+
+		merged += ok;
+		is_all &= ok;
+		at = next;
+	}
+	if (merged)
+		log_info("store: local counts of %zu tenants added to the shared ones", merged);
+	return is_all;
 }
 
 /* The daemon gets it first and keeps it, so that a tool that looks in does not take away what is still being counted. */
@@ -153,6 +260,30 @@ static bool may_merge(struct store_local *st)
 	return false;
 }
 
+static struct str lost_tenant(struct store_local *st, char room[STORE_KEY_MAX])
+{
+	pthread_mutex_lock(&st->mutex);
+	size_t len = strnlen(st->lost, sizeof st->lost);
+
+	memcpy(room, st->lost, len);
+	pthread_mutex_unlock(&st->mutex);
+	return str_of(room, len);
+}
+
+/* Back only when the server that was lost last is, and all that was counted without it has gone over. */
+static void take_turn(struct store_local *st)
+{
+	bool was_local = atomic_load(&st->store.is_local);
+	char room[STORE_KEY_MAX];
+
+	if (!was_local && !has_leftovers(st))
+		return;
+	if (may_merge(st) && !merge_tenants(st))
+		return;
+	if (was_local && is_back(st, lost_tenant(st, room)))
+		store_local_note_shared(st);
+}
+
 static void *merge_in_turns(void *arg)
 {
 	struct store_local *st = arg;
@@ -161,15 +292,13 @@ static void *merge_in_turns(void *arg)
 	pthread_mutex_lock(&st->mutex);
 	while (!st->is_stopping) {
 		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec++;
+		until.tv_nsec += TURN_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000L;
+		until.tv_nsec %= 1000000000L;
 		while (!st->is_stopping && pthread_cond_timedwait(&st->stopping, &st->mutex, &until) != ETIMEDOUT)
 			;
 		pthread_mutex_unlock(&st->mutex);
-		if ((atomic_load(&st->store.is_local) || has_leftovers(st)) && is_back(st)) {
-			store_local_note_mode(st, false, NULL);
-			if (may_merge(st))
-				merge_all(st);
-		}
+		take_turn(st);
 		pthread_mutex_lock(&st->mutex);
 	}
 	pthread_mutex_unlock(&st->mutex);
@@ -199,4 +328,8 @@ void store_local_stop_merger(struct store_local *st)
 	pthread_cond_signal(&st->stopping);
 	pthread_mutex_unlock(&st->mutex);
 	pthread_join(st->merger, NULL);
+	for (struct store_local_sent *next; st->sent; st->sent = next) {
+		next = st->sent->next;
+		free(st->sent);
+	}
 }

@@ -196,12 +196,28 @@ static bool scan_node(struct redis_link *link, int node, struct str pattern, str
 	return true;
 }
 
+/* Where keys are is known once one of them was asked for; until then a cluster's nodes are those of the configuration. */
+static bool learn_nodes(struct redis_link *link, struct str key, struct err *err)
+{
+	const struct redis_words call = { .script = SCRIPT_GET, .words = &key, .count = 1, .key_count = 1 };
+	redisReply *reply;
+
+	if (!redis_link_call(link, &call, -1, &reply, err))
+		return false;
+	freeReplyObject(reply);
+	return true;
+}
+
 static bool scan_nodes(struct redis_link *link, struct str prefix, struct scan *scan, struct err *err)
 {
 	struct str before, tag_on, tag, after, pattern;
 	struct buf buf;
 	/* A prefix with the tenant in it says where all its keys are. */
 	bool is_one = str_cut(prefix, '{', &before, &tag_on) && str_cut(tag_on, '}', &tag, &after) && tag.len;
+
+	if (!learn_nodes(link, prefix, err))
+		return false;
+
 	int only = is_one ? redis_link_node_of(link, prefix) : -1;
 
 	buf_init(&buf, 4096);

@@ -144,13 +144,22 @@ static bool ask_again(struct redis_link *link, struct redis_conn *conn, struct r
 	return node >= 0;
 }
 
+/* A node of the map is away: another may have its slots any moment, and no answer will say so. */
+static bool has_lost_node(const struct redis_link *link)
+{
+	for (int i = 0; i < link->map.count; i++)
+		if (link->map.is_used[i] && link->nodes[i].is_open && !is_ready(&link->nodes[i]))
+			return true;
+	return false;
+}
+
 static void learn_map(struct redis_link *link, const struct redis_conn *conn, const redisReply *reply)
 {
 	pthread_mutex_lock(&link->mutex);
 	bool ok = reply && redis_map_learn(&link->map, reply, &conn->address);
 
 	pthread_mutex_unlock(&link->mutex);
-	link->map_us = clock_mono_us() + (ok ? MAP_EVERY_US : MAP_PAUSE_US);
+	link->map_us = clock_mono_us() + (ok && !has_lost_node(link) ? MAP_EVERY_US : MAP_PAUSE_US);
 }
 
 static void answered(void *arg, struct redis_conn *conn, struct redis_call *call, redisReply *reply)
@@ -217,11 +226,15 @@ static const char *why_nowhere(const struct redis_link *link)
 	const char *why = link->mode == REDIS_SENTINEL && link->asker.why[0] ? link->asker.why : NULL;
 
 	for (int i = 0; link->mode == REDIS_CLUSTER && i < link->map.count; i++) {
-		if (link->nodes[i].is_open && is_ready(&link->nodes[i]))
-			return link->map_us > 0 && !link->map_call ? "no node of the cluster has this key's slot"
-								   : NULL;
-		if (link->nodes[i].is_open && why_down(&link->nodes[i]))
-			why = why_down(&link->nodes[i]);
+		const struct redis_node *node = &link->nodes[i];
+
+		if (!link->map.is_used[i])
+			continue;
+		if (node->is_open && is_ready(node))
+			return link->map_us > 0 && !link->map_call ? "no node of the cluster has this key's slot" : NULL;
+		if (!node->is_open || !why_down(node))
+			return NULL;            /* this one may answer yet */
+		why = why_down(node);
 	}
 	return why;
 }

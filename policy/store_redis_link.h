@@ -9,7 +9,7 @@
  * again.
  *
  * Sentinel  before each connect the next Sentinel of the list is asked for the master
- * Cluster   slots are learnt from CLUSTER SLOTS, and again after MOVED and when a node is lost; ASK is obeyed
+ * Cluster   slots are learnt from CLUSTER SLOTS, again after MOVED, and again and again while a node is lost; ASK is obeyed
  */
 #ifndef SEKISHO_STORE_REDIS_LINK_H
 #define SEKISHO_STORE_REDIS_LINK_H

@@ -227,7 +227,7 @@ const struct tool_command command_suppress_add = {
 	.operands_min = 2,
 	.operands_max = 10000,
 	.summary = "let no more of a tenant's mail go to somebody",
-	.about = "Puts recipients on the tenant's suppression list; the next RCPT for them is refused with 550 5.7.1. An entry that "
+	.about = "Puts recipients on the tenant's suppression list; mail to them is refused with 550 5.7.1 from now on. An entry that "
 		 "is there is never made weaker. How many were added is recorded in class ops.",
 	.options = add_options,
 	.values_size = sizeof(struct add),

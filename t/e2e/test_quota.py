@@ -1,7 +1,6 @@
 """Quotas under load and at their edges: never more than the limit, and nothing lost of it."""
-import threading
-
 from lib.harness import check, check_eq, wait_for
+from lib.load import Load
 from lib.relay import Relay, accepted, refused
 from lib.smtp import message
 
@@ -61,37 +60,11 @@ def send(client, login, *recipients, size=0):
     return client.send(login, recipients, message(login, recipients[0], body=body * (size // 72 + 1)))
 
 
-def load(world, login, count, sessions):
-    """`count` messages of a login over so many sessions at once; the replies."""
-    replies, numbers, lock = [], iter(range(count)), threading.Lock()
-
-    def session():
-        client = world.relay.client(login)
-        while True:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                client.quit()
-                return
-            reply = send(client, login, f"r{number}@example.test")
-            with lock:
-                replies.append(reply)
-
-    threads = [threading.Thread(target=session) for _ in range(sessions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return replies
-
-
 def test_exact_under_load(world):
     """2 000 messages over 64 sessions, quota 500 recipients/hour: exactly 500 pass, 2 000 records"""
-    relay, others = world.relay, []
-    other = threading.Thread(target=lambda: others.extend(load(world, GINZA, 100, 4)))
-    other.start()
-    replies = load(world, ACME, MESSAGES, SESSIONS)
-    other.join()
+    relay, other = world.relay, Load(world.relay, GINZA, 4, count=100)
+    replies = [s.reply for s in Load(relay, ACME, SESSIONS, count=MESSAGES).wait()]
+    others = [s.reply for s in other.wait()]
     passed = [r for r in replies if r.code == 250]
     check_eq(len(replies), MESSAGES, "replies")
     check_eq(len(passed), LIMIT, "messages accepted")

@@ -39,6 +39,7 @@ milter_connect_timeout = 10s
 smtpd_authorized_xclient_hosts = 127.0.0.0/8
 smtpd_client_connection_count_limit = 0
 smtpd_error_sleep_time = 0
+in_flow_delay = 0
 smtpd_soft_error_limit = 100000
 smtpd_hard_error_limit = 100000
 smtpd_forbid_unauth_pipelining = no
