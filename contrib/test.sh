@@ -118,6 +118,20 @@ clang_build() {
 	configure_in clang --enable-developer CC=clang && make -s -j"$(jobs)" all && make -s -j"$(jobs)" check TESTS=
 }
 
+# The shared store's tests again, against the other server that speaks its language.
+valkey() {
+	tests='test_store_redis test_store_redis_faults test_store_redis_life test_store_redis_many test_store_local' valkey_status=0
+	export REDIS_SERVER=valkey-server
+	cd "$work/gcc"
+	for test in $tests; do
+		make -s check TESTS="t/unit/$test" || valkey_status=1
+		grep -hE ': [0-9]+ passed, [0-9]+ failed$' "t/unit/$test.log"
+	done
+	"$tree/t/e2e/run" --build . test_redis || valkey_status=1
+	unset REDIS_SERVER
+	return "$valkey_status"
+}
+
 distribution() {
 	cd "$work/gcc" && make -s -j"$(jobs)" distcheck
 }
@@ -136,6 +150,10 @@ differential() {
 install_packages $build_packages $mta_packages $test_packages
 # Whoever has node from elsewhere keeps it.
 { command -v npm && command -v node; } >/dev/null || install_packages nodejs npm
+# Debian has it from 13 on.
+if apt-cache show valkey-server >/dev/null 2>&1; then
+	install_packages valkey-server
+fi
 unpack_sendmail || say 'Sendmail cannot be fetched: its tests are left out'
 say "Testing in $work, on $(jobs) cores"
 copy_sources "$tree"
@@ -143,6 +161,11 @@ cd "$tree"
 step 'autoreconf' autoreconf -fi
 step 'unit tests, gcc' unit gcc
 step 'end to end, private Postfix and Sendmail' end_to_end
+if command -v valkey-server >/dev/null; then
+	step 'shared store, Valkey' valkey
+else
+	say 'shared store, Valkey: left out, Debian has no such package here'
+fi
 step 'rewriting, held against other readers' differential
 if [ -z "$quick" ]; then
 	step 'unit tests, address and undefined behaviour' unit asan --enable-asan CFLAGS='-O1 -g'

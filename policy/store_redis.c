@@ -17,7 +17,7 @@
 #include "policy/store_redis_word.h"
 
 #define SCAN_COUNT "500"
-#define VERSION_MIN 5
+#define VERSION_MIN 6                  /* SET with KEEPTTL */
 
 struct store_redis {
 	struct store store;

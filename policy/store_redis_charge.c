@@ -169,7 +169,7 @@ bool redis_charge_send(struct redis_link *link, struct redis_hints *hints, const
 
 	size_t keys = 1 + charge->count + charge->mark_count + charge->asked_count;
 	size_t args = HEAD_WORDS + TAKE_WORDS * charge->count + MARK_WORDS * charge->mark_count;
-	struct str *words = calloc(keys + args, sizeof *words), record;
+	struct str *words = calloc(keys + args, sizeof *words), record = STR_EMPTY;
 	char (*digits)[REDIS_NUMBER_TEXT] = calloc(args, sizeof *digits), room[STORE_KEY_MAX + 1];
 	struct question q = { .keys = words, .args = words + keys, .digits = digits, .err = err, .is_good = true };
 	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = words, .count = 1, .key_count = 1 };

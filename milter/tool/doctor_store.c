@@ -6,8 +6,8 @@
 #include "milter/tool/doctor.h"
 #include "policy/store_redis_info.h"
 
-/* Lua effects replication and PEXPIRE in scripts as the scripts need them. */
-#define REDIS_OLDEST 5
+/* SET with KEEPTTL, and scripts that write by the server's own clock. */
+#define REDIS_OLDEST 6
 
 static enum doctor_level look_embedded(struct doctor *doctor)
 {

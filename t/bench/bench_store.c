@@ -8,17 +8,17 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
-#include "policy/store_redis_script.h"
 #include "policy/store.h"
 
 static const char usage_text[] =
 	"usage: bench_store [options] DIRECTORY | -R ADDRESS\n"
 	"  -R ADDRESS Redis at host:port or unix:/path, not the embedded store\n"
-	"  -S         print the script that decides, for redis-benchmark, and do nothing\n"
 	"  -c N       threads (64)\n"
 	"  -k N       quotas taken by a message, 1 to 9 (2)\n"
+	"  -l N       the limit of each (1000000000)\n"
 	"  -n N       tenants (100)\n"
 	"  -T TIME    how long (2s)\n"
+	"  -N N       or so many decisions a thread; one thread visits every tenant in turn\n"
 	"  -r N       of 100 charges, so many are given back (5)\n"
 	"Prints one line: threads, quotas, decisions a second, microseconds p50 p99 max\n";
 
@@ -28,7 +28,9 @@ static const char usage_text[] =
 static struct {
 	struct store *st;
 	size_t takes, tenants;
+	int64_t limit;
 	int64_t until_us;
+	size_t most;                   /* decisions a thread */
 	unsigned int refund_percent;
 } job;
 
@@ -65,7 +67,40 @@ static void fill_take(struct store_take *take, size_t row, const char *tenant, u
 
 	*take = (struct store_take){ .key = str_of(key, (size_t)len), .window = windows[row % 3].window,
 				     .calendar = windows[row % 3].calendar, .period_us = windows[row % 3].period_us,
-				     .limit = 1000000000, .cost = 1, .is_enforced = true };
+				     .limit = job.limit, .cost = 1, .is_enforced = true };
+}
+
+/* What goes along with a message's charge: a mark of each quota, its tenant's suspension and its recipient's suppression. */
+struct beside {
+	struct store_mark marks[TAKES_MAX];
+	int64_t marked[TAKES_MAX];
+	struct str asked[2];
+	char keys[TAKES_MAX + 2][128];
+};
+
+static struct str put_key(char key[128], const char *tenant, const char *rest, size_t number)
+{
+	return str_of(key, (size_t)snprintf(key, 128, "sekisho:{%s}:%s%zu", tenant, rest, number));
+}
+
+static void not_there(void *arg, size_t index, struct str value)
+{
+	(void)arg, (void)index, (void)value;
+}
+
+static void fill_beside(struct beside *beside, const char *tenant, size_t n, struct store_charge *charge)
+{
+	for (size_t i = 0; i < charge->count; i++)
+		beside->marks[i] = (struct store_mark){ .key = put_key(beside->keys[i], tenant, "over:q", i), .ttl_us = US_PER_S,
+							.take = i, .reaches = STORE_REFUSED };
+	beside->asked[0] = put_key(beside->keys[TAKES_MAX], tenant, "suspended:", 0);
+	beside->asked[1] = put_key(beside->keys[TAKES_MAX + 1], tenant, "suppress:somebody@example.test:", n);
+	charge->marks = beside->marks;
+	charge->mark_count = charge->count;
+	charge->asked = beside->asked;
+	charge->asked_count = 2;
+	charge->on_found = not_there;
+	charge->is_barred = true;
 }
 
 static bool decide(const struct worker *worker, size_t n, struct err *err)
@@ -73,7 +108,8 @@ static bool decide(const struct worker *worker, size_t n, struct err *err)
 	char tenant[32], id[48], keys[TAKES_MAX][128];
 	struct store_take takes[TAKES_MAX];
 	struct store_taken taken[TAKES_MAX];
-	struct store_charged charged = { .taken = taken };
+	struct beside beside;
+	struct store_charged charged = { .taken = taken, .marked = beside.marked };
 	size_t at = (n * 7919 + worker->number * 104729) % job.tenants;
 
 	snprintf(tenant, sizeof tenant, "t%zu", at);
@@ -84,6 +120,9 @@ static bool decide(const struct worker *worker, size_t n, struct err *err)
 	struct store_charge charge = { .tenant = str_from_c(tenant), .id = str_of(id, (size_t)len), .takes = takes,
 				       .count = job.takes };
 
+	/* An embedded store is not asked along with the charge. */
+	if (job.st->ops->may_have)
+		fill_beside(&beside, tenant, n, &charge);
 	if (!job.st->ops->charge(job.st, &charge, &charged, err))
 		return false;
 	return n % 100 >= job.refund_percent || job.st->ops->refund(job.st, charge.tenant, charge.id, err);
@@ -94,7 +133,7 @@ static void *work(void *arg)
 	struct worker *worker = arg;
 	struct err err;
 
-	while (clock_mono_us() < job.until_us) {
+	while (worker->done < job.most && clock_mono_us() < job.until_us) {
 		int64_t begin_us = clock_mono_us();
 
 		if (!decide(worker, worker->done, &err)) {
@@ -164,20 +203,25 @@ int main(int argc, char **argv)
 
 	job.takes = 2;
 	job.tenants = 100;
+	job.limit = 1000000000;
 	job.refund_percent = 5;
-	for (int option; (option = getopt(argc, argv, "c:k:n:T:r:R:S")) != -1;) {
+	job.most = SIZE_MAX;
+	for (int option; (option = getopt(argc, argv, "c:k:l:n:N:T:r:R:")) != -1;) {
 		if (option == 'c')
 			threads = number_within(optarg, 1, 1000);
 		else if (option == 'k')
 			job.takes = (size_t)number_within(optarg, 1, TAKES_MAX);
+		else if (option == 'l')
+			job.limit = number_within(optarg, 1, LIMIT_NONE);
 		else if (option == 'n')
 			job.tenants = (size_t)number_within(optarg, 1, 10000000);
-		else if (option == 'r')
+		else if (option == 'N') {
+			job.most = (size_t)number_within(optarg, 1, 100000000);
+			time_us = 3600 * US_PER_S;
+		} else if (option == 'r')
 			job.refund_percent = (unsigned int)number_within(optarg, 0, 100);
 		else if (option == 'R')
 			address = str_from_c(optarg);
-		else if (option == 'S')
-			return fputs(redis_script_text(SCRIPT_CHARGE).ptr, stdout) < 0;
 		else if (option != 'T' || !num_parse_duration(str_from_c(optarg), &time_us))
 			usage();
 	}

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -46,7 +47,13 @@ static void take_client(struct proxy *proxy, struct pair *pairs)
 /* As much of the answer as may pass; false when that was the last. */
 static bool pass_answer(struct proxy *proxy, int to, const char *bytes, size_t len)
 {
+	const char *says = atomic_load(&proxy->says);
 	long left = atomic_load(&proxy->cut_after);
+
+	if (says) {
+		bytes = says;
+		len = strlen(says);
+	}
 	size_t pass = left >= 0 && (size_t)left < len ? (size_t)left : len;
 
 	if (atomic_load(&proxy->delay_us))

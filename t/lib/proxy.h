@@ -13,6 +13,7 @@ struct proxy {
 	char address[32];              /* "127.0.0.1:PORT" */
 	atomic_long cut_after;         /* octets of answers from now on, then the connection breaks; -1: never */
 	atomic_int delay_us;           /* before each piece of an answer */
+	_Atomic(const char *) says;    /* instead of each piece of an answer; NULL: what the server says */
 	atomic_bool is_stopping;
 };
 

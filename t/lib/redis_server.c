@@ -72,6 +72,8 @@ static _Noreturn void run(const struct redis_server *server, const char **words)
 	dup2(nothing, STDOUT_FILENO);
 	setenv("LD_PRELOAD", preload, 1);
 	setenv("TIMESHIFT_FILE", shift, 1);
+	if (getenv("REDIS_SERVER"))
+		words[0] = getenv("REDIS_SERVER");
 	execvp(words[0], (char *const *)(uintptr_t)words);
 	give_up("redis-server cannot be run");
 }

@@ -2,7 +2,8 @@
  * redis_server - a private Redis for one test: on a port of the kernel's choice and a socket, in the test's own
  * directory.
  *
- * Its clock can be moved. It dies with the test, also when the test dies.
+ * Its clock can be moved. It dies with the test, also when the test dies. REDIS_SERVER in the environment names the program
+ * to be run instead of redis-server: Valkey's, or an older one.
  */
 #ifndef SEKISHO_REDIS_SERVER_H
 #define SEKISHO_REDIS_SERVER_H

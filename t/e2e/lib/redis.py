@@ -172,6 +172,9 @@ class Proxy:
             threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
             threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
 
+    def hear(self, data):
+        """A piece from the client, for who wants to know."""
+
     def _is_cut(self):
         with self._lock:
             self._pieces += 1
@@ -187,6 +190,8 @@ class Proxy:
                 if not pieces:
                     break
                 came, data = pieces.pop(0)
+            if not is_answer:
+                self.hear(data)
             is_cut = is_answer and self._is_cut()
             time.sleep(max(0.0, came + (self.delay if is_answer else 0) - time.monotonic()))
             try:

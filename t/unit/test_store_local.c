@@ -1,0 +1,223 @@
+/* on_store_failure: local. Redis goes, and comes back: what is counted where, and that nothing is counted twice. */
+#include "t/lib/redis_fixture.h"
+#include "t/lib/unit.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/base/clock.h"
+
+static void setup_local(struct config *config, int64_t share)
+{
+	static char path[400];
+
+	redis_setup(config, false);
+	snprintf(path, sizeof path, "%s/own", the_redis.dir);
+	config->on_store_failure = STORE_FAILURE_LOCAL;
+	config->store_path = str_from_c(path);
+	config->store_size_max = 16 << 20;
+	config->store_local_share = share;
+	config->node = STR("mx1");
+}
+
+/* Until Redis itself says so much. */
+static void wait_for_merged(struct store *st, int64_t least, int64_t most)
+{
+	while (atomic_load(&st->is_local) || redis_used(st) < least || redis_used(st) > most)
+		usleep(20000);
+}
+
+static void note_change(void *arg, bool is_local, const char *why)
+{
+	ck_assert_int_eq(is_local, why[0] != '\0');
+	atomic_fetch_add((atomic_int *)arg, is_local ? 1 : 100);
+}
+
+START_TEST(without_redis_counts_locally)
+{
+	atomic_int changes = 0;
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	int64_t total;
+	char id[32];
+
+	setup_local(&config, 50);
+	struct store *st = redis_open(&config);
+
+	st->on_local_arg = &changes;
+	atomic_store(&st->on_local, note_change);
+	for (int i = 0; i < 7; i++) {
+		snprintf(id, sizeof id, "shared-%d", i);
+		redis_charge_until_taken(st, id);
+	}
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 2, DAY_US, &total, &err));
+	kill(the_redis.pid, SIGSTOP);
+	for (int i = 0; i < 12; i++) {
+		snprintf(id, sizeof id, "local-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, 20, &is_taken, &err), "%s", err.text);
+		ck_assert_msg(is_taken == (i < 10), "charge %d", i);
+	}
+	ck_assert(atomic_load(&st->is_local));
+	ck_assert_int_eq(changes, 1);
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 3, DAY_US, &total, &err));
+	ck_assert_int_eq(total, 3);
+	/* Each where it was taken, though one of them cannot be reached. */
+	ck_assert_msg(st->ops->refund(st, STR("acme"), STR("local-3"), &err), "%s", err.text);
+	ck_assert_msg(st->ops->refund(st, STR("acme"), STR("shared-3"), &err), "%s", err.text);
+
+	if (_i) {                       /* our process dies before Redis is back */
+		store_close(st);
+		st = redis_open(&config);
+	}
+	kill(the_redis.pid, SIGCONT);
+	/* With the process died what it still wanted undone: one refund, and three charges that were never answered. */
+	wait_for_merged(st, 7 - 1 + 9, 7 - 1 + 9 + (_i ? 4 : 0));
+	ck_assert_int_eq(changes, _i ? 1 : 101);
+	/* counters are merged after the windows */
+	for (int i = 0; i < 2000; i++) {
+		ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 0, DAY_US, &total, &err));
+		if (total == 5)
+			break;
+		usleep(5000);
+	}
+	ck_assert_int_eq(total, 5);
+	ck_assert(redis_charge_one(st, "full", 15, &is_taken, &err));
+	ck_assert(!is_taken);
+	store_close(st);
+}
+END_TEST
+
+/* What Redis has given out already is not given out again, and what was given out alone is not given out by Redis. */
+START_TEST(no_more_than_was_left)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	char id[32];
+
+	setup_local(&config, 100);
+	struct store *st = redis_open(&config);
+
+	for (int i = 0; i < 15; i++) {
+		snprintf(id, sizeof id, "shared-%d", i);
+		redis_charge_until_taken(st, id);
+	}
+	kill(the_redis.pid, SIGSTOP);
+	for (int i = 0; i < 10; i++) {
+		snprintf(id, sizeof id, "alone-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, 20, &is_taken, &err), "%s", err.text);
+		ck_assert_msg(is_taken == (i < 5), "charge %d", i);
+	}
+	kill(the_redis.pid, SIGCONT);
+	for (int i = 0; i < 200 && atomic_load(&st->is_local); i++, usleep(10000)) {
+		ck_assert(redis_charge_one(st, "back", 20, &is_taken, &err));
+		ck_assert(!is_taken);
+	}
+	wait_for_merged(st, 20, 20);
+	store_close(st);
+}
+END_TEST
+
+/* Two that look alike are still two. */
+START_TEST(the_same_count_again)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	char id[32];
+
+	setup_local(&config, 100);
+	struct store *st = redis_open(&config);
+
+	for (int i = 1; i <= 4; i++) {
+		kill(the_redis.pid, SIGSTOP);
+		snprintf(id, sizeof id, "alone-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, LIMIT_NONE, &is_taken, &err) && is_taken, "%s", err.text);
+		kill(the_redis.pid, SIGCONT);
+		wait_for_merged(st, i, i);
+	}
+	store_close(st);
+}
+END_TEST
+
+/* It answers, but takes no more: that is away too, and not back every second. */
+START_TEST(a_full_redis_is_away)
+{
+	atomic_int changes = 0;
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+
+	setup_local(&config, 100);
+	struct store *st = redis_open(&config);
+
+	st->on_local_arg = &changes;
+	atomic_store(&st->on_local, note_change);
+	redis_charge_until_taken(st, "before");
+	redis_server_ask(&the_redis, "CONFIG SET maxmemory 1");
+	for (int i = 0; i < 12; i++) {
+		char id[24];
+
+		snprintf(id, sizeof id, "full-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, LIMIT_NONE, &is_taken, &err) && is_taken, "%s", err.text);
+		usleep(100000);
+	}
+	ck_assert_int_eq(changes, 1);
+	redis_server_ask(&the_redis, "CONFIG SET maxmemory 0");
+	wait_for_merged(st, 13, 13);
+	ck_assert_int_eq(changes, 101);
+	store_close(st);
+}
+END_TEST
+
+START_TEST(without_redis_knows_what_it_knew)
+{
+	struct config config;
+	struct err err = { 0 };
+	struct arena arena;
+	struct str value;
+	bool found;
+
+	setup_local(&config, 100);
+	struct store *st = redis_open(&config);
+
+	arena_init(&arena, SIZE_MAX);
+	ck_assert(st->ops->put(st, STR("sekisho:{acme}:suspended"), STR("yes"), DAY_US, &err));
+	ck_assert(st->ops->put(st, STR("sekisho:{beta}:suspended"), STR("yes"), DAY_US, &err));
+	ck_assert(st->ops->put(st, STR("sekisho:{beta}:suspended"), STR(""), 0, &err));
+	redis_server_ask(&the_redis, "SET sekisho:{gamma}:suspended elsewhere PX 100000");
+	ck_assert(st->ops->get(st, STR("sekisho:{gamma}:suspended"), &arena, &value, &found, &err) && found);
+	redis_server_stop(&the_redis);
+
+	while (!atomic_load(&st->is_local))
+		ck_assert(st->ops->get(st, STR("sekisho:{acme}:suspended"), &arena, &value, &found, &err));
+	ck_assert(st->ops->get(st, STR("sekisho:{acme}:suspended"), &arena, &value, &found, &err) && found);
+	ck_assert_str_is(value, STR("yes"));
+	ck_assert(st->ops->get(st, STR("sekisho:{beta}:suspended"), &arena, &value, &found, &err) && !found);
+	ck_assert(st->ops->get(st, STR("sekisho:{gamma}:suspended"), &arena, &value, &found, &err) && found);
+	ck_assert_str_is(value, STR("elsewhere"));
+	ck_assert(!st->ops->put(st, STR("sekisho:{acme}:suspended"), STR("no"), DAY_US, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	arena_clear(&arena);
+	store_close(st);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("store local");
+	TCase *tc = tcase_create("store local");
+
+	suite_add_tcase(suite, tc);
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, redis_begin, redis_end);
+	tcase_add_loop_test(tc, without_redis_counts_locally, 0, 2);
+	tcase_add_test(tc, no_more_than_was_left);
+	tcase_add_test(tc, the_same_count_again);
+	tcase_add_test(tc, a_full_redis_is_away);
+	tcase_add_test(tc, without_redis_knows_what_it_knew);
+	return unit_main(suite);
+}

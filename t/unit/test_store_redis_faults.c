@@ -1,0 +1,349 @@
+/* The shared store: what servers and networks do to us. */
+#include "t/lib/proxy.h"
+#include "t/lib/redis_fixture.h"
+#include "t/lib/unit.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config/base/io.h"
+
+START_TEST(a_silent_server)
+{
+	struct config config;
+	bool is_taken;
+	struct err err = { 0 };
+	char id[32];
+
+	redis_setup(&config, false);
+	config.store_timeout_us = 50000;
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	kill(the_redis.pid, SIGSTOP);
+	for (int i = 0; i < 6; i++) {
+		snprintf(id, sizeof id, "silent-%d", i);
+		ck_assert(!redis_charge_one(st, id, LIMIT_NONE, &is_taken, &err));
+		ck_assert_int_eq(err.kind, ERR_BUSY);
+		ck_assert_msg(strstr(err.text, "answer"), "%s", err.text);
+		usleep(20000);
+	}
+	kill(the_redis.pid, SIGCONT);
+	redis_charge_until_taken(st, "after");
+	redis_wait_for_used(st, 2);
+	store_close(st);
+}
+END_TEST
+
+START_TEST(a_server_that_dies)
+{
+	struct config config;
+	bool is_taken;
+	struct err err = { 0 };
+
+	redis_setup(&config, _i);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	redis_server_stop(&the_redis);
+	while (redis_charge_one(st, "during", LIMIT_NONE, &is_taken, &err))
+		;
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	redis_server_restart(&the_redis, NULL);
+	redis_charge_until_taken(st, "after");
+	ck_assert_int_eq(redis_used(st), 1);         /* it came back empty */
+	store_close(st);
+}
+END_TEST
+
+START_TEST(a_server_that_is_not_there_yet)
+{
+	struct config config;
+
+	redis_setup(&config, false);
+	redis_server_stop(&the_redis);
+	struct store *st = redis_open(&config);
+
+	ck_assert_msg(strstr(st->notice, "efused"), "%s", st->notice);
+	redis_server_restart(&the_redis, NULL);
+	redis_charge_until_taken(st, "after");
+	store_close(st);
+}
+END_TEST
+
+/* Cut at each octet, an answer is lost and what it answered is undone; nothing is counted that nobody was told of. */
+START_TEST(answers_cut_anywhere)
+{
+	struct config config;
+	struct proxy proxy;
+	struct err err = { 0 };
+	int64_t taken = 0, failed = 0;
+	char id[32];
+
+	proxy_start(&proxy, the_redis.port);
+	redis_setup(&config, false);
+	redis_address = str_from_c(proxy.address);
+	struct store *st = redis_open(&config);
+
+	for (int i = 0; i < 40; i++) {
+		bool is_taken = false;
+
+		redis_charge_until_taken(st, "steady");
+		st->ops->refund(st, STR("acme"), STR("steady"), &err);
+		snprintf(id, sizeof id, "cut-%d", i);
+		atomic_store(&proxy.cut_after, i);
+		if (redis_charge_one(st, id, LIMIT_NONE, &is_taken, &err))
+			taken += is_taken;
+		else
+			failed++;
+		atomic_store(&proxy.cut_after, -1);
+	}
+	ck_assert_int_gt(failed, 15);
+	redis_wait_for_used(st, taken);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+START_TEST(a_slow_network)
+{
+	struct config config;
+	struct proxy proxy;
+
+	proxy_start(&proxy, the_redis.port);
+	redis_setup(&config, false);
+	redis_address = str_from_c(proxy.address);
+	config.store_timeout_us = 2 * US_PER_S;
+	struct store *st = redis_open(&config);
+
+	atomic_store(&proxy.delay_us, 100000);
+	for (int i = 0; i < 3; i++) {
+		char id[32];
+
+		snprintf(id, sizeof id, "slow-%d", i);
+		redis_charge_until_taken(st, id);
+	}
+	atomic_store(&proxy.delay_us, 0);
+	ck_assert_int_eq(redis_used(st), 3);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+static const struct { const char *name, *before, *after, *says; enum err_kind kind;
+} mood_rows[] = {
+	{ "its scripts are forgotten", "SCRIPT FLUSH", NULL, NULL, ERR_NONE },
+	{ "it is a replica now", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY", ERR_BUSY },
+	{ "its memory is full", "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM", ERR_FULL },
+	{ "it hangs up on us", "CLIENT KILL TYPE normal SKIPME yes", NULL, NULL, ERR_NONE },
+	{ "its disk is broken", "CONFIG SET min-replicas-to-write 3", "CONFIG SET min-replicas-to-write 0",
+	  "NOREPLICAS", ERR_BUSY },
+};
+START_TEST(moods_of_a_server)
+{
+	struct config config;
+	bool is_taken;
+	struct err err = { 0 };
+
+	redis_setup(&config, false);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	ck_assert_str_ne(redis_server_ask(&the_redis, mood_rows[_i].before), "-no answer");
+	if (mood_rows[_i].says) {
+		/* Twice: the first may only find out. */
+		(void)redis_charge_one(st, "during", LIMIT_NONE, &is_taken, &err);
+		ck_assert_msg(!redis_charge_one(st, "during", LIMIT_NONE, &is_taken, &err), "%s", mood_rows[_i].name);
+		ck_assert_msg(err.kind == mood_rows[_i].kind && strstr(err.text, mood_rows[_i].says), "%s: %s",
+			      mood_rows[_i].name, err.text);
+		redis_server_ask(&the_redis, mood_rows[_i].after);
+	}
+	redis_charge_until_taken(st, "after");
+	ck_assert_int_eq(redis_used(st), 2);
+	store_close(st);
+}
+END_TEST
+
+/* What servers say when they cannot: each is a reason to do without them, and none an end of the connection for good. */
+static const struct { const char *says; enum err_kind kind; } words_rows[] = {
+	{ "-LOADING Redis is loading the dataset in memory\r\n", ERR_BUSY },
+	{ "-CLUSTERDOWN The cluster is down\r\n", ERR_BUSY },
+	{ "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n", ERR_BUSY },
+	{ "-BUSY Redis is busy running a script.\r\n", ERR_BUSY },
+	{ "-MISCONF Errors writing to the AOF file: No space left on device\r\n", ERR_BUSY },
+	{ "-OOM command not allowed when used memory > 'maxmemory'.\r\n", ERR_FULL },
+	{ "-NOAUTH Authentication required.\r\n", ERR_BUSY },
+	{ "-ERR something that nobody has heard of\r\n", ERR_BUSY },
+	{ "+OK\r\n", ERR_BUSY },
+	{ "*3\r\n:1\r\n:2\r\n+three\r\n", ERR_BUSY },
+	{ "$-1\r\n", ERR_BUSY },
+	{ "HTTP/1.1 400 Bad Request\r\n\r\n", ERR_BUSY },
+};
+START_TEST(words_of_a_server)
+{
+	struct config config;
+	struct proxy proxy;
+	struct err err = { 0 };
+	bool is_taken;
+
+	proxy_start(&proxy, the_redis.port);
+	redis_setup(&config, false);
+	redis_address = str_from_c(proxy.address);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	atomic_store(&proxy.says, words_rows[_i].says);
+	ck_assert_msg(!redis_charge_one(st, "during", LIMIT_NONE, &is_taken, &err), "%s", words_rows[_i].says);
+	ck_assert_msg(err.kind == words_rows[_i].kind, "%s: kind %d, %s", words_rows[_i].says, err.kind, err.text);
+	atomic_store(&proxy.says, NULL);
+	redis_charge_until_taken(st, "after");
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+START_TEST(a_server_that_forgets)
+{
+	struct config config;
+
+	redis_setup(&config, true);
+	ck_assert_str_eq(redis_server_ask(&the_redis, "CONFIG SET maxmemory-policy allkeys-lru"), "OK");
+	struct store *st = redis_open(&config);
+
+	ck_assert_msg(strstr(st->notice, "maxmemory-policy is allkeys-lru"), "%s", st->notice);
+	store_close(st);
+}
+END_TEST
+
+/* --- TLS */
+
+/* A certificate for this address that signs itself, so that it is its own authority. */
+static void make_certificate(const char *key, const char *cert, const char *address_in_it)
+{
+	char names[64];
+	int status;
+	pid_t pid = fork();
+
+	snprintf(names, sizeof names, "subjectAltName=IP:%s", address_in_it);
+	if (pid == 0) {
+		freopen("/dev/null", "w", stderr);
+		execlp("openssl", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+		       "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=redis", "-addext", names,
+		       "-keyout", key, "-out", cert, NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+}
+
+static const struct { const char *name, *address_in_it; bool trusts_it; const char *says; } tls_rows[] = {
+	{ "all is well", "127.0.0.1", true, NULL },
+	{ "not our authority", "127.0.0.1", false, "certificate" },
+	{ "another host's certificate", "127.0.0.2", true, "mismatch" },
+};
+START_TEST(tls)
+{
+	struct config config;
+	struct store *st;
+	struct err err = { 0 };
+	char key[300], cert[300], port[16], own[64];
+	bool is_taken;
+
+	redis_end();
+	snprintf(key, sizeof key, "%s/key.pem", the_redis.dir);
+	snprintf(cert, sizeof cert, "%s/cert.pem", the_redis.dir);
+	snprintf(port, sizeof port, "%d", the_redis.bus_port);
+	make_certificate(key, cert, tls_rows[_i].address_in_it);
+	redis_server_restart(&the_redis,
+			     (const char *[]){ "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+					       "--tls-ca-cert-file", cert, "--tls-auth-clients", "no", NULL });
+	redis_setup(&config, false);
+	snprintf(own, sizeof own, "127.0.0.1:%s", port);
+	redis_address = str_from_c(own);
+	config.redis_tls = true;
+	config.redis_ca_file = tls_rows[_i].trusts_it ? str_from_c(cert) : STR_EMPTY;
+	st = redis_open(&config);
+	if (tls_rows[_i].says) {
+		ck_assert(!redis_charge_one(st, "1", LIMIT_NONE, &is_taken, &err));
+		ck_assert_msg(strstr(err.text, tls_rows[_i].says), "%s: %s", tls_rows[_i].name, err.text);
+	} else {
+		char id[16];
+
+		for (int i = 0; i < 50; i++) {
+			snprintf(id, sizeof id, "tls-%d", i);
+			redis_charge_until_taken(st, id);
+		}
+		ck_assert_int_eq(redis_used(st), 50);
+		redis_server_ask(&the_redis, "CLIENT KILL TYPE normal SKIPME yes");
+		redis_charge_until_taken(st, "again");
+	}
+	store_close(st);
+}
+END_TEST
+
+/* --- passwords */
+
+static const char *write_password(const char *text, mode_t mode)
+{
+	static char path[400];
+	struct err err = { 0 };
+
+	snprintf(path, sizeof path, "%s/password", the_redis.dir);
+	ck_assert(io_replace_file(path, str_from_c(text), mode, &err));
+	return path;
+}
+
+START_TEST(passwords)
+{
+	struct config config;
+	struct store *st = NULL;
+	struct err err = { 0 };
+	bool is_taken;
+
+	redis_setup(&config, true);
+	config.redis_user = STR("relay");
+	config.redis_database = 2;
+	config.redis_password_file = str_from_c(write_password("sesame\n", 0600));
+	ck_assert_str_eq(redis_server_ask(&the_redis, "ACL SETUSER relay on >sesame ~sekisho:* +@all"), "OK");
+	ck_assert_str_eq(redis_server_ask(&the_redis, "ACL SETUSER default off"), "OK");
+	st = redis_open(&config);
+	redis_charge_until_taken(st, "1");
+	store_close(st);
+
+	write_password("guess", 0600);
+	st = redis_open(&config);
+	ck_assert(!redis_charge_one(st, "2", LIMIT_NONE, &is_taken, &err));
+	ck_assert_msg(strstr(err.text, "WRONGPASS"), "%s", err.text);
+	store_close(st);
+
+	write_password("sesame", 0644);
+	ck_assert(!store_open(&config, &st, &err));
+	ck_assert_int_eq(err.kind, ERR_CONFIG);
+	ck_assert_msg(strstr(err.text, "chmod"), "%s", err.text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("store redis faults");
+	TCase *tc = tcase_create("store redis faults");
+
+	suite_add_tcase(suite, tc);
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, redis_begin, redis_end);
+	tcase_add_test(tc, a_silent_server);
+	tcase_add_loop_test(tc, a_server_that_dies, 0, 2);
+	tcase_add_test(tc, a_server_that_is_not_there_yet);
+	tcase_add_test(tc, answers_cut_anywhere);
+	tcase_add_test(tc, a_slow_network);
+	unit_add_rows(tc, moods_of_a_server, mood_rows);
+	unit_add_rows(tc, words_of_a_server, words_rows);
+	tcase_add_test(tc, a_server_that_forgets);
+	unit_add_rows(tc, tls, tls_rows);
+	tcase_add_test(tc, passwords);
+	return unit_main(suite);
+}
