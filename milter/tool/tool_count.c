@@ -147,11 +147,13 @@ static void write_totals(struct counting *c, const struct tenant *tenant, int64_
 	struct tool *tool = c->tool;
 	int64_t all = c->delivered + c->failed;
 
-	tool_print(tool, STR_FMT ", %lld day%s: " STR_FMT " delivered, " STR_FMT " failed" STR_FMT ", " STR_FMT " of them hard"
-		   STR_FMT ", " STR_FMT " complaints" STR_FMT "\n\n", STR_ARG(tenant->name), (long long)days, days == 1 ? "" : "s",
-		   STR_ARG(tool_number(tool, c->delivered)), STR_ARG(tool_number(tool, c->failed)), STR_ARG(percent(tool, c->failed, all)),
-		   STR_ARG(tool_number(tool, c->hard)), STR_ARG(percent(tool, c->hard, all)),
-		   STR_ARG(tool_number(tool, c->complaints)), STR_ARG(percent(tool, c->complaints, all)));
+	tool_field(tool, "Tenant", STR_FMT ", %lld day%s", STR_ARG(tenant->name), (long long)days, days == 1 ? "" : "s");
+	tool_field(tool, "Delivered", STR_FMT, STR_ARG(tool_number(tool, c->delivered)));
+	tool_field(tool, "Failed", STR_FMT STR_FMT ", " STR_FMT " of them hard" STR_FMT, STR_ARG(tool_number(tool, c->failed)),
+		   STR_ARG(percent(tool, c->failed, all)), STR_ARG(tool_number(tool, c->hard)), STR_ARG(percent(tool, c->hard, all)));
+	tool_field(tool, "Complaints", STR_FMT STR_FMT, STR_ARG(tool_number(tool, c->complaints)),
+		   STR_ARG(percent(tool, c->complaints, all)));
+	tool_print(tool, "\n");
 }
 
 static struct str bar(struct tool *tool, int64_t n, int64_t most)
