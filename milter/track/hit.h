@@ -58,7 +58,7 @@ const char *hit_flag_name(enum hit_flag flag);
 /* How long what is counted lives. */
 int64_t hit_ttl_us(const struct config *config);
 
-#define HIT_BATCH_MAX 500
+#define HIT_BATCH_MAX 4000
 /*
  * Counts up to HIT_BATCH_MAX hits: what they have in common is added up first, and the store asked once. False: the
  * store failed; some of it may be counted. (hit_count.c)

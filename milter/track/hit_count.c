@@ -4,14 +4,14 @@
  * Counters are gathered in a table by key. Readers' go to the store first: the answer tells whether it is this reader's
  * first time, which is one more counter; links' tell whether where they lead has been noted yet.
  */
+#include <assert.h>
 #include <stdio.h>
 
 #include "config/base/clock.h"
 #include "milter/track/hit.h"
 #include "policy/key.h"
 
-#define SLOTS 8192                     /* a power of two; a hit has at most nine counters */
-_Static_assert(SLOTS > 9 * HIT_BATCH_MAX, "the table has room for a batch");
+#define SLOTS_PER_HIT 16               /* a hit has at most nine counters */
 #define PIECES 12
 
 static const struct {
@@ -38,6 +38,7 @@ struct counting {
 	struct err *err;
 	int64_t ttl_us;
 	struct counter *slots;
+	size_t slot_count;
 };
 
 static bool join(struct counting *c, const struct str *pieces, char *room, size_t room_len, struct str *out)
@@ -64,7 +65,7 @@ static bool gather(struct counting *c, enum role role, const struct hit *hit, co
 	if (!join(c, pieces, room, sizeof room, &key))
 		return false;
 	for (uint64_t at = str_hash(key);; at++) {
-		slot = &c->slots[at % SLOTS];
+		slot = &c->slots[at % c->slot_count];
 		if (slot->key.len == 0 || str_eq(slot->key, key))
 			break;
 	}
@@ -153,7 +154,7 @@ static bool store_one(struct counting *c, const struct counter *counter)
 
 static bool store_all(struct counting *c, enum role role)
 {
-	for (size_t i = 0; i < SLOTS; i++)
+	for (size_t i = 0; i < c->slot_count; i++)
 		if (c->slots[i].key.len && c->slots[i].role == role && !store_one(c, &c->slots[i]))
 			return false;
 	return true;
@@ -164,10 +165,12 @@ bool hit_count(struct store *st, const struct hit *const hits[], size_t count, i
 {
 	struct counting c = { .st = st, .arena = arena, .err = err, .ttl_us = ttl_us };
 
-	c.slots = arena_array(arena, SLOTS, sizeof *c.slots);
+	assert(count <= HIT_BATCH_MAX);
+	c.slot_count = SLOTS_PER_HIT * (count + 1);
+	c.slots = arena_array(arena, c.slot_count, sizeof *c.slots);
 	if (!c.slots)
 		return err_memory(err);
-	for (size_t i = 0; i < count && i < HIT_BATCH_MAX; i++)
+	for (size_t i = 0; i < count; i++)
 		if (!gather_hit(&c, hits[i]))
 			return false;
 	return store_all(&c, ROLE_READER) && store_all(&c, ROLE_LINK) && store_all(&c, ROLE_PLAIN);

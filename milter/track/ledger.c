@@ -11,8 +11,8 @@
 #include "config/base/log.h"
 
 #define DETAIL_MAX 16384
-#define WORK_MAX ((size_t)4 << 20)
-#define GATHER_MS 20
+#define WORK_MAX ((size_t)16 << 20)
+#define GATHER_MS 100
 #define COMPLAINT_US (INT64_C(10) * 1000000)
 
 /* A hit and, behind it, the octets of its strings. */
@@ -94,7 +94,7 @@ static void complain(struct ledger *ledger, const char *what, const struct err *
 }
 
 /* What one look at the store has told about readers; for one batch. */
-#define KNOWN 1024
+#define KNOWN 4096
 struct known {
 	uint64_t whose;
 	bool is_set, is_forgotten;
