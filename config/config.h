@@ -200,6 +200,9 @@ struct config {
 	int64_t tracking_spool_max;    /* octets of all bodies that wait on disk */
 
 	struct str bounce_rules_file;  /* the operator's own; empty: none */
+	struct str submit_socket;      /* where sekisho-sendmail asks; empty: nobody can */
+	int64_t submit_valid_us;
+
 	struct str notify_command;     /* hears on its standard input of what the operator should know; empty: none */
 	struct str alarm_command;      /* the same, of alarms of the relay log; empty: notify_command */
 	int64_t alarm_again_us, alarm_silence_us;         /* silence 0: never */
@@ -287,6 +290,8 @@ struct match_facts {
 const struct tenant *config_match(const struct config *config, const struct match_facts *facts,
 				  enum match_kind *out_by);
 const char *match_kind_name(enum match_kind kind);
+/* Is any tenant found by such a rule? */
+bool config_match_has(const struct config *config, enum match_kind kind);
 
 /* What stands for a tenant in its return paths: of two tenants it may be the same. Never to be changed: they are out there. */
 uint32_t config_return_mark(struct str tenant);

@@ -47,6 +47,7 @@ struct shape {
 struct match_index {
 	uint64_t seed;
 	const struct match_rule *rules;
+	size_t rule_count;
 	uint32_t *slots;               /* 1 + a rule's place; 0: free */
 	size_t slot_mask;
 	const struct shape *shapes;    /* most text before the first wildcard first */
@@ -346,6 +347,7 @@ bool config_match_build(struct reader *r, struct config *config)
 	index->slot_mask = slots - 1;
 	index->seed = hash_seed();
 	index->rules = rules;
+	index->rule_count = r->match_count;
 	for (const struct match_link *link = r->match_first; link; link = link->next, at++) {
 		rules[at] = link->rule;
 		nodes[at] = link->node;
@@ -453,6 +455,14 @@ const struct tenant *config_match(const struct config *config, const struct matc
 		}
 	}
 	return NULL;
+}
+
+bool config_match_has(const struct config *config, enum match_kind kind)
+{
+	for (size_t i = 0; i < config->match->rule_count; i++)
+		if (forms[config->match->rules[i].form].kind == kind)
+			return true;
+	return false;
 }
 
 const char *match_kind_name(enum match_kind kind)

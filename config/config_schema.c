@@ -86,6 +86,8 @@ static const struct setting top_rows[] = {
 	{ "backup", SETTING_SECTION, .section = TABLE_BACKUP, .is_short = true,
 	  .meaning = "Copies of the relay log and the store, which sekisho backup makes." },
 	{ "tracking", SETTING_SECTION, .section = TABLE_TRACKING, .meaning = "Opens and clicks, for all tenants." },
+	{ "submit", SETTING_SECTION, .section = TABLE_SUBMIT, .is_short = true,
+	  .meaning = "Whose mail it is that scripts on this host send: see sekisho-sendmail(8)." },
 	{ "maillog", SETTING_SECTION, .section = TABLE_MAILLOG, .is_short = true,
 	  .meaning = "The MTA's own log, which says what became of mail." },
 	{ "bounces", SETTING_SECTION, .section = TABLE_BOUNCES, .meaning = "How failures are judged." },
@@ -255,6 +257,14 @@ static const struct setting bounces_rows[] = {
 	{ "rules", SETTING_PATH, CONFIG(bounce_rules_file), .accepts_none = true, .fallback = "none",
 	  .meaning = "Rules of your own, as in sekisho-bounce-rules(5): they go before those that came with the program, and one "
 		     "with an id of theirs takes its place." },
+};
+
+static const struct setting submit_rows[] = {
+	{ "socket", SETTING_PATH, CONFIG(submit_socket), .accepts_none = true, .fallback = "none",
+	  .meaning = "Unix socket where sekisho-sendmail asks, open to every user of the host. Mail handed in through it belongs "
+		     "to the login USER@unix, USER being the Unix user who called it; a rule for him is auth: \"web42@unix\"." },
+	{ "valid", SETTING_DURATION, CONFIG(submit_valid_us), .min = SECONDS(60), .max = SECONDS(30 * 86400), .fallback = "5d",
+	  .meaning = "How long what the gate has said of a message holds, for mail that waits on the host." },
 };
 
 static const struct setting notify_rows[] = {
@@ -482,6 +492,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_TRACKING] = TABLE(tracking_rows),
 	[TABLE_MAILLOG] = TABLE(maillog_rows),
 	[TABLE_BOUNCES] = TABLE(bounces_rows),
+	[TABLE_SUBMIT] = TABLE(submit_rows),
 	[TABLE_NOTIFY] = TABLE(notify_rows),
 	[TABLE_ALARM] = TABLE(alarm_rows),
 	[TABLE_METRICS] = TABLE(metrics_rows),
@@ -582,6 +593,7 @@ static const struct {
 	{ TABLE_TRACKING, "tracking." },
 	{ TABLE_MAILLOG, "maillog." },
 	{ TABLE_BOUNCES, "bounces." },
+	{ TABLE_SUBMIT, "submit." },
 	{ TABLE_NOTIFY, "notify." },
 	{ TABLE_ALARM, "alarm." },
 	{ TABLE_METRICS, "metrics." },

@@ -111,6 +111,7 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		return false;
 	if (!store_open(config, &gate->policy.store, err))
 		return err_wrap(err, "store");
+	gate->submit = (struct submit){ .socket = -1 };
 	gate->traffic = traffic_new();
 	gate->pulse = pulse_new();
 	if (!gate->traffic || !gate->pulse || (config_follows_maillog(config) && !(gate->queue_ids = maillog_map_new()))) {
@@ -134,7 +135,8 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	/* sekisho-track writes opens and clicks into a class of its own, and has no key to sign it with. */
 	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) &&
 	    (!config->needs_rewrite || gate_writer(gate, GATE_CLASS_ACTION, err)) &&
-	    start_purger(gate, config, err) && eraser_start(gate, &gate->eraser, err)) {
+	    start_purger(gate, config, err) && submit_open(&gate->submit, config, err) &&
+	    eraser_start(gate, &gate->eraser, err)) {
 		gate->policy.store->on_local_arg = gate;
 		atomic_store(&gate->policy.store->on_local, store_changed);
 		if (gate->policy.store->notice[0])
@@ -158,6 +160,7 @@ void gate_close(struct gate *gate)
 	pulse_free(gate->pulse);
 	rulebook_close(&gate->rules);
 	traffic_free(gate->traffic);
+	submit_close(&gate->submit);
 	keyring_clear(&gate->tokens);
 	pthread_mutex_destroy(&gate->lock);
 }

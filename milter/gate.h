@@ -17,6 +17,7 @@
 #include "milter/maillog_map.h"
 #include "milter/record/purge.h"
 #include "milter/rulebook.h"
+#include "milter/submit.h"
 #include "milter/traffic.h"
 #include "policy/policy.h"
 #include "policy/pulse.h"
@@ -52,6 +53,7 @@ struct gate {
 	bool is_sealed;                /* all classes but ops (milter/record/seal.h) */
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;
+	struct submit submit;          /* vouches for users of this host */
 	struct purger *purger;         /* removes what is over its time, by the classes' `keep` at the start */
 	struct traffic *traffic;       /* who sent what lately; NULL: nobody counts */
 	struct eraser *eraser;         /* carries out erasures by rule */

@@ -165,6 +165,7 @@ static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_
 		needed |= REWRITE_FLAGS;
 	if (abilities.can_readdress)
 		needed |= READDRESS_FLAGS;
+	needed |= gate->submit.is_open ? can_do & SMFIF_CHGHDRS : 0;
 	if (front)
 		front->session = session_new(gate, &abilities);
 	if (!front || !front->session || smfi_setpriv(ctx, front) != MI_SUCCESS) {
@@ -297,6 +298,11 @@ static bool change_field(SMFICTX *ctx, const struct rewrite_field *field)
 /* Backwards first: whether an MTA counts fields that are gone is its own affair, those before them it counts alike. */
 static bool change_header(SMFICTX *ctx, const struct session_changes *changes)
 {
+	struct rewrite_field submit = { .action = HEADER_REMOVE, .name = STR(SUBMIT_HEADER) };
+
+	for (submit.nth = changes->submit_count; submit.nth > 0; submit.nth--)
+		if (!change_field(ctx, &submit))
+			return false;
 	for (size_t i = changes->field_count; i-- > 0;)
 		if (changes->fields[i].action != HEADER_ADD && !change_field(ctx, &changes->fields[i]))
 			return false;

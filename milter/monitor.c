@@ -10,6 +10,7 @@
 #include "config/base/metrics.h"
 #include "milter/alarm.h"
 #include "config/base/num.h"
+#include "milter/macros.h"
 
 #define PAGE_MAX ((size_t)1 << 20)
 
@@ -175,6 +176,8 @@ static void write_status(struct monitor *monitor, struct buf *out)
 	write_log(&json, &log);
 	write_maillog(&json);
 	alarm_write_status(&json);
+	json_key(&json, "macros");
+	macros_write(&json);
 	json_key(&json, "clock");
 	json_object_open(&json);
 	json_member_str(&json, "state", str_from_c(log.clock));

@@ -82,6 +82,27 @@ void passage_postpone(struct passage *p, struct verdict *verdict)
 	verdict->action = VERDICT_ACCEPT;
 }
 
+void passage_identify(struct passage *p, const struct policy *policy, struct verdict *verdict)
+{
+	policy_on_mail(policy, p->config, &p->facts, &p->arena, verdict);
+	p->tenant = verdict->tenant;
+	p->matched_by = verdict->matched_by;
+}
+
+void passage_take_quotas(struct passage *p, const struct policy *policy, struct verdict *verdict)
+{
+	int64_t start_us = clock_mono_us();
+
+	policy_on_data(policy, p->config, p->tenant, &p->facts, str_from_c(p->id), &p->arena, verdict);
+	metrics_observe(METRIC_CHARGE_TIME, clock_mono_us() - start_us);
+	p->is_charged = verdict->action == VERDICT_ACCEPT && p->tenant && p->tenant->quota_count > 0;
+}
+
+bool passage_may_track(const struct passage *p)
+{
+	return p->tenant ? config_tenant_tracks(p->tenant) : p->is_late && p->config->needs_rewrite;
+}
+
 /* Room for one more in an array that doubles; the old one stays in the arena, which costs at most as much again. */
 static bool grow(struct passage *p, struct str **items, size_t count, size_t *room)
 {
@@ -160,7 +181,7 @@ void passage_add_header(struct passage *p, struct str name, struct str value)
 		passage_keep(p, str_slice(str_trim(value), 0, MESSAGE_ID_MAX), &p->message_id);
 	else if (str_eq_nocase(name, STR("Subject")) && !p->subject_hash[0])
 		hash_subject(p, value);
-	else if (p->tenant && p->tenant->from == FROM_SENDERS &&
+	else if ((p->is_late || (p->tenant && p->tenant->from == FROM_SENDERS)) &&
 		 (str_eq_nocase(name, STR("From")) || str_eq_nocase(name, STR("Sender"))))
 		add_from(p, value);
 }

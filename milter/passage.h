@@ -41,6 +41,9 @@ struct passage {
 	bool is_out_of_memory;
 	bool is_returned;              /* it came back: what the MTA says of it is no delivery of the tenant's */
 	struct verdict postponed;      /* of a message that may be going to a return path: said at its first other recipient */
+	bool is_late;                  /* whose it is comes with the header: late.h */
+	size_t submit_count;           /* fields SUBMIT_HEADER; the first one's value: */
+	struct str submit_field;
 	struct str *recipients;
 	size_t recipient_room;
 	struct str *from;
@@ -59,6 +62,12 @@ struct passage {
 void passage_begin(struct passage *p, struct config *config);
 void passage_end(struct passage *p);
 
+/* Whose is it? Policy's question at MAIL. */
+void passage_identify(struct passage *p, const struct policy *policy, struct verdict *verdict);
+/* First wait: the store takes all quotas of the message, or none. */
+void passage_take_quotas(struct passage *p, const struct policy *policy, struct verdict *verdict);
+/* May its content change? */
+bool passage_may_track(const struct passage *p);
 bool passage_keep(struct passage *p, struct str s, struct str *out);
 /* What the MTA tells beside the command: macros; empty when it did not. */
 struct session_macros {

@@ -107,6 +107,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 				       old->checkpoint_busy_us == new->checkpoint_busy_us &&
 				       old->checkpoint_idle_us == new->checkpoint_idle_us &&
 				       old->preallocate == new->preallocate && old->disk_warn_percent == new->disk_warn_percent },
+		{ "submit.socket", str_eq(old->submit_socket, new->submit_socket) },
 		{ "maillog", str_eq(old->maillog_path, new->maillog_path) && str_eq(old->maillog_journal, new->maillog_journal) },
 		{ "metrics.listen", str_eq(old->metrics_listen, new->metrics_listen) },
 		{ "log", old->log_to_syslog == new->log_to_syslog && old->log_level == new->log_level },

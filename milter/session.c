@@ -7,7 +7,9 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "milter/late.h"
 #include "milter/letter.h"
+#include "milter/macros.h"
 
 /* Where a message is. PHASE_NONE: the MTA said this out of order. */
 enum phase {
@@ -214,11 +216,10 @@ enum session_answer session_mail(struct session *s, struct str sender, const str
 	step(s, EV_MAIL);
 	p->facts.client = s->has_client ? &s->client : NULL;
 	p->facts.is_internal = s->is_local;
+	macros_note(MACROS_MAIL, macros);
 	passage_learn_size(p, params, param_count);
-	if (passage_learn(p, macros) && passage_keep_address(p, sender, &p->facts.sender)) {
-		policy_on_mail(&s->gate->policy, p->config, &p->facts, &p->arena, &verdict);
-		p->tenant = verdict.tenant;
-		p->matched_by = verdict.matched_by;
+	if (passage_learn(p, macros) && passage_keep_address(p, sender, &p->facts.sender) && !late_begins(p, s->gate)) {
+		passage_identify(p, &s->gate->policy, &verdict);
 		passage_postpone(p, &verdict);
 	}
 
@@ -264,28 +265,19 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 		verdict = verdict_of_memory(s);
 		return s->is_local ? settle(s, &verdict, reply) : refuse_recipient(s, &verdict, bare, reply);
 	}
-	if (returning_meet(&s->returning, s->gate, p, &verdict))
+	if (returning_meet(&s->returning, s->gate, p, &verdict)) {
 		p->tenant = s->returning.path.tenant ? s->returning.path.tenant : p->tenant;
-	else if (p->postponed.action)
+		p->is_late = false;
+	} else if (p->postponed.action) {
 		verdict = p->postponed;
-	else
+	} else if (!p->is_late) {
 		policy_on_rcpt(&s->gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
+	}
 	if (s->is_local || verdict.action == VERDICT_ACCEPT || verdict.action == VERDICT_HOLD)
 		return settle(s, &verdict, reply);
 	passage_add_notes(p, &verdict);
 	passage_drop_recipient(p);
 	return refuse_recipient(s, &verdict, bare, reply);
-}
-
-/* First wait: the store takes all quotas of the message, or none. */
-static void take_quotas(struct session *s, struct verdict *verdict)
-{
-	struct passage *p = &s->passage;
-	int64_t start_us = clock_mono_us();
-
-	policy_on_data(&s->gate->policy, p->config, p->tenant, &p->facts, str_from_c(p->id), &p->arena, verdict);
-	metrics_observe(METRIC_CHARGE_TIME, clock_mono_us() - start_us);
-	p->is_charged = verdict->action == VERDICT_ACCEPT && p->tenant && p->tenant->quota_count > 0;
 }
 
 enum session_answer session_data(struct session *s, const struct session_macros *macros, struct reply *reply)
@@ -295,11 +287,12 @@ enum session_answer session_data(struct session *s, const struct session_macros 
 
 	if (!step(s, EV_DATA))
 		return out_of_order(reply);
+	macros_note(MACROS_DATA, macros);
 	if (p->queue_id.len == 0)
 		passage_keep(p, macros->queue_id, &p->queue_id);
 	returning_begin(&s->returning, p);
-	if (p->facts.recipient_count > 0 && !p->is_out_of_memory && !returning_is_on(&s->returning))
-		take_quotas(s, &verdict);
+	if (p->facts.recipient_count > 0 && !p->is_out_of_memory && !p->is_late && !returning_is_on(&s->returning))
+		passage_take_quotas(p, &s->gate->policy, &verdict);
 
 	enum session_answer answer = settle(s, &verdict, reply);
 
@@ -310,7 +303,7 @@ enum session_answer session_data(struct session *s, const struct session_macros 
 		s->phase = PHASE_RCPT;          /* the client may try DATA again, or give up */
 		return answer;
 	}
-	if (s->abilities.can_rewrite && p->tenant && config_tenant_tracks(p->tenant) && !returning_is_on(&s->returning))
+	if (s->abilities.can_rewrite && passage_may_track(p) && !returning_is_on(&s->returning))
 		letter_begin(&s->letter, p->config);
 	return answer;
 }
@@ -320,6 +313,7 @@ void session_header(struct session *s, struct str name, struct str value)
 	if (!step(s, EV_CONTENT))
 		return;
 	passage_add_header(&s->passage, name, value);
+	late_add_header(&s->passage, s->gate, name, value);
 	letter_add_field(&s->letter, name, value);
 	returning_add_field(&s->returning, name, value);
 }
@@ -343,6 +337,8 @@ static void judge_content(struct session *s, struct verdict *verdict)
 {
 	struct passage *p = &s->passage;
 
+	if (p->is_late && late_judge(p, s->gate))
+		s->returning.is_own = false;    /* a user wrote it, and not the MTA */
 	*verdict = p->pending;
 	if (verdict->action == VERDICT_DEFER || verdict->action == VERDICT_REJECT)
 		return;
@@ -364,7 +360,7 @@ static void rewrite_content(struct session *s)
 {
 	struct passage *p = &s->passage;
 	bool is_one = p->facts.recipient_count == 1;
-	struct holding *keys = letter_is_kept(&s->letter) ? keyring_acquire(&s->gate->tokens) : NULL;
+	struct holding *keys = letter_is_kept(&s->letter) && passage_may_track(p) ? keyring_acquire(&s->gate->tokens) : NULL;
 
 	if (!keys)
 		return;
@@ -407,6 +403,7 @@ static enum session_answer pass(struct session *s, const struct verdict *verdict
 		.fields = changes ? changes->fields : NULL,
 		.field_count = changes ? changes->field_count : 0,
 		.envelope = &s->envelope,
+		.submit_count = p->submit_count,
 		.has_body = letter_has_new_body(&s->letter),
 	};
 	if (s->envelope.is_discarded)
@@ -448,6 +445,7 @@ enum session_answer session_eom(struct session *s, const struct session_macros *
 	*out = (struct session_changes){ .record_id = STR_EMPTY };
 	if (!step(s, EV_EOM))
 		return out_of_order(reply);
+	macros_note(MACROS_EOM, macros);
 	if (macros->queue_id.len && !str_eq(macros->queue_id, p->queue_id))
 		passage_keep(p, macros->queue_id, &p->queue_id);
 	p->facts.size = s->abilities.sees_body ? p->octets : 0;

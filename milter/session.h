@@ -5,7 +5,7 @@
  * Several messages may follow one another; session_mail begins one, session_abort ends it on every path that is not end
  * of message. A message keeps the configuration that was current when it began.
  *
- * Waits    three named steps may wait: the store at DATA (take_quotas), the store at end of message (judge_content), the
+ * Waits    three named steps may wait: the store at DATA (passage_take_quotas), the store at end of message (judge_content), the
  *          record becoming durable (record_passage)
  * Order    changes are rendered, then recorded, then handed to the front: what the record says was done is certain before
  *          any of it is, and no message passes without its record. A front that fails half way answers 4xx; the MTA keeps
@@ -37,6 +37,7 @@ struct session_changes {
 	const struct rewrite_field *fields;    /* as in rewrite.h: nth counts the fields as they came */
 	size_t field_count;
 	const struct envelope *envelope;       /* a new sender, another recipient; NULL: as it came */
+	size_t submit_count;           /* fields SUBMIT_HEADER (submit.h) to be removed, all of them */
 	bool has_body;                 /* a new one, to be read with session_next_chunk, in one unbroken run */
 };
 #define SESSION_RECORD_HEADER "Sekisho-Record"

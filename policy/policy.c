@@ -26,7 +26,7 @@ static bool is_ours(const struct policy *policy, const struct policy_facts *fact
 	struct str local, domain;
 
 	if (facts->sender.len == 0)
-		return facts->is_internal;
+		return facts->is_internal && facts->auth.len == 0;      /* a known user's null sender is his */
 	return policy->own_sender.len && str_cut_last(facts->sender, '@', &local, &domain) &&
 	       str_eq_nocase(local, policy->own_sender);
 }

@@ -6,7 +6,7 @@
  * reply. All quotas of a message are taken in one atomic step at DATA (those on bytes at end of message, when the size
  * is known); whoever does not accept the message in the end, for whatever reason, calls `policy_refund`.
  *
- * Nobody's  mail that the MTA made itself (is_internal and a null sender) has no tenant and is always let through: a
+ * Nobody's  mail that the MTA made itself (is_internal, a null sender, no login) has no tenant and is always let through: a
  *           bounce that is refused is lost. Its verdict has tenant NULL; with tenant NULL the later questions accept
  * Shared    with a store that relays share, what is not known here of suspensions and suppressions is asked along with the
  *           charge at DATA, which then refuses: see bar.h

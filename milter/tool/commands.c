@@ -4,6 +4,7 @@ const struct command_group command_groups[] = {
 	{ "The gate", { &command_check, &command_doctor, &command_explain, &command_status, &command_top, &command_reload } },
 	{ "Tenants", { &command_tenant_list, &command_tenant_show, &command_tenant_suspend, &command_tenant_resume,
 		       &command_quota_show, &command_quota_reset } },
+	{ "Held mail", { &command_hold_list, &command_hold_release, &command_hold_drop } },
 	{ "Opens and clicks", { &command_rewrite, &command_link_decode, &command_key_list, &command_key_rotate,
 				&command_track_stats,
 				&command_track_forget, &command_track_deny, &command_track_allow } },

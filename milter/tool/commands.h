@@ -19,6 +19,7 @@ extern const struct tool_command command_log_redact;
 extern const struct tool_command command_suppress_list, command_suppress_add, command_suppress_remove, command_suppress_import,
 	command_suppress_export;
 extern const struct tool_command command_bounce_classify, command_bounce_count, command_bounce_rules;
+extern const struct tool_command command_hold_list, command_hold_release, command_hold_drop;
 extern const struct tool_command command_store_copy;
 extern const struct tool_command command_backup_run, command_backup_list, command_backup_verify, command_backup_prune,
 	command_backup_restore;

@@ -16,19 +16,24 @@
 enum doctor_level { DOCTOR_FINE, DOCTOR_NOTE, DOCTOR_UNSEEN, DOCTOR_FAULT, DOCTOR_LEVEL_COUNT };
 
 /* What a check needs before it can look; without it, the check is left out. */
-enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, DOCTOR_SENDMAIL, DOCTOR_EMBEDDED, DOCTOR_REDIS };
+enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, DOCTOR_SENDMAIL, DOCTOR_EMBEDDED, DOCTOR_REDIS, DOCTOR_TRACKING };
 
 /* One smtpd of master.cf. */
 struct doctor_smtpd {
 	struct str name;               /* "smtp/inet" */
 	struct str milters;            /* as it has them, from master.cf or main.cf */
 	struct str default_action;
+	bool has_login, has_tls;       /* it offers AUTH, STARTTLS */
 	bool is_chrooted;
 };
 #define DOCTOR_SMTPDS_MAX 32
 
+#define POSTFIX_DIR "/etc/postfix"
+#define SENDMAIL_CF "/etc/mail/sendmail.cf"
+
 struct doctor {
 	struct tool *tool;
+	bool is_japanese;
 	const struct config *config;   /* NULL: not good */
 	json_t *status;                /* the daemon's; NULL: it does not answer */
 	const char *etc;               /* of logrotate and journald */
@@ -51,8 +56,12 @@ struct doctor_check {
 	const char *why;
 	enum doctor_level (*look)(struct doctor *doctor);
 };
-extern const struct doctor_check doctor_gate_checks[], doctor_postfix_checks[], doctor_sendmail_checks[], doctor_log_checks[],
-	doctor_store_checks[], doctor_keep_checks[];
+extern const struct doctor_check doctor_gate_checks[], doctor_reach_checks[], doctor_postfix_checks[], doctor_sendmail_checks[],
+	doctor_log_checks[], doctor_store_checks[], doctor_keep_checks[];
+
+/* doctor_ja.c: the same sentence, or `english` where there is none. For a test: each row; false after the last. */
+const char *doctor_japanese(const char *english);
+bool doctor_japanese_row(size_t at, const char **out_english, const char **out_japanese);
 
 /* The check's sentence, and the line that mends it (NULL: none). Returns `level`. */
 enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, const char *fix, const char *fmt, ...)
@@ -78,10 +87,5 @@ bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *ro
 bool doctor_is_signer(struct str name);
 /* Takes the next milter off smtpd_milters; `out_options` is what a { ... } has besides. */
 bool doctor_next_milter(struct str *rest, struct str *out_name, struct str *out_options);
-
-/* --- programs */
-
-/* Runs argv[0] with stdout caught (at most 1 MiB, 20 s); ERR_BUSY when it fails. */
-bool doctor_run(struct doctor *doctor, char *const *argv, struct str *out, struct err *err);
 
 #endif

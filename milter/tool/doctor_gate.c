@@ -185,8 +185,11 @@ static enum doctor_level look_clock(struct doctor *doctor)
 	if (state == TIMESYNC_OK)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "the clock is off by at most %lld us", (long long)error_us);
 	/* No promise is broken: mail passes, and each record says in what state the clock was. */
-	return doctor_say(doctor, DOCTOR_NOTE, "apt-get install chrony", "the clock is " STR_FMT ": the kernel vouches for %s",
-			  STR_ARG(timesync_name(state)), state == TIMESYNC_NONE ? "nothing" : "no better than a second");
+	if (state == TIMESYNC_NONE)
+		return doctor_say(doctor, DOCTOR_NOTE, "apt-get install chrony", "the clock is " STR_FMT ": the kernel vouches for nothing",
+				  STR_ARG(timesync_name(state)));
+	return doctor_say(doctor, DOCTOR_NOTE, "apt-get install chrony",
+			  "the clock is " STR_FMT ": the kernel vouches for no better than a second", STR_ARG(timesync_name(state)));
 }
 
 const struct doctor_check doctor_gate_checks[] = {

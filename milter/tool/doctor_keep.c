@@ -87,7 +87,8 @@ static enum doctor_level look_backups(struct doctor *doctor)
 				  "there are no backups in %s", dir);
 	if (age > BACKUP_LATE_DAYS)
 		return doctor_say(doctor, DOCTOR_FAULT, "sekisho backup run", "the newest backup is %lld days old", (long long)age);
-	return doctor_say(doctor, DOCTOR_FINE, NULL, "%zu backups, the newest of %s", count, age ? "the last days" : "today");
+	return doctor_say(doctor, DOCTOR_FINE, NULL, age ? "%zu backups, the newest of the last days" : "%zu backups, the newest of today",
+			  count);
 }
 
 const struct doctor_check doctor_keep_checks[] = {

@@ -76,6 +76,10 @@ static enum doctor_level look_disk(struct doctor *doctor)
 	if (blocks < warn)
 		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "df -h %s; free room, or give the log a larger disk", dir),
 				  "%lld %% of the disk of %s is free; relay_log.disk_warn is %lld %%", (long long)blocks, dir, (long long)warn);
+	if ((double)fs.f_bavail * (double)fs.f_frsize < (double)doctor->config->preallocate)
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "df -h %s; free room, or lower relay_log.preallocate", dir),
+				  "the disk of %s has no room for one step of preallocation (%lld octets)", dir,
+				  (long long)doctor->config->preallocate);
 	if (inodes < warn)
 		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "df -i %s; remove small files there", dir),
 				  "%lld %% of the inodes on the disk of %s are free", (long long)inodes, dir);

@@ -2,7 +2,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "milter/tool/child.h"
 #include "milter/tool/doctor.h"
+
+#define ANSWER_MAX ((size_t)1 << 20)
 
 /* --- what Postfix is told */
 
@@ -23,7 +26,7 @@ static bool postconf(struct doctor *doctor, const char *what, struct str *out, s
 
 	if (!program)
 		return err_set(err, ERR_BUSY, "there is no postconf on this host");
-	return doctor_run(doctor, argv, out, err);
+	return child_run(argv, CHILD_OUTPUT, ANSWER_MAX, &doctor->tool->arena, out, err);
 }
 
 /* "name = value" lines, the last of a name being in force. */
@@ -88,6 +91,9 @@ static void read_service(struct doctor *doctor, struct str line, struct str over
 	smtpd->is_chrooted = is_chrooted;
 	smtpd->milters = override_of(doctor, overrides, smtpd->name, "smtpd_milters");
 	smtpd->default_action = override_of(doctor, overrides, smtpd->name, "milter_default_action");
+	smtpd->has_login = str_eq(override_of(doctor, overrides, smtpd->name, "smtpd_sasl_auth_enable"), STR("yes"));
+	smtpd->has_tls = !str_eq(override_of(doctor, overrides, smtpd->name, "smtpd_tls_security_level"), STR("none")) &&
+			 override_of(doctor, overrides, smtpd->name, "smtpd_tls_security_level").len;
 	doctor->smtpd_count++;
 }
 
@@ -292,18 +298,21 @@ static enum doctor_level look_order(struct doctor *doctor)
 
 static enum doctor_level look_login(struct doctor *doctor)
 {
-	bool has_sasl = str_eq(doctor_postfix_setting(doctor, "smtpd_sasl_auth_enable"), STR("yes"));
-	bool has_tls = doctor_postfix_setting(doctor, "smtpd_tls_security_level").len != 0;
+	bool has_sasl = false, has_tls = false;
 
+	for (size_t i = 0; i < doctor->smtpd_count; i++) {
+		has_sasl |= doctor->smtpds[i].has_login;
+		has_tls |= doctor->smtpds[i].has_tls;
+	}
 	for (size_t i = 0; i < doctor->config->tenant_count; i++) {
 		const struct tenant *tenant = &doctor->config->tenants[i];
 
 		if (tenant->require_tls && !has_tls)
 			return doctor_say(doctor, DOCTOR_NOTE, "smtpd_tls_security_level = may",
-					  "tenant " STR_FMT " must use TLS, which main.cf does not offer", STR_ARG(tenant->name));
+					  "tenant " STR_FMT " must use TLS, which no listener offers", STR_ARG(tenant->name));
 		if (tenant->require_auth && !has_sasl)
 			return doctor_say(doctor, DOCTOR_NOTE, "smtpd_sasl_auth_enable = yes",
-					  "tenant " STR_FMT " must log in, which main.cf does not offer", STR_ARG(tenant->name));
+					  "tenant " STR_FMT " must log in, which no listener offers", STR_ARG(tenant->name));
 	}
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "what tenants must use, Postfix offers");
 }

@@ -139,6 +139,13 @@ void tool_progress(const char *what, int64_t done, int64_t total)
 
 /* --- words */
 
+bool tool_is_japanese(struct str lang)
+{
+	const char *all = getenv("LC_ALL"), *locale = all && *all ? all : getenv("LANG");
+
+	return str_starts(lang.ptr ? lang : str_from_c(locale), STR("ja"));
+}
+
 static struct str own(struct tool *tool, struct str s)
 {
 	struct str out;

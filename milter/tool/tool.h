@@ -74,6 +74,9 @@ void tool_progress(const char *what, int64_t done, int64_t total);
 
 /* --- words */
 
+/* `lang` is what --lang said, "en" or "ja"; not given: what LC_ALL or LANG begin with. */
+bool tool_is_japanese(struct str lang);
+
 struct str tool_number(struct tool *tool, int64_t n);                   /* "12,345" */
 struct str tool_limit(struct tool *tool, int64_t n);                    /* the same, or "none" */
 struct str tool_time(struct tool *tool, int64_t t_us);                  /* "2026-11-21 18:04:05"; 0: "-" */

@@ -10,11 +10,9 @@
 #include "milter/tool/doctor.h"
 
 #define FILE_MAX ((size_t)1 << 20)
-#define POSTFIX_DIR "/etc/postfix"
-#define SENDMAIL_CF "/etc/mail/sendmail.cf"
 
 struct doctor_values {
-	struct str postfix, sendmail, etc;
+	struct str postfix, sendmail, etc, lang;
 	bool is_full;
 };
 #define DOCTOR(field) offsetof(struct doctor_values, field)
@@ -22,18 +20,19 @@ struct doctor_values {
 static const struct option options[] = {
 	{ "--all", OPTION_FLAG, DOCTOR(is_full), NULL, NULL, "also print what is right" },
 	{ "--etc", OPTION_TEXT, DOCTOR(etc), "DIR", NULL, "where logrotate.d and systemd/journald.conf are (default: /etc)" },
+	{ "--lang", OPTION_WORD, DOCTOR(lang), "LANG", "en|ja", "en or ja (default: ja where LANG or LC_ALL begins with it)" },
 	{ "--postfix", OPTION_TEXT, DOCTOR(postfix), "DIR", NULL, "Postfix's configuration directory (default: " POSTFIX_DIR ")" },
 	{ "--sendmail", OPTION_TEXT, DOCTOR(sendmail), "FILE", NULL, "the MTA is Sendmail, with this .cf (default: " SENDMAIL_CF ")" },
 	{ NULL },
 };
 
 static const struct {
-	const char *name, *word;
+	const char *name, *words[2];
 } levels[DOCTOR_LEVEL_COUNT] = {
-	[DOCTOR_FINE] = { "ok", "ok" },
-	[DOCTOR_NOTE] = { "note", "note" },
-	[DOCTOR_UNSEEN] = { "unseen", "not seen" },
-	[DOCTOR_FAULT] = { "fault", "FAULT" },
+	[DOCTOR_FINE] = { "ok", { "ok", "正常" } },
+	[DOCTOR_NOTE] = { "note", { "note", "注意" } },
+	[DOCTOR_UNSEEN] = { "unseen", { "not seen", "確認不能" } },
+	[DOCTOR_FAULT] = { "fault", { "FAULT", "異常" } },
 };
 
 /* --- what checks share */
@@ -54,6 +53,8 @@ enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, con
 {
 	va_list ap;
 
+	if (doctor->is_japanese)
+		fmt = doctor_japanese(fmt);
 	va_start(ap, fmt);
 	doctor->text = format(doctor, fmt, ap);
 	va_end(ap);
@@ -164,6 +165,7 @@ static bool is_met(const struct doctor *doctor, enum doctor_need need)
 	case DOCTOR_POSTFIX: return doctor->config && doctor->postfix;
 	case DOCTOR_SENDMAIL: return doctor->config && doctor->sendmail;
 	case DOCTOR_EMBEDDED: return doctor->config && doctor->config->store_backend == STORE_EMBEDDED;
+	case DOCTOR_TRACKING: return doctor->config && doctor->config->needs_rewrite;
 	case DOCTOR_REDIS: return doctor->config && doctor->config->store_backend == STORE_REDIS;
 	}
 	return false;
@@ -171,6 +173,7 @@ static bool is_met(const struct doctor *doctor, enum doctor_need need)
 
 static void write_finding(struct doctor *doctor, const struct doctor_check *check, enum doctor_level level)
 {
+	const char *why = doctor->is_japanese ? doctor_japanese(check->why) : check->why;
 	struct json *json = &doctor->tool->json;
 
 	if (doctor->tool->is_json) {
@@ -179,16 +182,16 @@ static void write_finding(struct doctor *doctor, const struct doctor_check *chec
 		json_member_str(json, "level", str_from_c(levels[level].name));
 		json_member_str(json, "text", doctor->text);
 		if (level != DOCTOR_FINE) {
-			json_member_str(json, "why", str_from_c(check->why));
+			json_member_str(json, "why", str_from_c(why));
 			json_member_str_opt(json, "fix", doctor->fix);
 		}
 		json_object_close(json);
 		return;
 	}
-	tool_field(doctor->tool, levels[level].word, STR_FMT, STR_ARG(doctor->text));
+	tool_field(doctor->tool, levels[level].words[doctor->is_japanese], STR_FMT, STR_ARG(doctor->text));
 	if (level == DOCTOR_FINE)
 		return;
-	tool_field(doctor->tool, "", "%s", check->why);
+	tool_field(doctor->tool, "", "%s", why);
 	/* Not folded: a line to be copied. */
 	if (doctor->fix.len)
 		tool_print(doctor->tool, "%-13s -> " STR_FMT "\n", "", STR_ARG(doctor->fix));
@@ -209,10 +212,16 @@ static void look_round(struct doctor *doctor, const struct doctor_check *checks,
 	}
 }
 
-static int sum_up(struct tool *tool, const size_t counts[DOCTOR_LEVEL_COUNT])
+static int sum_up(struct doctor *doctor, const size_t counts[DOCTOR_LEVEL_COUNT])
 {
-	tool_print(tool, "%zu fault%s, %zu note%s, %zu not seen, %zu in order\n", counts[DOCTOR_FAULT], counts[DOCTOR_FAULT] == 1 ? "" : "s",
-		   counts[DOCTOR_NOTE], counts[DOCTOR_NOTE] == 1 ? "" : "s", counts[DOCTOR_UNSEEN], counts[DOCTOR_FINE]);
+	struct tool *tool = doctor->tool;
+
+	if (doctor->is_japanese)
+		tool_print(tool, "異常 %zu 件、注意 %zu 件、確認不能 %zu 件、正常 %zu 件\n", counts[DOCTOR_FAULT], counts[DOCTOR_NOTE],
+			   counts[DOCTOR_UNSEEN], counts[DOCTOR_FINE]);
+	else
+		tool_print(tool, "%zu fault%s, %zu note%s, %zu not seen, %zu in order\n", counts[DOCTOR_FAULT],
+			   counts[DOCTOR_FAULT] == 1 ? "" : "s", counts[DOCTOR_NOTE], counts[DOCTOR_NOTE] == 1 ? "" : "s", counts[DOCTOR_UNSEEN], counts[DOCTOR_FINE]);
 	if (tool->is_json) {
 		json_array_close(&tool->json);
 		json_member_i64(&tool->json, "faults", (int64_t)counts[DOCTOR_FAULT]);
@@ -226,14 +235,15 @@ static int sum_up(struct tool *tool, const size_t counts[DOCTOR_LEVEL_COUNT])
 
 static int run(struct tool *tool, const void *values)
 {
-	const struct doctor_check *const rounds[] = { first_checks, doctor_gate_checks, doctor_postfix_checks, doctor_sendmail_checks,
-						      doctor_log_checks, doctor_store_checks, doctor_keep_checks };
+	const struct doctor_check *const rounds[] = { first_checks, doctor_gate_checks, doctor_reach_checks, doctor_postfix_checks,
+						      doctor_sendmail_checks, doctor_log_checks, doctor_store_checks, doctor_keep_checks };
 	const struct doctor_values *want = values;
 	struct doctor doctor = { .tool = tool, .main_cf = STR_EMPTY, .sendmail_cf = STR_EMPTY };
 	size_t counts[DOCTOR_LEVEL_COUNT] = { 0 };
 	struct err err;
 
 	doctor.etc = want->etc.ptr ? doctor_text(&doctor, STR_FMT, STR_ARG(want->etc)) : "/etc";
+	doctor.is_japanese = tool_is_japanese(want->lang);
 	choose_mta(&doctor, want);
 	if (tool->is_json) {
 		json_object_open(&tool->json);
@@ -246,7 +256,7 @@ static int run(struct tool *tool, const void *values)
 			doctor.status = NULL;
 	}
 	json_decref(doctor.status);
-	return sum_up(tool, counts);
+	return sum_up(&doctor, counts);
 }
 
 const struct tool_command command_doctor = {
@@ -260,7 +270,7 @@ const struct tool_command command_doctor = {
 	.options = options,
 	.values_size = sizeof(struct doctor_values),
 	.has_json = true,
-	.examples = "sekisho doctor\nsekisho doctor --all --postfix /etc/postfix-out\nsekisho doctor --json | jq '.findings[].fix'",
+	.examples = "sekisho doctor\nsekisho doctor --all --postfix /etc/postfix-out\nsekisho doctor --lang ja\nsekisho doctor --json | jq '.findings[].fix'",
 	.ok = "no fault, perhaps notes",
 	.no = "there is a fault",
 	.unknown = "no fault, but something could not be looked at",

@@ -1,5 +1,4 @@
 /* sekisho top: the gate at work, on one screen that is drawn anew every two seconds. */
-#include <stdlib.h>
 #include <time.h>
 
 #include "config/base/clock.h"
@@ -29,18 +28,9 @@ static const struct option options[] = {
 	{ NULL },
 };
 
-static enum top_lang language(const struct top_values *want)
-{
-	const char *all = getenv("LC_ALL"), *lang = all && *all ? all : getenv("LANG");
-
-	if (want->lang.ptr)
-		return str_eq(want->lang, STR("ja")) ? TOP_JA : TOP_EN;
-	return str_starts(str_from_c(lang), STR("ja")) ? TOP_JA : TOP_EN;
-}
-
 static struct top_view view_of(const struct top_values *want)
 {
-	struct top_view view = { .lang = language(want), .is_plain = want->is_once,
+	struct top_view view = { .lang = tool_is_japanese(want->lang) ? TOP_JA : TOP_EN, .is_plain = want->is_once,
 				 .interval_us = want->interval_us ? want->interval_us : INTERVAL_DEFAULT_US };
 
 	top_find_column(want->sort.ptr ? want->sort : STR("rate"), &view.sort);
@@ -161,7 +151,6 @@ const struct tool_command command_top = {
 	.examples = "sekisho top\nsekisho top --sort bounced --interval 10s\nsekisho top --once | head -20",
 	.ok = "shown",
 	.no = "the gate does not answer, or it cannot be asked (metrics.listen is none)",
-	.usage = "the command line is wrong, or this is no terminal (see --once)",
 	.unknown = "the configuration cannot be read",
 	.run = run,
 };

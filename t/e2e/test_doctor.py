@@ -1,10 +1,10 @@
 """sekisho doctor names each planted fault and the line that mends it; contrib/setup.sh wires a Postfix and unwires it."""
 import grp
-import json
 import os
 import shutil
 import subprocess
 
+from lib.doctor import Doctor, Edited
 from lib.gate import Gate
 from lib.harness import check, check_eq, end_process, wait_for
 from lib.postfix import Postfix
@@ -23,52 +23,20 @@ def setup(world):
     os.chmod(world.relay.gate.log_dir, 0o750)
 
 
-def examine(world, *arguments, mta=None):
-    """The exit code, and the findings by the name of their check."""
-    mta = mta or ("--postfix", f"{world.relay.mta.dir}/etc")
-    done = world.relay.gate.tool("doctor", "--json", "--etc", world.etc, *mta, *arguments)
-    check(done.returncode in (0, 1, 3), "doctor: exit {}\n{}", done.returncode, done.stderr)
-    answer = json.loads(done.stdout)
-    found = {finding["check"]: finding for finding in answer["findings"]}
-    check_eq(answer["faults"], sum(f["level"] == "fault" for f in found.values()), "faults counted")
-    return done.returncode, found
+def doctor(world, mta=None):
+    return Doctor(world.relay.gate, world.etc, *(mta or ("--postfix", f"{world.relay.mta.dir}/etc")))
+
+
+def examine(world):
+    return doctor(world).examine()
 
 
 def names(world, name, text, fix, mta=None):
-    """This fault, and no other."""
-    code, found = examine(world, mta=mta)
-    check_eq((code, [n for n, f in found.items() if f["level"] == "fault"]), (1, [name]), f"faults ({found.get(name)})")
-    check(text in found[name]["text"], "{} says: {}", name, found[name]["text"])
-    check(fix in found[name].get("fix", "") and found[name]["why"], "{} mends it by: {}", name, found[name])
+    doctor(world, mta).names(name, text, fix)
 
 
 def well(world, mta=None):
-    code, found = examine(world, mta=mta)
-    bad = [f for f in found.values() if f["level"] in ("fault", "unseen")]
-    check_eq((code, bad), (0, []), "exit and faults when all is right")
-    return found
-
-
-class Edited:
-    """A file with other text for a while."""
-
-    def __init__(self, path, change):
-        self.path = path
-        with open(path) as old:
-            self.old = old.read()
-        self.new = change(self.old)
-
-    def __enter__(self):
-        check(self.new != self.old, "{}: nothing planted", self.path)
-        self.write(self.new)
-
-    def __exit__(self, *_):
-        self.write(self.old)
-
-    def write(self, text):
-        with open(self.path, "w") as out:
-            out.write(text)
-        os.utime(self.path, (0, 0))                # Postfix's programs sleep before a file that has just been written
+    return doctor(world, mta).well()
 
 
 def main_cf(world, old, new):

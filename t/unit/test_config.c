@@ -529,6 +529,7 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_TRACKING: add_children(out, &top, "tracking", false); break;
 	case TABLE_MAILLOG: add_children(out, &top, "maillog", false); break;
 	case TABLE_BOUNCES: add_children(out, &top, "bounces", false); break;
+	case TABLE_SUBMIT: add_children(out, &top, "submit", false); break;
 	case TABLE_NOTIFY: add_children(out, &top, "notify", false); break;
 	case TABLE_ALARM: add_children(out, &top, "alarm", false); break;
 	case TABLE_METRICS: add_children(out, &top, "metrics", false); break;

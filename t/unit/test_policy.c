@@ -26,11 +26,15 @@ static const struct {
 } mail_rows[] = {
 	{ "all well", true, { ACME }, { 0 }, .want = "accept" },
 	{ "nobody's", false, { ACME }, { 0 }, .want = "reject who", .rule = "default_tenant" },
-	{ "nobody's bounce by the MTA", false, { ACME }, { .is_internal = true }, .is_null_sender = true, .want = "accept" },
+	{ "nobody's bounce by the MTA", false, { ACME }, { .is_internal = true }, .is_null_sender = true, .has_no_auth = true,
+	  .want = "accept" },
+	{ "null sender handed in by somebody known", true, { ACME, .is_suspended = true }, { .is_internal = true },
+	  .is_null_sender = true, .want = "reject suspended" },
 	{ "nobody's, internal, not a bounce", false, { ACME }, { .is_internal = true }, .want = "reject who" },
 	{ "nobody's null sender from outside", false, { ACME }, { 0 }, .is_null_sender = true, .want = "reject who" },
 	{ "suspended", true, { ACME, .is_suspended = true }, { 0 }, .want = "reject suspended", .rule = "suspended" },
 	{ "suspended, bounce by the MTA", true, { ACME, .is_suspended = true }, { .is_internal = true }, .is_null_sender = true,
+	  .has_no_auth = true,
 	  .want = "accept" },
 	{ "TLS missing", true, { ACME, .require_tls = true }, { 0 }, .has_no_tls = true, .want = "reject tls",
 	  .rule = "require_tls" },
@@ -76,7 +80,7 @@ START_TEST(mail)
 	if (mail_rows[_i].rule)
 		ck_assert_str_is(v.rule, str_from_c(mail_rows[_i].rule));
 	ck_assert_uint_eq(v.note_count, mail_rows[_i].notes);
-	ck_assert(v.tenant == (mail_rows[_i].has_tenant && !(facts.is_internal && mail_rows[_i].is_null_sender) ?
+	ck_assert(v.tenant == (mail_rows[_i].has_tenant && !(facts.is_internal && mail_rows[_i].is_null_sender && mail_rows[_i].has_no_auth) ?
 			       &mail_rows[_i].tenant : NULL));
 }
 END_TEST

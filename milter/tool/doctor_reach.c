@@ -1,0 +1,150 @@
+/* sekisho doctor: what others must be able to find or reach, and what the MTA really tells. */
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "milter/tool/daemon.h"
+#include "milter/tool/doctor.h"
+
+#define HOSTS_MAX 20                   /* that are looked up: a resolver that is away costs seconds each */
+
+/* --- tracking hosts */
+
+/* 0, or why not (EAI_...). */
+static int resolve(struct doctor *doctor, struct str host)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found = NULL;
+	int why = getaddrinfo(doctor_text(doctor, STR_FMT, STR_ARG(host)), "443", &hints, &found);
+
+	if (why == 0)
+		freeaddrinfo(found);
+	return why;
+}
+
+static bool is_new(const struct str *hosts, size_t count, struct str host)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_eq_nocase(hosts[i], host))
+			return false;
+	return count < HOSTS_MAX;
+}
+
+static enum doctor_level look_tracking_dns(struct doctor *doctor)
+{
+	struct str hosts[HOSTS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < doctor->config->tenant_count; i++) {
+		const struct tenant *tenant = &doctor->config->tenants[i];
+		int why;
+
+		if (!config_tenant_tracks(tenant) || !is_new(hosts, count, tenant->tracking_host))
+			continue;
+		hosts[count++] = tenant->tracking_host;
+		why = resolve(doctor, tenant->tracking_host);
+		if (why == EAI_AGAIN)
+			return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the resolver does not answer, so " STR_FMT " cannot be looked up",
+					  STR_ARG(tenant->tracking_host));
+		if (why)
+			return doctor_say(doctor, DOCTOR_FAULT,
+					  doctor_text(doctor, STR_FMT ". IN A 192.0.2.1   ; the address of your TLS proxy", STR_ARG(tenant->tracking_host)),
+					  "tracking.host " STR_FMT " of tenant " STR_FMT " has no address", STR_ARG(tenant->tracking_host),
+					  STR_ARG(tenant->name));
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "%zu tracking hosts have addresses", count);
+}
+
+static bool can_connect(struct str listen)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+	bool ok;
+	int fd;
+
+	if (!net_parse_listen(listen, &address, &len))
+		return false;
+	fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ok = fd >= 0 && connect(fd, (const void *)&address, len) == 0;
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static enum doctor_level look_endpoint(struct doctor *doctor)
+{
+	struct str listen = doctor->config->tracking_listen;
+
+	if (can_connect(listen))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "sekisho-track answers at " STR_FMT, STR_ARG(listen));
+	return doctor_say(doctor, DOCTOR_FAULT, "systemctl enable --now sekisho-track", "nobody answers at " STR_FMT " (tracking.listen)",
+			  STR_ARG(listen));
+}
+
+/* --- the MTA's macros */
+
+static bool has_macro(const struct doctor *doctor, const char *path, const char *name)
+{
+	const json_t *list = daemon_member(doctor->status, path);
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (str_eq(str_from_c(json_string_value(json_array_get(list, i))), str_from_c(name)))
+			return true;
+	return false;
+}
+
+static const char *macros_fix(const struct doctor *doctor, const char *name)
+{
+	if (str_eq(str_from_c(name), STR("{auth_authen}")))
+		return doctor->postfix ? "smtpd_sasl_auth_enable = yes" : "define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl";
+	return doctor->postfix ? "main.cf: remove milter_mail_macros, milter_data_macros and milter_end_of_data_macros"
+			       : "sendmail.mc: remove confMILTER_MACROS_ENVFROM, confMILTER_MACROS_DATA and confMILTER_MACROS_EOM";
+}
+
+/* A login is not on every message: that none has come is only worth knowing. */
+static enum doctor_level look_macros(struct doctor *doctor)
+{
+	int64_t messages = daemon_i64(doctor->status, "macros.eom.count"), mails = daemon_i64(doctor->status, "macros.mail.count");
+	const struct {
+		const char *path, *name;
+		bool is_needed;
+		enum doctor_level level;
+	} rows[] = {
+		{ "macros.eom.seen", "i", messages > 0, DOCTOR_FAULT },
+		{ "macros.mail.seen", "{daemon_name}", mails > 0 && config_match_has(doctor->config, MATCH_DAEMON), DOCTOR_FAULT },
+		{ "macros.mail.seen", "{auth_authen}", mails > 0 && config_match_has(doctor->config, MATCH_AUTH), DOCTOR_NOTE },
+		{ "macros.mail.seen", "{cert_subject}", mails > 0 && config_match_has(doctor->config, MATCH_CERT), DOCTOR_NOTE },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].is_needed && !has_macro(doctor, rows[i].path, rows[i].name))
+			return doctor_say(doctor, rows[i].level, macros_fix(doctor, rows[i].name),
+					  "the MTA has not once told %s, in %lld messages since the start", rows[i].name, (long long)mails);
+	if (mails == 0)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "no mail has come since the start, so no macros");
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA tells what the configuration asks for");
+}
+
+/* --- scripts of this host */
+
+static enum doctor_level look_submit(struct doctor *doctor)
+{
+	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->submit_socket));
+
+	if (!*path)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "scripts' mail is not told apart by user (submit.socket is none)");
+	if (access(path, R_OK | W_OK) != 0)
+		return doctor_say(doctor, DOCTOR_FAULT, "systemctl restart sekisho-milter", "sekisho-sendmail cannot ask at %s", path);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "sekisho-sendmail can ask at %s", path);
+}
+
+const struct doctor_check doctor_reach_checks[] = {
+	{ "macros", DOCTOR_DAEMON, "Tenants are found, and outcomes joined to messages, by what the MTA tells beside its commands.",
+	  look_macros },
+	{ "submit", DOCTOR_CONFIG, "While it cannot ask, scripts of this host cannot send.", look_submit },
+	{ "tracking_endpoint", DOCTOR_TRACKING, "Every link of tracked mail leads there; while it is away, readers see dead links.",
+	  look_endpoint },
+	{ "tracking_dns", DOCTOR_TRACKING, "Readers look these names up; without an address no link of tracked mail works.",
+	  look_tracking_dns },
+	{ NULL },
+};
