@@ -33,7 +33,7 @@ struct seal {
 	struct seal_ring ring;
 	EVP_CIPHER *cipher;
 	EVP_KDF *kdf;
-	pthread_mutex_t lock;          /* guards the cache: a tenant's and day's place is by their hash */
+	pthread_rwlock_t lock;         /* guards the cache: a tenant's and day's place is by their hash */
 	struct derived *cache;
 };
 
@@ -44,7 +44,7 @@ void seal_close(struct seal *seal)
 	if (seal->cache)
 		explicit_bzero(seal->cache, SEAL_CACHE_MAX * sizeof *seal->cache);
 	free(seal->cache);
-	pthread_mutex_destroy(&seal->lock);
+	pthread_rwlock_destroy(&seal->lock);
 	EVP_CIPHER_free(seal->cipher);
 	EVP_KDF_free(seal->kdf);
 	free(seal);
@@ -56,7 +56,7 @@ bool seal_open(struct str keyring, struct str class_name, struct seal **out, str
 
 	if (!seal)
 		return err_memory(err);
-	pthread_mutex_init(&seal->lock, NULL);
+	pthread_rwlock_init(&seal->lock, NULL);
 	seal->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	seal->kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	seal->cache = calloc(SEAL_CACHE_MAX, sizeof *seal->cache);
@@ -117,18 +117,25 @@ static struct derived *place_of(const struct seal *seal, struct str tenant, int6
 	return &seal->cache[(str_hash(tenant) + (uint64_t)day * 0x9e3779b97f4a7c15u) % SEAL_CACHE_MAX];
 }
 
+static bool is_same(const struct derived *place, struct str tenant, int64_t day)
+{
+	return place->looked_us && place->day == day && str_eq(str_from_c(place->tenant), tenant);
+}
+
+/* Nothing has to be looked up: nearly always so, and then nobody waits for anybody. */
+static bool is_fresh(const struct derived *place, struct str tenant, int64_t day, bool is_wanted)
+{
+	return is_same(place, tenant, day) && clock_mono_us() - place->looked_us < SEAL_CACHE_US && (place->is_there || !is_wanted);
+}
+
 /* Brings a place up to date. One that was good a while ago is most likely still there: it is looked at before it is made. */
 static bool renew(const struct seal *seal, struct str tenant, int64_t day, bool is_wanted, struct derived *place, struct err *err)
 {
-	int64_t now_us = clock_mono_us();
-	bool is_same = place->looked_us && place->day == day && str_eq(str_from_c(place->tenant), tenant);
+	bool was_there = is_same(place, tenant, day) && place->is_there;
 
-	if (is_same && now_us - place->looked_us < SEAL_CACHE_US && (place->is_there || !is_wanted))
+	if (is_fresh(place, tenant, day, is_wanted))
 		return true;
-
-	bool was_there = is_same && place->is_there;
-
-	*place = (struct derived){ .day = day, .looked_us = now_us };
+	*place = (struct derived){ .day = day, .looked_us = clock_mono_us() };
 	snprintf(place->tenant, sizeof place->tenant, STR_FMT, STR_ARG(tenant));
 	bool ok = look_up(seal, is_wanted && !was_there, place, err) &&
 		  (place->is_there || !is_wanted || look_up(seal, true, place, err));
@@ -140,15 +147,23 @@ static bool renew(const struct seal *seal, struct str tenant, int64_t day, bool 
 /* A writer wants the key and has it made; for a reader it is there or not. */
 static bool find_key(struct seal *seal, struct str tenant, int64_t day, bool is_wanted, struct derived *out, struct err *err)
 {
+	struct derived *place = place_of(seal, tenant, day);
+
 	if (tenant.len && !entry_is_name(tenant))
 		return err_set(err, ERR_INPUT, "a tenant whose name can be no file's");
-	pthread_mutex_lock(&seal->lock);
-	struct derived *place = place_of(seal, tenant, day);
-	bool ok = renew(seal, tenant, day, is_wanted, place, err);
+	pthread_rwlock_rdlock(&seal->lock);
+	bool ok = is_fresh(place, tenant, day, is_wanted);
 
 	if (ok)
 		*out = *place;
-	pthread_mutex_unlock(&seal->lock);
+	pthread_rwlock_unlock(&seal->lock);
+	if (ok)
+		return true;
+	pthread_rwlock_wrlock(&seal->lock);
+	ok = renew(seal, tenant, day, is_wanted, place, err);
+	if (ok)
+		*out = *place;
+	pthread_rwlock_unlock(&seal->lock);
 	return ok;
 }
 
