@@ -1,12 +1,20 @@
 """A whole relay: Postfix with Sekisho in front, logins, a next hop; and clients of it."""
 from .certs import Certificates
 from .gate import Gate
-from .harness import check, check_eq
+from .harness import Skipped, check, check_eq, free_port
 from .postfix import Postfix
+from .sendmail import Sendmail
 from .sink import Sink
 from .smtp import Client
 
 PASSWORD = "secret"
+
+
+class AnyLogin(dict):
+    """Whoever knows the password may log in: Sendmail has no XCLIENT to say who a client is."""
+
+    def get(self, *_):
+        return PASSWORD
 
 
 class Relay:
@@ -15,13 +23,29 @@ class Relay:
         """`behind`: more milters, which see what Sekisho made of the mail."""
         self.world = world
         self.sink = Sink(world)
+        self.is_sendmail = world.options.mta == "sendmail"
+        if self.is_sendmail:
+            self._behind_sendmail(tenants, with_tls or behind or postfix, settings, log_dir)
+            return
         self.gate = Gate(world, tenants, settings, log_dir=log_dir)
         self.certificates = Certificates(world) if with_tls else None
         self.mta = Postfix(world, self.sink.port, ", ".join((self.gate.socket, *behind)), {login: PASSWORD for login in logins},
                            self.certificates, postfix)
 
+    def _behind_sendmail(self, tenants, is_special, settings, log_dir):
+        if is_special:
+            raise Skipped("needs Postfix: its settings, its TLS, or more milters")
+        listen, settings = f"inet:{free_port()}@127.0.0.1", dict(settings or {})
+        settings["milter"] = {**settings.get("milter", {}), "listen": listen}
+        self.gate = Gate(self.world, tenants, settings, log_dir=log_dir)
+        self.mta = Sendmail(self.world, self.sink.port, listen, AnyLogin())
+
     def client(self, login=None, tls=False, certificate=None, special=False, **xclient):
         """A session that has said EHLO, and whatever else is asked for."""
+        if self.is_sendmail:
+            login = login or xclient.pop("LOGIN", None)
+            if special or tls or certificate or xclient:
+                raise Skipped("needs Postfix: XCLIENT, TLS, or a second listener")
         client = Client(self.mta.special_port if special else self.mta.port)
         check_eq(client.ehlo().code, 250, "EHLO")
         if xclient:

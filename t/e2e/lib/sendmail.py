@@ -12,6 +12,7 @@ from .harness import Skipped, check, free_port, port_answers, wait_for
 from .postfix import Saslauthd
 
 USER, GROUP = "nobody", "nogroup"
+LINES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../contrib/sendmail/sekisho.mc")
 
 MC = """\
 divert(0)dnl
@@ -28,6 +29,11 @@ define(`confDONT_PROBE_INTERFACES', `true')dnl
 define(`confRUN_AS_USER', `{user}:{group}')dnl
 define(`confTRUSTED_USER', `{user}')dnl
 define(`confTO_IDENT', `0')dnl
+define(`confQUEUE_LA', `1000')dnl
+define(`confREFUSE_LA', `1000')dnl
+define(`confDELAY_LA', `1000')dnl
+define(`confBAD_RCPT_THROTTLE', `0')dnl
+define(`confMAX_RCPTS_PER_MESSAGE', `0')dnl
 define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl
 TRUST_AUTH_MECH(`PLAIN LOGIN')dnl
 define(`RELAY_MAILER_ARGS', `TCP $h {sink}')dnl
@@ -35,13 +41,18 @@ define(`SMART_HOST', `relay:[127.0.0.1]')dnl
 FEATURE(`no_default_msa')dnl
 FEATURE(`nocanonify')dnl
 FEATURE(`accept_unresolvable_domains')dnl
+FEATURE(`accept_unqualified_senders')dnl
 FEATURE(`promiscuous_relay')dnl
 DAEMON_OPTIONS(`Family=inet, Name=MTA, Port={port}, Addr=127.0.0.1')dnl
-INPUT_MAIL_FILTER(`sekisho', `S={milter}, F=T, T=C:30s;S:30s;R:60s;E:300s')dnl
+define(`confSEKISHO_SOCKET', `{milter}')dnl
+include(`{lines}')dnl
 MAILER(`local')dnl
 MAILER(`smtp')dnl
 LOCAL_CONFIG
 ESASL_CONF_PATH={dir}/sasl
+LOCAL_RULESETS
+SLocal_check_rcpt
+R<refused@mta.test>	$#error $@ 5.7.1 $: "554 5.7.1 refused by the MTA itself"
 """
 
 SMTPD_CONF = "pwcheck_method: saslauthd\nsaslauthd_path: {dir}/saslauthd\nmech_list: PLAIN LOGIN\n"
@@ -66,7 +77,7 @@ class Sendmail:
     def _write_config(self, cf, sink_port, milter):
         for name, text in (("aliases", ""), ("local-host-names", ""), ("service.switch", SWITCH), ("sasl/Sendmail.conf",
                            SMTPD_CONF.format(dir=self.dir)), ("sm.mc", MC.format(
-                               dir=self.dir, user=USER, group=GROUP, sink=sink_port, port=self.port, milter=milter))):
+                               dir=self.dir, user=USER, group=GROUP, sink=sink_port, port=self.port, milter=milter, lines=LINES))):
             os.makedirs(os.path.dirname(f"{self.dir}/{name}"), exist_ok=True)
             with open(f"{self.dir}/{name}", "w") as out:
                 out.write(text)
@@ -103,6 +114,16 @@ class Sendmail:
                       "{} \"$@\"\n".format(self.env["LD_LIBRARY_PATH"], self.program))
         os.chmod(path, 0o755)
         return path
+
+    def postfix(self, *_):
+        raise Skipped("needs Postfix")
+
+    tool = sendmail = maillog = wait_log = delivered_ids = postfix
+
+    def queue(self):
+        """As Postfix tells it: the quarantine is the hold queue."""
+        return [{"queue_id": os.path.basename(path)[2:], "queue_name": "hold" if os.path.basename(path)[0] == "h" else "deferred"}
+                for path in glob.glob(f"{self.dir}/queue/[hq]f*")]
 
     def quarantined(self):
         """Queue ids of held messages."""
