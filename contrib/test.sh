@@ -11,8 +11,9 @@ Usage: contrib/test.sh [--quick] [--keep]
 Installs what tests need (Debian packages; no service is started), builds in a
 directory of its own, and runs: the unit tests with gcc, with AddressSanitizer and
 UndefinedBehaviorSanitizer, with ThreadSanitizer; a build with clang; make
-distcheck; the Debian package on a small Debian of its own; the end-to-end tests through a private Postfix on loopback; and rewritten
-mail against independent readers from npm.
+distcheck; the end-to-end tests through a private Postfix on loopback; rewritten
+mail against independent readers from npm; the Debian package, on a small Debian
+of its own.
 The last line says "N passed, N failed".
 
   --quick   only gcc's unit tests and the end-to-end tests
