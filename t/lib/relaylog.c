@@ -248,6 +248,25 @@ void relaylog_opinions(const struct relaylog *log, int want, const char *what, c
 	ck_assert_msg(got == want, "%s: sekisho log verify says %d, not %d", what, got, want);
 }
 
+int relaylog_search(const struct relaylog *log)
+{
+	const char *builddir = getenv("builddir");
+	char tool[PATH_MAX], config[PATH_MAX], text[3 * PATH_MAX];
+	int got;
+
+	if (!builddir)
+		return -1;
+	snprintf(tool, sizeof tool, "%s/sekisho", builddir);
+	snprintf(config, sizeof config, "%s/search.yaml", unit_dir());
+	snprintf(text, sizeof text, "node: mx1\nstate_dir: %s/state\nmetrics: {listen: none}\nrelay_log: {dir: %.*s, key_file: none}\n"
+		 "tenants: {acme: {match: [{auth: a}]}}\n", unit_dir(), (int)(strlen(log->dir) - strlen("/relay")), log->dir);
+	ck_assert(io_replace_file(config, str_from_c(text), 0644, NULL));
+	shift_clock(builddir);
+	got = run_quietly((const char *[]){ tool, "-c", config, "log", "search", "--event", "accepted", NULL });
+	unsetenv("LD_PRELOAD");
+	return got;
+}
+
 void relaylog_verify(const struct relaylog *log, struct verify_report *out)
 {
 	struct verify_options options = { .dir = str_from_c(log->dir), .public_key_file = str_from_c(log->pub),

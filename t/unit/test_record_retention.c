@@ -2,6 +2,7 @@
 #include "t/lib/relaylog.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
@@ -135,6 +136,18 @@ START_TEST(the_61st_day)
 	ck_assert(is_there("2026-11-22.jsonl"));
 	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
 	ck_assert_int_eq(purge_as(days60, false), 0);
+}
+END_TEST
+
+/* Nobody is shown a record that is over age, though its file has hours to go; until then everybody is. */
+START_TEST(readers_at_the_edge)
+{
+	live(1);
+	clock_set(NOON + 60 * DAY_US - 60 * US_PER_S);          /* a busy machine starts a program late */
+	ck_assert_int_le(relaylog_search(&relay), 0);
+	clock_set(NOON + 60 * DAY_US);
+	ck_assert(is_there("2026-11-21.jsonl"));
+	ck_assert_int_eq(relaylog_search(&relay), getenv("builddir") ? 1 : -1);
 }
 END_TEST
 
@@ -275,6 +288,7 @@ int main(void)
 	unit_add_rows(tcase, record_ends, end_rows);
 	tcase_add_test(tcase, ends_and_days_agree);
 	tcase_add_test(tcase, the_61st_day);
+	tcase_add_test(tcase, readers_at_the_edge);
 	tcase_add_test(tcase, overdue);
 	tcase_add_test(tcase, early);
 	tcase_add_test(tcase, newest_goes_too);
