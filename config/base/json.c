@@ -165,6 +165,8 @@ void json_escape(struct buf *out, struct str s)
 			buf_printf(out, "\\%c", short_name[c]);
 		else if (c < 0x80)
 			buf_printf(out, "\\u%04x", c);
+		else if (len == 2 && c == 0xc2 && (unsigned char)s.ptr[run + 1] < 0xa0)     /* C1 controls: U+009B begins what ESC [ does */
+			buf_printf(out, "\\u%04x", (unsigned char)s.ptr[run + 1]);
 		else if (len)
 			buf_add(out, str_slice(s, run, len));
 		else

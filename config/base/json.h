@@ -2,9 +2,9 @@
  * json - write JSON (RFC 8259) into a buf.
  *
  * The writer puts the commas; the caller opens, names and closes in the right order (asserted). Strings may be any
- * bytes: control characters and DEL are escaped, valid UTF-8 goes through, and each octet that is no part of valid
- * UTF-8 becomes \udcXX (a lone low surrogate, as Python's surrogateescape has it), so that no two different inputs
- * look alike and json_unescape gives back exactly the octets that came in.
+ * bytes: control characters (U+0080 to U+009F too) and DEL are escaped, valid UTF-8 goes through, and each octet that is
+ * no part of valid UTF-8 becomes \udcXX (a lone low surrogate, as Python's surrogateescape has it), so that no two
+ * different inputs look alike and json_unescape gives back exactly the octets that came in.
  *
  * Errors   the buf's: see buf_done
  * Bounds   JSON_DEPTH_MAX objects and arrays inside one another

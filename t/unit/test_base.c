@@ -147,6 +147,7 @@ static const struct { struct str raw; const char *escaped; } escape_rows[] = {
 	{ STR_INIT("plain"), "plain" },
 	{ STR_INIT("a\"b\\c"), "a\\\"b\\\\c" },
 	{ STR_INIT("\x00\x1b\n\x7f"), "\\u0000\\u001b\\n\\u007f" },
+	{ STR_INIT("\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0"), "\\u0080\\u009b\\u009f\xc2\xa0" },
 	{ STR_INIT("関所"), "関所" },
 	{ STR_INIT("\xff\xe9\x96"), "\\udcff\\udce9\\udc96" },
 	{ STR_INIT("\xed\xa0\x80"), "\\udced\\udca0\\udc80" },

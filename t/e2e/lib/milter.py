@@ -70,7 +70,7 @@ class MilterPeer:
         return got
 
     def macros(self, command, **values):
-        pairs = b"".join(f"{{{name}}}".encode() + b"\0" + value.encode() + b"\0" if len(name) > 1 else
+        pairs = b"".join(f"{{{name}}}".encode() + b"\0" + value.encode(errors="surrogateescape") + b"\0" if len(name) > 1 else
                          name.encode() + b"\0" + value.encode() + b"\0" for name, value in values.items())
         self.packet("D", command.encode() + pairs)
 
@@ -94,11 +94,11 @@ class MilterPeer:
     def envelope(self, auth, sender, recipients):
         """MAIL, RCPTs and DATA of somebody who logged in; the answers, that of MAIL alone when it is a refusal."""
         self.macros("M", auth_authen=auth, auth_type="PLAIN", client_addr="192.0.2.1")
-        answers = [self.step("M", f"<{sender}>".encode() + b"\0")]
+        answers = [self.step("M", f"<{sender}>".encode(errors="surrogateescape") + b"\0")]
         if answers[0] and answers[0][0] != "c":
             return answers
         for recipient in recipients:
-            answers.append(self.step("R", f"<{recipient}>".encode() + b"\0"))
+            answers.append(self.step("R", f"<{recipient}>".encode(errors="surrogateescape") + b"\0"))
         self.macros("T", i="4AbCdEf")
         answers.append(self.step("T"))
         return answers
