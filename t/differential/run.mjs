@@ -4,14 +4,15 @@
 // alone; and every tracked link, asked of a running sekisho-track, leads to the URL that a browser would have gone to.
 //
 // Usage: node run.mjs SEKISHO [--random N [SEED]] [FILE.eml...]
-// Without more: the messages of messages.mjs and 1 000 random ones.
+// Without more: the messages of messages.mjs, 1 000 random ones, and 200 of text/plain.
 import { readFileSync } from 'node:fs';
 import { Gate } from './gate.mjs';
 import { messages } from './messages.mjs';
 import { random_message } from './random_mail.mjs';
+import { random_text } from './random_text.mjs';
 import { browser_url, HOST, page_of, parts_of, tree_of } from './readers.mjs';
 
-const RANDOM = 1000, LINE_MAX = 998, TRACKED = `https://${HOST}/c/`;
+const RANDOM = 1000, TEXTS = 200, LINE_MAX = 998, TRACKED = `https://${HOST}/c/`;
 const TOO_LONG = 900;                  // a destination whose tracked link may pass the limit
 
 class Different extends Error {}
@@ -102,6 +103,39 @@ async function compare({ name, raw, links, pieces }) {
   if (links !== undefined) demand(seen.tracked.size === links, `${seen.tracked.size} tracked links, not ${links}`);
 }
 
+// --- links in text/plain
+
+// How much of the old text a tracked link stands for: an address that leads where the link does, and what comes next.
+async function address_length(text, path, behind) {
+  const { location } = await gate.ask(path);
+  for (let len = text.length; len > 0; len--) {
+    let href = null;
+    try { href = new URL(text.slice(0, len)).href; } catch { /* no address */ }
+    if (href === new URL(location).href && text.startsWith(behind, len)) return len;
+  }
+  return undefined;
+}
+
+async function compare_text({ raw }) {
+  const { out, whys } = gate.rewrite(raw, 'texts');
+  const [before] = await parts_of(raw), [after] = await parts_of(out);
+  const tracked = [...page_of(after).matchAll(new RegExp(`${TRACKED}[A-Za-z0-9_-]+`, 'g'))].map(([link]) => link);
+  const pieces = page_of(after).split(new RegExp(`${TRACKED}[A-Za-z0-9_-]+`));
+  let rest = page_of(before);
+  const plain = rest.match(/(^|[\s<])https?:\/\//gi) || [];      // what no other address can have swallowed
+  demand(!whys.length, whys.join());
+  demand(tracked.length >= plain.length, `${tracked.length} links are tracked, not ${plain.length}`);
+  demand(rest.startsWith(pieces[0]), 'the text before the first link differs');
+  rest = rest.slice(pieces[0].length);
+  for (const [i, link] of tracked.entries()) {
+    const len = await address_length(rest, new URL(link).pathname, pieces[i + 1]);
+    demand(len !== undefined, `${link} does not lead where ${JSON.stringify(rest.slice(0, 60))} does`);
+    rest = rest.slice(len + pieces[i + 1].length);
+  }
+  demand(rest === '', `${JSON.stringify(rest)} is lost`);
+  demand(gate.rewrite(out, 'texts').out.equals(out), 'twice is not once');
+}
+
 // --- where tracked links lead
 
 async function check_destinations(failures) {
@@ -117,6 +151,10 @@ async function check_destinations(failures) {
 
 // --- all
 
+function* random_texts(count) {
+  for (let i = 1; i <= count; i++) yield { ...random_text(i), is_text: true };
+}
+
 function* random_messages(count, seed) {
   for (let i = 0; i < count; i++) yield random_message(seed + i);
 }
@@ -125,6 +163,7 @@ function* chosen(args) {
   if (!args.length) {
     yield* messages();
     yield* random_messages(RANDOM, 1);
+    yield* random_texts(TEXTS);
   } else if (args[0] === '--random') {
     yield* random_messages(Number(args[1]), Number(args[2] || 1));
   } else {
@@ -140,7 +179,7 @@ async function main([sekisho, ...args]) {
     for (const message of chosen(args)) {
       count++;
       try {
-        await compare(message);
+        await (message.is_text ? compare_text : compare)(message);
       } catch (error) {
         if (!(error instanceof Different)) throw error;
         failures.set(message.name, error.message);
