@@ -5,7 +5,7 @@
 # What building needs, what running the tests needs besides, what making the Debian package needs, and what only test.sh needs.
 build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis-dev libjansson-dev liblmdb-dev
 	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev zlib1g-dev'
-mta_packages='libsasl2-modules openssl postfix python3'
+mta_packages='iproute2 libsasl2-modules openssl postfix python3'
 package_packages='build-essential debhelper lintian'
 test_packages='chromium clang libsystemd-dev opendkim opendkim-tools redis-server systemd-journal-remote xz-utils'
 

@@ -1,5 +1,7 @@
 /* sekisho doctor: what others must be able to find or reach, and what the MTA really tells. */
+#include <arpa/nameser.h>
 #include <netdb.h>
+#include <resolv.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -53,6 +55,68 @@ static enum doctor_level look_tracking_dns(struct doctor *doctor)
 					  STR_ARG(tenant->name));
 	}
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%zu tracking hosts have addresses", count);
+}
+
+/* --- domains of return paths */
+
+/* Who takes a domain's mail (RFC 5321 5.1). */
+enum mx { MX_HOST, MX_NONE, MX_NULL, MX_ADDRESS, MX_NO_ANSWER };
+
+/* The first of its MX: RFC 7505's "." says that it takes no mail at all. */
+static enum mx first_mx(struct doctor *doctor, const char *domain, char host[NS_MAXDNAME])
+{
+	unsigned char answer[NS_PACKETSZ * 8];
+	int len = res_query(domain, ns_c_in, ns_t_mx, answer, sizeof answer);
+	ns_msg msg;
+	ns_rr rr;
+
+	if (len < 0 && h_errno == TRY_AGAIN)
+		return MX_NO_ANSWER;
+	if (len >= 0 && ns_initparse(answer, len, &msg) == 0)
+		for (int i = 0; i < ns_msg_count(msg, ns_s_an); i++)
+			if (ns_parserr(&msg, ns_s_an, i, &rr) == 0 && ns_rr_type(rr) == ns_t_mx && ns_rr_rdlen(rr) > 2 &&
+			    ns_name_uncompress(ns_msg_base(msg), ns_msg_end(msg), ns_rr_rdata(rr) + 2, host, NS_MAXDNAME) >= 0)
+				return *host && strcmp(host, ".") != 0 ? MX_HOST : MX_NULL;
+	int why = resolve(doctor, str_from_c(domain));
+
+	return why == 0 ? MX_ADDRESS : why == EAI_AGAIN ? MX_NO_ANSWER : MX_NONE;
+}
+
+static enum doctor_level say_mx(struct doctor *doctor, const struct tenant *tenant, enum mx mx, const char *host)
+{
+	struct str domain = tenant->return_domain;
+	const char *fix = doctor_text(doctor, STR_FMT ". IN MX 10 %s.   ; this relay", STR_ARG(domain), doctor->config->node.ptr);
+
+	if (mx == MX_NO_ANSWER)
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the resolver does not answer, so " STR_FMT " cannot be looked up",
+				  STR_ARG(domain));
+	if (mx == MX_NONE)
+		return doctor_say(doctor, DOCTOR_FAULT, fix, "return_path " STR_FMT " of tenant " STR_FMT " has no MX and no address",
+				  STR_ARG(domain), STR_ARG(tenant->name));
+	if (mx == MX_NULL)
+		return doctor_say(doctor, DOCTOR_FAULT, fix, "return_path " STR_FMT " of tenant " STR_FMT " takes no mail (its MX is \".\")",
+				  STR_ARG(domain), STR_ARG(tenant->name));
+	if (mx == MX_ADDRESS)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "mail to " STR_FMT " goes to its own address", STR_ARG(domain));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "mail to " STR_FMT " goes to %s", STR_ARG(domain), host);
+}
+
+static enum doctor_level look_return_dns(struct doctor *doctor)
+{
+	enum doctor_level level = doctor_say(doctor, DOCTOR_FINE, NULL, "no tenant has a return_path");
+	struct str domains[HOSTS_MAX];
+	char host[NS_MAXDNAME] = "";
+	size_t count = 0;
+
+	for (size_t i = 0; i < doctor->config->tenant_count && level == DOCTOR_FINE; i++) {
+		const struct tenant *tenant = &doctor->config->tenants[i];
+
+		if (!tenant->return_domain.len || !is_new(domains, count, tenant->return_domain))
+			continue;
+		domains[count++] = tenant->return_domain;
+		level = say_mx(doctor, tenant, first_mx(doctor, doctor_text(doctor, STR_FMT, STR_ARG(tenant->return_domain)), host), host);
+	}
+	return level;
 }
 
 static bool can_connect(struct str listen)
@@ -146,5 +210,7 @@ const struct doctor_check doctor_reach_checks[] = {
 	  look_endpoint },
 	{ "tracking_dns", DOCTOR_TRACKING, "Readers look these names up; without an address no link of tracked mail works.",
 	  look_tracking_dns },
+	{ "return_path_dns", DOCTOR_CONFIG, "Bounces come back to these domains; those that find no way are lost, and count nowhere.",
+	  look_return_dns },
 	{ NULL },
 };

@@ -1,8 +1,10 @@
 """sekisho doctor names each planted fault and the line that mends it; contrib/setup.sh wires a Postfix and unwires it."""
 import grp
+import json
 import os
 import shutil
 import subprocess
+import sys
 
 from lib.doctor import Doctor, Edited
 from lib.gate import Gate
@@ -13,6 +15,7 @@ from lib.sink import Sink
 from lib.smtp import Client, message
 
 TO = "someone@example.test"
+NAMESERVER = os.path.join(os.path.dirname(__file__), "lib", "nameserver.py")
 TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "senders": ["@acme.test"],
                     "quotas": [{"name": "hourly", "limit": "5/hour", "counts": "recipients"}]}}
 
@@ -168,6 +171,25 @@ def test_configuration(world):
     names(world, "reload", "mach", "sekisho reload")
     gate.reload()
     well(world)
+
+
+def test_return_path_dns(world):
+    """where bounces of a return path would go: a host, its own address, nowhere, to nobody"""
+    gate, domain = world.relay.gate, "bounce.acme.test"
+    path, key = os.path.join(world.etc, "return.yaml"), os.path.join(world.etc, "key")
+    with open(path, "w") as out:
+        json.dump({"state_dir": world.etc, "tracking": {"key_file": f"{key}.tracking"}, "relay_log": {"dir": world.etc, "key_file": key},
+                   "tenants": {"acme": {"match": [{"auth": "acme"}], "return_path": domain}}}, out)
+    for command in ("key", "new"), ("key", "rotate"):
+        check_eq(world.run([world.program("sekisho"), "-c", path, *command]).returncode, 0, " ".join(command))
+    for row, level, text in ((["MX", "mx.acme.test"], "ok", "mx.acme.test"), (["A", "192.0.2.1"], "ok", "its own address"),
+                             (None, "fault", "has no MX"), (["MX", "."], "fault", "takes no mail")):
+        done = world.run([sys.executable, "-B", NAMESERVER, json.dumps({domain: row}), world.program("sekisho"), "-c", path, "doctor",
+                          "--json", "--etc", world.etc])
+        check(done.stdout.startswith("{"), "doctor: {} {}", done.stdout, done.stderr)
+        found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}["return_path_dns"]
+        check_eq(found["level"], level, f"{row}: {found}")
+        check(text in found["text"] and (level == "ok" or f"{domain}. IN MX" in found["fix"]), "{}: {}", row, found)
 
 
 def test_sendmail(world):

@@ -1,0 +1,69 @@
+"""A name server for tests, and the small world in which it is the only one: `nameserver.py ZONE COMMAND...`.
+
+Runs COMMAND in a network of its own (loopback alone) whose resolver asks this server. ZONE is JSON: {"name": ["MX", "host"]},
+["A", "192.0.2.1"], or null for a name that there is not.
+"""
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+TYPES = {"A": 1, "MX": 15}
+NO_SUCH_NAME = 3
+
+
+def encode_name(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split(".") if label) + b"\0"
+
+
+def read_question(packet):
+    at, labels = 12, []
+    while packet[at]:
+        labels.append(packet[at + 1:at + 1 + packet[at]].decode())
+        at += 1 + packet[at]
+    return ".".join(labels).lower(), struct.unpack("!H", packet[at + 1:at + 3])[0], packet[12:at + 5]
+
+
+def answer(zone, packet):
+    name, kind, question = read_question(packet)
+    row = zone.get(name)
+    is_asked = row is not None and TYPES[row[0]] == kind
+    code = 0 if name in zone and row is not None else NO_SUCH_NAME
+    out = packet[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, int(is_asked), 0, 0) + question
+    if is_asked:
+        data = socket.inet_aton(row[1]) if row[0] == "A" else struct.pack("!H", 10) + encode_name(row[1])
+        out += b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data
+    return out
+
+
+def serve(zone):
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 53))
+
+    def loop():
+        while True:
+            packet, peer = server.recvfrom(512)
+            server.sendto(answer(zone, packet), peer)
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def main():
+    if sys.argv[1] != "--inside":
+        os.execvp("unshare", ["unshare", "--mount", "--net", sys.executable, "-B", __file__, "--inside", *sys.argv[1:]])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for path, text in (("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"),
+                       ("/etc/nsswitch.conf", "hosts: dns\npasswd: files\ngroup: files\n")):
+        with tempfile.NamedTemporaryFile("w", delete=False) as out:
+            out.write(text)
+        subprocess.run(["mount", "--bind", out.name, os.path.realpath(path)], check=True)
+        os.unlink(out.name)
+    serve(json.loads(sys.argv[2]))
+    sys.exit(subprocess.run(sys.argv[3:]).returncode)
+
+
+if __name__ == "__main__":
+    main()
