@@ -144,8 +144,12 @@ end_to_end() {
 
 # Readers of mail and pages that others wrote come from npm; Debian's node is new enough for those that package.json names.
 differential() {
-	cp -R "$tree/t/differential" "$work/differential" && cd "$work/differential" &&
-		npm install --no-audit --no-fund --no-package-lock --silent && node run.mjs "$work/gcc/sekisho"
+	cp -R "$tree/t/differential" "$work/differential" && cd "$work/differential" || return 1
+	npm install --no-audit --no-fund --no-package-lock --fetch-retries=1 --silent || {
+		say 'npm cannot fetch the other readers'
+		return 77
+	}
+	node run.mjs "$work/gcc/sekisho"
 }
 
 # The package, on a small Debian of its own.
