@@ -8,7 +8,7 @@ import sys
 
 from lib.doctor import Doctor, Edited
 from lib.gate import Gate
-from lib.harness import check, check_eq, end_process, wait_for
+from lib.harness import check, check_eq, end_process, need_namespaces, wait_for
 from lib.postfix import Postfix
 from lib.relay import Relay, accepted
 from lib.sink import Sink
@@ -175,6 +175,7 @@ def test_configuration(world):
 
 def test_return_path_dns(world):
     """where bounces of a return path would go: a host, its own address, nowhere, to nobody"""
+    need_namespaces("--mount", "--net")
     gate, domain = world.relay.gate, "bounce.acme.test"
     path, key = os.path.join(world.etc, "return.yaml"), os.path.join(world.etc, "key")
     with open(path, "w") as out:

@@ -8,7 +8,7 @@ import subprocess
 
 from lib.doctor import Doctor, Edited
 from lib.gate import Gate
-from lib.harness import check, check_eq, end_process, free_port, port_answers, wait_for
+from lib.harness import check, check_eq, end_process, free_port, need_namespaces, port_answers, wait_for
 from lib.postfix import Postfix
 from lib.relay import accepted
 from lib.sink import Sink
@@ -27,6 +27,7 @@ int ntp_adjtime(struct timex *t) { return adjtimex(t); }
 
 
 def setup(world):
+    need_namespaces("--mount")
     world.sink = Sink(world)
     world.mta = mta = Postfix(world, world.sink.port, "")
     world.main, world.master = f"{mta.dir}/etc/main.cf", f"{mta.dir}/etc/master.cf"

@@ -3,6 +3,7 @@ import os
 import re
 import secrets
 import time
+import urllib.request
 
 from lib.harness import check, check_eq, wait_for
 from lib.relay import Relay, accepted, refused
@@ -423,7 +424,8 @@ def test_flood(world):
 
 
 def refusals(relay):
-    text = relay.world.run(["curl", "-s", f"http://127.0.0.1:{relay.gate.metrics_port}/metrics"]).stdout
+    with urllib.request.urlopen(f"http://127.0.0.1:{relay.gate.metrics_port}/metrics", timeout=10) as page:
+        text = page.read().decode()
     return int(re.search(r'sekisho_returns_total\{what="refused"\} (\d+)', text)[1])
 
 

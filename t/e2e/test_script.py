@@ -4,7 +4,7 @@ import re
 import socket
 
 from lib.gate import Gate
-from lib.harness import Skipped, check, check_eq, free_port, wait_for
+from lib.harness import Skipped, check, check_eq, free_port, need_namespaces, wait_for
 from lib.postfix import Postfix
 from lib.relay import accepted, refused
 from lib.sendmail import Sendmail
@@ -23,6 +23,7 @@ TENANTS = {
 
 
 def setup(world):
+    need_namespaces("--mount")
     world.socket = f"{world.dir}/submit.sock"
     world.sink = Sink(world)
     world.gate = Gate(world, TENANTS, {"submit": {"socket": world.socket}, "sender_match_networks": ["192.0.2.0/24"],

@@ -11,7 +11,7 @@ import subprocess
 import termios
 import time
 
-from lib.harness import check, check_eq, process_alive, wait_for
+from lib.harness import Skipped, check, check_eq, process_alive, wait_for
 from lib.relay import Relay, accepted
 from lib.smtp import message
 
@@ -33,7 +33,10 @@ class Screen:
     """The command on a terminal of its own, and what it has written there."""
 
     def __init__(self, world, *arguments, rows=24, columns=80, kind="xterm"):
-        self.master, slave = pty.openpty()
+        try:
+            self.master, slave = pty.openpty()
+        except OSError as why:
+            raise Skipped(f"no terminal: {why}") from why
         self.resize(rows, columns)
         self.before = termios.tcgetattr(slave)
         gate = world.relay.gate

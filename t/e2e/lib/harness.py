@@ -27,6 +27,13 @@ class Skipped(Exception):
     """This machine cannot run the test; the text says why."""
 
 
+def need_namespaces(*kinds):
+    """Skips where this machine gives no such namespaces ("--mount", "--net"); in a plain chroot it does not."""
+    done = subprocess.run(["unshare", *kinds, "true"], stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Skipped(done.stderr)
+
+
 def check(condition, text, *values):
     """The one assertion: `text` is formatted with `values` only when it is needed."""
     if not condition:
