@@ -56,6 +56,19 @@ def test_all_recorded(world):
     check("requeued, before it was" in reasons, "reasons: {}", reasons)
 
 
+def test_lost(world):
+    """a record whose message the MTA's log does not know: a log with lines taken out"""
+    accepted(send(world, "gone@example.test"))
+    record = wait_for(lambda: [r for r in world.relay.gate.mail_records(event="accepted") if "gone@example.test" in r["to"]],
+                      "the record")[0]
+    with open(f"{world.relay.mta.dir}/maillog") as log, open(world.path("cut"), "w") as cut:
+        cut.write(at(-120))
+        cut.writelines(line for line in log if record["queue_id"] not in line)
+        cut.write(at(120))
+    found = reconcile(world, world.path("cut"))[1]
+    check(any(item["queue_id"] == record["queue_id"] and "NO MESSAGE" in item["reason"] for item in found), "findings: {}", found)
+
+
 def test_smtp_bypass(world):
     """smtpd_milters taken out: the message is listed, with who sent it"""
     set_main(world, "smtpd_milters =", "non_smtpd_milters =")
@@ -73,18 +86,6 @@ def test_local_bypass(world):
     wait_for(lambda: any("non_smtpd_milters" in item["reason"] for item in unexplained(reconcile(world)[1])), "a finding", 20, 0.5)
 
 
-def test_gate_gone(world):
-    """milter_default_action = accept, and no gate: mail passes unseen, and is found"""
-    set_main(world, f"smtpd_milters = {world.relay.gate.socket}", "milter_default_action = accept")
-    world.relay.gate.stop()
-    try:
-        count = len(unexplained(reconcile(world)[1]))
-        accepted(send(world, "alone@example.test"))
-        wait_for(lambda: len(unexplained(reconcile(world)[1])) > count, "one more finding", 20, 0.5)
-    finally:
-        world.relay.gate.start()
-
-
 def test_packed_and_for_people(world):
     """a log packed by gzip says the same, in one table with its sums"""
     plain = f"{world.relay.mta.dir}/maillog"
@@ -100,22 +101,18 @@ def test_packed_and_for_people(world):
     check_eq(world.relay.gate.tool("log", "reconcile", "--maillog", world.path("empty")).returncode, 3, "exit code without a line")
 
 
-def test_lost(world):
-    """a record whose message the MTA's log does not know: a log with lines taken out"""
-    accepted(send(world, "gone@example.test"))
-    record = wait_for(lambda: [r for r in world.relay.gate.mail_records(event="accepted") if "gone@example.test" in r["to"]],
-                      "the record")[0]
-    with open(f"{world.relay.mta.dir}/maillog") as log, open(world.path("cut"), "w") as cut:
-        lines = [line for line in log if record["queue_id"] not in line]
-        cut.writelines(lines)
-        stamp = lines[0].split(" mx")[0]
-        cut.write(later(record, lines[0]))
-    found = reconcile(world, world.path("cut"))[1]
-    check(any(item["queue_id"] == record["queue_id"] and "NO MESSAGE" in item["reason"] for item in found), "findings: {} {}", stamp, found)
+def test_gate_gone(world):
+    """milter_default_action = accept, and no gate: mail passes unseen, and is found"""
+    set_main(world, f"smtpd_milters = {world.relay.gate.socket}", "milter_default_action = accept")
+    world.relay.gate.stop()
+    try:
+        count = len(unexplained(reconcile(world)[1]))
+        accepted(send(world, "alone@example.test"))
+        wait_for(lambda: len(unexplained(reconcile(world)[1])) > count, "one more finding", 20, 0.5)
+    finally:
+        world.relay.gate.start()
 
 
-def later(record, line):
-    """A line of two minutes after the record, so that the log reaches behind it."""
-    seconds = time.time() + 120
-    stamp = time.strftime("%b %e %H:%M:%S", time.localtime(seconds))
-    return f"{stamp} mx postfix/qmgr[1]: 0AAAAAAAAAA: removed\n"
+def at(seconds):
+    """A line of so many seconds from now: the log reaches well before and behind the record."""
+    return f"{time.strftime('%b %e %H:%M:%S', time.localtime(time.time() + seconds))} mx postfix/qmgr[1]: 0AAAAAAAAAA: removed\n"
