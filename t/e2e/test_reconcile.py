@@ -49,7 +49,9 @@ def test_all_recorded(world):
     world.relay.mta.wait_log(r"non-delivery notification: \w+")
     wait_for(lambda: len(world.relay.gate.mail_records(event="accepted")) >= 4, "four records")
     accepted(send(world, "tf.five@example.test"))
-    held = wait_for(lambda: [m["queue_id"] for m in world.relay.mta.queue()], "a deferred message", 20)
+    held = wait_for(lambda: [m["queue_id"] for m in world.relay.mta.queue()
+                             if m["queue_name"] == "deferred" and m["recipients"][0]["address"].startswith("tf.five")],
+                    "a deferred message", 20)
     world.relay.mta.tool("postsuper", "-r", held[0])
     world.relay.mta.wait_log(f"orig_id={held[0]}", 30)
     wait_for(lambda: reconcile(world)[0] == 0, "all to be explained", 20, 0.5)
