@@ -9,6 +9,7 @@
 
 #define ARENA_MAX ((size_t)8 << 30)
 #define NEAR_US (3600 * US_PER_S)      /* a record and the lines about its message are no further apart */
+#define KIN_LATE_US (60 * US_PER_S)     /* how long after its own last line a message may be said to come from another */
 #define EDGE_US (5 * US_PER_S)         /* at both ends of the files, a line may be in the file before or after */
 #define DEPTH_MAX 16                   /* new queue ids of one message */
 
@@ -147,11 +148,21 @@ static bool activate(const struct entry *entry)
 	return true;
 }
 
-/* Another queue id comes from this one. It may have been seen already: its own lines can come first. */
+/* Its own lines, "removed" too, can all stand before the one that says where it came from: bounce(8) and smtp(8) write
+ * theirs when cleanup(8) has answered. An id that is used again is another message, and much later. */
+static bool was_begotten(const struct entry *entry, const struct reconcile_queue *queue, enum kin kin)
+{
+	return queue->kin == KIN_NONE && queue->origin == (kin == KIN_FILTERED ? ORIGIN_SMTP : ORIGIN_INSIDE) &&
+	       entry->time_us - queue->last_us < KIN_LATE_US;
+}
+
+/* Another queue id comes from this one. */
 static bool beget(const struct entry *entry, struct str id, enum kin kin, struct str parent)
 {
-	struct reconcile_queue *queue = begin(entry->reconcile, id);
+	struct reconcile_queue *queue = find(entry->reconcile, id);
 
+	if (!queue || (queue->is_done && !was_begotten(entry, queue, kin)))
+		queue = begin(entry->reconcile, id);
 	if (!queue)
 		return false;
 	queue->kin = kin;

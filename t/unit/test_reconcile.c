@@ -34,6 +34,9 @@ static const struct {
 	  { { "4AAAB1", true, "the MTA's own report about 4AAAA1" } } },
 	{ "its line before its cause", BY_SMTP("4AAAA1") T "postfix/cleanup[1]: 4AAAB1: message-id=<m@x>\n" ACTIVE("4AAAB1")
 	  T "postfix/bounce[3]: 4AAAA1: sender delay notification: 4AAAB1\n", "4AAAA1", { { "4AAAB1", true, "report about 4AAAA1" } } },
+	{ "all its lines before its cause", BY_SMTP("4AAAA1") T "postfix/cleanup[1]: 4AAAB1: message-id=<m@x>\n" ACTIVE("4AAAB1")
+	  T "postfix/qmgr[2]: 4AAAB1: removed\n" T "postfix/bounce[3]: 4AAAA1: sender non-delivery notification: 4AAAB1\n", "4AAAA1",
+	  { { "4AAAB1", true, "report about 4AAAA1" } } },
 	{ "requeued", BY_SMTP("4AAAA1") T "postfix/pickup[1]: 4AAAC1: uid=0 from=<a@acme.test> orig_id=4AAAA1\n" ACTIVE("4AAAC1"), "4AAAA1",
 	  { { "4AAAC1", true, "requeued, before it was 4AAAA1" } } },
 	{ "requeued, and never recorded", BY_SMTP("4AAAA1") T "postfix/pickup[1]: 4AAAC1: uid=0 from=<a@acme.test> orig_id=4AAAA1\n"
