@@ -22,6 +22,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+extern const int replay_rounds;
+const int replay_rounds = 300;         /* tokens are opened, and a store is made each time */
+
 static struct config *config;
 static struct keyring ring;
 static struct buf click, leave;        /* the good tokens */

@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 extern const int replay_rounds;
-const int replay_rounds = 300;         /* a snapshot takes milliseconds */
+const int replay_rounds = 100;         /* a snapshot takes milliseconds */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -45,7 +45,7 @@ static const char yaml[] =
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 extern const int replay_rounds;
-const int replay_rounds = 300;         /* each message waits for the disk */
+const int replay_rounds = 100;         /* each message waits for the disk */
 
 static struct gate *gate;
 

@@ -1,7 +1,7 @@
 /*
  * replay - run a fuzz target over its corpus, and over what a little damage makes of it.
  *
- * Each file of t/fuzz/corpus/NAME (the program's name after "fuzz_") is given whole, cut at every octet and altered
+ * Each file of t/fuzz/corpus/NAME (the program's name after "fuzz_") is given whole, cut at every octet (of large ones, at some) and altered
  * replay_rounds times by a generator with a fixed seed, always against an unreadable page. A target has libFuzzer's
  * entry, so the same file goes further without this one: make fuzz.
  */
@@ -33,9 +33,12 @@ static void run(struct str input)
 	runs++;
 }
 
+/* At every octet, or at so many of them as there are rounds. */
 static void run_cuts(struct str input)
 {
-	for (size_t len = 0; len < input.len && len < REPLAY_CUTS_MAX; len++)
+	size_t step = 1 + input.len / (size_t)replay_rounds;
+
+	for (size_t len = 0; len < input.len && len < REPLAY_CUTS_MAX; len += step)
 		run(str_slice(input, 0, len));
 }
 
