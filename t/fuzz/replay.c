@@ -1,9 +1,9 @@
 /*
  * replay - run a fuzz target over its corpus, and over what a little damage makes of it.
  *
- * Each file of t/fuzz/corpus/NAME (the program's name after "fuzz_") is given whole, cut at every octet (of large ones, at some) and altered
- * replay_rounds times by a generator with a fixed seed, always against an unreadable page. A target has libFuzzer's
- * entry, so the same file goes further without this one: make fuzz.
+ * Each file of t/fuzz/corpus/NAME (the program's name after "fuzz_") is given whole, cut at every octet (a large one at
+ * some) and altered replay_rounds times by a generator with a fixed seed, always against an unreadable page. A target has
+ * libFuzzer's entry, so the same file goes further without this one: make fuzz.
  */
 #include <dirent.h>
 #include <stdio.h>
