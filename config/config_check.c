@@ -148,8 +148,11 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 	bool ok = check_class(r, scope, node, config, tenant);
 
 	ok &= check_quotas(r, scope, draft);
-	ok &= !is_tenant || (check_tracking(r, scope, node, tenant) & check_return_path(r, scope, node, tenant) &
-			     check_guard(r, scope, node, tenant));
+	if (is_tenant) {                /* all of them, so that each says what is wrong */
+		ok &= check_tracking(r, scope, node, tenant);
+		ok &= check_return_path(r, scope, node, tenant);
+		ok &= check_guard(r, scope, node, tenant);
+	}
 	/* A plan may leave the list to its tenants. */
 	if (is_tenant && tenant->from == FROM_SENDERS && tenant->senders.count == 0)
 		ok = config_refuse(r, key_place(node, "from"), "from%s: the rule senders needs a list of senders",

@@ -17,7 +17,7 @@ struct entry {
 	int64_t done_us;               /* monotonic; 0: the MTA still has it */
 	char queue_id[MAILLOG_QUEUE_ID_MAX + 1];
 	char id[MAILLOG_ID_MAX + 1], tenant[MAILLOG_TENANT_MAX + 1];
-	char sender[];
+	char *sender;                  /* behind the struct, in the same memory */
 };
 
 struct maillog_map {
@@ -132,6 +132,7 @@ void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id
 		sender = STR_EMPTY;
 	if (!map || queue_id.len == 0 || !(e = calloc(1, sizeof *e + sender.len + 1)))
 		return;
+	e->sender = (char *)(e + 1);
 	keep_text(e->sender, sender.len, sender);
 	if (!keep_text(e->queue_id, MAILLOG_QUEUE_ID_MAX, queue_id) || !keep_text(e->id, MAILLOG_ID_MAX, id) ||
 	    !keep_text(e->tenant, MAILLOG_TENANT_MAX, tenant)) {

@@ -206,7 +206,10 @@ static bool glob_queue(const struct queue_mta *mta, const char *name, glob_t *ou
 	snprintf(here, sizeof here, "%s/%s", mta->dirs, name);
 	snprintf(below, sizeof below, "%s/qf/%s", mta->dirs, name);
 	*out = (glob_t){ .gl_pathc = 0 };
-	return (glob(here, GLOB_NOSORT, NULL, out) == 0) | (glob(below, GLOB_NOSORT | GLOB_APPEND, NULL, out) == 0);
+	bool is_here = glob(here, GLOB_NOSORT, NULL, out) == 0;
+	bool is_below = glob(below, GLOB_NOSORT | GLOB_APPEND, NULL, out) == 0;
+
+	return is_here || is_below;
 }
 
 bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char path[4096], struct err *err)
