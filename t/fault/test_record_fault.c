@@ -4,6 +4,7 @@
  */
 #include "t/lib/relaylog.h"
 
+#include <stdatomic.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -15,13 +16,13 @@ static struct io_calls real;
 
 enum call { FAIL_WRITE, FAIL_SHORT, FAIL_SYNC, FAIL_OPEN, FAIL_ALLOCATE };
 
-/* The call that is to fail, and how. */
+/* The call that is to fail, and how. The writer's thread and whoever appends both come here. */
 static struct {
-	enum call call;
-	int error;
-	long countdown;                /* to the first failure */
-	long times;                    /* how many calls fail in a row */
-	bool has_failed;
+	_Atomic enum call call;
+	_Atomic int error;
+	atomic_long countdown;         /* to the first failure */
+	atomic_long times;             /* how many calls fail in a row */
+	atomic_bool has_failed;
 } fault;
 
 static bool is_due(enum call call)
