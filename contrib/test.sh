@@ -172,6 +172,7 @@ copy_sources "$tree"
 cd "$tree"
 step 'autoreconf' autoreconf -fi
 step 'unit tests, gcc' unit gcc
+step 'contrib/try.sh, as README has it' "$tree/contrib/try.sh"
 step 'end to end, private Postfix and Sendmail' end_to_end
 if command -v valkey-server >/dev/null; then
 	step 'shared store, Valkey' valkey

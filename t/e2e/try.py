@@ -203,7 +203,7 @@ def options():
     parser.add_argument("--tmp", default="/tmp", metavar="DIR", help="where the relay lives meanwhile (/tmp)")
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
     chosen = parser.parse_args()
-    chosen.build, chosen.stay, chosen.keep = os.path.abspath(chosen.build), chosen.keep, False
+    chosen.build, chosen.stay, chosen.keep, chosen.mta = os.path.abspath(chosen.build), chosen.keep, False, "postfix"
     return chosen
 
 
