@@ -109,9 +109,10 @@ static const struct tool_command *find_command(char *const *argv, size_t argc, s
 	return NULL;
 }
 
-/* `sekisho tenant`: a word that only begins commands. */
-static bool list_family(const char *word)
+/* `sekisho tenant`: a word that only begins commands. Where it does, they are listed: as an answer, or as what is missing. */
+static bool list_family(const char *word, bool is_answer)
 {
+	FILE *out = is_answer ? stdout : stderr;
 	struct str prefix = str_from_c(word);
 	bool found = false;
 
@@ -121,20 +122,34 @@ static bool list_family(const char *word)
 
 			if (!str_cut(str_from_c((*row)->name), ' ', &first, &rest) || !str_eq(first, prefix))
 				continue;
-			fprintf(stderr, "%s  %-16s %s\n", found ? "" : "sekisho: which one?\n", (*row)->name, (*row)->summary);
+			if (!found && is_answer)
+				fprintf(out, "Usage: sekisho [-c FILE] %s COMMAND ...\n\n", word);
+			else if (!found)
+				fputs("sekisho: which one?\n", out);
+			fprintf(out, "  %-16s %s\n", (*row)->name, (*row)->summary);
 			found = true;
 		}
+	if (found && is_answer)
+		fprintf(out, "\n`sekisho %s COMMAND --help` tells about one.\n", word);
 	return found;
 }
 
+static bool asks_for_help(const char *word)
+{
+	return str_eq(str_from_c(word), STR("--help")) || str_eq(str_from_c(word), STR("-h"));
+}
+
 /* Compared with as many words as were given: "tenant lst" with "tenant list", "explian acme" with "explain". */
-static int refuse_command(struct tool *tool, char *const *argv, size_t argc)
+static int refuse_command(struct tool *tool, char *const *argv, size_t argc, bool wants_help)
 {
 	char typed[256], quoted[CONFIG_QUOTE_SIZE], hint[CONFIG_QUOTE_SIZE];
 	struct config_nearest best = { .best = NULL };
 
-	if (argc == 1 && list_family(argv[0]))
-		return TOOL_USAGE;
+	wants_help = wants_help || (argc == 2 && asks_for_help(argv[1]));
+	if ((argc == 1 || wants_help) && list_family(argv[0], wants_help))
+		return wants_help ? TOOL_OK : TOOL_USAGE;
+	if (argc > 1 && argv[1][0] == '-')
+		argc = 1;
 	for (size_t words = 1; words <= 2 && words <= argc && !best.best; words++) {
 		snprintf(typed, sizeof typed, "%s%s%s", argv[0], words == 2 ? " " : "", words == 2 ? argv[1] : "");
 		best.name = str_from_c(typed);
@@ -233,6 +248,6 @@ int tool_main(struct tool *tool, char *const *argv, size_t argc)
 	}
 	tool->command = find_command(argv + at, argc - at, &words);
 	if (!tool->command)
-		return refuse_command(tool, argv + at, argc - at);
+		return refuse_command(tool, argv + at, argc - at, common.wants_help);
 	return run_command(tool, &common, argv + at + words, argc - at - words);
 }
