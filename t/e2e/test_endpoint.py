@@ -2,14 +2,13 @@
 import http.client
 import http.server
 import json
-import os
 import re
-import secrets
 import socket
 import threading
 
 from lib.browser import Browser, TlsProxy
 from lib.certs import Certificates
+from lib.gate import new_tracking_key
 from lib.harness import check, check_eq, end_process, free_port, port_answers, wait_for
 from lib.relay import Relay, accepted
 from lib.smtp import message
@@ -37,9 +36,7 @@ class Shop(http.server.BaseHTTPRequestHandler):
 
 
 def setup(world):
-    keys = world.path("tracking.key")
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-        out.write(f"1 {secrets.token_hex(64)}\n")
+    keys = new_tracking_key(world)
     world.port = free_port()
     world.relay = Relay(world, {"acme": {"match": [{"auth": "*@acme.test"}],
                                          "tracking": {"host": HOST, "opens": True, "clicks": True, "list_unsubscribe": True}}},

@@ -2,12 +2,11 @@
 import json
 import os
 import pwd
-import secrets
 import shutil
 import subprocess
 
 from lib.doctor import Doctor, Edited
-from lib.gate import Gate
+from lib.gate import Gate, new_tracking_key
 from lib.harness import check, check_eq, end_process, free_port, need_namespaces, port_answers, wait_for
 from lib.postfix import Postfix
 from lib.relay import accepted
@@ -48,11 +47,9 @@ def strip_wiring(main):
 
 
 def make_gate(world):
-    spool, keys, world.port = f"{world.mta.dir}/spool", world.path("tracking.key"), free_port()
+    spool, keys, world.port = f"{world.mta.dir}/spool", new_tracking_key(world), free_port()
     os.mkdir(f"{spool}/milter", 0o750)
     os.chown(f"{spool}/milter", 0, pwd.getpwnam("postfix").pw_gid)
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-        out.write(f"1 {secrets.token_hex(64)}\n")
     log = world.new_dir("disk")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", log], check=True)
     world.at_end(lambda: subprocess.run(["umount", "-l", log], check=True))

@@ -1,10 +1,10 @@
 """Signed envelope senders: what comes back to one is known, counted once, and sent on; what is forged counts nowhere."""
-import os
 import re
 import secrets
 import time
 import urllib.request
 
+from lib.gate import new_tracking_key
 from lib.harness import check, check_eq, wait_for
 from lib.relay import Relay, accepted, refused
 from lib.smtp import message
@@ -87,9 +87,7 @@ Hello.\r
 
 
 def setup(world):
-    keys = world.path("tracking.key")
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-        out.write(f"1 {secrets.token_hex(64)}\n")
+    keys = new_tracking_key(world)
     world.keys, settings = keys, {"tracking": {"key_file": keys}}
     world.relay = Relay(world, TENANTS, settings={**settings, "maillog": {"path": world.path("postfix", "maillog")}})
     world.deaf = Relay(world, TENANTS, settings=settings)          # nobody reads this one's log

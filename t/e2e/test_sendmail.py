@@ -1,10 +1,8 @@
 """The same gate behind Sendmail."""
-import os
 import re
-import secrets
 import time
 
-from lib.gate import Gate
+from lib.gate import Gate, new_tracking_key
 from lib.harness import check, check_eq, free_port, wait_for
 from lib.relay import PASSWORD, accepted, refused
 from lib.sendmail import Sendmail
@@ -24,9 +22,7 @@ TENANTS = {
 def setup(world):
     world.sink = Sink(world)
     listen = f"inet:{free_port()}@127.0.0.1"
-    keys = world.path("tracking.key")
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-        out.write(f"1 {secrets.token_hex(64)}\n")
+    keys = new_tracking_key(world)
     world.gate = Gate(world, TENANTS, {"milter": {"listen": listen}, "tracking": {"key_file": keys}})
     world.mta = Sendmail(world, world.sink.port, listen, {login: PASSWORD for login in (LOGIN, HELD, BACK)})
 

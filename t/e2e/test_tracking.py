@@ -6,6 +6,7 @@ import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
+from lib.gate import new_tracking_key
 from lib.harness import check, check_eq
 from lib.milter import MilterPeer
 from lib.relay import Relay, accepted
@@ -28,9 +29,7 @@ PAGE = ('<html><body>\r\n<p>\u3053\u3093\u306b\u3061\u306f <a href="https://exam
 
 
 def setup(world):
-    keys = world.path("tracking.key")
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-        out.write(f"1 {secrets.token_hex(64)}\n")
+    keys = new_tracking_key(world)
     world.signer = Signer(world)
     settings = {"tracking": {"key_file": keys}}
     world.relay = Relay(world, TENANTS, settings=settings)

@@ -1,17 +1,20 @@
 #!/usr/bin/python3 -B
 """What contrib/try.sh shows once everything is built: messages of two customers at the gate, told step by step."""
 import argparse
+import http.client
 import os
+import re
 import shutil
 import signal
 import sys
-import textwrap
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from lib.harness import Failed, World, check, check_eq  # noqa: E402
+from lib.gate import new_tracking_key  # noqa: E402
+from lib.harness import Failed, World, check, check_eq, end_process, free_port, port_answers, wait_for  # noqa: E402
+from lib.page import Page  # noqa: E402
 from lib.relay import PASSWORD, Relay, accepted, refused  # noqa: E402
 from lib.smtp import message  # noqa: E402
 
@@ -27,59 +30,26 @@ TENANTS = {
         "match": [{"auth": "*@ginza.test"}, {"sender": "@ginza.test"}],
         "senders": ["@ginza.test"],
         "quotas": [{"name": "hourly", "limit": "1000/hour", "counts": "recipients"}],
+        "tracking": {"host": "track.ginza.test", "opens": True, "clicks": True},
+        "suppress": {"hard_bounces": "30d"},
     },
 }
-WIDTH = 80
-
-
-class Page:
-    """What the reader sees. Colour only on a terminal, and little of it."""
-
-    def __init__(self):
-        wants_none = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
-        self.is_terminal = sys.stdout.isatty() and not wants_none
-        self.number = 0
-
-    def paint(self, style, text):
-        return f"\033[{style}m{text}\033[0m" if self.is_terminal else text
-
-    def step(self, title):
-        self.number += 1
-        print("\n" + self.paint("1", f"{self.number}. {title}"), flush=True)
-
-    def tell(self, text):
-        print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent="   ", subsequent_indent="   "), flush=True)
-
-    def show(self, text, marks=(), indent="   | "):
-        """Somebody else's words, folded to the page; lines that begin with one of `marks` stand out."""
-        for line in text.rstrip("\n").splitlines():
-            line = "".join(c if c.isprintable() else "?" for c in line.expandtabs())
-            style = "36" if any(line.startswith(mark) for mark in marks) else "2"
-            for piece in self.fold(line, WIDTH - len(indent)):
-                print(indent + self.paint(style, piece))
-        sys.stdout.flush()
-
-    @staticmethod
-    def fold(line, width):
-        """At blanks where there are some, else anywhere: a line of the relay log has hardly any."""
-        if len(line) > 20 * (line.count(" ") + 1):
-            return [line[at:at + width] for at in range(0, len(line), width)]
-        return textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False) or [""]
-
-    def command(self, words, output):
-        """A command and what it printed, as on a terminal; programs know how wide that is."""
-        print("   $ " + self.paint("36", words))
-        self.show(output, indent="")
-
-    def good(self, text):
-        print(self.paint("32", "   ok ") + text, flush=True)
-
+LETTER = """\
+<html><body><p>Dear reader,</p>
+<p><a href="https://ginza.example/spring?sale=1&amp;size=m">See the spring sale</a></p>
+</body></html>
+""".replace("\n", "\r\n")
+HTML = "MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\nX-Sekisho-Track: id=spring-sale\r\n"
+BROWSER = {"Host": "track.ginza.test", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}
 
 def set_up(page, world):
     page.step("A relay, for a moment")
     page.tell("""A private Postfix on loopback, Sekisho as its milter with the embedded store, and a next hop that keeps
               what it gets. The mail of this machine is not touched.""")
-    relay = Relay(world, TENANTS, logins=[ALICE, GINZA])
+    world.track_port = free_port()
+    relay = Relay(world, TENANTS, logins=[ALICE, GINZA], settings={
+        "tracking": {"key_file": new_tracking_key(world), "listen": f"127.0.0.1:{world.track_port}"},
+        "maillog": {"path": world.path("postfix", "maillog")}})
     with open(relay.gate.config_path) as config:
         page.show("tenants:" + config.read().partition("tenants:")[2])
     page.good(f"Postfix answers on 127.0.0.1 port {relay.mta.port}")
@@ -133,15 +103,70 @@ def other_tenant(page, relay):
     page.good("one message of two recipients delivered, one refused for good")
 
 
+def follow(page, relay):
+    page.step("ginza's readers: was it opened, was the link followed?")
+    world = relay.world
+    with open(world.path("track.log"), "w") as log:
+        track = world.spawn([world.program("sekisho-track"), "-c", relay.gate.config_path, "-f"], stdout=log, stderr=log)
+    wait_for(lambda: port_answers(world.track_port), "sekisho-track to listen")
+    with relay.client(GINZA) as client:
+        accepted(client.send(GINZA, ["carol@example.test"],
+                             message(GINZA, "carol@example.test", "Spring sale", LETTER, HTML)))
+        client.quit()
+    page.tell("The page as it was sent:")
+    page.show(LETTER)
+    page.tell("And as it was delivered: the link is signed, a pixel is in, no other octet is touched.")
+    delivered = relay.sink.find(b"Subject: Spring sale").body.partition(b"\r\n\r\n")[2].decode()
+    page.show(delivered)
+    paths = dict((path[1], path) for path in re.findall(r"https://track\.ginza\.test(/[co]/[A-Za-z0-9_-]+)", delivered))
+    check_eq(sorted(paths), ["c", "o"], "tracked link and pixel")
+    page.tell("A reader opens it, and follows the link:")
+    ask(page, world, paths["o"], 200)
+    check_eq(ask(page, world, paths["c"], 302), "https://ginza.example/spring?sale=1&size=m", "where the link leads")
+    end_process(track)
+    page.command("sekisho track stats ginza --message spring-sale",
+                 relay.gate.tool_ok("track", "stats", "ginza", "--message", "spring-sale"))
+    counts = relay.gate.tool_json("track", "stats", "ginza", "--message", "spring-sale")
+    check_eq((counts["opens"], counts["clicks"]), (1, 1), "opens and clicks")
+    page.good("one open, one click, and the reader came where the sender meant")
+
+
+def ask(page, world, path, status):
+    peer = http.client.HTTPConnection("127.0.0.1", world.track_port, timeout=15)
+    peer.request("GET", path, headers=BROWSER)
+    reply = peer.getresponse()
+    leads_to = reply.getheader("Location", "")
+    page.show(f"GET {path[:24]}...  {reply.status} {reply.reason} {leads_to}")
+    check_eq(reply.status, status, f"answer to {path}")
+    return leads_to
+
+
+def bounce(page, relay):
+    page.step("Mail that comes back: known, counted, and not sent again")
+    gone = "bounce.eve@example.test"
+    with relay.client(GINZA) as client:
+        accepted(client.send(GINZA, [gone], message(GINZA, gone, "Are you there?")))
+        page.tell("The next hop says there is no such user; Sekisho reads it in the mail log:")
+        failed = wait_for(lambda: [r for r in relay.gate.records() if r["event"] == "failed"], "a record of the failure", 30)[0]
+        page.show(failed["outcome"]["reply"], marks=("5",))
+        page.command("sekisho bounce count ginza", relay.gate.tool_ok("bounce", "count", "ginza"))
+        page.tell("The next message to that address:")
+        reply = client.send(GINZA, [gone], message(GINZA, gone, "Are you there still?"))
+        client.quit()
+    page.show(str(reply), marks=("5",))
+    relay.gate.record_of(refused(reply, 550, "5.7.1", "SKQ-SUPP"), "rejected")
+    page.good("one hard bounce of ginza; the address is on its suppression list for 30 days")
+
+
 def read_records(page, relay, ref):
     page.step("The relay log: one line for each, on disk before the sender heard of it")
     records = relay.gate.mail_records()
     for record in records:
-        page.show(f"{record['time'][11:19]} {record['event']:9} {record['tenant']:6} {record.get('from', ''):17} "
+        page.show(f"{record['time'][11:19]} {record['event']:9} {record.get('tenant', '-'):6} {record.get('from') or '<>':17} "
                   f"-> {', '.join(record.get('to', [])) or '-'}", marks=())
-    counts = [(sum(r["event"] == event and r["tenant"] == tenant for r in records)) for event, tenant in (
+    counts = [(sum(r["event"] == event and r.get("tenant") == tenant for r in records)) for event, tenant in (
         ("accepted", "acme"), ("deferred", "acme"), ("accepted", "ginza"), ("rejected", "ginza"))]
-    check_eq(counts, [LIMIT, 1, 1, 1], "records accepted and deferred of acme, accepted and rejected of ginza")
+    check_eq(counts, [LIMIT, 1, 3, 2], "records accepted and deferred of acme, accepted and rejected of ginza")
     page.tell("A whole line, here the last:")
     page.show([line for line in relay.gate.lines() if records[-1]["id"].encode() in line][0].decode())
     page.tell("The refused sender quotes the reference of the reply:")
@@ -218,6 +243,8 @@ def main():
         pass_one(page, relay)
         ref = fill_quota(page, relay)
         other_tenant(page, relay)
+        follow(page, relay)
+        bounce(page, relay)
         read_records(page, relay, ref)
         verify(page, relay)
         if chosen.stay:

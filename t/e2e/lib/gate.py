@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import re
+import secrets
 import signal
 
 from .harness import check, check_eq, end_process, free_port, process_alive, process_rss, wait_for
@@ -38,6 +39,14 @@ def yaml_scalar(value):
     if isinstance(value, (int, dict, list)):
         return str(value) if isinstance(value, int) else ("{}" if isinstance(value, dict) else "[]")
     return value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+
+
+def new_tracking_key(world):
+    """The path of a key file for tracked links and signed senders."""
+    path = world.path("tracking.key")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(f"1 {secrets.token_hex(64)}\n")
+    return path
 
 
 class Gate:
