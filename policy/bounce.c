@@ -2,6 +2,7 @@
 
 #include "config/base/words.h"
 
+#define PHRASE_CLEAR 100               /* words up to here say little: those in a web address count as much */
 #define PLAIN_SURE 90                  /* rows without text: as good as words */
 #define PLAIN_FIRM 20                  /* better than words that were not said about this recipient */
 
@@ -164,12 +165,12 @@ struct weighed {
 	bool is_found;
 };
 
-/* Its phrases are weighed, and the rows without phrase that are sure enough. */
-static bool text_weigh(struct weighing *w, struct str text, struct weighed *out)
+static bool phrases_weigh(struct weighing *w, struct str text, bool without_links, struct weighed *out)
 {
 	bool found = false;
 
 	words_init(&out->words, out->folded, sizeof out->folded);
+	out->words.without_links = without_links;
 	words_add(&out->words, text);
 	w->hit_count = 0;
 	memset(w->tracks, 0, w->rules->track_count * sizeof *w->tracks);
@@ -182,6 +183,19 @@ static bool text_weigh(struct weighing *w, struct str text, struct weighed *out)
 		out->best = *hit;
 		found = true;
 	}
+	return found;
+}
+
+/*
+ * Its phrases are weighed, and the rows without phrase that are sure enough. A sentence goes before the web address that
+ * explains it: "No such user, see http://example.jp/help/spam.html" is about no spam.
+ */
+static bool text_weigh(struct weighing *w, struct str text, struct weighed *out)
+{
+	bool found = phrases_weigh(w, text, true, out);
+
+	if (out->words.has_link && (!found || w->rules->rules[out->best.rule].priority <= PHRASE_CLEAR))
+		found = phrases_weigh(w, text, false, out) || (found && phrases_weigh(w, text, true, out));
 	if (text.len)
 		plain_weigh(w, PLAIN_SURE, &out->best, &found);
 	out->is_found = found;

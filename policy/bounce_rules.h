@@ -20,7 +20,8 @@
  *     sample     a text; the host, shape and category of the row are assumed
  *
  * Of all rows that match, the highest priority wins, then the longest phrase, then the earliest in the text, then the
- * first row. A row without text is tried like any other.
+ * first row. A row without text is tried like any other. Words of a web address count only where the sentence around it
+ * says little or nothing.
  *
  * Memory   an arena of their own; never changed after loading, freed by bounce_rules_free
  * Errors   into the report, with file:line:column

@@ -83,6 +83,30 @@ size_t words_address(struct str text)
 	return end > local + 1 ? end : 0;
 }
 
+static size_t link_start(struct str text)
+{
+	static const struct str starts[] = { STR_INIT("http://"), STR_INIT("https://"), STR_INIT("www.") };
+
+	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+		if (str_starts_nocase(text, starts[i]))
+			return starts[i].len;
+	return 0;
+}
+
+static bool is_link_end(char c)
+{
+	return (uint8_t)c <= ' ' || (uint8_t)c >= 0x7f || c == '<' || c == '>' || c == '"' || c == ')' || c == ']';
+}
+
+size_t words_link(struct str text)
+{
+	size_t end = link_start(text);
+
+	while (end && end < text.len && !is_link_end(text.ptr[end]))
+		end++;
+	return end;
+}
+
 static size_t digits(struct str text, size_t at)
 {
 	size_t end = at;
@@ -191,6 +215,15 @@ static size_t skip_length(struct words *words, struct str text, bool is_first)
 	return n;
 }
 
+/* The length of a web address to leave out; one that stays is only noted, not measured: each of its words may begin another. */
+static size_t link_skip(struct words *words, struct str text)
+{
+	if (!link_start(text))
+		return 0;
+	words->has_link = true;
+	return words->without_links ? words_link(text) : 0;
+}
+
 /* How far no address can begin: looked for once a run, so that a long run without @ is not read again at each octet. */
 static size_t run_end(struct str text, size_t at)
 {
@@ -210,6 +243,15 @@ void words_add(struct words *words, struct str text)
 	for (size_t at = 0; at < text.len && !words->is_full;) {
 		char c = text.ptr[at];
 
+		if (!in_word) {
+			size_t n = link_skip(words, str_from(text, at));
+
+			if (n) {
+				put_blank(words);
+				at += n;
+				continue;
+			}
+		}
 		if (!in_word && at >= plain_to && is_local_part(c))
 			plain_to = run_end(text, at);
 		if (!in_word && (ascii_is_digit(c) || at >= plain_to)) {

@@ -19,6 +19,32 @@ static const struct { struct str text; const char *folded; bool has_address; } f
 	{ STR_INIT(""), " ", false },
 	{ STR_INIT("\0\0"), " ", false },
 };
+/* What a caller reads who wants no web addresses: a link ends at a blank, a bracket, a quote or another script. */
+static const struct { struct str text; const char *folded; bool has_link; } link_rows[] = {
+	{ STR_INIT("No such user, see http://help.example/spam?x=1 for help"), " no such user see for help ", true },
+	{ STR_INIT("(HTTPS://a.example/blocked) full"), " full ", true },
+	{ STR_INIT("<www.example.jp/virus> x"), " x ", true },
+	{ STR_INIT("https://neko@a.example/spam x"), " x ", true },
+	{ STR_INIT("https://a.example/spamをご覧"), " をご覧 ", true },
+	{ STR_INIT("http://"), " ", true },
+	{ STR_INIT("a http: b wwwx"), " a http b wwwx ", false },
+	{ STR_INIT("xhttp://spam"), " xhttp spam ", false },
+};
+START_TEST(fold_without_links)
+{
+	char folded[256];
+	struct words words;
+	struct str wall = unit_wall(link_rows[_i].text);
+
+	words_init(&words, folded, sizeof folded);
+	words.without_links = true;
+	words_add(&words, wall);
+	ck_assert_str_is(words_view(&words), str_from_c(link_rows[_i].folded));
+	ck_assert(words.has_link == link_rows[_i].has_link);
+	unit_wall_free(wall);
+}
+END_TEST
+
 START_TEST(fold)
 {
 	char folded[256];
@@ -167,6 +193,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	unit_add_rows(tc, fold, fold_rows);
 	unit_add_rows(tc, fold_walls, fold_rows);
+	unit_add_rows(tc, fold_without_links, link_rows);
 	unit_add_rows(tc, tokens, token_rows);
 	tcase_add_test(tc, phrases_overlap);
 	tcase_add_test(tc, phrases_agree);
