@@ -7,7 +7,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 from lib.gate import new_tracking_key
-from lib.harness import check, check_eq
+from lib.harness import check, check_eq, need_own_memory
 from lib.milter import MilterPeer
 from lib.relay import Relay, accepted
 from lib.signer import Signer
@@ -169,6 +169,7 @@ def test_signed_before(world):
 
 def test_memory(world):
     """256 messages of 10 MB at their end at once: all rewritten, in less than 256 MiB"""
+    need_own_memory(world)
     count, chunk = 256, (b"<p>" + b"x" * 900 + b"</p>\r\n") * 71
     relay = world.relay
     peers = [MilterPeer(relay.gate.socket, 120.0) for _ in range(count)]

@@ -255,7 +255,7 @@ def main():
     except KeyboardInterrupt:
         return 130
     finally:
-        world.close()
+        print(world.close(), end="")
     print("\n" + page.paint("1", "All of it was so.") + " Everything that was started has been stopped and removed.")
     return 0
 

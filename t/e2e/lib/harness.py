@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import time
 
+CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP)
+SUPPRESSIONS = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "tsan.supp"))
 SEARCHABLE = 0o755                     # the MTA's own user must be able to walk to what is inside
 
 
@@ -32,6 +34,12 @@ def need_namespaces(*kinds):
     done = subprocess.run(["unshare", *kinds, "true"], stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise Skipped(done.stderr)
+
+
+def need_own_memory(world):
+    """Skips where a sanitizer's memory hides the program's own."""
+    if world.is_sanitized:
+        raise Skipped("memory is measured without sanitizers")
 
 
 def check(condition, text, *values):
@@ -88,6 +96,15 @@ def process_rss(pid):
     return tuple(int(re.search(rf"{name}:\s+(\d+) kB", text)[1]) * 1024 for name in ("VmRSS", "VmHWM"))
 
 
+def text_of(path):
+    """What stands in a file, if it is one."""
+    try:
+        with open(path, errors="surrogateescape") as text:
+            return text.read()
+    except (OSError, TypeError):
+        return ""
+
+
 class World:
     def __init__(self, options, name):
         self.options = options
@@ -97,6 +114,36 @@ class World:
         self._pids = os.path.join(self.dir, "pids")
         self._closers = []
         self._taken = {}
+        self.patience = 15                     # seconds from SIGTERM to the end
+        self._ours = []
+        self._problems = []
+        self._reports = self.path("reports")
+        os.mkdir(self._reports)
+        os.chmod(self._reports, 0o1777)        # programs that gave up root report too
+
+    def watch_sanitizers(self):
+        """From here on each process that a sanitizer finds fault with says so in a file, whatever becomes of its stderr.
+
+        gcc's undefined behaviour sanitizer knows stderr alone, so there the process must end as from a crash.
+        """
+        for name, options in (("ASAN", f"log_path={self._reports}/asan"),
+                              ("TSAN", f"log_path={self._reports}/tsan:suppressions={SUPPRESSIONS}"),
+                              ("UBSAN", "abort_on_error=1:print_stacktrace=1")):
+            given = [os.environ[f"{name}_OPTIONS"]] if f"{name}_OPTIONS" in os.environ else []
+            os.environ[f"{name}_OPTIONS"] = ":".join([*given, options])
+
+    def troubles(self):
+        """What nobody asked about: reports of sanitizers, and programs of ours that crashed or gave up. Each is told once."""
+        found, self._problems = self._problems, []
+        for name in sorted(os.listdir(self._reports)):
+            path = os.path.join(self._reports, name)
+            found.append(text_of(path)[:8000])
+            os.unlink(path)
+        for process, output in [ours for ours in self._ours if ours[0].poll() is not None]:
+            self._ours.remove((process, output))
+            if process.returncode not in (0, -signal.SIGKILL):
+                found.append(f"{' '.join(process.args)}: ended with {process.returncode}\n{text_of(output)[-2000:]}")
+        return "".join(found)
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -123,6 +170,12 @@ class World:
             raise Failed(f"{path} is not there: build first")
         return path
 
+    @property
+    def is_sanitized(self):
+        """Built with a sanitizer: memory and speed are not those of the program."""
+        with open(self.program("sekisho-milter"), "rb") as program:
+            return re.search(rb"__[at]san_init\0", program.read()) is not None
+
     def at_end(self, closer):
         """`closer` runs when the world ends; the last one given runs first."""
         self._closers.append(closer)
@@ -135,7 +188,9 @@ class World:
         """Starts a process that the world will end."""
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, **kwargs)
         self.note_pid(process.pid)
-        self.at_end(lambda: end_process(process))
+        self.at_end(lambda: end_process(process, self.patience))
+        if argv[0].startswith(self.build + os.sep):
+            self._ours.append((process, getattr(kwargs.get("stderr"), "name", None)))
         return process
 
     def run(self, argv, seconds=60, **kwargs):
@@ -143,30 +198,37 @@ class World:
         kwargs.setdefault("stdin", subprocess.DEVNULL)
         if "input" in kwargs:
             del kwargs["stdin"]
-        return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds,
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds,
                               errors="surrogateescape", **kwargs)
+        if -done.returncode in CRASHES:
+            self._problems.append(f"{' '.join(argv)}: crashed with {done.returncode}\n{done.stderr}")
+        return done
 
     def close(self):
+        """Ends everything; gives back the troubles of the end."""
         while self._closers:
             try:
                 self._closers.pop()()
             except Exception as problem:           # one broken neighbour must not leave the others running
-                print(f"    while cleaning up: {problem}")
+                self._problems.append(f"while cleaning up: {problem}\n")
+        troubles = self.troubles()                 # leaks come to light when a program ends
         if self.options.keep:
             print(f"    kept: {self.dir}")
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
+        return troubles
 
 
 def end_process(process, seconds=15):
-    """TERM, and KILL for one that does not listen."""
+    """TERM, and KILL for one that does not listen, which is a failure."""
     if process.poll() is None:
         process.terminate()
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-    process.wait()
+            process.wait()
+            raise Failed(f"{' '.join(process.args)}: did not end within {seconds} s of SIGTERM") from None
 
 
 def end_noted(directory):
