@@ -1,6 +1,6 @@
 #include "milter/passage.h"
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -10,6 +10,7 @@
 #include "config/base/metrics.h"
 #include "config/base/num.h"
 #include "milter/mail/address.h"
+#include "milter/record/chain.h"
 
 #define DETAIL_MAX 16384
 #define MESSAGE_ID_MAX 998             /* RFC 5322 2.1.1: a line */
@@ -166,12 +167,10 @@ static void add_from(struct passage *p, struct str value)
 
 static void hash_subject(struct passage *p, struct str value)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned char digest[SHA256_DIGEST_LENGTH];
 
-	if (!EVP_Digest(value.ptr, value.len, digest, NULL, EVP_sha256(), NULL))
-		return;
-	for (size_t i = 0; i < 16; i++)
-		snprintf(p->subject_hash + 2 * i, 3, "%02x", digest[i]);
+	SHA256((const unsigned char *)value.ptr, value.len, digest);
+	hex_write(digest, sizeof p->subject_hash / 2, p->subject_hash);
 }
 
 void passage_add_header(struct passage *p, struct str name, struct str value)

@@ -159,7 +159,7 @@ static bool sender_scope(const struct policy_facts *facts, struct arena *arena, 
 
 	if (facts->sender.len)
 		return arena_copy_lower(arena, facts->sender, out);
-	return auth_scope(facts, arena, &who) && arena_printf(arena, out, "<>" STR_FMT, STR_ARG(who));
+	return auth_scope(facts, arena, &who) && arena_concat(arena, out, STR("<>"), who);
 }
 
 /* Not for KEY_RECIPIENT_DOMAIN, which has a scope a domain. */
@@ -342,22 +342,14 @@ static size_t domain_hash(struct str domain)
 	return (size_t)(hash ^ hash >> 32);
 }
 
-bool quota_is_domain_over(const struct policy_facts *facts, size_t most)
+static bool has_more_domains(const struct policy_facts *facts, size_t most)
 {
-	size_t count = facts->recipient_count, distinct = 0;
 	struct str seen[2 * STORE_TAKES_MAX + 2] = { 0 };      /* open addressing; at most half full */
 	const size_t room = sizeof seen / sizeof *seen;
+	size_t distinct = 0;
 
-	if (count <= most || count == 0)
-		return false;
 	assert(most <= STORE_TAKES_MAX);
-
-	struct str last = domain_of(facts->recipients[count - 1]);
-
-	for (size_t i = count - 1; i-- > 0;)
-		if (str_eq_nocase(domain_of(facts->recipients[i]), last))
-			return false;
-	for (size_t i = 0; i < count && distinct <= most; i++) {
+	for (size_t i = 0; i < facts->recipient_count && distinct <= most; i++) {
 		struct str domain = domain_of(facts->recipients[i]);
 		size_t at = domain_hash(domain) % room;
 
@@ -369,6 +361,21 @@ bool quota_is_domain_over(const struct policy_facts *facts, size_t most)
 	return distinct > most;
 }
 
+bool quota_is_domain_over(const struct policy_facts *facts, size_t most)
+{
+	size_t count = facts->recipient_count;
+
+	if (count <= most || count == 0)
+		return false;
+
+	struct str last = domain_of(facts->recipients[count - 1]);
+
+	for (size_t i = count - 1; i-- > 0;)
+		if (str_eq_nocase(domain_of(facts->recipients[i]), last))
+			return false;
+	return has_more_domains(facts, most);
+}
+
 /* --- names */
 
 static const char *const calendar_names[] = { [CALENDAR_NONE] = "", [CALENDAR_DAY] = "day", [CALENDAR_WEEK] = "week",
@@ -377,21 +384,23 @@ static const char *const calendar_names[] = { [CALENDAR_NONE] = "", [CALENDAR_DA
 bool quota_store_key(struct str tenant, const char *family, const struct quota *quota, struct str scope,
 		     struct arena *arena, struct str *out)
 {
-	static const char *const windows[] = { [WINDOW_ROLLING] = "r", [WINDOW_BURST] = "b", [WINDOW_CALENDAR] = "c" };
-	static const char *const counts[] = { [COUNTS_RECIPIENTS] = "rcpt", [COUNTS_MESSAGES] = "msg",
-					      [COUNTS_BYTES] = "byte" };
-	static const char *const keys[] = { [KEY_TENANT] = "tenant", [KEY_SENDER] = "sender", [KEY_AUTH] = "auth",
-					    [KEY_CLIENT] = "client", [KEY_RECIPIENT_DOMAIN] = "domain" };
+	static const struct str windows[] = { [WINDOW_ROLLING] = STR_INIT("r"), [WINDOW_BURST] = STR_INIT("b"),
+					      [WINDOW_CALENDAR] = STR_INIT("c") };
+	static const struct str counts[] = { [COUNTS_RECIPIENTS] = STR_INIT("rcpt"), [COUNTS_MESSAGES] = STR_INIT("msg"),
+					     [COUNTS_BYTES] = STR_INIT("byte") };
+	static const struct str keys[] = { [KEY_TENANT] = STR_INIT("tenant"), [KEY_SENDER] = STR_INIT("sender"),
+					   [KEY_AUTH] = STR_INIT("auth"), [KEY_CLIENT] = STR_INIT("client"),
+					   [KEY_RECIPIENT_DOMAIN] = STR_INIT("domain") };
 	char period[NUM_DURATION_MAX] = "";
 	struct str name_part, scope_part;
 
 	if (quota->window != WINDOW_CALENDAR)
 		num_format_duration(quota->period_us, period);
 	return key_part(quota->name, false, arena, &name_part) && key_part(scope, true, arena, &scope_part) &&
-	       arena_printf(arena, out, "sekisho:{" STR_FMT "}:%s:" STR_FMT ":%s%s.%s.%s:" STR_FMT, STR_ARG(tenant), family,
-			    STR_ARG(name_part), windows[quota->window],
-			    quota->window == WINDOW_CALENDAR ? calendar_names[quota->calendar] : period,
-			    counts[quota->counts], keys[quota->key], STR_ARG(scope_part));
+	       arena_concat(arena, out, STR("sekisho:{"), tenant, STR("}:"), str_from_c(family), STR(":"), name_part, STR(":"),
+			    windows[quota->window],
+			    quota->window == WINDOW_CALENDAR ? str_from_c(calendar_names[quota->calendar]) : str_from_c(period),
+			    STR("."), counts[quota->counts], STR("."), keys[quota->key], STR(":"), scope_part);
 }
 
 int64_t quota_window_us(const struct quota *quota)

@@ -42,7 +42,7 @@ bool suppress_key(struct str tenant, struct str recipient, struct arena *arena, 
 	struct str lower, part;
 
 	return arena_copy_lower(arena, recipient, &lower) && key_part(lower, true, arena, &part) &&
-	       arena_printf(arena, out, "sekisho:{" STR_FMT "}:suppress:" STR_FMT, STR_ARG(tenant), STR_ARG(part));
+	       arena_concat(arena, out, STR("sekisho:{"), tenant, STR("}:suppress:"), part);
 }
 
 static bool key_of(struct str tenant, struct str recipient, struct arena *arena, struct str *out, struct err *err)

@@ -37,7 +37,7 @@ bool member_key(struct member member, struct arena *arena, struct str *out)
 	struct str name, part;
 
 	return arena_copy_lower(arena, member.name, &name) && key_part(name, true, arena, &part) &&
-	       arena_printf(arena, out, "%s:" STR_FMT, kinds[member.kind], STR_ARG(part));
+	       arena_concat(arena, out, str_from_c(kinds[member.kind]), STR(":"), part);
 }
 
 bool tenant_suspension_key(struct str tenant, struct member member, struct arena *arena, struct str *out)
@@ -45,9 +45,9 @@ bool tenant_suspension_key(struct str tenant, struct member member, struct arena
 	struct str part;
 
 	if (member.kind == MEMBER_ALL)
-		return arena_printf(arena, out, "sekisho:{" STR_FMT "}:suspended", STR_ARG(tenant));
+		return arena_concat(arena, out, STR("sekisho:{"), tenant, STR("}:suspended"));
 	return member_key(member, arena, &part) &&
-	       arena_printf(arena, out, "sekisho:{" STR_FMT "}:suspended:" STR_FMT, STR_ARG(tenant), STR_ARG(part));
+	       arena_concat(arena, out, STR("sekisho:{"), tenant, STR("}:suspended:"), part);
 }
 
 static bool key_of(struct str tenant, struct member member, struct arena *arena, struct str *out, struct err *err)

@@ -151,6 +151,27 @@ bool arena_copy_lower(struct arena *arena, struct str s, struct str *out)
 	return true;
 }
 
+bool arena_join(struct arena *arena, const struct str *parts, size_t count, struct str *out)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < count; i++)
+		if (!size_add(n, parts[i].len, &n))
+			return false;
+
+	char *text = arena_alloc(arena, n), *to = text;
+
+	if (!text)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (parts[i].len)
+			memcpy(to, parts[i].ptr, parts[i].len);
+		to += parts[i].len;
+	}
+	*out = str_of(text, n - 1);
+	return true;
+}
+
 bool arena_printf(struct arena *arena, struct str *out, const char *fmt, ...)
 {
 	va_list ap;

@@ -36,7 +36,13 @@ void *arena_array(struct arena *arena, size_t count, size_t size);
 /* Copies; out->ptr[out->len] is a NUL that out does not count, for calls that want C strings. */
 bool arena_copy(struct arena *arena, struct str s, struct str *out);
 bool arena_copy_lower(struct arena *arena, struct str s, struct str *out);
+/* As arena_copy, of several parts one after the other. */
+bool arena_join(struct arena *arena, const struct str *parts, size_t count, struct str *out);
 bool arena_printf(struct arena *arena, struct str *out, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* arena_join of the parts named: for what every message needs, where printf would cost more than all the rest. */
+#define arena_concat(arena, out, ...)                                                                        \
+	arena_join((arena), (const struct str[]){ __VA_ARGS__ }, sizeof((const struct str[]){ __VA_ARGS__ }) / sizeof(struct str), (out))
 
 #define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
 

@@ -107,6 +107,23 @@ START_TEST(time_round_trip)
 }
 END_TEST
 
+START_TEST(arena_joins)
+{
+	struct arena arena;
+	struct str joined;
+
+	arena_init(&arena, 64);
+	ck_assert(arena_concat(&arena, &joined, STR("a\0b"), STR_EMPTY, STR("c")));
+	ck_assert(str_eq(joined, STR("a\0bc")));
+	ck_assert_int_eq(joined.ptr[joined.len], '\0');
+	ck_assert(arena_join(&arena, NULL, 0, &joined));
+	ck_assert_uint_eq(joined.len, 0);
+	ck_assert(!arena_concat(&arena, &joined, STR("x"), str_of("", SIZE_MAX)));
+	ck_assert(!arena_concat(&arena, &joined, STR("longer than"), STR("all that is left of sixty-four octets, gaps included")));
+	arena_clear(&arena);
+}
+END_TEST
+
 START_TEST(arena_limit)
 {
 	struct arena arena;
@@ -203,6 +220,7 @@ int main(void)
 	unit_add_rows(tc, duration_text, duration_text_rows);
 	unit_add_rows(tc, time_parse, time_rows);
 	tcase_add_test(tc, time_round_trip);
+	tcase_add_test(tc, arena_joins);
 	tcase_add_test(tc, arena_limit);
 	tcase_add_test(tc, buf_ceiling);
 	unit_add_rows(tc, escape, escape_rows);
