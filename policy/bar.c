@@ -43,60 +43,85 @@ static bool is_against(const struct asking *a, const struct suppression *s, stru
 	return false;
 }
 
-/* --- MAIL and RCPT: each question by itself */
+/* --- MAIL and RCPT: before anything is taken */
 
-static bool is_far(const struct store *st)
+bool bar_is_far(const struct asking *a)
 {
-	return st->ops->may_have != NULL;
+	return a->policy->store->ops->may_have != NULL;
 }
 
-static bool is_worth_asking(struct store *st, struct str key)
-{
-	return !is_far(st) || st->ops->may_have(st, key);
-}
-
-static size_t members_of(const struct policy_facts *facts, struct member out[MEMBER_KIND_COUNT])
-{
-	size_t count = 0;
-
-	out[count++] = (struct member){ .kind = MEMBER_ALL };
-	if (facts->sender.len)
-		out[count++] = (struct member){ .kind = MEMBER_SENDER, .name = facts->sender };
-	if (facts->auth.len)
-		out[count++] = (struct member){ .kind = MEMBER_LOGIN, .name = facts->auth };
-	return count;
-}
-
-static bool find_member(const struct asking *a, struct member member, struct suspension *out, bool *out_found, struct err *err)
+static bool is_worth_asking(const struct asking *a, struct str key)
 {
 	struct store *st = a->policy->store;
+
+	return !st->ops->may_have || st->ops->may_have(st, key);
+}
+
+static bool add_member(struct bar *bar, bool is_always, struct member member)
+{
 	struct str key;
 
-	*out_found = false;
-	if (tenant_suspension_key(a->tenant->name, member, a->arena, &key) && !is_worth_asking(st, key))
-		return true;
-	return tenant_suspension(st, a->tenant->name, member, a->arena, out, out_found, err);
+	if (!tenant_suspension_key(bar->a->tenant->name, member, &bar->arena, &key))
+		return false;
+	if (is_always || is_worth_asking(bar->a, key)) {
+		bar->members[bar->count] = member;
+		bar->keys[bar->count++] = key;
+	}
+	return true;
+}
+
+/* Whose message it is. */
+static bool add_members(struct bar *bar, bool is_always)
+{
+	const struct policy_facts *facts = bar->a->facts;
+	bool ok = add_member(bar, is_always, (struct member){ .kind = MEMBER_ALL });
+
+	if (facts->sender.len)
+		ok = ok && add_member(bar, is_always, (struct member){ .kind = MEMBER_SENDER, .name = facts->sender });
+	if (facts->auth.len)
+		ok = ok && add_member(bar, is_always, (struct member){ .kind = MEMBER_LOGIN, .name = facts->auth });
+	bar->member_count = bar->count;
+	return ok;
+}
+
+static bool begin(struct bar *bar, const struct asking *a, bool is_always, size_t recipients)
+{
+	*bar = (struct bar){ .a = a };
+	arena_init(&bar->arena, KEYS_MAX);
+	bar->keys = arena_array(&bar->arena, MEMBER_KIND_COUNT + recipients, sizeof *bar->keys);
+	return bar->keys && add_members(bar, is_always);
+}
+
+static void ask_alone(struct bar *bar)
+{
+	const struct asking *a = bar->a;
+	struct store *st = a->policy->store;
+	struct store_charge charge = { .tenant = a->tenant->name, .id = STR_EMPTY, .is_peek = true };
+	struct store_charged charged = { 0 };
+	struct err err = { 0 };
+
+	bar_ask(bar, &charge);
+	if (st->ops->charge(st, &charge, &charged, &err)) {
+		bar_decides(bar);
+		return;
+	}
+	err_wrap(&err, "suspensions of tenant " STR_FMT, STR_ARG(a->tenant->name));
+	asking_store_failed(a, &err);
 }
 
 void bar_check_tenant(const struct asking *a)
 {
-	struct member members[MEMBER_KIND_COUNT];
-	size_t count = members_of(a->facts, members);
-	struct suspension s;
-	struct err err = { 0 };
-	bool found;
+	struct bar bar;
 
 	if (a->tenant->is_suspended) {
 		asking_decide(a, VERDICT_REJECT, REASON_SUSPENDED, POLICY_RULE_SUSPENDED);
 		return;
 	}
-	for (size_t i = 0; i < count && a->out->action == VERDICT_ACCEPT; i++)
-		if (!find_member(a, members[i], &s, &found, &err)) {
-			asking_store_failed(a, &err);
-			return;
-		} else if (found && !s.is_halved) {
-			tell_suspension(a, &s);
-		}
+	if (!begin(&bar, a, false, 0))
+		asking_no_memory(a);
+	else if (bar.count)
+		ask_alone(&bar);
+	bar_end(&bar);
 }
 
 static void look_up_recipient(const struct asking *a, struct str recipient, struct arena *work)
@@ -107,7 +132,7 @@ static void look_up_recipient(const struct asking *a, struct str recipient, stru
 	struct str key;
 	bool found;
 
-	if (suppress_key(a->tenant->name, recipient, work, &key) && !is_worth_asking(st, key))
+	if (suppress_key(a->tenant->name, recipient, work, &key) && !is_worth_asking(a, key))
 		return;
 	if (!suppress_find(st, a->tenant->name, recipient, work, &s, &found, &err))
 		asking_store_failed(a, &err);
@@ -126,49 +151,18 @@ void bar_check_recipient(const struct asking *a)
 	arena_clear(&work);
 }
 
-/* --- DATA: all of them at once */
+/* --- with a charge: all of them at once */
 
-/* A store on this host was asked at MAIL who is barred; who is halved is asked where it matters. One that fails will fail the
- * charge too. */
-bool bar_is_halved(const struct asking *a)
+bool bar_begin(struct bar *bar, const struct asking *a, bool with_recipients)
 {
-	struct member members[MEMBER_KIND_COUNT];
-	size_t count = members_of(a->facts, members);
-	struct suspension s;
-	struct err err;
-	bool found;
+	bool is_asked = with_recipients && bar_is_far(a) && a->tenant->suppress != SUPPRESS_MODE_OFF && !a->facts->is_internal;
+	size_t recipients = is_asked ? a->facts->recipient_count : 0;
 
-	for (size_t i = 0; i < count; i++)
-		if (find_member(a, members[i], &s, &found, &err) && found && s.is_halved)
-			return true;
-	return false;
-}
-
-static bool plan_keys(struct bar *bar, size_t recipients)
-{
-	const struct asking *a = bar->a;
-
-	bar->keys = arena_array(&bar->arena, bar->member_count + recipients, sizeof *bar->keys);
-	if (!bar->keys)
+	if (!begin(bar, a, true, recipients))
 		return false;
-	for (size_t i = 0; i < bar->member_count; i++)
-		if (!tenant_suspension_key(a->tenant->name, bar->members[i], &bar->arena, &bar->keys[bar->count++]))
-			return false;
 	for (size_t i = 0; i < recipients; i++)
 		if (!suppress_key(a->tenant->name, a->facts->recipients[i], &bar->arena, &bar->keys[bar->count++]))
 			return false;
-	return true;
-}
-
-bool bar_begin(struct bar *bar, const struct asking *a)
-{
-	bool has_recipients = a->tenant->suppress != SUPPRESS_MODE_OFF && !a->facts->is_internal;
-
-	*bar = (struct bar){ .a = a };
-	arena_init(&bar->arena, KEYS_MAX);
-	bar->member_count = members_of(a->facts, bar->members);
-	if (is_far(a->policy->store))
-		return plan_keys(bar, has_recipients ? a->facts->recipient_count : 0);
 	return true;
 }
 

@@ -206,11 +206,10 @@ static void halve(const struct quota_plan *plan)
 static bool ask_with_bar(const struct asking *a, const struct quota_plan *plan, struct store_charge *charge, struct bar *bar,
 			 struct store_charged *out, struct err *err)
 {
-	if (bar)
-		bar_ask(bar, charge);
+	bar_ask(bar, charge);
 	if (!ask_store(a, charge, out, err))
 		return false;
-	if (!bar || !bar->was_met || bar_decides(bar))
+	if (!bar->was_met || bar_decides(bar))
 		return true;
 	charge->asked_count = 0;
 	if (bar->is_halved)
@@ -232,10 +231,6 @@ static void take(const struct asking *a, const struct quota_plan *plan, struct s
 	struct mark_plan marks;
 	struct err err = { 0 };
 
-	bool is_halved = plan->count && !(bar && bar->count) && bar_is_halved(a);    /* or it is asked along */
-
-	if (is_halved)
-		halve(plan);
 	if (!plan_marks(a, plan, &marks)) {
 		asking_no_memory(a);
 		return;
@@ -246,7 +241,7 @@ static void take(const struct asking *a, const struct quota_plan *plan, struct s
 		asking_store_failed(a, &err);
 		return;
 	}
-	a->out->was_halved = is_halved || (bar && bar->is_halved);
+	a->out->was_halved = bar->is_halved;
 	a->out->was_store_local = charged.is_local;
 	a->out->was_store_shared = !charged.is_local && a->policy->store->ops->may_have;
 	if (a->out->action != VERDICT_ACCEPT)
@@ -261,17 +256,28 @@ static void take(const struct asking *a, const struct quota_plan *plan, struct s
 		note_levels(a, plan, &marks, &charged);
 }
 
-void charge_take(const struct asking *a, enum quota_stage stage, struct str id, struct bar *bar)
+void charge_take(const struct asking *a, enum quota_stage stage, struct str id)
 {
 	struct quota_plan plan = { 0 };
+	bool is_data = stage == QUOTA_AT_DATA;
+	struct bar bar;
 
 	if (!a->facts->is_held && quota_has_stage(a->tenant, stage) &&
-	    !quota_plan(a->config, a->tenant, a->facts, stage, a->arena, &plan))
+	    !quota_plan(a->config, a->tenant, a->facts, stage, a->arena, &plan)) {
 		asking_no_memory(a);
-	else if (plan.is_too_many)
+		return;
+	}
+	if (plan.is_too_many) {
 		refuse_domains(a);
-	else if (plan.count || (bar && bar->count))
-		take(a, &plan, id, bar);
+		return;
+	}
+	if (plan.count == 0 && !(is_data && bar_is_far(a)))
+		return;
+	if (bar_begin(&bar, a, is_data))
+		take(a, &plan, id, &bar);
+	else
+		asking_no_memory(a);
+	bar_end(&bar);
 }
 
 void charge_refund(struct store *st, const struct tenant *tenant, struct str id)

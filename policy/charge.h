@@ -16,9 +16,9 @@
 #include "policy/bar.h"
 #include "policy/quota.h"
 
-/* Takes the quotas of this stage under the name `id`, none for held mail; decides when they refuse, or when what `bar` asks
- * about stands against the message. `bar` may be NULL. Without quotas and questions the store is left alone. */
-void charge_take(const struct asking *a, enum quota_stage stage, struct str id, struct bar *bar);
+/* Takes the quotas of this stage under the name `id`, none for held mail; decides when they refuse, or when what is asked along
+ * (bar.h) stands against the message. Without quotas and questions the store is left alone. */
+void charge_take(const struct asking *a, enum quota_stage stage, struct str id);
 /* Gives back what `id` took. A store that cannot is logged. */
 void charge_refund(struct store *st, const struct tenant *tenant, struct str id);
 /* What each quota of the plan would answer; `a->out` is not touched. */

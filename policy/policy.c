@@ -165,16 +165,8 @@ void policy_on_data(const struct policy *policy, const struct config *config, co
 	struct asking a = { .policy = policy, .config = config, .tenant = tenant, .facts = facts, .arena = arena, .out = out };
 
 	asking_begin(&a);
-	if (!tenant)
-		return;
-
-	struct bar bar;
-
-	if (bar_begin(&bar, &a))
-		charge_take(&a, QUOTA_AT_DATA, charge_id, &bar);
-	else
-		asking_no_memory(&a);
-	bar_end(&bar);
+	if (tenant)
+		charge_take(&a, QUOTA_AT_DATA, charge_id);
 }
 
 /* --- end of message */
@@ -202,7 +194,7 @@ static void check_from(const struct asking *a)
 
 static bool charge_id_bytes(struct str charge_id, struct arena *arena, struct str *out)
 {
-	return arena_printf(arena, out, STR_FMT "/b", STR_ARG(charge_id));
+	return arena_concat(arena, out, charge_id, STR("/b"));
 }
 
 void policy_on_eom(const struct policy *policy, const struct config *config, const struct tenant *tenant,
@@ -220,7 +212,7 @@ void policy_on_eom(const struct policy *policy, const struct config *config, con
 	if (asking_is_refused(&a))
 		return;
 	if (charge_id_bytes(charge_id, arena, &id))
-		charge_take(&a, QUOTA_AT_EOM, id, NULL);
+		charge_take(&a, QUOTA_AT_EOM, id);
 	else
 		asking_no_memory(&a);
 }

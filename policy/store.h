@@ -68,7 +68,7 @@ struct store_charge {
 	size_t count;
 	const struct store_mark *marks;
 	size_t mark_count;             /* at most STORE_MARKS_MAX */
-	const struct str *asked;       /* values to be read in the same step; at most STORE_ASKED_MAX */
+	const struct str *asked;       /* what `put` was given, to be read in the same step; at most STORE_ASKED_MAX */
 	size_t asked_count;
 	store_found_fn *on_found;
 	void *on_found_arg;

@@ -354,9 +354,43 @@ static bool charge_windows(struct store *st, const struct store_charge *charge, 
 	return lmdb_env_charge(self(st)->counts, self(st)->book, charge, out, err);
 }
 
+struct look_work {
+	const struct store_charge *charge;
+	bool found;
+};
+
+static bool look_work(struct lmdb_txn *txn, void *arg, struct err *err)
+{
+	struct look_work *work = arg;
+	const struct store_charge *charge = work->charge;
+
+	for (size_t i = 0; i < charge->asked_count; i++) {
+		struct record record;
+		bool found;
+
+		if (!lmdb_get(txn, charge->asked[i], RECORD_VALUE, &record, &found, err))
+			return false;
+		if (found)
+			charge->on_found(charge->on_found_arg, i, record.payload);
+		work->found |= found;
+	}
+	return true;
+}
+
+static bool look_up_facts(struct store *st, const struct store_charge *charge, bool *out_found, struct err *err)
+{
+	struct look_work work = { .charge = charge };
+	bool ok = lmdb_env_read(self(st)->facts, look_work, &work, err);
+
+	*out_found = work.found;
+	return ok;
+}
+
+static const struct store_steps steps = { .look_up = look_up_facts, .windows = charge_windows };
+
 static bool lmdb_charge(struct store *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
 {
-	return store_charge_in_steps(st, charge_windows, charge, out, err);
+	return store_charge_in_steps(st, &steps, charge, out, err);
 }
 
 static bool lmdb_refund(struct store *st, struct str tenant, struct str id, struct err *err)

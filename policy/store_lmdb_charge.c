@@ -125,6 +125,11 @@ bool lmdb_env_charge(struct lmdb_env *env, struct charge_book *book, const struc
 	if (charge->count > STORE_TAKES_MAX)
 		return err_set(err, ERR_INPUT, "store: %zu quotas in one charge (at most %d)", charge->count,
 			       STORE_TAKES_MAX);
+	if (charge->count == 0) {
+		out->is_taken = true;
+		out->now_us = clock_now_us();
+		return true;
+	}
 	work.windows = calloc(charge->count + 1, sizeof *work.windows);
 	if (!work.windows)
 		return err_memory(err);

@@ -1,25 +1,5 @@
 #include "policy/store_steps.h"
 
-static bool look_up(struct store *st, const struct store_charge *charge, bool *out_found, struct err *err)
-{
-	for (size_t i = 0; i < charge->asked_count; i++) {
-		struct arena arena;
-		struct str value;
-		bool found = false;
-
-		arena_init(&arena, (size_t)2 * STORE_VALUE_MAX);
-		bool ok = st->ops->get(st, charge->asked[i], &arena, &value, &found, err);
-
-		if (ok && found)
-			charge->on_found(charge->on_found_arg, i, value);
-		arena_clear(&arena);
-		if (!ok)
-			return false;
-		*out_found |= found;
-	}
-	return true;
-}
-
 static bool mark_is_due(const struct store_charge *charge, const struct store_charged *out, const struct store_mark *mark)
 {
 	const struct store_take *take = &charge->takes[mark->take];
@@ -31,18 +11,18 @@ static bool mark_is_due(const struct store_charge *charge, const struct store_ch
 	return out->is_taken && taken->used < mark->reaches && take->cost >= mark->reaches - taken->used;
 }
 
-bool store_charge_in_steps(struct store *st, store_windows_fn *windows, const struct store_charge *charge,
+bool store_charge_in_steps(struct store *st, const struct store_steps *steps, const struct store_charge *charge,
 			   struct store_charged *out, struct err *err)
 {
 	struct store_charge own = *charge;
 	bool found = false;
 
-	if (!look_up(st, charge, &found, err))
+	if (charge->asked_count && !steps->look_up(st, charge, &found, err))
 		return false;
 	bool is_barred = found && charge->is_barred;
 
 	own.is_peek |= is_barred;
-	if (!windows(st, &own, out, err))
+	if (!steps->windows(st, &own, out, err))
 		return false;
 	out->is_taken &= !is_barred;
 	for (size_t i = 0; i < charge->mark_count; i++) {

@@ -275,11 +275,11 @@ static const struct {
 	const char *want[3];           /* MAIL, DATA, end of message */
 	bool was_gone[3];
 } gone_rows[] = {
-	{ STORE_FAILURE_DEFER, FAKE_GET, { "defer store", "accept", "accept" }, { 0 } },
-	{ STORE_FAILURE_DEFER, FAKE_CHARGE, { "accept", "defer store", "defer store" }, { 0 } },
+	{ STORE_FAILURE_DEFER, FAKE_GET, { "defer store", "defer store", "defer store" }, { 0 } },
+	{ STORE_FAILURE_DEFER, FAKE_CHARGE, { "defer store", "defer store", "defer store" }, { 0 } },
 	{ STORE_FAILURE_DEFER, ~0u, { "defer store", "defer store", "defer store" }, { 0 } },
 	{ STORE_FAILURE_LOCAL, ~0u, { "defer store", "defer store", "defer store" }, { 0 } },
-	{ STORE_FAILURE_ACCEPT, FAKE_GET, { "accept", "accept", "accept" }, { true, false, false } },
+	{ STORE_FAILURE_ACCEPT, FAKE_GET, { "accept", "accept", "accept" }, { true, true, true } },
 	{ STORE_FAILURE_ACCEPT, ~0u, { "accept", "accept", "accept" }, { true, true, true } },
 	{ STORE_FAILURE_DEFER, FAKE_COUNT | FAKE_REFUND, { "accept", "accept", "accept" }, { 0 } },
 };
