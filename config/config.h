@@ -262,6 +262,8 @@ void config_report_clear(struct config_report *report);
 void config_error_format(const struct config_error *error, struct buf *out);
 /* The first error in one line, and how many more there are, for callers that have room for one line. */
 void config_report_first(const struct config_report *report, struct err *err);
+/* Every error and every warning into the log, a line each; how many there are beyond CONFIG_ERRORS_MAX. */
+void config_report_log(const struct config_report *report);
 
 struct config *config_acquire(void);              /* the published snapshot; NULL before the first */
 void config_release(struct config *config);

@@ -4,9 +4,11 @@
 #include <stdio.h>
 
 #include "config/base/json.h"
+#include "config/base/log.h"
 
 #define REPORT_MEMORY_MAX ((size_t)4 << 20)
 #define NEAREST_LEN_MAX 40
+#define LINE_MAX_OCTETS 4096
 
 void config_report_init(struct config_report *report)
 {
@@ -83,6 +85,28 @@ void config_report_first(const struct config_report *report, struct err *err)
 	else
 		err_set(err, ERR_CONFIG, STR_FMT, STR_ARG(text));
 	buf_clear(&line);
+}
+
+typedef void say_fn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void log_list(say_fn *say, const struct config_error *list, size_t count)
+{
+	for (size_t i = 0; i < count && i < CONFIG_ERRORS_MAX; i++) {
+		struct buf line;
+
+		buf_init(&line, LINE_MAX_OCTETS);
+		config_error_format(&list[i], &line);
+		say(STR_FMT, STR_ARG(buf_view(&line)));
+		buf_clear(&line);
+	}
+	if (count > CONFIG_ERRORS_MAX)
+		say("and %zu more", count - CONFIG_ERRORS_MAX);
+}
+
+void config_report_log(const struct config_report *report)
+{
+	log_list(log_error, report->errors, report->count);
+	log_list(log_warn, report->warnings, report->warning_count);
 }
 
 const char *config_quote(struct str s, char out[CONFIG_QUOTE_SIZE])

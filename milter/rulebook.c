@@ -3,25 +3,9 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "config/base/log.h"
-
-#define LINE_MAX_OCTETS 4096
-
 static void free_rules(void *rules)
 {
 	bounce_rules_free(rules);
-}
-
-static void log_errors(const struct config_report *report)
-{
-	for (size_t i = 0; i < report->count && i < CONFIG_ERRORS_MAX; i++) {
-		struct buf line;
-
-		buf_init(&line, LINE_MAX_OCTETS);
-		config_error_format(&report->errors[i], &line);
-		log_error(STR_FMT, STR_ARG(buf_view(&line)));
-		buf_clear(&line);
-	}
 }
 
 bool rulebook_load(struct rulebook *book, struct str path, struct err *err)
@@ -37,7 +21,7 @@ bool rulebook_load(struct rulebook *book, struct str path, struct err *err)
 	config_report_init(&report);
 	ok = path.len ? bounce_rules_load_file(name, &rules, &report) : bounce_rules_load_default(&rules, &report);
 	if (!ok) {
-		log_errors(&report);
+		config_report_log(&report);
 		config_report_first(&report, err);
 	}
 	config_report_clear(&report);

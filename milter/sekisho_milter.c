@@ -4,9 +4,7 @@
  * Signals   SIGUSR1 loads the configuration anew (a broken file changes nothing); SIGTERM and SIGINT stop
  * Exit      0 stopped as asked; 1 could not start or was ended by a failure; 2 usage; 78 (EX_CONFIG) configuration
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,41 +22,29 @@
 #include "milter/maillog.h"
 #include "milter/monitor.h"
 #include "milter/notify.h"
+#include "milter/process.h"
 #include "milter/reply.h"
 #include "milter/watch.h"
 
-static const char usage[] =
-	"Usage: sekisho-milter [-c FILE] [-f]\n"
-	"\n"
-	"The gate: judges and records every message that Postfix or Sendmail shows it.\n"
-	"\n"
-	"  -c FILE     configuration (default " CONFIG_DEFAULT_PATH ")\n"
-	"  -f          stay in the foreground, log to stderr when it is a terminal\n"
-	"  --version   print the version\n"
-	"  --help      print this\n"
-	"\n"
-	"Signals: SIGUSR1 loads the configuration anew; SIGTERM stops.\n"
-	"Manual: sekisho-milter(8), sekisho.yaml(5)\n";
+static struct process process = {
+	.name = "sekisho-milter",
+	.usage =
+		"Usage: sekisho-milter [-c FILE] [-f]\n"
+		"\n"
+		"The gate: judges and records every message that Postfix or Sendmail shows it.\n"
+		"\n"
+		"  -c FILE     configuration (default " CONFIG_DEFAULT_PATH ")\n"
+		"  -f          stay in the foreground, log to stderr when it is a terminal\n"
+		"  --version   print the version\n"
+		"  --help      print this\n"
+		"\n"
+		"Signals: SIGUSR1 loads the configuration anew; SIGTERM stops.\n"
+		"Manual: sekisho-milter(8), sekisho.yaml(5)\n",
+};
 
 #define NOTIFY_WAIT_US (2 * US_PER_S)  /* at a stop, for what is on its way to the operator */
 
 static struct gate gate;
-static char config_path[4096];
-
-static void report_errors(const struct config_report *report)
-{
-	for (size_t i = 0; i < report->count && i < CONFIG_ERRORS_MAX; i++) {
-		const struct config_error *error = &report->errors[i];
-
-		log_error(STR_FMT ":%zu:%zu: " STR_FMT, STR_ARG(error->file), error->line, error->column, STR_ARG(error->text));
-	}
-	for (size_t i = 0; i < report->warning_count && i < CONFIG_ERRORS_MAX; i++) {
-		const struct config_error *warning = &report->warnings[i];
-
-		log_warn(STR_FMT ":%zu:%zu: " STR_FMT, STR_ARG(warning->file), warning->line, warning->column,
-			 STR_ARG(warning->text));
-	}
-}
 
 /* The reply table is the milter's, so its overrides are held against it here and not in config. */
 static bool check_replies(const struct config *config, struct err *err)
@@ -72,14 +58,14 @@ static bool check_replies(const struct config *config, struct err *err)
 static bool load(struct config **out, struct err *err)
 {
 	struct config_report report;
-	bool ok = config_load(config_path, out, &report);
+	bool ok = config_load(process.config_path, out, &report);
 
-	report_errors(&report);
+	config_report_log(&report);
 	if (!ok)
 		config_report_first(&report, err);
 	config_report_clear(&report);
 	if (ok && !check_replies(*out, err)) {
-		log_error("%s: %s", config_path, err->text);
+		log_error("%s: %s", process.config_path, err->text);
 		config_free(*out);
 		return false;
 	}
@@ -303,44 +289,13 @@ static void keep_memory_small(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool is_foreground = false;
 	struct config *config;
 	struct err err;
-	int option, pid_fd = -1;
+	int code, pid_fd = -1;
 
 	keep_memory_small();
-	snprintf(config_path, sizeof config_path, "%s", CONFIG_DEFAULT_PATH);
-	log_open("sekisho-milter", LOG_TO_STDERR, LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "c:fhV", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			snprintf(config_path, sizeof config_path, "%s", optarg);
-			break;
-		case 'f':
-			is_foreground = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_SUCCESS;
-		case 'V':
-			puts("sekisho-milter " PACKAGE_VERSION);
-			return EXIT_SUCCESS;
-		default:
-			fputs(usage, stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
+	if (!process_start(&process, argc, argv, &code))
+		return code;
 	if (!load(&config, &err))
 		return EX_CONFIG;
 	if (!lock_pid_file(config, &pid_fd, &err)) {
@@ -348,12 +303,9 @@ int main(int argc, char **argv)
 		config_free(config);
 		return EX_CONFIG;
 	}
-	if (!is_foreground && daemon(0, 0) != 0) {
-		log_error("cannot go into the background: %s", strerrordesc_np(errno));
+	if (!process_detach(&process, config)) {
 		config_free(config);
 		return EXIT_FAILURE;
 	}
-	log_open("sekisho-milter", is_foreground && (isatty(STDERR_FILENO) || !config->log_to_syslog) ? LOG_TO_STDERR : LOG_TO_SYSLOG,
-		 (enum log_level)config->log_level);
 	return run(config, pid_fd);
 }

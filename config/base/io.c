@@ -107,6 +107,11 @@ bool io_read_file(const char *path, struct buf *out, struct err *err)
 	return ok;
 }
 
+bool io_read_stdin(struct buf *out, struct err *err)
+{
+	return read_fd(STDIN_FILENO, "standard input", out, err);
+}
+
 bool io_read_secret(const char *path, struct buf *out, struct err *err)
 {
 	struct stat st;

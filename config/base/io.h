@@ -33,6 +33,8 @@ bool io_sync_dir_of(const char *path, struct err *err);
 
 /* The whole file into `out` (whose ceiling bounds it: a larger file is an error that names the bound). */
 bool io_read_file(const char *path, struct buf *out, struct err *err);
+/* Standard input to its end, likewise. */
+bool io_read_stdin(struct buf *out, struct err *err);
 /* Old content or new, never half: temporary file beside it, sync, rename, sync of the directory. */
 bool io_replace_file(const char *path, struct str data, mode_t mode, struct err *err);
 /* As io_read_file; refused (ERR_CONFIG, with the chmod that mends it) when group or others may read or write it. */

@@ -1,5 +1,4 @@
 /* sekisho bounce classify: for whom returned mail failed, and why. */
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -249,22 +248,6 @@ static bool text_classify(struct classifying *c, struct str text)
 	return message_classify(c, text);
 }
 
-static bool stdin_read(struct buf *out, struct err *err)
-{
-	for (;;) {
-		ssize_t n;
-
-		if (!buf_reserve(out, 65536))
-			return err_memory(err);
-		n = read(STDIN_FILENO, out->ptr + out->len, 65536);
-		if (n == 0)
-			return true;
-		if (n < 0 && errno != EINTR)
-			return err_errno(err, ERR_BUSY, "standard input");
-		out->len += n > 0 ? (size_t)n : 0;
-	}
-}
-
 static struct str base_name(struct str path)
 {
 	struct str folder, name;
@@ -279,7 +262,7 @@ static bool file_classify(struct classifying *c, struct str path)
 	bool is_stdin = str_eq(path, STR("-")), ok;
 
 	buf_init(&input, INPUT_MAX);
-	ok = is_stdin ? stdin_read(&input, &err) : io_read_file(tool_text(c->tool, STR_FMT, STR_ARG(path)).ptr, &input, &err);
+	ok = is_stdin ? io_read_stdin(&input, &err) : io_read_file(tool_text(c->tool, STR_FMT, STR_ARG(path)).ptr, &input, &err);
 	c->file = base_name(path);
 	if (!ok)
 		tool_fail(c->tool, TOOL_UNKNOWN, "%s", err.text);

@@ -1,8 +1,8 @@
 /* sekisho rewrite: what the milter would do to a message. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/io.h"
 #include "milter/mail/header.h"
 #include "milter/rewrite.h"
 #include "milter/tool/commands.h"
@@ -27,19 +27,6 @@ static const struct option options[] = {
 	  "say on stderr what was changed, and what was left alone and why" },
 	{ NULL },
 };
-
-static bool read_stdin(struct buf *out)
-{
-	ssize_t n;
-
-	do {
-		if (!buf_reserve(out, 65536))
-			return false;
-		n = read(STDIN_FILENO, out->ptr + out->len, 65536);
-		out->len += n > 0 ? (size_t)n : 0;
-	} while (n > 0);
-	return n == 0;
-}
 
 static const struct tenant *find_tenant(struct tool *tool, const struct rewrite *want)
 {
@@ -117,6 +104,7 @@ static int run(struct tool *tool, const void *values)
 	struct token_keys *keys = NULL;
 	struct rewrite_rules rules;
 	struct buf text;
+	struct err err;
 	int code;
 
 	if (!tool_config(tool))
@@ -128,8 +116,8 @@ static int run(struct tool *tool, const void *values)
 		return TOOL_UNKNOWN;
 	rules = rewrite_rules_of(tenant, keys);
 	buf_init(&text, MESSAGE_MAX);
-	code = read_stdin(&text) ? rewrite(tool, want, &rules, buf_view(&text)) :
-				   tool_fail(tool, TOOL_UNKNOWN, "the message cannot be read from standard input");
+	code = io_read_stdin(&text, &err) ? rewrite(tool, want, &rules, buf_view(&text)) :
+					    tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_flush(tool);               /* while what it may point to lives */
 	buf_clear(&text);
 	token_keys_free(keys);

@@ -1,6 +1,4 @@
 /* sekisho suppress: whom a tenant's mail no longer goes to, and putting that right. */
-#include <errno.h>
-#include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
@@ -410,25 +408,9 @@ static bool import_entry(void *arg, size_t line, const struct suppression *entry
 	return true;
 }
 
-static bool read_stdin(struct buf *out, struct err *err)
-{
-	for (;;) {
-		ssize_t n;
-
-		if (!buf_reserve(out, 65536))
-			return err_memory(err);
-		n = read(STDIN_FILENO, out->ptr + out->len, 65536);
-		if (n == 0)
-			return true;
-		if (n < 0 && errno != EINTR)
-			return err_errno(err, ERR_BUSY, "standard input");
-		out->len += n > 0 ? (size_t)n : 0;
-	}
-}
-
 static bool read_file(struct tool *tool, struct str path, struct buf *out, struct err *err)
 {
-	return str_eq(path, STR("-")) ? read_stdin(out, err) : io_read_file(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, out, err);
+	return str_eq(path, STR("-")) ? io_read_stdin(out, err) : io_read_file(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, out, err);
 }
 
 static int import_text(struct importing *im, const struct import *import, struct str text)

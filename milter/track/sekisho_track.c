@@ -4,8 +4,6 @@
  * Signals   SIGUSR1 loads configuration and keys anew (a broken file changes nothing); SIGTERM and SIGINT stop
  * Exit      0 stopped as asked; 1 could not start; 2 usage; 78 (EX_CONFIG) configuration
  */
-#include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,34 +13,39 @@
 #include <unistd.h>
 
 #include "config/base/log.h"
+#include "milter/process.h"
 #include "milter/track/endpoint.h"
 
-static const char usage[] =
-	"Usage: sekisho-track [-c FILE] [-f]\n"
-	"\n"
-	"Answers the links and pixels of tracked mail, and one-click unsubscription.\n"
-	"\n"
-	"  -c FILE     configuration (default " CONFIG_DEFAULT_PATH ")\n"
-	"  -f          stay in the foreground, log to stderr when it is a terminal\n"
-	"  --version   print the version\n"
-	"  --help      print this\n"
-	"\n"
-	"Signals: SIGUSR1 loads configuration and keys anew; SIGTERM stops.\n"
-	"Manual: sekisho-track(8), sekisho.yaml(5)\n";
+static struct process process = {
+	.name = "sekisho-track",
+	.usage =
+		"Usage: sekisho-track [-c FILE] [-f]\n"
+		"\n"
+		"Answers the links and pixels of tracked mail, and one-click unsubscription.\n"
+		"\n"
+		"  -c FILE     configuration (default " CONFIG_DEFAULT_PATH ")\n"
+		"  -f          stay in the foreground, log to stderr when it is a terminal\n"
+		"  --version   print the version\n"
+		"  --help      print this\n"
+		"\n"
+		"Signals: SIGUSR1 loads configuration and keys anew; SIGTERM stops.\n"
+		"Manual: sekisho-track(8), sekisho.yaml(5)\n",
+};
 
-static char config_path[4096];
 static struct keyring tokens;
 static struct tracker tracker;
 
-static bool load(struct config **out, struct err *err)
+/* What is wrong is in the log when it fails. */
+static bool load(struct config **out)
 {
 	struct config_report report;
-	bool ok = config_load(config_path, out, &report);
+	struct err err;
+	bool ok = config_load(process.config_path, out, &report);
 
-	if (!ok)
-		config_report_first(&report, err);
+	config_report_log(&report);
 	config_report_clear(&report);
-	if (ok && !keyring_load(&tokens, (*out)->token_key_file, err)) {
+	if (ok && !keyring_load(&tokens, (*out)->token_key_file, &err)) {
+		log_error("%s", err.text);
 		config_free(*out);
 		return false;
 	}
@@ -52,10 +55,8 @@ static bool load(struct config **out, struct err *err)
 static void reload(void)
 {
 	struct config *config;
-	struct err err;
 
-	if (!load(&config, &err)) {
-		log_error("reload: %s", err.text);
+	if (!load(&config)) {
 		log_error("reload: the configuration of before stays in force");
 		return;
 	}
@@ -125,55 +126,17 @@ static int run(struct config *config)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool is_foreground = false;
 	struct config *config;
-	struct err err;
-	int option;
+	int code;
 
-	snprintf(config_path, sizeof config_path, "%s", CONFIG_DEFAULT_PATH);
-	log_open("sekisho-track", LOG_TO_STDERR, LOG_LEVEL_INFO);
-	while ((option = getopt_long(argc, argv, "c:fhV", options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			snprintf(config_path, sizeof config_path, "%s", optarg);
-			break;
-		case 'f':
-			is_foreground = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_SUCCESS;
-		case 'V':
-			puts("sekisho-track " PACKAGE_VERSION);
-			return EXIT_SUCCESS;
-		default:
-			fputs(usage, stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
+	if (!process_start(&process, argc, argv, &code))
+		return code;
 	keyring_init(&tokens);
-	if (!load(&config, &err)) {
-		log_error("cannot start: %s", err.text);
+	if (!load(&config))
 		return EX_CONFIG;
-	}
-	if (!is_foreground && daemon(0, 0) != 0) {
-		log_error("cannot go into the background: %s", strerrordesc_np(errno));
+	if (!process_detach(&process, config)) {
 		config_free(config);
 		return EXIT_FAILURE;
 	}
-	log_open("sekisho-track",
-		 is_foreground && (isatty(STDERR_FILENO) || !config->log_to_syslog) ? LOG_TO_STDERR : LOG_TO_SYSLOG,
-		 (enum log_level)config->log_level);
 	return run(config);
 }
