@@ -7,7 +7,6 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "milter/notify.h"
-#include "policy/key.h"
 
 #define WORK_MAX ((size_t)4 * STORE_VALUE_MAX)
 #define LAST_MAX 512
@@ -81,21 +80,6 @@ static void note_last(const struct tenant *tenant, const struct guard_strike *st
 }
 
 /* --- telling */
-
-/* Of all relays that share the store one tells. One that cannot ask tells too: rather twice than not at all. */
-static bool is_cooling(struct gate *gate, const struct config *config, const struct tenant *tenant,
-		       const struct guard_strike *strike, struct arena *arena)
-{
-	struct store *st = gate->policy.store;
-	struct str part, key;
-	struct err err;
-	int64_t total;
-
-	if (config->notify_cool_down_us == 0 || !member_key(strike->member, arena, &part) ||
-	    !arena_printf(arena, &key, "sekisho:{" STR_FMT "}:told:%c:" STR_FMT, STR_ARG(tenant->name), strike->what[0], STR_ARG(part)))
-		return false;
-	return st->ops->count_add(st, key, 1, config->notify_cool_down_us, &total, &err) && total > 1;
-}
 
 static void write_object(struct gate *gate, const struct tenant *tenant, const struct guard_strike *strike, struct buf *out)
 {
@@ -171,7 +155,7 @@ bool alarm_look(struct gate *gate, const struct config *config, const struct ten
 		log_warn("tenant " STR_FMT ": " STR_FMT "%s", STR_ARG(tenant->name), STR_ARG(strike.reason), consequence(&strike));
 		note_last(tenant, &strike);
 		write_record(gate, tenant, &strike);
-		if (!is_cooling(gate, config, tenant, &strike, &arena))
+		if (!guard_was_told(gate->policy.store, tenant, &strike, config->notify_cool_down_us, &arena))
 			tell(gate, config, tenant, &strike);
 	}
 	arena_clear(&arena);

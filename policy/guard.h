@@ -17,6 +17,7 @@
  *          sekisho:{TENANT}:client:DATE:HASH             this login was used from there; two days
  *          sekisho:{TENANT}:clients:DATE:MEMBER          from how many; two days
  *          sekisho:{TENANT}:guard:MEMBER                 what was counted when it last struck; two days
+ *          sekisho:{TENANT}:told:WHAT:MEMBER             the operator was told; as long as who tells wants to be silent
  *          MEMBER is tenant:, sender:ADDRESS or login:NAME
  * Errors   ERR_BUSY from the store
  * Crash    between two counters: one of them is short of what was counted then
@@ -62,5 +63,10 @@ bool guard_watches(const struct tenant *tenant, enum member_kind kind);
 /* *out_struck false: all is well, too little is known, or nothing is watched. Strings live in `arena`. */
 bool guard_look(struct store *st, const struct tenant *tenant, struct member member, struct arena *arena,
 		struct guard_strike *out, bool *out_struck, struct err *err);
+
+/* Was the operator told of such a strike within the cool-down? From now on he was. Of all relays that share the store one
+ * tells; one that cannot ask tells too: rather twice than not at all. */
+bool guard_was_told(struct store *st, const struct tenant *tenant, const struct guard_strike *strike, int64_t cool_down_us,
+		    struct arena *arena);
 
 #endif

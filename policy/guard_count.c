@@ -168,3 +168,18 @@ bool guard_count_client(struct store *st, const struct tenant *tenant, struct st
 	arena_clear(&arena);
 	return ok || err_wrap(err, "guard of tenant " STR_FMT, STR_ARG(tenant->name));
 }
+
+/* --- telling */
+
+bool guard_was_told(struct store *st, const struct tenant *tenant, const struct guard_strike *strike, int64_t cool_down_us,
+		    struct arena *arena)
+{
+	struct str part, key;
+	struct err err;
+	int64_t total;
+
+	if (cool_down_us == 0 || !member_key(strike->member, arena, &part) ||
+	    !arena_printf(arena, &key, "sekisho:{" STR_FMT "}:told:%c:" STR_FMT, STR_ARG(tenant->name), strike->what[0], STR_ARG(part)))
+		return false;
+	return st->ops->count_add(st, key, 1, cool_down_us, &total, &err) && total > 1;
+}
