@@ -112,6 +112,9 @@ struct store_ops {
 	bool (*put)(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err);
 	/* Adds n to a counter that dies ttl_us after its first add, and reads it back. */
 	bool (*count_add)(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total, struct err *err);
+	/* The same under a name: of calls with one id only the first adds, for STORE_CHARGE_TTL_US. NULL: no answer gets lost. */
+	bool (*count_once)(struct store *st, struct str tenant, struct str id, struct str key, int64_t n, int64_t ttl_us,
+			   struct err *err);
 	/*
 	 * Every live key with this prefix, in byte order where the backend has one. Counters come as decimal text, windows
 	 * and charges in the backend's own form. The callback may call other verbs, but is not the place to wait.

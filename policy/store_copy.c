@@ -121,7 +121,8 @@ static bool copy_one(struct store *to, const struct one *one, struct store_copie
 	int64_t n, total, ttl_us = one->expires_us - clock_now_us();
 	struct str tenant, family;
 
-	if (!split_key(one->key, &tenant, &family) || str_eq(family, STR("charge")) || ttl_us <= 0) {
+	if (!split_key(one->key, &tenant, &family) || str_eq(family, STR("charge")) || str_eq(family, STR("keys")) ||
+	    ttl_us <= 0) {
 		out->skipped++;
 		return true;
 	}

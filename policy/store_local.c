@@ -10,8 +10,8 @@
  *     local:KEY          in counts/: a window or counter of the time without Redis; gone when Redis has it
  *     seen:KEY           in facts/: when(8, highest first), then the value that Redis had
  *
- * A merge that was cut short is begun again: a window goes over under an id of its own, and is_once keeps it from being
- * counted twice. Only a process that dies while its answer is under way may count it once more.
+ * A merge that was cut short is begun again: each window and counter goes over under an id of its own, which keeps it from
+ * being counted twice. Only a process that dies while its answer is under way may count it once more.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -44,11 +44,11 @@ static bool collect(void *arg, struct str key, struct str value, int64_t expires
 	return ++all->count < BATCH;
 }
 
-/* A window that was sent to Redis, and nobody learnt whether it arrived: under its id it can be sent again. */
+/* What was sent to Redis, and nobody learnt whether it arrived: under its id it can be sent again. */
 struct store_local_sent {
 	struct store_local_sent *next;
 	uint64_t key_hash;
-	int64_t cost;
+	int64_t n;
 	char id[200];
 };
 
@@ -61,7 +61,7 @@ static struct store_local_sent **find_sent(struct store_local *st, uint64_t key_
 	return at;
 }
 
-static struct store_local_sent *new_sent(struct store_local *st, uint64_t key_hash, int64_t cost, struct err *err)
+static struct store_local_sent *new_sent(struct store_local *st, uint64_t key_hash, int64_t n, struct err *err)
 {
 	struct store_local_sent *sent = calloc(1, sizeof *sent);
 	uint64_t nonce[2];
@@ -71,64 +71,84 @@ static struct store_local_sent *new_sent(struct store_local *st, uint64_t key_ha
 		err_memory(err);
 		return NULL;
 	}
-	*sent = (struct store_local_sent){ .next = st->sent, .key_hash = key_hash, .cost = cost };
+	*sent = (struct store_local_sent){ .next = st->sent, .key_hash = key_hash, .n = n };
 	snprintf(sent->id, sizeof sent->id, "merge:" STR_FMT ":%016llx%016llx", STR_ARG(str_slice(st->node, 0, 128)),
 		 (unsigned long long)nonce[0], (unsigned long long)nonce[1]);
 	st->sent = sent;
 	return sent;
 }
 
-/* Once, however often it is called: until it is known to have arrived it goes out under the same id. */
-static bool send_window(struct store_local *st, struct store_take *take, uint64_t key_hash, struct err *err)
+/* A window or a counter that goes over. */
+struct going {
+	struct store_take take;        /* of a counter the key alone */
+	int64_t ttl_us;                /* of a counter */
+	uint64_t key_hash;             /* of its own key */
+	bool (*send)(struct store_local *st, const struct going *going, int64_t n, struct str id, struct err *err);
+};
+
+static bool send_window(struct store_local *st, const struct going *going, int64_t n, struct str id, struct err *err)
 {
-	struct store_local_sent **at = find_sent(st, key_hash), *sent = *at ? *at : new_sent(st, key_hash, take->cost, err);
+	struct store_take take = going->take;
 	struct store_taken taken;
 	struct store_charged charged = { .taken = &taken };
+	const struct store_charge charge = { .tenant = store_local_tenant_of(take.key), .id = id, .takes = &take, .count = 1,
+					     .is_once = true };
 
-	if (!sent)
-		return false;
-	take->cost = sent->cost;
+	take.cost = n;
+	return st->shared->ops->charge(st->shared, &charge, &charged, err);
+}
 
-	const struct store_charge charge = { .tenant = store_local_tenant_of(take->key), .id = str_from_c(sent->id), .takes = take,
-					     .count = 1, .is_once = true };
+static bool send_counter(struct store_local *st, const struct going *going, int64_t n, struct str id, struct err *err)
+{
+	struct str key = going->take.key;
 
-	if (!st->shared->ops->charge(st->shared, &charge, &charged, err))
-		return false;
-	at = find_sent(st, key_hash);
-	*at = sent->next;
-	free(sent);
+	return st->shared->ops->count_once(st->shared, store_local_tenant_of(key), id, key, n, going->ttl_us, err);
+}
+
+/*
+ * All of `n`, once, however often it is called: what was sent before and may have arrived goes out under the same id until
+ * that is known, and then what has come since.
+ */
+static bool send_once(struct store_local *st, const struct going *going, int64_t n, struct err *err)
+{
+	while (n > 0) {
+		struct store_local_sent **at = find_sent(st, going->key_hash);
+		struct store_local_sent *sent = *at ? *at : new_sent(st, going->key_hash, n, err);
+
+		if (!sent || !going->send(st, going, sent->n, str_from_c(sent->id), err))
+			return false;
+		n -= sent->n;
+		at = find_sent(st, going->key_hash);
+		*at = sent->next;
+		free(sent);
+	}
 	return true;
 }
 
 static bool merge_window(struct store_local *st, const struct leftover *one, struct err *err)
 {
-	struct store_take take = { .key = str_from(one->key, STORE_LOCAL.len), .limit = LIMIT_NONE };
-	uint64_t key_hash = str_hash(one->key);
+	struct going going = { .take = { .key = str_from(one->key, STORE_LOCAL.len), .limit = LIMIT_NONE },
+			       .key_hash = str_hash(one->key), .send = send_window };
 	struct window_state state;
 	struct store_taken taken;
 
-	if (!window_shape(one->value, &take))
+	if (!window_shape(one->value, &going.take))
 		return true;
-	window_decode(&take, one->value, &state);
-	window_look(&take, &state, clock_now_us(), &taken);
+	window_decode(&going.take, one->value, &state);
+	window_look(&going.take, &state, clock_now_us(), &taken);
 	/* A bucket without a limit would keep nothing. */
-	if (take.window == WINDOW_BURST)
-		take.limit = state.drain;
-	/* What was sent before and may have arrived, then what has come since. */
-	for (int64_t left = taken.used; left > 0; left -= take.cost) {
-		take.cost = left;
-		if (!send_window(st, &take, key_hash, err))
-			return false;
-	}
-	return true;
+	if (going.take.window == WINDOW_BURST)
+		going.take.limit = state.drain;
+	return send_once(st, &going, taken.used, err);
 }
 
 static bool merge_counter(struct store_local *st, const struct leftover *one, int64_t n, struct err *err)
 {
-	int64_t total, ttl_us = one->expires_us - clock_now_us();
+	int64_t ttl_us = one->expires_us - clock_now_us();
+	const struct going going = { .take = { .key = str_from(one->key, STORE_LOCAL.len) }, .ttl_us = ttl_us > 0 ? ttl_us : 1,
+				     .key_hash = str_hash(one->key), .send = send_counter };
 
-	return st->shared->ops->count_add(st->shared, str_from(one->key, STORE_LOCAL.len), n, ttl_us > 0 ? ttl_us : 1, &total,
-					  err);
+	return send_once(st, &going, n, err);
 }
 
 static bool merge_one(struct store_local *st, const struct leftover *one, struct err *err)

@@ -78,11 +78,8 @@ static bool redis_get(struct store *st, struct str key, struct arena *arena, str
 static bool redis_put(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
 {
 	char life[REDIS_NUMBER_TEXT];
-	struct str set[] = { STR("SET"), key, value, STR("PX"), redis_number(redis_life_ms(ttl_us), life) };
-	struct str remove[] = { STR("DEL"), key };
-	struct redis_words call = { .script = SCRIPT_NONE,
-				    .words = ttl_us > 0 ? set : remove,
-				    .count = ttl_us > 0 ? 5 : 2 };
+	struct str words[] = { key, value, redis_number(ttl_us > 0 ? redis_life_ms(ttl_us) : 0, life) };
+	const struct redis_words call = { .script = SCRIPT_PUT, .words = words, .count = 3, .key_count = 1 };
 	redisReply *reply;
 
 	if (!redis_key_fits(key, err))
@@ -96,20 +93,40 @@ static bool redis_put(struct store *st, struct str key, struct str value, int64_
 	return true;
 }
 
-static bool redis_count_add(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
-			    struct err *err)
+/* The keys stand before the numbers in `words`. */
+static bool send_count(struct store *st, const struct redis_words *call, int64_t *out_total, struct err *err)
 {
-	char amount[REDIS_NUMBER_TEXT], life[REDIS_NUMBER_TEXT];
-	struct str words[] = { key, redis_number(n, amount), redis_number(redis_life_ms(ttl_us), life) };
-	const struct redis_words call = { .script = SCRIPT_COUNT, .words = words, .count = 3, .key_count = 1 };
 	redisReply *reply;
 
-	if (!redis_key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
+	if (!redis_key_fits(call->words[0], err) || !redis_link_call(link_of(st), call, -1, &reply, err))
 		return false;
 	if (reply->type != REDIS_REPLY_STRING || !num_parse_i64(str_of(reply->str, (size_t)reply->len), out_total))
 		return redis_not_understood(reply, err);
 	freeReplyObject(reply);
 	return true;
+}
+
+static bool redis_count_add(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
+			    struct err *err)
+{
+	char amount[REDIS_NUMBER_TEXT], life[REDIS_NUMBER_TEXT];
+	struct str words[] = { key, redis_number(n, amount), redis_number(redis_life_ms(ttl_us), life) };
+
+	return send_count(st, &(struct redis_words){ .script = SCRIPT_COUNT, .words = words, .count = 3, .key_count = 1 },
+			  out_total, err);
+}
+
+static bool redis_count_once(struct store *st, struct str tenant, struct str id, struct str key, int64_t n, int64_t ttl_us,
+			     struct err *err)
+{
+	char amount[REDIS_NUMBER_TEXT], life[REDIS_NUMBER_TEXT], once[REDIS_NUMBER_TEXT], room[STORE_KEY_MAX + 1];
+	struct str words[] = { key, STR_EMPTY, redis_number(n, amount), redis_number(redis_life_ms(ttl_us), life),
+			       redis_number(redis_life_ms(STORE_CHARGE_TTL_US), once) };
+	int64_t total;
+
+	return redis_charge_key(tenant, id, room, &words[1], err) &&
+	       send_count(st, &(struct redis_words){ .script = SCRIPT_COUNT, .words = words, .count = 5, .key_count = 2 },
+			  &total, err);
 }
 
 /* --- scan: a page is asked for and forgotten, all keys are remembered, for pages may repeat them */
@@ -176,13 +193,15 @@ static bool read_page(struct scan *scan, const redisReply *reply, char cursor[RE
 	return true;
 }
 
-static bool scan_node(struct redis_link *link, int node, struct str pattern, struct scan *scan, struct err *err)
+/* `node` -1: the one that has this tenant's keys, and then the prefix is a key like any other. */
+static bool scan_node(struct redis_link *link, int node, struct str prefix, struct str pattern, struct scan *scan,
+		      struct err *err)
 {
 	char cursor[REDIS_NUMBER_TEXT] = "0";
 
 	do {
-		struct str words[] = { str_from_c(cursor), pattern, STR(SCAN_COUNT) };
-		const struct redis_words call = { .script = SCRIPT_SCAN, .words = words, .count = 3 };
+		struct str words[] = { prefix, str_from_c(cursor), pattern, STR(SCAN_COUNT) };
+		const struct redis_words call = { .script = SCRIPT_SCAN, .words = words, .count = 4, .key_count = node < 0 };
 		redisReply *reply;
 
 		if (!redis_link_call(link, &call, node, &reply, err))
@@ -197,14 +216,18 @@ static bool scan_node(struct redis_link *link, int node, struct str pattern, str
 }
 
 /* Where keys are is known once one of them was asked for; until then a cluster's nodes are those of the configuration. */
-static bool learn_nodes(struct redis_link *link, struct str key, struct err *err)
+static bool scan_all_nodes(struct redis_link *link, struct str prefix, struct str pattern, struct scan *scan, struct err *err)
 {
-	const struct redis_words call = { .script = SCRIPT_GET, .words = &key, .count = 1, .key_count = 1 };
+	const struct str any = STR("sekisho:");
+	const struct redis_words call = { .script = SCRIPT_GET, .words = &any, .count = 1, .key_count = 1 };
 	redisReply *reply;
 
 	if (!redis_link_call(link, &call, -1, &reply, err))
 		return false;
 	freeReplyObject(reply);
+	for (int i = 0; i < redis_link_nodes(link); i++)
+		if (redis_link_node_is_used(link, i) && !scan_node(link, i, prefix, pattern, scan, err))
+			return false;
 	return true;
 }
 
@@ -215,20 +238,12 @@ static bool scan_nodes(struct redis_link *link, struct str prefix, struct scan *
 	/* A prefix with the tenant in it says where all its keys are. */
 	bool is_one = str_cut(prefix, '{', &before, &tag_on) && str_cut(tag_on, '}', &tag, &after) && tag.len;
 
-	if (!learn_nodes(link, prefix, err))
-		return false;
-
-	int only = is_one ? redis_link_node_of(link, prefix) : -1;
-
 	buf_init(&buf, 4096);
 	put_pattern(&buf, prefix);
 
-	bool ok = buf_done(&buf, &pattern, err);
+	bool ok = buf_done(&buf, &pattern, err) && (is_one ? scan_node(link, -1, prefix, pattern, scan, err)
+							   : scan_all_nodes(link, prefix, pattern, scan, err));
 
-	if (ok && only >= 0)
-		ok = scan_node(link, only, pattern, scan, err);
-	for (int i = 0; ok && only < 0 && i < redis_link_nodes(link); i++)
-		ok = !redis_link_node_is_used(link, i) || scan_node(link, i, pattern, scan, err);
 	buf_clear(&buf);
 	return ok;
 }
@@ -352,5 +367,6 @@ const struct store_ops store_redis = {
 	.get = redis_get,
 	.put = redis_put,
 	.count_add = redis_count_add,
+	.count_once = redis_count_once,
 	.scan = redis_scan,
 };

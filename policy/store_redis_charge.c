@@ -9,7 +9,7 @@
 #define TAKE_WORDS 6
 #define MARK_WORDS 3
 
-static bool charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err)
+bool redis_charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err)
 {
 	int len = snprintf(room, STORE_KEY_MAX + 1, "sekisho:{" STR_FMT "}:charge:" STR_FMT, STR_ARG(tenant),
 			   STR_ARG(id));
@@ -175,7 +175,7 @@ bool redis_charge_send(struct redis_link *link, struct redis_hints *hints, const
 	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = words, .count = 1, .key_count = 1 };
 	const struct redis_words call = { .script = SCRIPT_CHARGE, .words = words, .count = keys + args, .key_count = keys,
 					  .undo = charge->is_peek || charge->is_once ? NULL : &undo };
-	bool ok = ((words && digits) || err_memory(err)) && charge_key(charge->tenant, charge->id, room, &record, err);
+	bool ok = ((words && digits) || err_memory(err)) && redis_charge_key(charge->tenant, charge->id, room, &record, err);
 
 	if (ok)
 		put_charge(&q, charge, record);
@@ -190,7 +190,7 @@ bool redis_refund_send(struct redis_link *link, struct str tenant, struct str id
 	char room[STORE_KEY_MAX + 1];
 	struct str key;
 
-	if (!charge_key(tenant, id, room, &key, err))
+	if (!redis_charge_key(tenant, id, room, &key, err))
 		return false;
 
 	const struct redis_words again = { .script = SCRIPT_REFUND, .words = &key, .count = 1, .key_count = 1 };

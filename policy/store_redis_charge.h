@@ -10,6 +10,8 @@
 #include "policy/store_redis_hints.h"
 #include "policy/store_redis_link.h"
 
+/* sekisho:{TENANT}:charge:ID in `room`; ERR_INPUT when it does not fit. */
+bool redis_charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err);
 bool redis_charge_send(struct redis_link *link, struct redis_hints *hints, const struct store_charge *charge,
 		       struct store_charged *out, struct err *err);
 /* A refund that nobody saw done is done again, when a server answers. */

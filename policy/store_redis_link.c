@@ -123,17 +123,6 @@ bool redis_link_node_is_used(struct redis_link *link, int node)
 	return is_used;
 }
 
-int redis_link_node_of(struct redis_link *link, struct str key)
-{
-	if (link->mode != REDIS_CLUSTER)
-		return 0;
-	pthread_mutex_lock(&link->mutex);
-	int node = link->map.node_of[redis_key_slot(key)];
-
-	pthread_mutex_unlock(&link->mutex);
-	return node == REDIS_NO_NODE ? -1 : node;
-}
-
 /* --- open, close */
 
 static bool put_password(struct redis_link *link, const struct config *config, struct err *err)

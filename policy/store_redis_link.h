@@ -43,7 +43,5 @@ bool redis_link_later(struct redis_link *link, const struct redis_words *words, 
 /* How many nodes there are, from 0; some of them may be unused, calls to those fail with *out_unused. */
 int redis_link_nodes(struct redis_link *link);
 bool redis_link_node_is_used(struct redis_link *link, int node);
-/* The node that serves this key; -1 without a cluster's map. */
-int redis_link_node_of(struct redis_link *link, struct str key);
 
 #endif

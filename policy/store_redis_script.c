@@ -1,13 +1,45 @@
 #include "policy/store_redis_script.h"
 
+/* Which keys a tenant has of one kind is known without a walk over everybody's. */
+#define LISTING                                                                                                        \
+	/* How many parts of a key say which list it stands in. */                                                     \
+	"local DEPTH = {q = 3, over = 3, warn = 3, bounce = 2, bounced = 2, hits = 3, suppress = 1, suspended = 1}\n"  \
+	"local function text(n) return string.format('%.0f', n) end\n"                                                 \
+	/* Of a key or the beginning of one: its list, what all keys in that begin with, and the rest, which is what the list holds. */\
+	"local function list_of(key)\n"                                                                                \
+	"  local tenant, rest = string.match(key, '^(sekisho:{[^}]*}:)(.*)$')\n"                                       \
+	"  local depth, at = rest and DEPTH[string.match(rest, '^%a*')], 0\n"                                          \
+	"  if not depth then return nil end\n"                                                                         \
+	"  for i = 1, depth do\n"                                                                                      \
+	"    at = string.find(rest, ':', at + 1, true) or (depth == 1 and #rest + 1)\n"                                \
+	"    if not at then return nil end\n"                                                                          \
+	"  end\n"                                                                                                      \
+	"  local group = string.sub(rest, 1, at - 1)\n"                                                                \
+	"  return tenant .. 'keys:' .. group, tenant .. group, string.sub(rest, at)\n"                                 \
+	"end\n"                                                                                                        \
+	/* Those that have died leave it; ms. A tenant's own quota is known by name, and stands in none. */            \
+	"local function list(key, dies, now)\n"                                                                        \
+	"  local name, _, member = list_of(key)\n"                                                                     \
+	"  if not name or member == ':' then return end\n"                                                             \
+	"  redis.call('ZREMRANGEBYSCORE', name, '-inf', text(now))\n"                                                  \
+	"  redis.call('ZADD', name, text(dies), member)\n"                                                             \
+	"  if redis.call('PTTL', name) < dies - now then redis.call('PEXPIREAT', name, text(dies)) end\n"              \
+	"end\n"
+
+#define LISTING_BESIDE LISTING                                                                                         \
+	"local function list_for(key, life)\n"                                                                         \
+	"  local time = redis.call('TIME')\n"                                                                          \
+	"  local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"                                                  \
+	"  list(key, now + life, now)\n"                                                                               \
+	"end\n"
+
 /* What charge and refund share. window.c has the reasons; names are the same. */
-#define PRELUDE                                                                                                        \
+#define PRELUDE LISTING                                                                                                \
 	"local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max\n"                                    \
 	"local TOP, DAY, JST, HOUR = 9007199254740991, 86400000000, 32400000000, 3600000000\n"                         \
 	"local ROLLING, BURST, CALENDAR = 0, 1, 2\n"                                                                   \
 	"local time = redis.call('TIME')\n"                                                                            \
 	"local now = time[1] * 1000000 + time[2]\n"                                                                    \
-	"local function text(n) return string.format('%.0f', n) end\n"                                                 \
 	"local function number(s) return tonumber(s) or 0 end\n"                                                       \
 	/* floor and ceil of a * b / c; on the strict side where the product is no exact number any more */            \
 	"local function mul_div(a, b, c)\n"                                                                            \
@@ -157,7 +189,9 @@
 	"    redis.call('HINCRBY', w.key, w.at % (w.slots + 1), text(w.add))\n"                                        \
 	"  end\n"                                                                                                      \
 	"  if w.fresh or w.at ~= w.was or w.window == BURST then\n"                                                    \
-	"    redis.call('PEXPIREAT', w.key, text(ceil(expires(w) / 1000)))\n"                                          \
+	"    local dies = ceil(expires(w) / 1000)\n"                                                                   \
+	"    redis.call('PEXPIREAT', w.key, text(dies))\n"                                                             \
+	"    list(w.key, dies, floor(now / 1000))\n"                                                                   \
 	"  end\n"                                                                                                      \
 	"end\n"
 
@@ -250,7 +284,10 @@ static const char charge_text[] = PRELUDE
 	"  if reaches == 0 then due = not taken and over == 1 and enforced end\n"
 	"  if due and not barred then\n"
 	"    total = peek and 1 or redis.call('INCR', KEYS[1 + takes + i])\n"
-	"    if total == 1 and not peek then redis.call('PEXPIRE', KEYS[1 + takes + i], ARGV[at + 2]) end\n"
+	"    if total == 1 and not peek then\n"
+	"      redis.call('PEXPIRE', KEYS[1 + takes + i], ARGV[at + 2])\n"
+	"      list(KEYS[1 + takes + i], floor(now / 1000) + number(ARGV[at + 2]), floor(now / 1000))\n"
+	"    end\n"
 	"  end\n"
 	"  out[#out + 1] = total\n"
 	"end\n"
@@ -305,25 +342,53 @@ static const char refund_text[] = PRELUDE
 	"end\n"
 	"return 1\n";
 
-static const char count_text[] =
+static const char count_text[] = LISTING_BESIDE
+	"local once = KEYS[2]\n"
+	"if once and redis.call('EXISTS', once) == 1 then return redis.call('GET', KEYS[1]) or '0' end\n"
 	"local sum = redis.pcall('INCRBY', KEYS[1], ARGV[1])\n"
 	"if type(sum) == 'table' then\n"
 	"  if not string.find(sum.err, 'overflow', 1, true) then return sum end\n"
 	"  redis.call('SET', KEYS[1], ARGV[1]:sub(1, 1) == '-' and '-9223372036854775808' or '9223372036854775807', 'KEEPTTL')\n"
 	"end\n"
-	"if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end\n"
+	"if redis.call('PTTL', KEYS[1]) < 0 then\n"
+	"  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
+	"  list_for(KEYS[1], ARGV[2])\n"
+	"end\n"
+	"if once then redis.call('SET', once, cmsgpack.pack({}), 'PX', ARGV[3]) end\n"
 	"return redis.call('GET', KEYS[1])\n";
+
+static const char put_text[] = LISTING_BESIDE
+	"if tonumber(ARGV[2]) > 0 then\n"
+	"  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+	"  list_for(KEYS[1], ARGV[2])\n"
+	"  return 1\n"
+	"end\n"
+	"local name, _, member = list_of(KEYS[1])\n"
+	"if name then redis.call('ZREM', name, member) end\n"
+	"return redis.call('DEL', KEYS[1])\n";
 
 static const char get_text[] =
 	"local kind = redis.call('TYPE', KEYS[1]).ok\n"
 	"if kind == 'string' then return redis.call('GET', KEYS[1]) end\n"
 	"return kind ~= 'none' and '' or false\n";
 
-static const char scan_text[] =
+static const char scan_text[] = LISTING
 	"local time = redis.call('TIME')\n"
-	"local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])\n"
+	"local prefix = KEYS[1] or table.remove(ARGV, 1)\n"
+	"local name, stem, want = list_of(prefix)\n"
+	"local page, keys\n"
+	"if name then\n"
+	"  page, keys = redis.call('ZSCAN', name, ARGV[1], 'COUNT', ARGV[3]), {prefix}\n"
+	"  for i = 1, #page[2], 2 do\n"
+	"    local member = page[2][i]\n"
+	"    if string.sub(member, 1, #want) == want then keys[#keys + 1] = stem .. member end\n"
+	"  end\n"
+	"else\n"
+	"  page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])\n"
+	"  keys = page[2]\n"
+	"end\n"
 	"local out = {page[1], time[1] * 1000000 + time[2]}\n"
-	"for _, key in ipairs(page[2]) do\n"
+	"for _, key in ipairs(keys) do\n"
 	"  local left = redis.call('PTTL', key)\n"
 	"  if left > 0 then\n"
 	"    out[#out + 1] = key\n"
@@ -346,6 +411,7 @@ static const struct str texts[SCRIPT_COUNT_OF] = {
 	[SCRIPT_REFUND] = TEXT(refund_text),
 	[SCRIPT_COUNT] = TEXT(count_text),
 	[SCRIPT_GET] = TEXT(get_text),
+	[SCRIPT_PUT] = TEXT(put_text),
 	[SCRIPT_SCAN] = TEXT(scan_text),
 };
 

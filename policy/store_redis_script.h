@@ -8,6 +8,8 @@
  *                             burst also r returned, d drained, b since, l drain
  *     {TENANT}:charge:ID      string: MessagePack list of key, window, calendar, period, at, before, delta for each take
  *     {TENANT}:...    string  a value, or a counter in decimal
+ *     {TENANT}:keys:LIST      sorted set: which keys a tenant has that begin with LIST, by when they die (ms); without that
+ *                             beginning, so ":userunknown:hard" of LIST "bounce:2026-11-21". It dies with the last of them
  */
 #ifndef SEKISHO_STORE_REDIS_SCRIPT_H
 #define SEKISHO_STORE_REDIS_SCRIPT_H
@@ -26,9 +28,14 @@ enum redis_script {
 	 */
 	SCRIPT_CHARGE,
 	SCRIPT_REFUND,                 /* KEYS the charge's record. Answers 1 when there was one */
-	SCRIPT_COUNT,                  /* KEYS counter; ARGV n, life in ms. Answers the total as text */
+	/* KEYS counter, and perhaps a record: nothing is added while that is there; ARGV n, life in ms, the record's. Answers the
+	 * total as text. */
+	SCRIPT_COUNT,
 	SCRIPT_GET,                    /* KEYS a value or counter. Answers its text, empty for what has none, or nil */
-	SCRIPT_SCAN,                   /* ARGV cursor, pattern, count. Answers cursor, now, then key, value, ms to live for each */
+	SCRIPT_PUT,                    /* KEYS a value; ARGV its text, life in ms (0: it goes). Answers a number */
+	/* KEYS the beginning of a tenant's keys, or ARGV of any; ARGV cursor, pattern of the same, count. Answers cursor, now, then
+	 * key, value, ms to live for each. */
+	SCRIPT_SCAN,
 	SCRIPT_COUNT_OF,
 	SCRIPT_NONE
 };

@@ -1,5 +1,7 @@
 #include "policy/tally.h"
 
+#include <stdio.h>
+
 #include "config/base/clock.h"
 #include "policy/guard.h"
 #include "policy/key.h"
@@ -146,6 +148,7 @@ struct looking {
 	int64_t first_day, last_day;
 	tally_fn *fn;
 	void *arg;
+	bool is_stopped;               /* `fn` has seen enough */
 };
 
 /* DATE:, the rest in *out. */
@@ -165,7 +168,7 @@ static bool take_hard(struct str word, bool *out)
 
 static bool reason_row(void *arg, struct str key, struct str value, int64_t expires_us)
 {
-	const struct looking *l = arg;
+	struct looking *l = arg;
 	struct tally_count row = { .domain = STR_EMPTY };
 	struct str rest, word;
 
@@ -173,12 +176,13 @@ static bool reason_row(void *arg, struct str key, struct str value, int64_t expi
 	if (!take_day(l, key, &row.day, &rest) || !str_cut_last(rest, ':', &row.reason, &word) ||
 	    !take_hard(word, &row.is_hard) || !num_parse_i64(value, &row.count))
 		return true;
-	return l->fn(l->arg, &row);
+	l->is_stopped = !l->fn(l->arg, &row);
+	return !l->is_stopped;
 }
 
 static bool domain_row(void *arg, struct str key, struct str value, int64_t expires_us)
 {
-	const struct looking *l = arg;
+	struct looking *l = arg;
 	struct tally_count row = { .reason = STR_EMPTY };
 	struct str rest, word;
 
@@ -186,27 +190,24 @@ static bool domain_row(void *arg, struct str key, struct str value, int64_t expi
 	if (!take_day(l, key, &row.day, &rest) || !str_cut(rest, ':', &word, &row.domain) || !take_hard(word, &row.is_hard) ||
 	    !num_parse_i64(value, &row.count))
 		return true;
-	return l->fn(l->arg, &row);
+	l->is_stopped = !l->fn(l->arg, &row);
+	return !l->is_stopped;
 }
 
+/* Day by day: the keys of one are found without those of the others. */
 static bool look(struct store *st, struct str tenant, const char *family, struct looking *l, store_scan_fn *row_fn,
 		 struct err *err)
 {
-	char date[JST_DATE_LEN + 1] = "";
-	struct arena arena;
-	struct str prefix;
+	char room[STORE_KEY_MAX + 1], date[JST_DATE_LEN + 1];
+	size_t len = (size_t)snprintf(room, sizeof room, "sekisho:{" STR_FMT "}:%s:", STR_ARG(tenant), family);
+	bool ok = len + sizeof date < sizeof room || err_set(err, ERR_INPUT, "its name is too long");
 
-	/* The guard asks for one day, and often. */
-	if (l->first_day == l->last_day)
-		jst_format_date(l->first_day, date);
-	arena_init(&arena, ARENA_BLOCK);
-
-	bool ok = ((arena_printf(&arena, &l->prefix, "sekisho:{" STR_FMT "}:%s:", STR_ARG(tenant), family) &&
-		    arena_printf(&arena, &prefix, STR_FMT "%s", STR_ARG(l->prefix), date)) ||
-		   err_memory(err)) &&
-		  st->ops->scan(st, prefix, row_fn, l, err);
-
-	arena_clear(&arena);
+	l->prefix = str_of(room, ok ? len : 0);
+	for (int64_t day = l->first_day; ok && !l->is_stopped && day <= l->last_day; day++) {
+		jst_format_date(day, date);
+		snprintf(room + len, sizeof room - len, "%s:", date);
+		ok = st->ops->scan(st, str_of(room, len + JST_DATE_LEN + 1), row_fn, l, err);
+	}
 	return ok || err_wrap(err, "counters of tenant " STR_FMT, STR_ARG(tenant));
 }
 

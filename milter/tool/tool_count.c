@@ -123,7 +123,13 @@ static void join_lines(struct counting *c)
 static bool read_all(struct counting *c, const struct tenant *tenant, const struct values *v, struct err *err)
 {
 	struct store *st = c->tool->store;
-	int64_t last = jst_day(clock_now_us()), first = last - (v->days ? v->days : DAYS_DEFAULT) + 1;
+	const struct record_class *class = config_find_class(tool_config(c->tool), tenant->record_class);
+	int64_t days = v->days ? v->days : DAYS_DEFAULT, last = jst_day(clock_now_us()), first;
+
+	/* Older ones are gone (tally_end_us). */
+	if (class && days > class->keep_days + 1)
+		days = class->keep_days + 1;
+	first = last - days + 1;
 
 	c->is_by_day = str_eq(v->by, STR("day"));
 	c->is_by_domain = str_eq(v->by, STR("domain"));

@@ -13,6 +13,7 @@
 
 struct pair {
 	int client, server;            /* -1: none */
+	bool is_doomed;                /* its next answer is lost, and it with that */
 };
 
 static struct sockaddr_in loopback(int port)
@@ -25,7 +26,7 @@ static void hang_up(struct pair *pair)
 {
 	close(pair->client);
 	close(pair->server);
-	*pair = (struct pair){ -1, -1 };
+	*pair = (struct pair){ .client = -1, .server = -1 };
 }
 
 static void take_client(struct proxy *proxy, struct pair *pairs)
@@ -35,7 +36,7 @@ static void take_client(struct proxy *proxy, struct pair *pairs)
 
 	for (int i = 0; client >= 0 && i < PAIRS_MAX; i++)
 		if (pairs[i].client < 0) {
-			pairs[i] = (struct pair){ client, server };
+			pairs[i] = (struct pair){ .client = client, .server = server };
 			if (connect(server, (struct sockaddr *)&sin, sizeof sin) != 0)
 				hang_up(&pairs[i]);
 			return;
@@ -65,6 +66,16 @@ static bool pass_answer(struct proxy *proxy, int to, const char *bytes, size_t l
 	return pass == len;
 }
 
+static bool is_to_be_lost(struct proxy *proxy, const char *bytes, size_t len)
+{
+	const char *mark = atomic_load(&proxy->loses);
+
+	if (!mark || !memmem(bytes, len, mark, strlen(mark)))
+		return false;
+	atomic_store(&proxy->loses, NULL);
+	return true;
+}
+
 static void pass_on(struct proxy *proxy, struct pair *pair, bool is_answer)
 {
 	char bytes[16384];
@@ -72,8 +83,10 @@ static void pass_on(struct proxy *proxy, struct pair *pair, bool is_answer)
 	ssize_t n = recv(from, bytes, sizeof bytes, 0);
 	bool ok = n > 0;
 
+	if (ok && !is_answer && is_to_be_lost(proxy, bytes, (size_t)n))
+		pair->is_doomed = true;
 	if (ok && is_answer)
-		ok = pass_answer(proxy, to, bytes, (size_t)n);
+		ok = !pair->is_doomed && pass_answer(proxy, to, bytes, (size_t)n);
 	else if (ok)
 		ok = send(to, bytes, (size_t)n, MSG_NOSIGNAL) == n;
 	if (!ok)
@@ -87,7 +100,7 @@ static void *run(void *arg)
 	struct pollfd fds[1 + 2 * PAIRS_MAX];
 
 	for (int i = 0; i < PAIRS_MAX; i++)
-		pairs[i] = (struct pair){ -1, -1 };
+		pairs[i] = (struct pair){ .client = -1, .server = -1 };
 	while (!atomic_load(&proxy->is_stopping)) {
 		fds[0] = (struct pollfd){ .fd = proxy->listener, .events = POLLIN };
 		for (int i = 0; i < PAIRS_MAX; i++) {

@@ -14,6 +14,7 @@ struct proxy {
 	atomic_long cut_after;         /* octets of answers from now on, then the connection breaks; -1: never */
 	atomic_int delay_us;           /* before each piece of an answer */
 	_Atomic(const char *) says;    /* instead of each piece of an answer; NULL: what the server says */
+	_Atomic(const char *) loses;   /* the next question with this in it arrives, its answer does not; NULL again then */
 	atomic_bool is_stopping;
 };
 

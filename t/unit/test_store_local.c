@@ -1,10 +1,12 @@
 /* on_store_failure: local. Redis goes, and comes back: what is counted where, and that nothing is counted twice. */
+#include "t/lib/proxy.h"
 #include "t/lib/redis_fixture.h"
 #include "t/lib/unit.h"
 
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -206,6 +208,55 @@ START_TEST(without_redis_knows_what_it_knew)
 }
 END_TEST
 
+static int64_t count_in_redis(const char *key)
+{
+	char command[200];
+
+	snprintf(command, sizeof command, "GET %s", key);
+	return strtoll(redis_server_ask(&the_redis, command), NULL, 10);
+}
+
+/* Answers are lost while it goes over (the last key first), each twice: what was done, though nobody learnt of it, is done once. */
+START_TEST(a_merge_whose_answers_are_lost_counts_once)
+{
+	static const char *const lost[] = { "watch:two", "watch:two", "watch:one", "watch:one", "quota:crowd", "quota:crowd" };
+	struct config config;
+	struct proxy proxy;
+	struct err err = { 0 };
+	bool is_taken = false;
+	int64_t total;
+
+	proxy_start(&proxy, the_redis.port);
+	setup_local(&config, 100);
+	redis_address = str_from_c(proxy.address);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "shared");
+	kill(the_redis.pid, SIGSTOP);
+	ck_assert_msg(redis_charge_one(st, "alone", LIMIT_NONE, &is_taken, &err) && is_taken, "%s", err.text);
+	ck_assert(atomic_load(&st->is_local));
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:watch:one"), 3, DAY_US, &total, &err));
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:watch:two"), 5, DAY_US, &total, &err));
+	atomic_store(&proxy.loses, lost[0]);
+	kill(the_redis.pid, SIGCONT);
+	for (size_t i = 1; i <= sizeof lost / sizeof *lost; i++) {
+		while (atomic_load(&proxy.loses))
+			usleep(1000);
+		/* More is counted alone meanwhile, and goes over behind it. */
+		if (i == 3)
+			ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:watch:one"), 4, DAY_US, &total, &err));
+		atomic_store(&proxy.loses, i < sizeof lost / sizeof *lost ? lost[i] : NULL);
+	}
+	while (atomic_load(&st->is_local))
+		usleep(10000);
+	redis_wait_for_used(st, 2);
+	ck_assert_int_eq(count_in_redis("sekisho:{acme}:watch:one"), 7);
+	ck_assert_int_eq(count_in_redis("sekisho:{acme}:watch:two"), 5);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store local");
@@ -218,6 +269,7 @@ int main(void)
 	tcase_add_test(tc, no_more_than_was_left);
 	tcase_add_test(tc, the_same_count_again);
 	tcase_add_test(tc, a_full_redis_is_away);
+	tcase_add_test(tc, a_merge_whose_answers_are_lost_counts_once);
 	tcase_add_test(tc, without_redis_knows_what_it_knew);
 	return unit_main(suite);
 }

@@ -52,6 +52,160 @@ START_TEST(random_operations)
 }
 END_TEST
 
+/* --- a tenant's keys of one kind, without a walk over everybody's */
+
+struct listing {
+	char keys[64][100];
+	size_t count;
+	const char *prefix;            /* those alone */
+};
+
+static bool note_key(void *arg, struct str key, struct str value, int64_t expires_us)
+{
+	struct listing *l = arg;
+
+	ck_assert_int_gt(expires_us, 0);
+	(void)value;
+	if (str_starts(key, str_from_c(l->prefix))) {
+		ck_assert_uint_lt(l->count, 64);
+		snprintf(l->keys[l->count++], sizeof *l->keys, STR_FMT, STR_ARG(key));
+	}
+	return true;
+}
+
+static void list(struct store *st, const char *from, struct listing *out)
+{
+	struct err err = { 0 };
+
+	ck_assert_msg(st->ops->scan(st, str_from_c(from), note_key, out, &err), "%s", err.text);
+}
+
+static const struct {
+	const char *prefix;
+	size_t count;
+} lists[] = {
+	{ "sekisho:{acme}:bounce:2026-11-21:", 3 },     { "sekisho:{acme}:bounced:2026-11-21:", 1 },
+	{ "sekisho:{acme}:bounced:2026-11-22:", 0 },    { "sekisho:{acme}:suppress:", 2 },
+	{ "sekisho:{acme}:suspended", 3 },              { "sekisho:{acme}:suspended:login:", 1 },
+	{ "sekisho:{acme}:q:hourly:r1h.rcpt.auth:", 3 }, { "sekisho:{acme}:q:all:r1h.rcpt.tenant:", 1 },
+	{ "sekisho:{acme}:over:hourly:r1h.rcpt.auth:", 1 }, { "sekisho:{acme}:warn80:hourly:r1h.rcpt.auth:", 1 },
+	{ "sekisho:{acme}:hits:message:M1:", 2 },       { "sekisho:{acme}:hits:reader:R1:", 1 },
+	{ "sekisho:{none}:suppress:", 0 },
+};
+
+static void use_quota(struct store *st, const char *key)
+{
+	struct store_take take = { .key = str_from_c(key), .window = WINDOW_ROLLING, .period_us = 3600 * US_PER_S, .limit = 9,
+				   .cost = 1, .is_enforced = true };
+	const struct store_mark mark = { .key = STR("sekisho:{acme}:warn80:hourly:r1h.rcpt.auth:bob"), .ttl_us = 3600 * US_PER_S,
+					 .reaches = 1 };
+	int64_t marked;
+	struct store_taken taken;
+	struct store_charged charged = { .taken = &taken, .marked = &marked };
+	struct store_charge charge = { .tenant = STR("acme"), .id = str_from_c(key), .takes = &take, .count = 1, .marks = &mark,
+				       .mark_count = 1 };
+	struct err err = { 0 };
+
+	ck_assert_msg(st->ops->charge(st, &charge, &charged, &err) && charged.is_taken, "%s", err.text);
+}
+
+static void fill(struct store *st)
+{
+	static const char *const counters[] = { "bounce:2026-11-21:userunknown:hard", "bounce:2026-11-21:delivered:soft",
+						"bounce:2026-11-21:expired:soft", "bounced:2026-11-21:hard:x.test",
+						"bounce:2026-11-20:expired:soft", "over:hourly:r1h.rcpt.auth:bob",
+						"hits:message:M1:opens", "hits:message:M2:opens", "hits:reader:R1:M1:opens" };
+	static const char *const values[] = { "suppress:a@x.test", "suppress:b@x.test", "suppress:c@x.test", "suspended",
+					      "suspended:login:bob", "suspended:sender:a@b.test", "hits:message:M1:url:1" };
+	char key[100];
+	struct err err = { 0 };
+	int64_t total;
+
+	for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
+		snprintf(key, sizeof key, "sekisho:{acme}:%s", counters[i]);
+		ck_assert(st->ops->count_add(st, str_from_c(key), 1, DAY_US, &total, &err));
+		ck_assert(st->ops->count_add(st, str_from_c(key), 1, DAY_US, &total, &err) && total == 2);
+	}
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		snprintf(key, sizeof key, "sekisho:{acme}:%s", values[i]);
+		ck_assert(st->ops->put(st, str_from_c(key), STR("x"), DAY_US, &err));
+	}
+	ck_assert(st->ops->put(st, STR("sekisho:{acme}:suppress:b@x.test"), STR(""), 0, &err));
+	ck_assert(st->ops->put(st, STR("sekisho:{other}:suppress:b@x.test"), STR("x"), DAY_US, &err));
+	use_quota(st, "sekisho:{acme}:q:hourly:r1h.rcpt.auth:bob");
+	use_quota(st, "sekisho:{acme}:q:hourly:r1h.rcpt.auth:carol");
+	use_quota(st, "sekisho:{acme}:q:hourly:r1h.rcpt.auth:odd:%*[");
+	use_quota(st, "sekisho:{acme}:q:all:r1h.rcpt.tenant:");
+}
+
+static int64_t asked_number(const char *command)
+{
+	int64_t n;
+
+	ck_assert(num_parse_i64(str_from_c(redis_server_ask(&the_redis, command)), &n));
+	return n;
+}
+
+START_TEST(lists_without_a_walk)
+{
+	struct config config;
+
+	redis_setup(&config, true);
+	redis_set_quiet_time();
+
+	struct store *st = redis_open(&config);
+
+	redis_server_ask(&the_redis, "DEBUG POPULATE 20000");
+	fill(st);
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		struct listing l = { .prefix = lists[i].prefix };
+
+		list(st, lists[i].prefix, &l);
+		ck_assert_msg(l.count == lists[i].count, "%s: %zu keys", lists[i].prefix, l.count);
+	}
+	ck_assert_ptr_null(strstr(redis_server_ask(&the_redis, "INFO commandstats"), "cmdstat_scan:"));
+	/* A walk finds the same. */
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		struct listing walked = { .prefix = lists[i].prefix }, listed = { .prefix = lists[i].prefix };
+
+		list(st, "sekisho:{", &walked);
+		list(st, lists[i].prefix, &listed);
+		ck_assert_uint_eq(walked.count, listed.count);
+		for (size_t j = 0; j < listed.count; j++)
+			ck_assert_str_eq(walked.keys[j], listed.keys[j]);
+	}
+	store_close(st);
+}
+END_TEST
+
+/* A list holds what lives, and dies with the last of it. */
+START_TEST(lists_forget)
+{
+	struct config config;
+	struct err err = { 0 };
+	int64_t total;
+	char key[64];
+
+	redis_setup(&config, true);
+	redis_set_quiet_time();
+
+	struct store *st = redis_open(&config);
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(key, sizeof key, "sekisho:{acme}:bounced:2026-11-21:hard:h%d.test", i);
+		ck_assert(st->ops->count_add(st, str_from_c(key), 1, US_PER_S * (i + 1), &total, &err));
+	}
+	ck_assert_int_eq(asked_number("ZCARD sekisho:{acme}:keys:bounced:2026-11-21"), 300);
+	redis_pass_time(NULL, 250 * US_PER_S + US_PER_S / 2);
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme}:bounced:2026-11-21:hard:new.test"), 1, US_PER_S, &total, &err));
+	ck_assert_int_eq(asked_number("ZCARD sekisho:{acme}:keys:bounced:2026-11-21"), 51);
+	ck_assert_int_gt(asked_number("PTTL sekisho:{acme}:keys:bounced:2026-11-21"), 48000);
+	redis_pass_time(NULL, 60 * US_PER_S);
+	ck_assert_int_eq(asked_number("EXISTS sekisho:{acme}:keys:bounced:2026-11-21"), 0);
+	store_close(st);
+}
+END_TEST
+
 /* --- many at once */
 
 #define LIMIT 300
@@ -206,6 +360,8 @@ int main(void)
 	tcase_add_loop_test(tc, rows, 0, store_row_count);
 	tcase_add_test(tc, beside_a_charge);
 	tcase_add_loop_test(tc, random_operations, 0, 4);
+	tcase_add_test(tc, lists_without_a_walk);
+	tcase_add_test(tc, lists_forget);
 	tcase_add_test(tc, relays_take_exactly_the_limit);
 	tcase_add_test(tc, copies_both_ways);
 	return unit_main(suite);

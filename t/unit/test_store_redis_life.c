@@ -54,6 +54,7 @@ static const struct kind { const char *family; int64_t most_us; } kinds[] = {
 	{ "clients:", 2 * DAY_US },
 	{ "guard:", 2 * DAY_US },
 	{ "told:", HOUR_US },
+	{ "keys:", 10 * YEAR_US },
 	{ "sender:", 10 * DAY_US },
 	{ "sent:", 8 * DAY_US },
 	{ "hits:day:", YEAR_US },
