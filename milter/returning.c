@@ -320,18 +320,6 @@ static bool tell_failure(struct telling *t, size_t i, struct str recipient, bool
 	return true;
 }
 
-/* RFC 5965 3.1, RFC 6591, RFC 6650: the same form carries praise, and reports of failed authentication. */
-static bool is_complaint(struct str feedback_type)
-{
-	static const struct str others[] = { STR_INIT("not-spam"), STR_INIT("auth-failure"), STR_INIT("dkim"),
-					     STR_INIT("adsp"), STR_INIT("spf"), STR_INIT("dmarc") };
-
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-		if (str_eq_nocase(feedback_type, others[i]))
-			return false;
-	return true;
-}
-
 static bool tell_recipient(struct telling *t, size_t i, struct err *err)
 {
 	const struct report *report = &t->returned.report;
@@ -339,7 +327,7 @@ static bool tell_recipient(struct telling *t, size_t i, struct err *err)
 	struct str recipient = our_recipient(t, it);
 
 	if (report->kind == REPORT_COMPLAINT)
-		return !is_complaint(report->feedback_type) || tell_failure(t, i, recipient, true, err);
+		return tell_failure(t, i, recipient, true, err);
 	if (it->action == DSN_DELIVERED || it->action == DSN_RELAYED || it->action == DSN_EXPANDED)
 		return true;
 	if (returned_is_delay(report, it))

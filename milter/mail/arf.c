@@ -23,6 +23,17 @@ static void recipient_add(struct arf_report *out, struct str address)
 	out->recipients[out->count++] = address;
 }
 
+bool arf_is_complaint(struct str feedback_type)
+{
+	static const struct str others[] = { STR_INIT("not-spam"), STR_INIT("auth-failure"), STR_INIT("dkim"),
+					     STR_INIT("adsp"), STR_INIT("spf"), STR_INIT("dmarc") };
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (str_eq_nocase(feedback_type, others[i]))
+			return false;
+	return true;
+}
+
 bool arf_parse(struct str text, struct arf_report *out, struct err *err)
 {
 	struct str line, name, value;

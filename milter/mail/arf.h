@@ -22,6 +22,8 @@ struct arf_report {
 	size_t count;
 };
 
+/* RFC 5965 3.1, RFC 6591, RFC 6650: the same form carries praise, and reports of failed authentication. */
+bool arf_is_complaint(struct str feedback_type);
 bool arf_parse(struct str text, struct arf_report *out, struct err *err);
 
 #endif

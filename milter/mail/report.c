@@ -96,12 +96,14 @@ static bool text_weigh(struct reading *r, struct str text)
 	return true;
 }
 
-/* "550 5.1.1 ...": three digits, of which the first is 4 or 5 and the second at most 5, that stand alone. */
+/* "550 ...": three digits, of which the first is 4 or 5 and the second at most 5, that stand alone; or "5.1.1". */
 static bool has_reply_code(struct str words)
 {
 	for (size_t i = 0; i + 3 <= words.len; i++) {
 		const char *c = words.ptr + i;
 
+		if ((c[0] == '4' || c[0] == '5') && (i == 0 || (!ascii_is_alnum(c[-1]) && c[-1] != '.')) && words_enhanced(str_from(words, i)))
+			return true;
 		if ((c[0] == '4' || c[0] == '5') && c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) &&
 		    (i == 0 || (!ascii_is_alnum(c[-1]) && c[-1] != '.')) &&
 		    i + 3 < words.len && (c[3] == ' ' || c[3] == '-'))

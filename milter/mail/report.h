@@ -22,7 +22,10 @@
 #define REPORT_TEXT_MAX ((size_t)256 * 1024)
 #define REPORT_RECIPIENTS_MAX DSN_RECIPIENTS_MAX
 
-enum report_kind { REPORT_NONE, REPORT_BOUNCE, REPORT_COMPLAINT };
+enum report_kind {
+	REPORT_NONE, REPORT_BOUNCE, REPORT_COMPLAINT,
+	REPORT_NOTICE,                 /* a complaint's form without one: praise, a failed authentication; of no recipient */
+};
 
 struct report_recipient {
 	struct str address;            /* whom it failed for; empty: the report names nobody */
@@ -45,7 +48,7 @@ struct report {
 	struct str reporter;           /* host that wrote it */
 	struct str subject;
 	struct str message_id;         /* of the returned message, without <> */
-	struct str feedback_type;      /* of a complaint */
+	struct str feedback_type;      /* of a complaint, or of what has its form */
 	struct str queue_id;           /* of the returned message at the reporter, where that is Postfix: X-Postfix-Queue-ID */
 	struct report_recipient *recipients;
 	size_t count;

@@ -65,6 +65,10 @@ bool report_take_complaint(struct reading *r)
 	r->out->shape = feedback ? "arf" : "jmrp";
 	r->out->evidence = arf.feedback_type;
 	r->out->feedback_type = arf.feedback_type;
+	if (!arf_is_complaint(arf.feedback_type)) {
+		r->out->kind = REPORT_NOTICE;
+		return true;
+	}
 	for (size_t i = 0; i < arf.count; i++)
 		if (!complaint_add(r, arf.recipients[i]))
 			return false;

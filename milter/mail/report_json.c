@@ -1,6 +1,7 @@
 #include "milter/mail/report_json.h"
 
 #include "config/base/json.h"
+#include "milter/mail/arf.h"
 
 /* The string value behind "key": at the start of `s` or later; empty when there is none. */
 static bool string_member(struct str s, struct str key, struct arena *arena, struct str *out)
@@ -93,8 +94,15 @@ bool report_json_read(struct str text, struct arena *arena, struct report *out)
 	out->shape = "amazonses-json";
 	out->evidence = bounced.len ? STR("bouncedRecipients") : STR("complainedRecipients");
 	out->message_id = id;
-	if (out->kind == REPORT_COMPLAINT)
-		return string_member(text, STR("\"complaintFeedbackType\""), arena, &out->feedback_type);
+	if (out->kind == REPORT_COMPLAINT) {
+		if (!string_member(text, STR("\"complaintFeedbackType\""), arena, &out->feedback_type))
+			return false;
+		if (!arf_is_complaint(out->feedback_type)) {
+			out->kind = REPORT_NOTICE;
+			out->count = 0;
+		}
+		return true;
+	}
 	/* "Transient", "Permanent" and the sub-type are words too: "MailboxFull", "MessageTooLarge", "Suppressed" */
 	return string_member(text, STR("\"bounceSubType\""), arena, &out->context);
 }

@@ -63,6 +63,22 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "complaint that names nobody", "From: fbl@isp.example\nSubject: x\n"
 	  "Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n"
 	  "Feedback-Type: abuse\n--b--\n", "", "arf", false },
+	{ "praise", "From: fbl@isp.example\nSubject: x\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n"
+	  "--b\nContent-Type: message/feedback-report\n\nFeedback-Type: not-spam\nOriginal-Rcpt-To: a@one.example\n--b--\n",
+	  "", "arf", false },
+	{ "failed authentication", "From: ruf@isp.example\nSubject: x\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n"
+	  "--b\nContent-Type: message/feedback-report\n\nFeedback-Type: Auth-Failure\nOriginal-Rcpt-To: a@one.example\n--b--\n",
+	  "", "arf", false },
+	{ "praise by JSON", "From: no-reply@sns.amazonaws.com\nx-amz-sns-message-id: 1\nSubject: AWS Notification Message\n\n"
+	  "{\"complaint\":{\"complainedRecipients\":[{\"emailAddress\":\"a@one.example\"}],\"complaintFeedbackType\":\"not-spam\"}}\n",
+	  "", "amazonses-json", false },
+	{ "an Exchange whose language no mark knows", HEAD("Microsoft Outlook <MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@ex.example>", "xx")
+	  "\nxxxxxx\n\na@one.example\nxxx xxxxx.\n\nxxxxx xxxx: EX1.ex.example\n\na@one.example\n#5.1.1 RESOLVER.ADR.RecipNotFound; not found ##\n",
+	  "a@one.example", "text", false },
+	{ "XMail", HEAD("root@xm.example", "Error sending message [171] from [xm.example]")
+	  "\n[<01>] XMail bounce: Rcpt=[a@one.example];Error=[550 5.1.1 <a@one.example>: user unknown]\n\n"
+	  "[<02>] The reason of the delivery failure was:\n\n550 5.1.1 <a@one.example>: user unknown\n\n"
+	  "[<05>] Here is listed the initial part of the message:\n\nTo: b@c.example\n", "a@one.example", "xmail", false },
 	{ "SES by JSON", "From: no-reply@sns.amazonaws.com\nx-amz-sns-message-id: 1\nSubject: AWS Notification Message\n\n"
 	  "{\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"a@one.example\",\"status\":\"5.1.1\"},{\"emailAddress\":\"b\\u0040two.example\"}]}}\n",
 	  "a@one.example b@two.example", "amazonses-json", false },
