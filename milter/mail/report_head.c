@@ -16,7 +16,7 @@ static const struct { struct str name; size_t at; } fields[] = {
 	FIELD("Return-Path", return_path), FIELD("X-Failed-Recipients", failed_recipients), FIELD("X-Mailer", mailer),
 	FIELD("x-amz-sns-message-id", sns_message_id), FIELD("X-MLServer", list_server),
 	FIELD("X-HmXmrOriginalRecipient", complaint_recipient), FIELD("X-Apple-Unsubscribe", apple_unsubscribe),
-	FIELD("List-Id", list_id), FIELD("List-Unsubscribe", list_unsubscribe),
+	FIELD("Auto-Submitted", auto_submitted), FIELD("List-Id", list_id), FIELD("List-Unsubscribe", list_unsubscribe),
 };
 
 static struct str *field_slot(struct report_head *head, struct str name)
@@ -148,6 +148,16 @@ static bool is_conversation(const struct report_head *head)
 	       (str_starts(head->subject, STR("[")) && !str_starts_nocase(head->subject, STR("[bounce")));
 }
 
+/*
+ * RFC 3834: a program answers for a person, who is away, wants proof of a human, or has left. Bounces say the same of
+ * themselves; but those come from a mailer or have its words in the Subject.
+ */
+static bool is_answer(const struct report_head *head, int of_from)
+{
+	return of_from <= 0 && !head->has_bounce_subject && !head->failed_recipients.len && !head->is_dsn_report &&
+	       !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied"));
+}
+
 static bool path_is_null(struct str path)
 {
 	return str_eq(path, STR("<>")) || contains_nocase(path, STR("mailer-daemon"));
@@ -196,6 +206,8 @@ bool report_head_read(const struct phrase_set *marks, struct str header, bool is
 	out->has_sender_evidence = of_from > 0 || is_null_sender || path_is_null(out->return_path) ||
 				   out->failed_recipients.len || out->is_dsn_report || out->is_feedback_report;
 	if (!out->has_sender_evidence && is_conversation(out))
+		out->score -= CONVERSATION;
+	if (is_answer(out, of_from))
 		out->score -= CONVERSATION;
 	return true;
 }

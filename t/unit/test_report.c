@@ -112,6 +112,12 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "What is that?\n> This is the mail system at host mx.example.\n>\n> <c@d.example>: host said: 550 5.1.1 unknown\n",
 	  NULL, NULL, false },
 	{ "out of office", HEAD("Neko <neko@one.example>", "Automatic reply: hello") "\nI am away; write to mike@one.example.\n", NULL, NULL, false },
+	{ "out of office, French", HEAD("Neko <neko@one.example>", "R\xc3\xa9ponse automatique : devis")
+	  "\nJe suis absent. Contactez mike@one.example. Votre message n'a pas pu \xc3\xaatre lu.\n", NULL, NULL, false },
+	{ "somebody has left", HEAD("Neko <neko@one.example>", "Klein arbeitet hier nicht mehr") "Auto-Submitted: auto-replied\n"
+	  "\nIhre Nachricht wurde nicht zugestellt an klein@one.example.\n", NULL, NULL, false },
+	{ "a challenge", HEAD("Neko <neko@one.example>", "Re: hello (verification required)") "Auto-Submitted: auto-replied\n"
+	  "\nYour message to neko@one.example has not been delivered yet: I get too much junk mail. Click here.\n", NULL, NULL, false },
 	{ "a digest", "From: postmaster@lists.example\nTo: l@lists.example\nSubject: failure notice\nContent-Type: multipart/digest; boundary=b\n\n"
 	  "--b\nContent-Type: message/rfc822\n\nSubject: failure notice\n\nHi. This is the qmail-send program\n\n<a@one.example>:\nno\n--b--\n",
 	  NULL, NULL, false },
