@@ -1,6 +1,7 @@
 """Do these tests see what befalls the programs they start? Faulty ones, made for the question."""
 import os
 
+from lib import sanitizer
 from lib.harness import World, check, wait_for
 
 FAULTS = (
@@ -34,7 +35,7 @@ def befallen(world, name, flags, source):
     try:
         inner.patience = 1
         inner.build = inner.new_dir("faulty")
-        inner.watch_sanitizers()
+        sanitizer.watch(inner.reports)
         output = open(inner.path("output"), "w")
         read_end, write_end = os.pipe()
         process = inner.spawn([build(inner, name, flags, source)], stdout=write_end, stderr=output)
@@ -61,3 +62,27 @@ def test_silence_is_well(world):
     """of a program that does what it should nothing is said"""
     said = befallen(world, "nothing", ["-fsanitize=address"], "int main(void) { return 0; }")
     check(not said, "{}", said)
+
+
+OF_LIBMILTER = """\
+WARNING: ThreadSanitizer: data race (pid=26514)
+  Write of size 8 at 0x7f69937ffcd8 by thread T12:
+    #0 pthread_cond_destroy ../tsan_interceptors_posix.cpp:1283 (libtsan.so.2+0x4c98f)
+    #1 <null> <null> (libmilter.so.1.0.1+0x89e1)
+
+  Previous read of size 8 at 0x7f69937ffcd8 by main thread (mutexes: write M1):
+    #0 pthread_cond_signal ../tsan_interceptors_posix.cpp:1269 (libtsan.so.2+0x47fdc)
+    #1 mi_start_session <null> (libmilter.so.1.0.1+0x93bc)
+    #2 run ../../milter/sekisho_milter.c:279 (sekisho-milter+0xb2bb7)
+
+  Thread T12 (tid=26975, running) created by main thread at:
+    #0 session_open ../../milter/session.c:1 (sekisho-milter+0xb2bb7)
+"""
+
+
+def test_libmilters_own(world):
+    """what libmilter does to itself when it is stopped is no failure; with a function of ours in it, it is one"""
+    check(not sanitizer.is_worth_telling(OF_LIBMILTER), "told")
+    through_us = OF_LIBMILTER.replace("#1 <null>", "#1 session_close ../../milter/session.c:1 (sekisho-milter+0x1)\n    #2 <null>")
+    check(sanitizer.is_worth_telling(through_us), "not told")
+    check(not sanitizer.is_worth_telling("ThreadSanitizer: reported 3 warnings\n"), "the sum is told")

@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 import time
 
+from . import sanitizer
+
 CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP)
-SUPPRESSIONS = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "tsan.supp"))
 SEARCHABLE = 0o755                     # the MTA's own user must be able to walk to what is inside
 
 
@@ -117,28 +118,13 @@ class World:
         self.patience = 15                     # seconds from SIGTERM to the end
         self._ours = []
         self._problems = []
-        self._reports = self.path("reports")
-        os.mkdir(self._reports)
-        os.chmod(self._reports, 0o1777)        # programs that gave up root report too
-
-    def watch_sanitizers(self):
-        """From here on each process that a sanitizer finds fault with says so in a file, whatever becomes of its stderr.
-
-        gcc's undefined behaviour sanitizer knows stderr alone, so there the process must end as from a crash.
-        """
-        for name, options in (("ASAN", f"log_path={self._reports}/asan"),
-                              ("TSAN", f"log_path={self._reports}/tsan:suppressions={SUPPRESSIONS}"),
-                              ("UBSAN", "abort_on_error=1:print_stacktrace=1")):
-            given = [os.environ[f"{name}_OPTIONS"]] if f"{name}_OPTIONS" in os.environ else []
-            os.environ[f"{name}_OPTIONS"] = ":".join([*given, options])
+        self.reports = self.path("reports")
+        os.mkdir(self.reports)
+        os.chmod(self.reports, 0o1777)        # programs that gave up root report too
 
     def troubles(self):
         """What nobody asked about: reports of sanitizers, and programs of ours that crashed or gave up. Each is told once."""
-        found, self._problems = self._problems, []
-        for name in sorted(os.listdir(self._reports)):
-            path = os.path.join(self._reports, name)
-            found.append(text_of(path)[:8000])
-            os.unlink(path)
+        found, self._problems = self._problems + sanitizer.take_reports(self.reports), []
         for process, output in [ours for ours in self._ours if ours[0].poll() is not None]:
             self._ours.remove((process, output))
             if process.returncode not in (0, -signal.SIGKILL):
