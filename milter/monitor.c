@@ -11,12 +11,14 @@
 #include "milter/alarm.h"
 #include "config/base/num.h"
 #include "milter/macros.h"
+#include "milter/peers.h"
 
 #define PAGE_MAX ((size_t)1 << 20)
 
 struct monitor {
 	struct gate *gate;
 	struct MHD_Daemon *daemon;
+	struct peers peers;
 };
 
 static pthread_mutex_t reload_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -278,6 +280,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const 
 				  const char *version, const char *upload, size_t *upload_size, void **state)
 {
 	static char seen;
+	struct monitor *monitor = arg;
 
 	(void)version;
 	(void)upload;
@@ -289,13 +292,26 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const 
 		*upload_size = 0;
 		return MHD_YES;
 	}
+	peers_heard(&monitor->peers, MHD_get_connection_info(peer, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
 	if (!str_eq(str_from_c(method), STR("GET")) && !str_eq(str_from_c(method), STR("HEAD")))
 		return respond(peer, 405, STR("only GET\n"), "text/plain");
 	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
 		if (str_eq(str_from_c(path), str_from_c(pages[i].path)))
-			return respond_page(arg, peer, &pages[i]);
+			return respond_page(monitor, peer, &pages[i]);
 	return respond(peer, 404, STR("/metrics, /status, /tenants or /health\n"), "text/plain");
 }
+
+static void on_peer(void *arg, struct MHD_Connection *peer, void **seat, enum MHD_ConnectionNotificationCode what)
+{
+	struct monitor *monitor = arg;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		*seat = peers_enter(&monitor->peers, MHD_get_connection_info(peer, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+	else
+		peers_leave(&monitor->peers, *seat);
+}
+
+#define SENT_AWAY_MAX MONITOR_PEERS_MAX    /* and have not left yet */
 
 bool monitor_open(struct gate *gate, const struct config *config, struct monitor **out, struct err *err)
 {
@@ -314,12 +330,16 @@ bool monitor_open(struct gate *gate, const struct config *config, struct monitor
 	if (!monitor)
 		return err_memory(err);
 	monitor->gate = gate;
+	peers_init(&monitor->peers, MONITOR_PEERS_MAX);
+
+	/* Not by select, which knows no descriptor from 1 024 on: there may be more sessions than that. */
 	monitor->daemon = MHD_start_daemon(
-		MHD_USE_INTERNAL_POLLING_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL,
-		on_request, monitor, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT,
-		MONITOR_PEERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384,
-		MHD_OPTION_END);
+		MHD_USE_EPOLL_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL, on_request, monitor,
+		MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_CONNECTION, on_peer, monitor,
+		MHD_OPTION_CONNECTION_LIMIT, MONITOR_PEERS_MAX + SENT_AWAY_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 10u,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
 	if (!monitor->daemon) {
+		peers_clear(&monitor->peers);
 		free(monitor);
 		return err_set(err, ERR_CONFIG, "metrics.listen: cannot listen on " STR_FMT " (is another program there?)",
 			       STR_ARG(config->metrics_listen));
@@ -333,5 +353,6 @@ void monitor_close(struct monitor *monitor)
 	if (!monitor)
 		return;
 	MHD_stop_daemon(monitor->daemon);
+	peers_clear(&monitor->peers);
 	free(monitor);
 }

@@ -2,8 +2,10 @@
  * monitor - the daemon's window: GET /metrics (Prometheus), /status and /tenants (JSON) and /health on loopback.
  *
  * Tenants   those that sent last, at most MONITOR_TENANTS_MAX: what they sent in the last minute, and in all
- * Reads counters only; nothing that comes in changes anything. One thread of libmicrohttpd's, MONITOR_PEERS_MAX
- * connections, 10 s each; other methods and paths are answered 405 and 404.
+ * Reads counters only; nothing that comes in changes anything. One thread of libmicrohttpd's; other methods and paths are
+ * answered 405 and 404.
+ *
+ * Bounds   MONITOR_PEERS_MAX connections: one more sends away who took longest to ask (peers.h); silent for 10 s: let go
  *
  * Errors   ERR_CONFIG when the address is taken or not a loopback one
  */
@@ -12,7 +14,7 @@
 
 #include "milter/gate.h"
 
-#define MONITOR_PEERS_MAX 16
+#define MONITOR_PEERS_MAX 16u
 #define MONITOR_TENANTS_MAX 1000
 
 /* Outcome of the last reload: for /status. Empty: good. Copied. */

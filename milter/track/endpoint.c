@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include "config/base/log.h"
+#include "milter/peers.h"
 
 #define ANSWER_MEMORY ((size_t)256 << 10)
 #define POOL_MAX 4
+#define SENT_AWAY_MAX ENDPOINT_PEERS_MAX   /* and have not left yet */
 
 struct endpoint {
 	struct MHD_Daemon *daemon;
+	struct peers peers;
 	struct tracker *tracker;
 	struct ledger *ledger;
 	struct MHD_Response *pixel;    /* made once: most answers are this one */
@@ -169,6 +172,7 @@ static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connect
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const char *path, const char *method,
 				  const char *version, const char *upload, size_t *upload_size, void **state)
 {
+	struct endpoint *endpoint = arg;
 	struct call *call = *state;
 
 	(void)version;
@@ -183,7 +187,18 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const 
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	return answer_call(arg, peer, path, method, call);
+	peers_heard(&endpoint->peers, MHD_get_connection_info(peer, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
+	return answer_call(endpoint, peer, path, method, call);
+}
+
+static void on_peer(void *arg, struct MHD_Connection *peer, void **seat, enum MHD_ConnectionNotificationCode what)
+{
+	struct endpoint *endpoint = arg;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		*seat = peers_enter(&endpoint->peers, MHD_get_connection_info(peer, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+	else
+		peers_leave(&endpoint->peers, *seat);
 }
 
 static void on_end(void *arg, struct MHD_Connection *peer, void **state, enum MHD_RequestTerminationCode why)
@@ -223,13 +238,16 @@ bool endpoint_open(const struct config *config, struct tracker *tracker, struct 
 		free(endpoint);
 		return err_memory(err);
 	}
+	peers_init(&endpoint->peers, ENDPOINT_PEERS_MAX);
 	endpoint->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL,
 		on_request, endpoint, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED,
-		on_end, NULL, MHD_OPTION_THREAD_POOL_SIZE, cores < 1 ? 1u : cores > POOL_MAX ? POOL_MAX : (unsigned)cores,
-		MHD_OPTION_CONNECTION_LIMIT, ENDPOINT_PEERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, ENDPOINT_TIMEOUT_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, ENDPOINT_MEMORY, MHD_OPTION_END);
+		on_end, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_peer, endpoint,
+		MHD_OPTION_THREAD_POOL_SIZE, cores < 1 ? 1u : cores > POOL_MAX ? POOL_MAX : (unsigned)cores,
+		MHD_OPTION_CONNECTION_LIMIT, ENDPOINT_PEERS_MAX + SENT_AWAY_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+		ENDPOINT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, ENDPOINT_MEMORY, MHD_OPTION_END);
 	if (!endpoint->daemon) {
+		peers_clear(&endpoint->peers);
 		MHD_destroy_response(endpoint->pixel);
 		free(endpoint);
 		return err_set(err, ERR_CONFIG,
@@ -245,6 +263,7 @@ void endpoint_close(struct endpoint *endpoint)
 	if (!endpoint)
 		return;
 	MHD_stop_daemon(endpoint->daemon);
+	peers_clear(&endpoint->peers);
 	MHD_destroy_response(endpoint->pixel);
 	free(endpoint);
 }

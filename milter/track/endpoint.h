@@ -4,8 +4,9 @@
  * Speaks plain HTTP/1.1 on loopback, behind a proxy that speaks TLS; X-Forwarded-For is believed from a peer on
  * loopback alone, and only its last address, the one that proxy has put there.
  *
- * Bounds   ENDPOINT_PEERS_MAX connections; ENDPOINT_MEMORY octets of request line and fields each; ENDPOINT_BODY_MAX
- *          octets of a POST are looked at; a peer that is silent for ENDPOINT_TIMEOUT_S is let go
+ * Bounds   ENDPOINT_PEERS_MAX connections: one more sends away who took longest to ask (milter/peers.h); ENDPOINT_MEMORY
+ *          octets of request line and fields each; ENDPOINT_BODY_MAX octets of a POST are looked at; a peer that is
+ *          silent for ENDPOINT_TIMEOUT_S is let go
  */
 #ifndef SEKISHO_ENDPOINT_H
 #define SEKISHO_ENDPOINT_H
