@@ -56,6 +56,7 @@ class Gate:
         self.config_path = f"{self.dir}/sekisho.yaml"
         self.log_dir = log_dir or f"{self.dir}/log"
         self.process = None
+        self.environment, self.wrap = {}, []       # more for the daemon from its next start; words before its name
         os.mkdir(f"{self.dir}/state")
         os.makedirs(self.log_dir, exist_ok=True)
         self.metrics_port = free_port()
@@ -89,8 +90,9 @@ class Gate:
     # --- the daemon
     def start(self):
         self.output = open(f"{self.dir}/daemon.log", "a")
-        self.process = self.world.spawn([self.world.program("sekisho-milter"), "-c", self.config_path, "-f"],
-                                        stdout=self.output, stderr=self.output, env={**os.environ, "TZ": ZONE})
+        self.process = self.world.spawn([*self.wrap, self.world.program("sekisho-milter"), "-c", self.config_path, "-f"],
+                                        stdout=self.output, stderr=self.output,
+                                        env={**os.environ, "TZ": ZONE, **self.environment})
         try:
             wait_milter(self.socket)
         except Exception:

@@ -53,7 +53,7 @@ smtpd_recipient_limit = 20000
 """
 
 MASTER_CF = """\
-127.0.0.1:{port} inet n - n - 200 smtpd
+127.0.0.1:{port} inet n - n - 1200 smtpd
 127.0.0.1:{special} inet n - n - 20 smtpd
   -o milter_macro_daemon_name=special
 pickup unix n - n 1 1 pickup
