@@ -6,7 +6,6 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -16,7 +15,6 @@
 #include "milter/record/writer.h"
 #include "policy/store_copy.h"
 
-#define TRIES 5                                     /* a class whose files are purged or erased meanwhile is begun again */
 #define PUBLIC_MAX ((size_t)64 << 10)
 
 struct run {
@@ -85,51 +83,6 @@ bool backup_list(const char *dir, char (**out)[BACKUP_NAME_LEN + 1], size_t *out
 
 /* --- the log */
 
-struct listed {
-	struct record_file *files;
-	struct stat *stats;
-	size_t count;
-};
-
-static void listed_clear(struct listed *listed)
-{
-	free(listed->files);
-	free(listed->stats);
-	*listed = (struct listed){ .count = 0 };
-}
-
-static bool stat_files(const char *dir, struct listed *listed, struct err *err)
-{
-	char path[PATH_MAX];
-
-	listed->stats = calloc(listed->count + 1, sizeof *listed->stats);
-	if (!listed->stats)
-		return err_memory(err);
-	for (size_t i = 0; i < listed->count; i++)
-		if (!record_file_path(dir, listed->files[i], path, err) ||
-		    (stat(path, &listed->stats[i]) != 0 && !err_errno(err, ERR_BUSY, "%s", path)))
-			return false;
-	return true;
-}
-
-/* Nobody writes meanwhile, so that each file ends with a whole group. A class without a lock was never written to. */
-static bool list_class(const char *dir, struct listed *out, struct err *err)
-{
-	char lock[PATH_MAX];
-
-	if (snprintf(lock, sizeof lock, "%s/.lock", dir) >= (int)sizeof lock)
-		return err_set(err, ERR_BUSY, "%s: path too long", dir);
-	int fd = io_calls.open(lock, O_RDWR | O_CLOEXEC, 0);
-
-	if (fd < 0)
-		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", lock);
-	bool ok = (flock(fd, LOCK_EX) == 0 || err_errno(err, ERR_BUSY, "lock %s", lock)) &&
-		  record_files_list(dir, &out->files, &out->count, err) && stat_files(dir, out, err);
-
-	close(fd);
-	return ok;
-}
-
 /* The copy of before, when it is still the same file by size and time of change. */
 static bool link_old(struct run *run, struct str name, const struct stat *st, const char *to)
 {
@@ -169,14 +122,14 @@ static bool copy_file(struct run *run, const char *dir, struct record_file file,
 	return *out_moved || (ok && manifest_add(&run->manifest, name, st->st_size, sha256, err));
 }
 
-static bool copy_files(struct run *run, const char *dir, const struct listed *listed, struct str class_name, bool *out_moved,
+static bool copy_files(struct run *run, const char *dir, const struct record_moment *moment, struct str class_name, bool *out_moved,
 		       struct err *err)
 {
 	*out_moved = false;
-	for (size_t i = 0; i < listed->count && !*out_moved; i++) {
+	for (size_t i = 0; i < moment->count && !*out_moved; i++) {
 		if (run->progress)
-			run->progress((int64_t)i, (int64_t)listed->count);
-		if (!copy_file(run, dir, listed->files[i], &listed->stats[i], class_name, out_moved, err))
+			run->progress((int64_t)i, (int64_t)moment->count);
+		if (!copy_file(run, dir, moment->files[i], &moment->stats[i], class_name, out_moved, err))
 			return false;
 	}
 	return true;
@@ -211,15 +164,15 @@ static bool copy_class(struct run *run, struct str class_name, struct err *err)
 		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
 	snprintf(to, sizeof to, "%s/log/" STR_FMT, run->path, STR_ARG(class_name));
 	ok = sign_class(run, dir, err);
-	for (int n = 0; ok && moved && n < TRIES; n++) {
-		struct listed listed = { .count = 0 };
+	for (int n = 0; ok && moved && n < RECORD_MOMENT_TRIES; n++) {
+		struct record_moment moment = { .count = 0 };
 
 		run->manifest.count = rows;
 		*run->made = made;
-		ok = backup_remove_tree(to, err) && list_class(dir, &listed, err) &&
-		     (listed.count == 0 || io_make_dirs(to, 0750, err)) && copy_files(run, dir, &listed, class_name, &moved, err) &&
-		     (listed.count == 0 || io_sync_dir_of(to, err));
-		listed_clear(&listed);
+		ok = backup_remove_tree(to, err) && (access(dir, F_OK) != 0 || record_moment_take(dir, &moment, err)) &&
+		     (moment.count == 0 || io_make_dirs(to, 0750, err)) && copy_files(run, dir, &moment, class_name, &moved, err) &&
+		     (moment.count == 0 || io_sync_dir_of(to, err));
+		record_moment_clear(&moment);
 	}
 	if (ok && moved)
 		ok = err_set(err, ERR_BUSY, "its files are being replaced all the time");

@@ -21,8 +21,6 @@
 #include "milter/record/verify.h"
 
 #define LOOK_US (60 * US_PER_S)        /* how often the thread looks at the date */
-#define AGAIN_US (10 * US_PER_S)
-#define TRIES 3
 #define FIRST_US (3600 * US_PER_S)     /* of the day: the purge is done by then */
 #define STATE_MAX 64
 
@@ -173,13 +171,7 @@ static void look_at_class(struct inspect *inspect, const struct config *config, 
 		free(report);
 		return;
 	}
-	for (int try = 1; try <= TRIES && !inspect->is_stopping; try++) {
-		ok = verify(inspect, config, class, dir, report, &err);
-		if ((ok && report->result == VERIFY_OK) || try == TRIES)
-			break;
-		verify_report_clear(report);
-		pause_us(inspect, AGAIN_US);
-	}
+	ok = verify(inspect, config, class, dir, report, &err);
 	if (!inspect->is_stopping) {
 		struct str finding = ok ? worst_text(report) : str_from_c(err.text);
 

@@ -5,8 +5,7 @@
  *   {"class","result":"intact|altered|retention|unknown","files","records","bytes","first_seq","last_seq","last_checkpoint_seq",
  *    "finding"}
  * A record is due from 01:00 JST on (the purge has the hour before), and at the start when the day's was missed; the day of the
- * last one is kept in state_dir/verified. Something wrong is looked at again before it is believed: an erasure or a purge may
- * have changed files meanwhile.
+ * last one is kept in state_dir/verified.
  *
  * Load     one thread, at the lowest priority of CPU and disk, that reads no faster than alarm.verify_rate
  * Without a log key there is nothing to verify by, and no record

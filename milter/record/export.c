@@ -182,16 +182,7 @@ struct check {
 
 static void find(struct check *check, enum verify_result result, int64_t offset, int64_t seq, const char *text)
 {
-	struct verify_report *report = check->report;
-
-	if (result != VERIFY_OK && (report->result == VERIFY_OK || result < report->result))
-		report->result = result;
-	if (report->finding_count++ < VERIFY_FINDINGS_MAX) {
-		struct verify_finding *finding = &report->findings[report->finding_count - 1];
-
-		*finding = (struct verify_finding){ result, check->file, offset, seq, STR_EMPTY };
-		arena_copy(&report->arena, str_from_c(text), &finding->text);
-	}
+	verify_report_add(check->report, &(struct verify_finding){ result, check->file, offset, seq, str_from_c(text) });
 }
 
 static void check_number(struct check *check, const struct line *line, const struct record_line *record)

@@ -2,11 +2,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/io.h"
 #include "config/base/num.h"
 
 void record_file_name(struct record_file file, char out[RECORD_NAME_MAX])
@@ -110,4 +114,56 @@ bool record_files_list(const char *dir, struct record_file **out, size_t *out_co
 
 	closedir(stream);
 	return ok;
+}
+
+static bool look_at_files(const char *dir, struct record_moment *moment, struct err *err)
+{
+	char path[PATH_MAX];
+
+	moment->stats = calloc(moment->count + 1, sizeof *moment->stats);
+	if (!moment->stats)
+		return err_memory(err);
+	for (size_t i = 0; i < moment->count; i++)
+		if (!record_file_path(dir, moment->files[i], path, err))
+			return false;
+		else if (stat(path, &moment->stats[i]) != 0)
+			moment->stats[i] = (struct stat){ .st_ino = 0 };
+	return true;
+}
+
+static bool lock_shared(int fd)
+{
+	int r;
+
+	do {
+		r = flock(fd, LOCK_SH);
+	} while (r != 0 && errno == EINTR);
+	return r == 0;
+}
+
+bool record_moment_take(const char *dir, struct record_moment *out, struct err *err)
+{
+	char lock[PATH_MAX];
+
+	*out = (struct record_moment){ .count = 0 };
+	if (snprintf(lock, sizeof lock, "%s/.lock", dir) >= (int)sizeof lock)
+		return err_set(err, ERR_BUSY, "%s: path too long", dir);
+
+	int fd = io_calls.open(lock, O_RDONLY | O_CLOEXEC, 0);
+	bool ok = fd >= 0 ? lock_shared(fd) : errno == ENOENT || errno == EACCES;
+
+	ok = ok || err_errno(err, ERR_BUSY, "lock %s", lock);
+	ok = ok && record_files_list(dir, &out->files, &out->count, err) && look_at_files(dir, out, err);
+	if (fd >= 0)
+		close(fd);
+	if (!ok)
+		record_moment_clear(out);
+	return ok;
+}
+
+void record_moment_clear(struct record_moment *moment)
+{
+	free(moment->files);
+	free(moment->stats);
+	*moment = (struct record_moment){ .count = 0 };
 }

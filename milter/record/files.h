@@ -8,6 +8,7 @@
 #define SEKISHO_RECORD_FILES_H
 
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "config/base/err.h"
 #include "config/base/str.h"
@@ -31,5 +32,20 @@ bool record_file_path(const char *dir, struct record_file file, char out[PATH_MA
 
 /* All files of a class directory in order; the caller frees *out (NULL when there are none). */
 bool record_files_list(const char *dir, struct record_file **out, size_t *out_count, struct err *err);
+
+/*
+ * The class as of one moment: nobody writes while it is taken (a shared flock on CLASS/.lock), so that each file ends with a
+ * whole group. Whoever reads up to st_size of the file st_ino sees what stood there then, however long that takes; a file that
+ * has another st_ino by then, or is gone, was erased in or purged: begin again. Without a lock file that can be opened (a copy
+ * elsewhere, a class that was never written to) it is what stands there.
+ */
+struct record_moment {
+	struct record_file *files;
+	struct stat *stats;            /* all zero: could not be had */
+	size_t count;
+};
+#define RECORD_MOMENT_TRIES 5                       /* so often it is worth while to begin again */
+bool record_moment_take(const char *dir, struct record_moment *out, struct err *err);
+void record_moment_clear(struct record_moment *moment);
 
 #endif

@@ -11,6 +11,7 @@
 #define ED25519 "\x01"                              /* signed-note: the type octet of Ed25519 */
 #define COSIGNATURE "\x04"                          /* cosignature/v1: of its Ed25519 */
 #define TIME_LEN 8
+#define TIME_MAX_S UINT64_C(253402300799)           /* 9999-12-31 */
 #define COSIGN_LEN (HASH_LEN + TIME_LEN + SIGN_LEN)
 #define COSIGN_BASE64_LEN 104                       /* of 76 octets, two "=" */
 #define BLOB_LEN (HASH_LEN + SIGN_LEN)
@@ -66,6 +67,18 @@ bool note_seal(struct buf *text, struct str name, const struct sign_key *key, st
 	return buf_done(text, &whole, err);
 }
 
+/* Octets that are `len` long, in their one spelling; `out` has room for all that the text decodes to. */
+static bool read_base64(struct str text, size_t len, unsigned char *out)
+{
+	unsigned char again[COSIGN_BASE64_LEN + 1];
+
+	if (text.len != (len + 2) / 3 * 4 || text.len >= sizeof again ||
+	    EVP_DecodeBlock(out, (const unsigned char *)text.ptr, (int)text.len) < 0)
+		return false;
+	EVP_EncodeBlock(again, out, (int)len);
+	return memcmp(again, text.ptr, text.len) == 0;
+}
+
 /* "- NAME BASE64": the signature in the base64 that sign_check takes. */
 static bool read_signature(struct str line, struct str *out_name, unsigned char out_hash[HASH_LEN],
 			   char out_sig[SIGN_BASE64_LEN + 1])
@@ -76,8 +89,7 @@ static bool read_signature(struct str line, struct str *out_name, unsigned char 
 	if (!str_starts(line, STR(DASH)))
 		return false;
 	rest = str_from(line, sizeof DASH - 1);
-	if (!str_cut(rest, ' ', out_name, &base64) || base64.len != BLOB_BASE64_LEN ||
-	    EVP_DecodeBlock(blob, (const unsigned char *)base64.ptr, BLOB_BASE64_LEN) != BLOB_LEN + 1)
+	if (!str_cut(rest, ' ', out_name, &base64) || !read_base64(base64, BLOB_LEN, blob))
 		return false;
 	memcpy(out_hash, blob, HASH_LEN);
 	EVP_EncodeBlock((unsigned char *)out_sig, blob + HASH_LEN, SIGN_LEN);
@@ -203,37 +215,62 @@ bool note_cosign(struct buf *file, const struct note *note, struct str name, int
 	return buf_done(file, &whole, err);
 }
 
-static bool is_cosignature(struct str line, const struct note *note, const struct sign_public *witness)
+static bool read_cosignature(struct str line, struct str *out_name, unsigned char out[COSIGN_LEN + 2])
 {
-	unsigned char blob[COSIGN_LEN + 2], want[HASH_LEN];
+	struct str base64;
+
+	return str_starts(line, STR(DASH)) && str_cut(str_from(line, sizeof DASH - 1), ' ', out_name, &base64) &&
+	       read_base64(base64, COSIGN_LEN, out);
+}
+
+static bool is_good(const unsigned char blob[COSIGN_LEN], uint64_t time_s, const struct note *note, const struct sign_public *witness)
+{
 	char sig[SIGN_BASE64_LEN + 1];
-	struct str name, base64;
-	uint64_t time_s = 0;
 	struct buf text;
 
-	if (!str_starts(line, STR(DASH)) || !str_cut(str_from(line, sizeof DASH - 1), ' ', &name, &base64) ||
-	    base64.len != COSIGN_BASE64_LEN ||
-	    EVP_DecodeBlock(blob, (const unsigned char *)base64.ptr, COSIGN_BASE64_LEN) != (int)sizeof blob)
-		return false;
-	key_hash(name, STR(COSIGNATURE), witness, want);
-	for (int i = 0; i < TIME_LEN; i++)
-		time_s = time_s << 8 | blob[HASH_LEN + i];
 	EVP_EncodeBlock((unsigned char *)sig, blob + HASH_LEN + TIME_LEN, SIGN_LEN);
 	cosigned_text(note, time_s, &text);
 
-	bool ok = memcmp(blob, want, HASH_LEN) == 0 && sign_check(witness, buf_view(&text), str_from_c(sig));
+	bool ok = sign_check(witness, buf_view(&text), str_from_c(sig));
 
 	buf_clear(&text);
 	return ok;
 }
 
-bool note_is_cosigned(struct str file, const struct note *note, const struct sign_publics *witnesses)
+static enum note_cosigned judge(const unsigned char blob[COSIGN_LEN], struct str name, const struct note *note,
+				const struct sign_publics *witnesses, int64_t *out_time_s)
 {
-	struct str signatures = str_from(file, note->text.len), line;
+	enum note_cosigned result = NOTE_ALONE;
+	unsigned char hash[HASH_LEN];
+	uint64_t time_s = 0;
 
-	while (str_next(&signatures, '\n', &line))
-		for (size_t i = 0; i < witnesses->count; i++)
-			if (is_cosignature(line, note, &witnesses->keys[i]))
-				return true;
-	return false;
+	for (int i = 0; i < TIME_LEN; i++)
+		time_s = time_s << 8 | blob[HASH_LEN + i];
+	for (size_t i = 0; i < witnesses->count && result != NOTE_COSIGNED; i++) {
+		key_hash(name, STR(COSIGNATURE), &witnesses->keys[i], hash);
+		if (memcmp(hash, blob, HASH_LEN) == 0)
+			result = time_s <= TIME_MAX_S && is_good(blob, time_s, note, &witnesses->keys[i]) ? NOTE_COSIGNED : NOTE_FORGED;
+	}
+	*out_time_s = (int64_t)time_s;
+	return result;
+}
+
+enum note_cosigned note_cosigned(struct str file, const struct note *note, const struct sign_publics *witnesses,
+				 struct str *out_name, int64_t *out_time_s)
+{
+	struct str signatures = str_from(file, note->text.len), line, name;
+	unsigned char blob[COSIGN_LEN + 2];
+	enum note_cosigned result = NOTE_ALONE, one;
+	int64_t time_s;
+
+	while (str_next(&signatures, '\n', &line)) {
+		one = read_cosignature(line, &name, blob) ? judge(blob, name, note, witnesses, &time_s) : NOTE_ALONE;
+		if (one == NOTE_COSIGNED) {
+			*out_name = name;
+			*out_time_s = time_s;
+			return one;
+		}
+		result = one == NOTE_FORGED ? one : result;
+	}
+	return result;
 }

@@ -13,6 +13,7 @@
  *   (em dash) sekisho:NODE/CLASS BASE64  4 octets of key hash and the signature over the text above the empty line
  *
  * Input    files that anybody may have written
+ * Bounds   base64 in its one spelling only, so that no octet of a signature can be another one
  */
 #ifndef SEKISHO_RECORD_NOTE_H
 #define SEKISHO_RECORD_NOTE_H
@@ -41,8 +42,14 @@ bool note_read(struct str file, const struct sign_publics *publics, struct note 
  */
 bool note_cosign(struct buf *file, const struct note *note, struct str name, int64_t time_s, const struct sign_key *key,
 		 struct err *err);
-/* Has the file such a line, by one of these keys? */
-bool note_is_cosigned(struct str file, const struct note *note, const struct sign_publics *witnesses);
+enum note_cosigned {
+	NOTE_ALONE,                    /* no such line by one of these keys */
+	NOTE_COSIGNED,
+	NOTE_FORGED,                   /* only lines that name one of these keys, and that it did not sign */
+};
+/* Whose and when: the witness's name (into `file`) and its time in seconds since 1970, of the first good one. */
+enum note_cosigned note_cosigned(struct str file, const struct note *note, const struct sign_publics *witnesses,
+				 struct str *out_name, int64_t *out_time_s);
 
 /* Any other text, signed the same way under `name`: adds the empty line and the signature's line to text that ends with a
  * newline. */

@@ -2,17 +2,15 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "config/base/clock.h"
-#include "config/base/io.h"
 #include "config/base/num.h"
-#include "milter/record/note.h"
 #include "milter/record/verify_file.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
-#define OVERDUE_US (3600 * US_PER_S)                /* so long the purge may take */
 #define UNSIGNED_MAX_US (2 * 3600 * US_PER_S)       /* a writer with a key signs at least every hour */
 
 struct run {
@@ -21,10 +19,8 @@ struct run {
 	char dir[PATH_MAX];
 	struct sign_publics publics, operators;
 	struct verify_context context;
-	struct verify_outside outside[VERIFY_OUTSIDE_MAX];
-	struct buf notes[VERIFY_OUTSIDE_MAX];
-	struct record_file *names;     /* all of the class */
-	size_t name_count;
+	struct sign_publics witnesses;
+	struct verify_outsides outsides;
 	struct verify_file *files;     /* those of the days asked for */
 	size_t count;
 	pthread_mutex_t lock;          /* guards what follows */
@@ -32,17 +28,16 @@ struct run {
 	int64_t done, total;           /* octets */
 };
 
-/* The worse of two: tampering, then retention, then not knowing. */
-static enum verify_result worse(enum verify_result a, enum verify_result b)
+enum verify_result verify_worse(enum verify_result a, enum verify_result b)
 {
 	if (a == VERIFY_OK || b == VERIFY_OK)
 		return a == VERIFY_OK ? b : a;
 	return a < b ? a : b;
 }
 
-static void add_finding(struct verify_report *report, const struct verify_finding *finding)
+void verify_report_add(struct verify_report *report, const struct verify_finding *finding)
 {
-	report->result = worse(report->result, finding->result);
+	report->result = verify_worse(report->result, finding->result);
 	if (report->finding_count++ >= VERIFY_FINDINGS_MAX)
 		return;
 
@@ -57,7 +52,7 @@ static void find_all(struct verify_report *report, enum verify_result result, co
 {
 	struct verify_finding finding = { result, STR_EMPTY, -1, -1, str_from_c(text) };
 
-	add_finding(report, &finding);
+	verify_report_add(report, &finding);
 }
 
 static void count_progress(void *arg, int64_t bytes)
@@ -73,19 +68,32 @@ static void count_progress(void *arg, int64_t bytes)
 static bool take_files(struct run *run, struct err *err)
 {
 	const struct verify_options *options = run->options;
+	struct record_moment moment;
 
-	if (!record_files_list(run->dir, &run->names, &run->name_count, err))
+	if (!record_moment_take(run->dir, &moment, err))
 		return false;
-	run->files = calloc(run->name_count + 1, sizeof *run->files);
-	if (!run->files)
-		return err_memory(err);
-	for (size_t i = 0; i < run->name_count; i++) {
-		struct record_file name = run->names[i];
+	run->count = run->next = 0;
+	run->done = run->total = 0;
+	run->files = calloc(moment.count + 1, sizeof *run->files);
+	for (size_t i = 0; run->files && i < moment.count; i++) {
+		struct record_file name = moment.files[i];
 
-		if (name.day >= options->first_day && name.day <= options->last_day)
-			run->files[run->count++] = (struct verify_file){ .file = name, .is_last = i + 1 == run->name_count };
+		if (name.day < options->first_day || name.day > options->last_day)
+			continue;
+		run->files[run->count++] = (struct verify_file){ .file = name, .is_last = i + 1 == moment.count,
+								 .size = moment.stats[i].st_size, .inode = moment.stats[i].st_ino };
 	}
-	return true;
+	record_moment_clear(&moment);
+	return run->files || err_memory(err);
+}
+
+static void give_files_back(struct run *run)
+{
+	for (size_t i = 0; i < run->count; i++)
+		verify_file_clear(&run->files[i]);
+	free(run->files);
+	run->files = NULL;
+	run->count = 0;
 }
 
 static struct verify_file *find_file(struct run *run, struct record_file name)
@@ -249,30 +257,66 @@ static void check_order(struct run *run)
 	}
 }
 
-/* Every erased line must be declared by a signed record, here or in a later file. */
-static void check_erasures(struct run *run)
+/* What all files say of one kind; `at`: offset of the spans in a file. */
+static bool gather(const struct run *run, size_t at, struct spans *out)
 {
-	struct spans declared = { 0 };
 	bool ok = true;
 
-	for (size_t i = 0; i < run->count; i++)
-		for (size_t at = 0; ok && at < run->files[i].declared_seqs.count; at++)
-			ok = spans_add(&declared, run->files[i].declared_seqs.rows[at].first, run->files[i].declared_seqs.rows[at].last);
-	spans_sort(&declared);
 	for (size_t i = 0; i < run->count; i++) {
-		struct verify_file *file = &run->files[i];
+		const struct spans *some = (const struct spans *)((const char *)&run->files[i] + at);
 
-		for (size_t at = 0; at < file->erased_seqs.count; at++) {
-			struct span span = file->erased_seqs.rows[at];
+		for (size_t n = 0; ok && n < some->count; n++)
+			ok = spans_add(out, some->rows[n].first, some->rows[n].last);
+	}
+	spans_sort(out);
+	return ok;
+}
 
-			if (ok && spans_cover(&declared, span))
-				continue;
-			verify_file_find(file, ok && run->options->last_day == INT64_MAX ? VERIFY_TAMPERED : VERIFY_UNKNOWN, -1, span.first,
-					 "records %" PRId64 " to %" PRId64 " were erased, and no signed record among those looked at "
-					 "declares all of them", span.first, span.last);
-		}
+/* Every erased line must be declared by a signed record, here or in a later file. */
+static void check_declared(struct run *run, struct verify_file *file, const struct spans *declared)
+{
+	bool is_all = declared && run->options->last_day == INT64_MAX;
+
+	for (size_t at = 0; at < file->erased_seqs.count; at++) {
+		struct span span = file->erased_seqs.rows[at];
+
+		if (!declared || !spans_cover(declared, span))
+			verify_file_find(file, is_all ? VERIFY_TAMPERED : VERIFY_UNKNOWN, -1, span.first, "records %" PRId64 " to %" PRId64
+					 " were erased, and no signed record among those looked at declares all of them", span.first, span.last);
+	}
+}
+
+/* A line that is to be gone and stands there. Its chain value is the same either way. */
+static void check_due(struct verify_file *file, const struct spans *due)
+{
+	spans_sort(&file->erased_seqs);
+	for (size_t at = 0; file->records && at < due->count; at++) {
+		struct span span = due->rows[at];
+
+		span.first = span.first > file->first_seq ? span.first : file->first_seq;
+		span.last = span.last < file->last_seq ? span.last : file->last_seq;
+		if (span.first > span.last || spans_cover(&file->erased_seqs, span))
+			continue;
+		verify_file_find(file, VERIFY_RETENTION, -1, span.first, "records that a signed record declares erased are still there, the first "
+				 "of them between %" PRId64 " and %" PRId64 ": the erasure was not finished, or an old copy of the file was put "
+				 "back", span.first, span.last);
+		return;
+	}
+}
+
+static void check_erasures(struct run *run)
+{
+	struct spans declared = { 0 }, due = { 0 };
+	bool ok = gather(run, offsetof(struct verify_file, declared_seqs), &declared);
+
+	if (!gather(run, offsetof(struct verify_file, due_seqs), &due))
+		find_all(run->report, VERIFY_UNKNOWN, "out of memory for erased records");
+	for (size_t i = 0; i < run->count; i++) {
+		check_declared(run, &run->files[i], ok ? &declared : NULL);
+		check_due(&run->files[i], &due);
 	}
 	spans_clear(&declared);
+	spans_clear(&due);
 }
 
 /* Kept as long as promised, to the second by what the records say, and no longer, to the hour. */
@@ -291,7 +335,7 @@ static void check_retention(struct run *run)
 			if (purged->time_us < jst_day_start_us(retention_purge_day(options->keep, purged->file.day)))
 				verify_file_find(file, VERIFY_RETENTION, -1, purged->seq, "EARLY: %s was purged before its time was over", name);
 		}
-		if (now_us >= jst_day_start_us(retention_purge_day(options->keep, file->file.day)) + OVERDUE_US)
+		if (now_us >= jst_day_start_us(retention_purge_day(options->keep, file->file.day)) + VERIFY_LATE_US)
 			verify_file_find(file, VERIFY_RETENTION, -1, -1, "OVERDUE: its time is over, and it is still there");
 	}
 }
@@ -310,7 +354,7 @@ static void add_file(struct verify_report *report, const struct verify_file *fil
 	report->files++;
 	report->bytes += file->size;
 	for (size_t i = 0; i < file->finding_count && i < VERIFY_FINDINGS_MAX && file->findings; i++)
-		add_finding(report, &file->findings[i]);
+		verify_report_add(report, &file->findings[i]);
 	if (file->finding_count > VERIFY_FINDINGS_MAX)
 		report->finding_count += file->finding_count - VERIFY_FINDINGS_MAX;
 	if (file->records == 0)
@@ -352,106 +396,85 @@ static void judge_signatures(struct run *run)
 						 "put there by somebody without the key");
 }
 
-/* The log against checkpoints that it cannot have altered. */
-static void judge_outside(struct run *run)
-{
-	struct verify_report *report = run->report;
-
-	for (size_t i = 0; i < run->context.outside_count; i++) {
-		const struct verify_outside *outside = &run->outside[i];
-		enum verify_result result = VERIFY_TAMPERED;
-		char text[256];
-
-		if (outside->seen == OUTSIDE_SAME) {
-			report->outside++;
-			continue;
-		}
-		if (outside->seen == OUTSIDE_OTHER) {
-			snprintf(text, sizeof text, "record %" PRId64 " is another one than this checkpoint saw: the log was rewritten",
-				 outside->head);
-		} else if (outside->head > report->last_seq) {
-			snprintf(text, sizeof text, "the log ends at record %" PRId64 ", this checkpoint saw %" PRId64
-				 ": the end was taken away", report->last_seq, outside->head);
-		} else {
-			snprintf(text, sizeof text, "record %" PRId64 " is not among those looked at: this checkpoint says nothing about "
-				 "them", outside->head);
-			result = outside->head < report->first_seq ? VERIFY_OK : VERIFY_TAMPERED;
-		}
-		add_finding(report, &(struct verify_finding){ result, outside->name, -1, outside->head, str_from_c(text) });
-	}
-}
-
 static void conclude(struct run *run)
 {
 	check_order(run);
 	check_erasures(run);
 	if (run->options->has_retention)
 		check_retention(run);
-	for (size_t i = 0; i < run->count; i++) {
+	for (size_t i = 0; i < run->count; i++)
 		add_file(run->report, &run->files[i]);
-		verify_file_clear(&run->files[i]);
-	}
 	judge_signatures(run);
-	judge_outside(run);
+	verify_outside_judge(&run->outsides, run->options, run->report);
 }
 
-static bool load_keys(struct run *run, struct err *err)
+static bool load_publics(struct str file, struct sign_publics *out, struct err *err)
 {
 	char path[PATH_MAX];
-
-	if (run->options->public_key_file.len >= sizeof path || run->options->dir.len >= sizeof run->dir)
-		return err_set(err, ERR_INPUT, "a path is too long");
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(run->options->public_key_file));
-	snprintf(run->dir, sizeof run->dir, STR_FMT, STR_ARG(run->options->dir));
-	if (!sign_publics_load(path, &run->publics, err))
-		return false;
-	if (run->options->operator_key_file.len == 0) {
-		run->operators = run->publics;
-		return true;
-	}
-	if (run->options->operator_key_file.len >= sizeof path)
-		return err_set(err, ERR_INPUT, "a path is too long");
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(run->options->operator_key_file));
-	return sign_publics_load(path, &run->operators, err);
-}
-
-static bool load_note(struct run *run, size_t at, struct err *err)
-{
-	struct str file = run->options->checkpoint_files[at];
-	struct verify_outside *outside = &run->outside[at];
-	char path[PATH_MAX];
-	struct note note;
 
 	if (file.len >= sizeof path)
 		return err_set(err, ERR_INPUT, "a path is too long");
 	snprintf(path, sizeof path, STR_FMT, STR_ARG(file));
-	buf_init(&run->notes[at], NOTE_MAX);
-	run->context.outside_count++;
-	if (!io_read_file(path, &run->notes[at], err) || !note_read(buf_view(&run->notes[at]), &run->publics, &note, err))
-		return err_wrap(err, "%s", path);
-	if ((run->options->node.len && !str_eq(note.node, run->options->node)) ||
-	    (run->options->class_name.len && !str_eq(note.class_name, run->options->class_name)))
-		return err_set(err, ERR_INPUT, "%s: a checkpoint of another log: " STR_FMT, path, STR_ARG(note.origin));
-	*outside = (struct verify_outside){ .name = file, .head = note.head };
-	memcpy(outside->hash, note.hash, CHAIN_LEN);
+	return sign_publics_load(path, out, err);
+}
+
+static bool load_keys(struct run *run, struct err *err)
+{
+	const struct verify_options *options = run->options;
+
+	if (!load_publics(options->public_key_file, &run->publics, err) ||
+	    (options->witness_key_file.len && !load_publics(options->witness_key_file, &run->witnesses, err)))
+		return false;
+	if (options->operator_key_file.len)
+		return load_publics(options->operator_key_file, &run->operators, err);
+	run->operators = run->publics;
 	return true;
 }
 
-static bool load_notes(struct run *run, struct err *err)
+static bool take_options(struct run *run, struct err *err)
 {
-	if (run->options->checkpoint_file_count > VERIFY_OUTSIDE_MAX)
-		return err_set(err, ERR_INPUT, "more than %d checkpoints", VERIFY_OUTSIDE_MAX);
-	for (size_t i = 0; i < run->options->checkpoint_file_count; i++)
-		if (!load_note(run, i, err))
+	const struct verify_options *options = run->options;
+
+	if (options->dir.len >= sizeof run->dir)
+		return err_set(err, ERR_INPUT, "a path is too long");
+	snprintf(run->dir, sizeof run->dir, STR_FMT, STR_ARG(options->dir));
+	run->context = (struct verify_context){
+		.dir = run->dir, .node = options->node, .class_name = options->class_name, .publics = &run->publics,
+		.operators = &run->operators, .outsides = &run->outsides, .level = options->level,
+		.no_personal_data = options->no_personal_data, .progress = options->progress ? count_progress : NULL,
+		.progress_arg = run, .stop = options->stop, .now_us = clock_now_us(),
+	};
+	return load_keys(run, err) && verify_outside_read(&run->outsides, options, &run->publics,
+							  options->witness_key_file.len ? &run->witnesses : NULL, run->report, err);
+}
+
+static bool has_moved(const struct run *run)
+{
+	for (size_t i = 0; i < run->count; i++)
+		if (run->files[i].is_moved)
+			return true;
+	return false;
+}
+
+/* A purge or an erasure that comes meanwhile makes it another log: from the start, then. */
+static bool look(struct run *run, struct err *err)
+{
+	for (int n = 1;; n++) {
+		if (!take_files(run, err))
 			return false;
-	return true;
+		look_at_files(run);
+		check_files(run);
+		if (n == RECORD_MOMENT_TRIES || !has_moved(run))
+			return true;
+		give_files_back(run);
+	}
 }
 
 bool record_verify(const struct verify_options *options, struct verify_report *out, struct err *err)
 {
 	struct run *run = calloc(1, sizeof *run);
 
-	*out = (struct verify_report){ .result = VERIFY_UNKNOWN };
+	*out = (struct verify_report){ .result = VERIFY_OK };
 	arena_init(&out->arena, ARENA_MAX);
 	if (!run)
 		return err_memory(err);
@@ -459,30 +482,14 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 	run->report = out;
 	pthread_mutex_init(&run->lock, NULL);
 
-	bool ok = load_keys(run, err) && load_notes(run, err) && take_files(run, err);
+	bool ok = take_options(run, err) && look(run, err);
 
-	if (ok) {
-		run->context.dir = run->dir;
-		run->context.node = options->node;
-		run->context.class_name = options->class_name;
-		run->context.publics = &run->publics;
-		run->context.operators = &run->operators;
-		run->context.outside = run->outside;
-		run->context.level = options->level;
-		run->context.stop = options->stop;
-		run->context.no_personal_data = options->no_personal_data;
-		run->context.progress = options->progress ? count_progress : NULL;
-		run->context.progress_arg = run;
-		out->result = VERIFY_OK;
-		look_at_files(run);
-		check_files(run);
+	if (ok)
 		conclude(run);
-	}
-	for (size_t i = 0; i < run->context.outside_count; i++)
-		buf_clear(&run->notes[i]);
+	else
+		out->result = VERIFY_UNKNOWN;
+	give_files_back(run);
 	pthread_mutex_destroy(&run->lock);
-	free(run->files);
-	free(run->names);
 	free(run);
 	return ok;
 }

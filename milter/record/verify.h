@@ -14,7 +14,9 @@
  * Exit codes of RELAYLOG 2: VERIFY_OK 0, VERIFY_TAMPERED 1, VERIFY_RETENTION 2, VERIFY_UNKNOWN 3; the worst is the
  * first of TAMPERED, RETENTION, UNKNOWN that was found
  *
- * A checkpoint that was kept outside adds: what it covers was not altered or cut off since, not even by the key's holder.
+ * A checkpoint that was kept outside adds: what it covers was not altered or cut off since, not even by the key's holder
+ * (verify_outside.h). A log that is being written to is seen as of one moment (files.h): a torn line at its end is one that
+ * nobody is about to finish.
  *
  * Errors   a file that cannot be read is a finding (VERIFY_UNKNOWN), not a failure
  * Bounds   VERIFY_FINDINGS_MAX findings are kept; memory two lines of RECORD_LINE_MAX a thread
@@ -22,6 +24,7 @@
 #ifndef SEKISHO_RECORD_VERIFY_H
 #define SEKISHO_RECORD_VERIFY_H
 
+#include "config/base/num.h"
 #include "milter/record/format.h"
 #include "milter/record/retention.h"
 
@@ -33,6 +36,7 @@ enum verify_level { VERIFY_FILES = -1, VERIFY_RECORDS = 0, VERIFY_CONTENT = 1 };
 #define VERIFY_FINDINGS_MAX 100
 #define VERIFY_THREADS_MAX 64
 #define VERIFY_OUTSIDE_MAX 64
+#define VERIFY_LATE_US (3600 * US_PER_S)            /* so long a purge or an erasure may take once it is due or declared */
 
 struct verify_finding {
 	enum verify_result result;     /* VERIFY_OK: worth knowing, nothing wrong */
@@ -50,7 +54,10 @@ struct verify_report {
 	int64_t last_checkpoint_seq;   /* lines after it are chained but not yet signed */
 	int64_t unsigned_records;
 	int64_t erased, recovered, purged, restored;
-	int64_t outside;               /* checkpoints kept outside that the log agrees with */
+	int64_t outside, outside_seq;  /* checkpoints kept outside that the log agrees with, and the last record that they cover */
+	int64_t witnessed;             /* those of them that a witness signed; of the one that covers most: */
+	int64_t witnessed_seq, witnessed_us;
+	struct str witness;
 	bool is_from_start;            /* the first file begins the log: nothing was before it */
 	struct verify_finding findings[VERIFY_FINDINGS_MAX];
 	size_t finding_count;          /* beyond the maximum they are only counted */
@@ -66,6 +73,7 @@ struct verify_options {
 	enum verify_level level;
 	const struct str *checkpoint_files;   /* notes kept outside (note.h), to hold the log against */
 	size_t checkpoint_file_count;  /* VERIFY_OUTSIDE_MAX at most */
+	struct str witness_key_file;   /* PEM; who must have countersigned each of them. Empty: nobody must */
 	bool no_personal_data;         /* no line may hold an address, a login, a subject */
 	bool has_retention;            /* was everything kept so long, and no longer? */
 	struct retention keep;
@@ -79,5 +87,10 @@ struct verify_options {
 /* False only when nothing could be read at all (then VERIFY_UNKNOWN). `out` is cleared by verify_report_clear either way. */
 bool record_verify(const struct verify_options *options, struct verify_report *out, struct err *err);
 void verify_report_clear(struct verify_report *report);
+
+/* Copies what the finding says; the report's result becomes the worse one. */
+void verify_report_add(struct verify_report *report, const struct verify_finding *finding);
+/* Tampering before retention before not knowing. */
+enum verify_result verify_worse(enum verify_result a, enum verify_result b);
 
 #endif

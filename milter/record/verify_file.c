@@ -1,5 +1,6 @@
 #include "milter/record/verify_file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -39,15 +40,16 @@ void verify_file_find(struct verify_file *file, enum verify_result result, int64
 static int open_file(struct verify_file *file, const struct verify_context *context)
 {
 	char path[PATH_MAX];
+	struct stat st;
 	struct err err;
+	int fd = record_file_path(context->dir, file->file, path, &err) ? io_open(path, O_RDONLY, 0, &err) : -1;
 
-	if (record_file_path(context->dir, file->file, path, &err)) {
-		int fd = io_open(path, O_RDONLY, 0, &err);
-
-		if (fd >= 0)
-			return fd;
-	}
-	verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "cannot be read: %s", err.text);
+	file->is_moved = file->inode && (fd >= 0 ? fstat(fd, &st) != 0 || st.st_ino != file->inode : errno == ENOENT);
+	if (fd >= 0 && !file->is_moved)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "cannot be read: %s", file->is_moved ? "removed or replaced meanwhile" : err.text);
 	return -1;
 }
 
@@ -110,8 +112,6 @@ static void look_inside(struct verify_file *file, const struct verify_context *c
 
 void verify_file_look(struct verify_file *file, const struct verify_context *context)
 {
-	struct stat st;
-
 	arena_init(&file->arena, ARENA_MAX);
 	file->limit = INT64_MAX;
 	record_file_name(file->file, file->name);
@@ -120,8 +120,6 @@ void verify_file_look(struct verify_file *file, const struct verify_context *con
 
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0)
-		file->size = st.st_size;
 	look_inside(file, context, fd);
 	close(fd);
 }
@@ -290,9 +288,12 @@ static void check_erased(struct state *state, const struct line *line, const str
 {
 	struct verify_file *file = state->file;
 	struct str detail = STR_EMPTY, node, class_name;
+	int64_t time_us;
 
 	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail))
 		return;
+	if (jst_parse_time(link->time, &time_us) && time_us + VERIFY_LATE_US <= state->context->now_us)
+		erased_entry_read(detail, &node, &class_name, &file->due_seqs);
 	if (!erased_entry_read(detail, &node, &class_name, &file->declared_seqs) ||
 	    (state->context->node.len && !str_eq(node, state->context->node)) ||
 	    (state->context->class_name.len && !str_eq(class_name, state->context->class_name)))
@@ -405,8 +406,8 @@ static void check_personal(struct state *state, const struct line *line, const s
 
 static void look_outside(const struct verify_context *context, const struct record_link *link)
 {
-	for (size_t i = 0; i < context->outside_count; i++) {
-		struct verify_outside *outside = &context->outside[i];
+	for (size_t i = 0; i < context->outsides->count; i++) {
+		struct verify_outside *outside = &context->outsides->rows[i];
 
 		if (outside->head == link->seq)
 			outside->seen = memcmp(outside->hash, link->chain, CHAIN_LEN) == 0 ? OUTSIDE_SAME : OUTSIDE_OTHER;
@@ -456,7 +457,7 @@ static void check_line(struct state *state, const struct line *line)
 		check_restored(state, line, &link);
 	else if (str_eq(link.event, STR("begin")) && line->offset > 0)
 		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a first line in the middle of a file");
-	if (state->context->outside_count)
+	if (state->context->outsides->count)
 		look_outside(state->context, &link);
 	if (state->context->no_personal_data && link.leaf_text.len)
 		check_personal(state, line, &link);
@@ -545,4 +546,5 @@ void verify_file_clear(struct verify_file *file)
 	arena_clear(&file->arena);
 	spans_clear(&file->erased_seqs);
 	spans_clear(&file->declared_seqs);
+	spans_clear(&file->due_seqs);
 }

@@ -13,7 +13,7 @@
 #include "milter/record/once.h"
 #include "milter/record/sign.h"
 #include "milter/record/span.h"
-#include "milter/record/verify.h"
+#include "milter/record/verify_outside.h"
 
 /* A file that a signed record says was removed. */
 struct verify_purged {
@@ -34,7 +34,9 @@ struct verify_file {
 	struct record_file file;
 	char name[RECORD_NAME_MAX];
 	bool is_last;                  /* of the class: only here may a line be torn */
-	int64_t size;
+	int64_t size;                  /* as of the moment that is looked at, as the next */
+	ino_t inode;                   /* 0: it could not be looked at */
+	bool is_moved;                 /* by now another file has that name, or none: what it says is not to be used */
 	int64_t limit, limit_seq;      /* where the next file says that the valid text ends, after which record; */
 	unsigned char limit_chain[CHAIN_LEN];             /* believed when the check finds that record there */
 
@@ -51,7 +53,8 @@ struct verify_file {
 	bool is_restored;              /* since its last checkpoint */
 	uint64_t head_numbers, end_numbers;               /* of all tenants (verify_content.h); 0: not known */
 	struct verify_purged *purged;
-	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare */
+	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare, */
+	struct spans due_seqs;                            /* and those that have long been due */
 	struct verify_once first_once; /* its first checkpoint, to be held against the file before */
 	char next[ONCE_BASE64_LEN + 1];/* the one-time key that its last checkpoint named */
 
@@ -60,29 +63,21 @@ struct verify_file {
 	size_t finding_count;
 };
 
-/* A checkpoint that was kept outside; `seen` by the one file that holds its line. */
-struct verify_outside {
-	struct str name;               /* of the file it stands in */
-	int64_t head;
-	unsigned char hash[CHAIN_LEN];
-	enum { OUTSIDE_UNSEEN, OUTSIDE_SAME, OUTSIDE_OTHER } seen;
-};
-
 struct verify_context {
 	const char *dir;
 	struct str node, class_name;   /* empty: any */
 	const struct sign_publics *publics;
 	const struct sign_publics *operators;             /* who may declare records erased and the log restored */
-	struct verify_outside *outside;
-	size_t outside_count;
+	struct verify_outsides *outsides;
 	enum verify_level level;
 	bool no_personal_data;
 	void (*progress)(void *arg, int64_t bytes);
 	void *progress_arg;
 	const _Atomic bool *stop;      /* NULL: never */
+	int64_t now_us;
 };
 
-/* Size and first line. An unreadable file is a finding. */
+/* First line. An unreadable file is a finding. */
 void verify_file_look(struct verify_file *file, const struct verify_context *context);
 void verify_file_check(struct verify_file *file, const struct verify_context *context);
 void verify_file_clear(struct verify_file *file);

@@ -8,7 +8,7 @@
 #include "milter/tool/commands.h"
 
 struct verify_values {
-	struct str class_name, key, operator_key, level, keep, node, tenant;
+	struct str class_name, key, operator_key, witness, level, keep, node, tenant;
 	struct option_time since, until;
 	bool wants_retention, no_personal_data;
 	struct str_list checkpoints;
@@ -32,6 +32,8 @@ static const struct option options[] = {
 	{ "--keep", OPTION_TEXT, VERIFY(keep), "60d|1y", NULL, "also: --retention by this promise (default: the configuration's)" },
 	{ "--checkpoint", OPTION_TEXTS, VERIFY(checkpoints), "FILE", NULL,
 	  "also: does the log agree with this checkpoint, kept elsewhere? (class relay, unless --class; may be repeated)" },
+	{ "--witness", OPTION_TEXT, VERIFY(witness), "FILE", NULL,
+	  "also: did this witness countersign each --checkpoint? its public key, or those of several, of whom one must have" },
 	{ "--no-personal-data", OPTION_FLAG, VERIFY(no_personal_data), NULL, NULL,
 	  "also: does any line hold a customer's data? (class ops, unless --class)" },
 	{ "--node", OPTION_TEXT, VERIFY(node), "NAME", NULL, "whose DIR it must be" },
@@ -63,8 +65,11 @@ static void write_range(struct tool *tool, const struct verify_report *report)
 		   report->checkpoints == 1 ? "" : "s", (long long)report->last_checkpoint_seq,
 		   (long long)report->unsigned_records, report->unsigned_records == 1 ? "" : "s");
 	if (report->outside)
-		tool_field(tool, "Agrees", "with %lld checkpoint%s kept elsewhere", (long long)report->outside,
-			   report->outside == 1 ? "" : "s");
+		tool_field(tool, "Agrees", "with %lld checkpoint%s kept elsewhere, up to seq %lld", (long long)report->outside,
+			   report->outside == 1 ? "" : "s", (long long)report->outside_seq);
+	if (report->witnessed)
+		tool_field(tool, "Witnessed", "up to seq %lld, as " STR_FMT " saw it at " STR_FMT " JST", (long long)report->witnessed_seq,
+			   STR_ARG(report->witness), STR_ARG(tool_time(tool, report->witnessed_us)));
 	if (report->erased || report->recovered || report->restored)
 		tool_field(tool, "Besides", "%lld erased, %lld times recovered after a crash, %lld times restored from a backup",
 			   (long long)report->erased, (long long)report->recovered, (long long)report->restored);
@@ -81,26 +86,47 @@ static void write_finding(struct tool *tool, const struct verify_finding *findin
 	tool_field(tool, marks[finding->result], STR_FMT STR_FMT, STR_ARG(place), STR_ARG(finding->text));
 }
 
+static void write_proved(struct tool *tool, const struct verify_report *report, enum verify_level level)
+{
+	if (level == VERIFY_FILES)
+		tool_field(tool, "Proved", "no file is missing, each continues the one before, and all signatures are right");
+	else if (report->checkpoints)
+		tool_field(tool, "Proved", "the records up to seq %lld are those that the key's holder committed, in this order, none "
+			   "altered, none missing%s", (long long)report->last_checkpoint_seq,
+			   report->is_from_start ? "" : " between them");
+	else
+		tool_field(tool, "Proved", "the records follow from one another, none altered or missing between them; nobody signed");
+	if (level == VERIFY_CONTENT)
+		tool_field(tool, "", "each is what a record is, and no tenant misses one of its own");
+	if (report->witnessed)
+		tool_field(tool, "", "nobody altered or took away a record up to seq %lld since the witness saw it, whoever holds whatever "
+			   "key of this log", (long long)report->witnessed_seq);
+	else if (report->outside)
+		tool_field(tool, "", "nobody altered or took away a record up to seq %lld since that checkpoint was kept, not even who holds "
+			   "the log key", (long long)report->outside_seq);
+}
+
+/* A log that was cut back to a checkpoint looks like one that ended there. */
+static void write_not_proved(struct tool *tool, const struct verify_report *report, enum verify_level level)
+{
+	const char *name = "Not proved";
+
+	if (level == VERIFY_FILES) {
+		tool_field(tool, name, "that no record was altered: --level records recomputes each");
+		name = "";
+	}
+	tool_field(tool, name, "that nothing came after seq %lld: an end that was taken away, or written anew by who holds the log key, "
+		   "shows only against a checkpoint kept elsewhere", (long long)report->last_seq);
+	tool_field(tool, "", "that what a record says is true, that no mail went round the milter, that nobody copied data before its "
+		   "erasure");
+}
+
 static void write_proof(struct tool *tool, const struct verify_report *report, enum verify_level level)
 {
 	if (report->result != VERIFY_OK)
 		return;
-	if (level == VERIFY_FILES) {
-		tool_field(tool, "Proved", "no file is missing, each continues the one before, and all signatures are right");
-		tool_field(tool, "Not proved", "that no record was altered: --level records recomputes each");
-	} else if (report->checkpoints) {
-		tool_field(tool, "Proved", "the records up to seq %lld are those that the key's holder committed, in this order, none "
-			   "altered, none missing%s", (long long)report->last_checkpoint_seq,
-			   report->is_from_start ? "" : " between them");
-	} else {
-		tool_field(tool, "Proved", "the records follow from one another, none altered or missing between them; nobody signed");
-	}
-	if (level == VERIFY_CONTENT)
-		tool_field(tool, "", "each is what a record is, and no tenant misses one of its own");
-	if (report->unsigned_records)
-		tool_field(tool, level == VERIFY_FILES ? "" : "Not proved", "that nothing was taken off the end after that checkpoint");
-	tool_field(tool, level == VERIFY_FILES || report->unsigned_records ? "" : "Not proved",
-		   "that what a record says is true, that no mail went round the milter, that nobody copied data before its erasure");
+	write_proved(tool, report, level);
+	write_not_proved(tool, report, level);
 }
 
 static void write_person(struct tool *tool, struct str class_name, const struct verify_report *report, enum verify_level level)
@@ -145,6 +171,13 @@ static void write_json(struct tool *tool, struct str class_name, const struct ve
 	json_member_i64(json, "recovered", report->recovered);
 	json_member_i64(json, "purged", report->purged);
 	json_member_i64(json, "outside_checkpoints", report->outside);
+	if (report->outside)
+		json_member_i64(json, "outside_seq", report->outside_seq);
+	if (report->witnessed) {
+		json_member_i64(json, "witnessed_seq", report->witnessed_seq);
+		tool_json_time(tool, "witnessed_time", report->witnessed_us);
+		json_member_str(json, "witness", report->witness);
+	}
 	json_member_bool(json, "from_start", report->is_from_start);
 	json_key(json, "findings");
 	json_array_open(json);
@@ -167,13 +200,6 @@ static void write_json(struct tool *tool, struct str class_name, const struct ve
 }
 
 /* --- running */
-
-static enum verify_result worse(enum verify_result a, enum verify_result b)
-{
-	if (a == VERIFY_OK || b == VERIFY_OK)
-		return a == VERIFY_OK ? b : a;
-	return a < b ? a : b;
-}
 
 /* The public half stands beside the private one; only its owner can read that. */
 static struct str default_key(struct tool *tool)
@@ -215,6 +241,7 @@ static enum verify_result verify_dir(struct tool *tool, const struct verify_valu
 		.last_day = want->until.is_given ? jst_day(want->until.us) : INT64_MAX,
 		.checkpoint_files = want->checkpoints.items,
 		.checkpoint_file_count = want->checkpoints.count,
+		.witness_key_file = want->witness.ptr ? want->witness : STR_EMPTY,
 		.no_personal_data = want->no_personal_data,
 		.has_retention = want->wants_retention || want->keep.ptr,
 		.keep = keep,
@@ -322,6 +349,8 @@ static int run(struct tool *tool, const void *values)
 	struct retention keep;
 	size_t seen = 0;
 
+	if (want->witness.ptr && !want->checkpoints.count)
+		return tool_usage(tool, "--witness is about a --checkpoint: the note that the witness countersigned");
 	if (want->keep.ptr && !retention_parse(want->keep, &keep))
 		return tool_usage(tool, "--keep takes whole days or years, such as 60d or 1y");
 	if (tool->operands.count)
@@ -336,7 +365,7 @@ static int run(struct tool *tool, const void *values)
 		if (only.ptr ? !str_eq(name, only) : !is_there(tool, name))
 			continue;
 		seen++;
-		result = worse(result, verify_class(tool, want, &tool->config->classes[i]));
+		result = verify_worse(result, verify_class(tool, want, &tool->config->classes[i]));
 	}
 	if (seen)
 		return (int)result;
@@ -359,6 +388,7 @@ const struct tool_command command_log_verify = {
 	.has_json = true,
 	.examples = "sekisho log verify --retention\n"
 		    "sekisho log verify --key log.key.pub --keep 60d --level content /media/relay\n"
+		    "sekisho log verify --checkpoint last.note --witness witness.key.pub\n"
 		    "sekisho log verify --key log.key.pub --tenant acme acme.jsonl",
 	.ok = "intact",
 	.no = "records were altered, or are missing",

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -226,24 +227,45 @@ static void shift_clock(const char *builddir)
 	setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
 }
 
-void relaylog_opinions(const struct relaylog *log, int want, const char *what, const char *option, const char *value)
+#define OPTIONS_MAX 16
+
+/* `words` with the caller's options behind them. */
+static int ask(const char *const *words, const char *const *options)
 {
-	const char *srcdir = getenv("srcdir"), *builddir = getenv("builddir");
+	const char *line[OPTIONS_MAX * 2];
+	size_t n = 0;
+
+	for (; *words; words++)
+		line[n++] = *words;
+	for (; *options; options++)
+		line[n++] = *options;
+	line[n] = NULL;
+	return run_quietly(line);
+}
+
+void relaylog_opinions(const struct relaylog *log, int want, const char *what, ...)
+{
+	const char *srcdir = getenv("srcdir"), *builddir = getenv("builddir"), *options[OPTIONS_MAX] = { NULL };
 	char script[PATH_MAX], tool[PATH_MAX], now[JST_TIME_LEN + 1];
+	va_list ap;
 
 	if (!srcdir || !builddir)
 		return;                             /* run by hand, not by make check */
+	va_start(ap, what);
+	for (size_t i = 0; i < OPTIONS_MAX - 1 && (options[i] = va_arg(ap, const char *)) != NULL; i++)
+		;
+	va_end(ap);
 	snprintf(script, sizeof script, "%s/contrib/sekisho-log-verify.py", srcdir);
 	snprintf(tool, sizeof tool, "%s/sekisho", builddir);
 	ck_assert_int_eq(access(script, R_OK), 0);
 	jst_format_time(clock_now_us(), now);
 
-	int got = run_quietly((const char *[]){ "python3", script, "--node", "mx1", "--class", "relay", "--now", now, log->pub, log->dir,
-						option, value, NULL });
+	int got = ask((const char *[]){ "python3", script, "--node", "mx1", "--class", "relay", "--now", now, log->pub, log->dir, NULL },
+		      options);
 
 	ck_assert_msg(got == want || got == 127, "%s: contrib/sekisho-log-verify.py says %d, not %d", what, got, want);
 	shift_clock(builddir);
-	got = run_quietly((const char *[]){ tool, "log", "verify", "--node", "mx1", "--key", log->pub, log->dir, option, value, NULL });
+	got = ask((const char *[]){ tool, "log", "verify", "--node", "mx1", "--key", log->pub, log->dir, NULL }, options);
 	unsetenv("LD_PRELOAD");
 	ck_assert_msg(got == want, "%s: sekisho log verify says %d, not %d", what, got, want);
 }

@@ -142,7 +142,7 @@ static void live(void)
 		check_intact(day, day % 10 == 9 ? VERIFY_CONTENT : VERIFY_RECORDS);
 	}
 	check_intact(DAYS - 1, VERIFY_CONTENT);
-	relaylog_opinions(&relay, VERIFY_OK, "after seventy days", "--keep", "60d");
+	relaylog_opinions(&relay, VERIFY_OK, "after seventy days", "--keep", "60d", NULL);
 }
 
 static void day_file(int64_t day, char out[40])
@@ -181,7 +181,7 @@ static void flip(int64_t day, size_t at, struct buf *text, bool is_asked_twice)
 
 	ck_assert_msg(result == VERIFY_TAMPERED, "%s: %d", what, result);
 	if (is_asked_twice)
-		relaylog_opinions(&relay, VERIFY_TAMPERED, what, NULL, NULL);
+		relaylog_opinions(&relay, VERIFY_TAMPERED, what, NULL);
 	text->ptr[at] ^= 4;
 	relaylog_write(&relay, file, buf_view(text));
 }

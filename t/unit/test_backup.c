@@ -259,7 +259,7 @@ static enum verify_result verify(void)
 
 	ck_assert_msg(result != VERIFY_OK || report.restored <= 1, "restored once");
 	verify_report_clear(&report);
-	relaylog_opinions(&relay, (int)result, "restored", "--operator-key", operator_pub);
+	relaylog_opinions(&relay, (int)result, "restored", "--operator-key", operator_pub, NULL);
 	return result;
 }
 

@@ -38,7 +38,7 @@ static enum verify_result verify(const char *text)
 		ck_assert_msg(report.finding_count && str_starts(report.findings[0].text, str_from_c(text)), STR_FMT,
 			      STR_ARG(report.findings[0].text));
 	verify_report_clear(&report);
-	relaylog_opinions(&relay, (int)result, text ? text : "good", NULL, NULL);
+	relaylog_opinions(&relay, (int)result, text ? text : "good", NULL);
 	return result;
 }
 
@@ -84,6 +84,27 @@ START_TEST(a_tenant)
 	ck_assert_int_eq(erase(STR("acme"), STR_EMPTY).records, 0);
 	ck_assert_int_eq(erase(STR("acm"), STR_EMPTY).records, 0);
 	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+}
+END_TEST
+
+/* Somebody puts the file of before back: the chain is the same, and so are all signatures. */
+START_TEST(an_old_file_is_back)
+{
+	struct buf old;
+
+	relaylog_read(&relay, DAY1, &old);
+	erase(STR("acme"), STR_EMPTY);
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+	relaylog_write(&relay, DAY1, buf_view(&old));
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);     /* an erasure may be at it */
+	clock_set(clock_now_us() + VERIFY_LATE_US - 60 * US_PER_S);
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+	clock_set(clock_now_us() + 60 * US_PER_S);
+	ck_assert_int_eq(verify("records that a signed record declares erased are still there, the first of them between 3 and 3"),
+			 VERIFY_RETENTION);
+	ck_assert_int_eq(erase(STR("acme"), STR_EMPTY).records, 2);
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+	buf_clear(&old);
 }
 END_TEST
 
@@ -251,6 +272,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, a_tenant);
+	tcase_add_test(tcase, an_old_file_is_back);
 	tcase_add_test(tcase, one_record);
 	tcase_add_test(tcase, beside_a_writer);
 	tcase_add_test(tcase, forged);

@@ -75,6 +75,7 @@ static const struct {
 };
 START_TEST(levels)
 {
+	static const char *const names[] = { "files", "records", "content" };
 	const enum verify_result want[] = { rows[_i].files, rows[_i].records, rows[_i].content };
 	struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub),
 					  .first_day = INT64_MIN, .last_day = INT64_MAX };
@@ -94,6 +95,7 @@ START_TEST(levels)
 			ck_assert_msg(str_starts(report.findings[0].text, str_from_c(rows[_i].text)), STR_FMT,
 				      STR_ARG(report.findings[0].text));
 		verify_report_clear(&report);
+		relaylog_opinions(&relay, (int)want[level - VERIFY_FILES], rows[_i].name, "--level", names[level - VERIFY_FILES], NULL);
 	}
 }
 END_TEST

@@ -97,7 +97,7 @@ static enum verify_result verify_as(struct retention keep, const char *text)
 
 	retention_text(keep, text_of_keep);
 	if (!is_long)
-		relaylog_opinions(&relay, (int)result, text ? text : "good", "--keep", text_of_keep);
+		relaylog_opinions(&relay, (int)result, text ? text : "good", "--keep", text_of_keep, NULL);
 	return result;
 }
 

@@ -259,7 +259,7 @@ static void check_verify(void)
 	relaylog_verify(&relay, &report);
 	ck_assert_msg(report.result == VERIFY_OK, STR_FMT, STR_ARG(report.findings[0].text));
 	verify_report_clear(&report);
-	relaylog_opinions(&relay, 0, "sealed", NULL, NULL);
+	relaylog_opinions(&relay, 0, "sealed", NULL);
 }
 
 /* Two tenants over two days: four lines are sealed under four keys. */

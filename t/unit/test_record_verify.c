@@ -293,7 +293,7 @@ START_TEST(attacks)
 			      STR_ARG(report.findings[0].text));
 	}
 	verify_report_clear(&report);
-	relaylog_opinions(&relay, (int)rows[_i].want, rows[_i].name, NULL, NULL);
+	relaylog_opinions(&relay, (int)rows[_i].want, rows[_i].name, NULL);
 }
 END_TEST
 
@@ -392,20 +392,32 @@ START_TEST(checkpoint_outside)
 	record_writer_close(writer);
 	ck_assert_int_eq(verify_with_note(note, "record 38 is another one than this checkpoint saw", &outside), VERIFY_TAMPERED);
 
-	/* A note with another number in it is no note of ours. */
+	/* A note with another number in it is no note of ours, and says nothing about the log. */
 	buf_init(&text, NOTE_MAX);
 	ck_assert(io_read_file(note, &text, NULL));
 	text.ptr[str_find(buf_view(&text), STR("\n38\n")) + 2] = '7';
 	ck_assert(io_replace_file(note, buf_view(&text), 0644, NULL));
+	ck_assert_int_eq(verify_with_note(note, "says nothing about this log: the checkpoint has no good signature", &outside),
+			 VERIFY_UNKNOWN);
+	ck_assert_int_eq(verify_with_note("/nonexistent", "says nothing about this log: ", &outside), VERIFY_UNKNOWN);
+	buf_clear(&text);
+}
+END_TEST
 
-	struct str path = str_from_c(note);
+/* What was not looked at is not missing. */
+START_TEST(checkpoint_of_another_day)
+{
+	struct str note = str_from_c(keep_checkpoint(DAY3));
 	struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub),
-					  .checkpoint_files = &path, .checkpoint_file_count = 1 };
+					  .first_day = INT64_MIN, .last_day = jst_day(NOON) + 1, .checkpoint_files = &note,
+					  .checkpoint_file_count = 1 };
 	struct verify_report report;
 
-	ck_assert(!record_verify(&options, &report, NULL));
+	ck_assert(record_verify(&options, &report, NULL));
+	ck_assert_int_eq(report.result, VERIFY_OK);
+	ck_assert_int_eq(report.outside, 0);
+	ck_assert(str_starts(report.findings[0].text, STR("record 38 is not among those looked at")));
 	verify_report_clear(&report);
-	buf_clear(&text);
 }
 END_TEST
 
@@ -442,12 +454,15 @@ START_TEST(personal_data)
 	ck_assert(record_verify(&options, &report, NULL));
 	ck_assert_int_eq(report.result, VERIFY_OK);
 	verify_report_clear(&report);
+	relaylog_opinions(&relay, VERIFY_OK, "no personal data", "--no-personal-data", NULL);
 	ck_assert(record_append(writer, &event, RECORD_DURABLE, NULL, NULL));
 	record_writer_close(writer);
 	ck_assert(record_verify(&options, &report, NULL));
 	ck_assert_int_eq(report.result, VERIFY_RETENTION);
 	ck_assert_uint_eq(report.finding_count, 2);
 	verify_report_clear(&report);
+	relaylog_opinions(&relay, VERIFY_RETENTION, "personal data", "--no-personal-data", NULL);
+	relaylog_opinions(&relay, VERIFY_OK, "personal data, nobody asked", NULL);
 }
 END_TEST
 
@@ -554,6 +569,7 @@ int main(void)
 	unit_add_rows(tcase, attacks, rows);
 	tcase_add_test(tcase, figures);
 	tcase_add_test(tcase, checkpoint_outside);
+	tcase_add_test(tcase, checkpoint_of_another_day);
 	tcase_add_test(tcase, broken_notes);
 	tcase_add_test(tcase, personal_data);
 	tcase_add_test(tcase, unsigned_log);

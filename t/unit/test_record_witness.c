@@ -111,12 +111,16 @@ static void show(struct str old, enum witness_answer want, const char *text, str
 static void check_cosigned(struct str text)
 {
 	struct note note;
+	struct str name = STR_EMPTY;
+	int64_t time_s = 0;
 
 	ck_assert(note_read(text, &logs, &note, NULL));
-	ck_assert(note_is_cosigned(text, &note, &mine));
-	ck_assert(!note_is_cosigned(text, &note, &logs));
+	ck_assert_int_eq(note_cosigned(text, &note, &mine, &name, &time_s), NOTE_COSIGNED);
+	ck_assert_str_is(name, STR("elsewhere"));
+	ck_assert_int_eq(time_s, clock_now_us() / US_PER_S);
+	ck_assert_int_eq(note_cosigned(text, &note, &logs, &name, &time_s), NOTE_ALONE);
 	note.text = str_slice(note.text, 0, note.text.len - 1);
-	ck_assert(!note_is_cosigned(text, &note, &mine));
+	ck_assert_int_eq(note_cosigned(text, &note, &mine, &name, &time_s), NOTE_FORGED);
 }
 
 START_TEST(a_log_goes_on)
@@ -260,6 +264,116 @@ START_TEST(purged_between)
 }
 END_TEST
 
+/* --- what a countersigned checkpoint shows about the log */
+
+static struct relaylog third;
+
+static const char *keep(struct str text)
+{
+	static char path[PATH_MAX + 8];
+
+	snprintf(path, sizeof path, "%s.note", dir);
+	ck_assert(io_replace_file(path, text, 0644, NULL));
+	return path;
+}
+
+static void check_log(const char *note, const char *witness_pub, enum verify_result want, const char *text)
+{
+	struct str file = str_from_c(note);
+	const struct verify_options options = {
+		.dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub), .node = STR("mx1"), .class_name = STR("relay"),
+		.first_day = INT64_MIN, .last_day = INT64_MAX, .checkpoint_files = &file, .checkpoint_file_count = 1,
+		.witness_key_file = str_from_c(witness_pub),
+	};
+	struct verify_report report;
+	struct err err;
+
+	ck_assert_msg(record_verify(&options, &report, &err), "%s", err.text);
+	ck_assert_msg(report.result == want, "%d, not %d: " STR_FMT, report.result, want, STR_ARG(report.findings[0].text));
+	if (text)
+		ck_assert_msg(str_starts(report.findings[0].text, str_from_c(text)), STR_FMT, STR_ARG(report.findings[0].text));
+	else
+		ck_assert_uint_eq(report.finding_count, 0);
+	ck_assert_int_eq(report.witnessed, want == VERIFY_OK && witness_pub[0]);
+	if (report.witnessed) {
+		ck_assert_int_eq(report.witnessed_seq, 7);
+		ck_assert_int_eq(report.witnessed_us, NOON);
+		ck_assert_str_is(report.witness, STR("elsewhere"));
+	}
+	verify_report_clear(&report);
+	relaylog_opinions(&relay, (int)want, text ? text : "witnessed", "--checkpoint", note, witness_pub[0] ? "--witness" : NULL, witness_pub,
+			  NULL);
+}
+
+START_TEST(a_witnessed_log)
+{
+	static const char nobody[] = "says nothing about this log: no countersignature of a witness whose key was given";
+	static const char forged[] = "says nothing about this log: a countersignature in the name of a witness whose key was given";
+	struct buf note, alone;
+
+	relaylog_setup(&third);
+	live(0, 5);
+	offer(STR_EMPTY, &alone);
+	show(STR_EMPTY, WITNESS_SIGNED, NULL, &note);
+	live(1, 3);
+	check_log(keep(buf_view(&note)), other.pub, VERIFY_OK, NULL);
+	check_log(keep(buf_view(&note)), "", VERIFY_OK, NULL);
+	check_log(keep(buf_view(&note)), third.pub, VERIFY_UNKNOWN, nobody);
+	check_log(keep(buf_view(&note)), relay.pub, VERIFY_UNKNOWN, nobody);     /* the log cannot be its own witness */
+	check_log(keep(buf_view(&alone)), other.pub, VERIFY_UNKNOWN, nobody);
+	/* Another time in the line, which the witness did not sign. */
+	char *at = memrchr(note.ptr, ' ', note.len);
+
+	at[10] = at[10] == 'A' ? 'B' : 'A';
+	check_log(keep(buf_view(&note)), other.pub, VERIFY_UNKNOWN, forged);
+	buf_clear(&note);
+	buf_clear(&alone);
+}
+END_TEST
+
+START_TEST(a_log_that_its_witness_does_not_know)
+{
+	struct buf note;
+
+	live(0, 5);
+	show(STR_EMPTY, WITNESS_SIGNED, NULL, &note);
+	remove_log();
+	live(0, 9);
+	check_log(keep(buf_view(&note)), other.pub, VERIFY_TAMPERED, "record 7 is another one than its witness saw: the log was rewritten");
+	remove_log();
+	live(0, 1);
+	check_log(keep(buf_view(&note)), other.pub, VERIFY_TAMPERED, "the log ends at record 4, its witness saw 7: the end was taken away");
+	buf_clear(&note);
+}
+END_TEST
+
+/* Notes of all kinds of damage: never worse than nothing said, unless what is left is whole. */
+START_TEST(broken_countersignatures)
+{
+	struct buf note;
+	struct note read;
+	struct str name;
+	int64_t time_s;
+
+	live(0, 5);
+	show(STR_EMPTY, WITNESS_SIGNED, NULL, &note);
+	for (size_t n = 0; n < note.len - 1; n++) {
+		struct str cut = unit_wall(str_slice(buf_view(&note), 0, n));
+
+		if (note_read(cut, &logs, &read, NULL))
+			ck_assert_int_ne(note_cosigned(cut, &read, &mine, &name, &time_s), NOTE_COSIGNED);
+		unit_wall_free(cut);
+	}
+	for (size_t n = 0; n < note.len - 1; n++) {
+		note.ptr[n] ^= 1;
+		if (note_read(buf_view(&note), &logs, &read, NULL))
+			ck_assert_msg(note_cosigned(buf_view(&note), &read, &mine, &name, &time_s) != NOTE_COSIGNED, "flip at %zu", n);
+		note.ptr[n] ^= 1;
+	}
+	buf_clear(&note);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("record witness");
@@ -272,6 +386,9 @@ int main(void)
 	tcase_add_test(tcase, broken_offers);
 	tcase_add_test(tcase, other_logs);
 	tcase_add_test(tcase, purged_between);
+	tcase_add_test(tcase, a_witnessed_log);
+	tcase_add_test(tcase, a_log_that_its_witness_does_not_know);
+	tcase_add_test(tcase, broken_countersignatures);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
