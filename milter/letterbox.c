@@ -1,6 +1,7 @@
 #include "milter/letterbox.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -37,12 +38,13 @@ void letterbox_name(char out[LETTERBOX_SENDER_MAX + 1])
 struct talk {
 	int fd;
 	struct str server;
+	int64_t timeout_us;            /* of a step */
 	char line[LINE_MAX_OCTETS];
 };
 
-static bool connect_to(struct talk *t, int64_t timeout_us, struct err *err)
+static bool connect_to(struct talk *t, struct err *err)
 {
-	const struct timeval wait = { .tv_sec = timeout_us / US_PER_S, .tv_usec = timeout_us % US_PER_S };
+	const struct timeval wait = { .tv_sec = t->timeout_us / US_PER_S, .tv_usec = t->timeout_us % US_PER_S };
 	struct sockaddr_storage address;
 	socklen_t address_len;
 
@@ -51,20 +53,38 @@ static bool connect_to(struct talk *t, int64_t timeout_us, struct err *err)
 	t->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (t->fd < 0)
 		return err_errno(err, ERR_BUSY, "socket");
-	setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 	setsockopt(t->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);    /* connect(2) keeps to it too */
 	return connect(t->fd, (struct sockaddr *)&address, address_len) == 0 || err_errno(err, ERR_BUSY, "connecting");
 }
 
-static bool read_line(struct talk *t, struct str *out, struct err *err)
+/* Until there is something to read; each octet has what the ones before it have left of the step's time. */
+static bool wait_octet(struct talk *t, int64_t until_us, struct err *err)
+{
+	struct pollfd in = { .fd = t->fd, .events = POLLIN };
+
+	for (int64_t left_us; (left_us = until_us - clock_mono_us()) > 0;) {
+		int ready = poll(&in, 1, (int)(left_us / 1000) + 1);
+
+		if (ready > 0)
+			return true;
+		if (ready < 0 && errno != EINTR)
+			return err_errno(err, ERR_BUSY, "waiting");
+	}
+	return err_set(err, ERR_BUSY, "no answer in time");
+}
+
+static bool read_line(struct talk *t, int64_t until_us, struct str *out, struct err *err)
 {
 	for (size_t n = 0; n < sizeof t->line;) {
+		if (!wait_octet(t, until_us, err))
+			return false;
+
 		ssize_t got = recv(t->fd, t->line + n, 1, 0);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return errno == EAGAIN ? err_set(err, ERR_BUSY, "no answer in time") : err_errno(err, ERR_BUSY, "reading");
+			return err_errno(err, ERR_BUSY, "reading");
 		if (got == 0)
 			return err_set(err, ERR_BUSY, "the server hung up");
 		if (t->line[n++] != '\n')
@@ -81,9 +101,10 @@ static bool read_line(struct talk *t, struct str *out, struct err *err)
 static bool hear(struct talk *t, char want, const char *to_what, struct err *err)
 {
 	struct str line = STR_EMPTY;
+	int64_t until_us = clock_mono_us() + t->timeout_us;
 
 	for (int i = 0; i < REPLY_LINES_MAX; i++) {
-		if (!read_line(t, &line, err))
+		if (!read_line(t, until_us, &line, err))
 			return err_wrap(err, "after %s", to_what);
 		if (line.len >= 3 && !(line.len > 3 && line.ptr[3] == '-'))
 			break;
@@ -164,7 +185,7 @@ static bool deliver(struct talk *t, const struct letterbox_mail *mail, struct st
 
 bool letterbox_send(struct str server, const struct letterbox_mail *mail, int64_t timeout_us, struct err *err)
 {
-	struct talk talk = { .fd = -1, .server = server };
+	struct talk talk = { .fd = -1, .server = server, .timeout_us = timeout_us };
 	struct buf letter;
 	struct str text;
 	struct err ignored;
@@ -172,7 +193,7 @@ bool letterbox_send(struct str server, const struct letterbox_mail *mail, int64_
 
 	buf_init(&letter, MAIL_MAX);
 	write_letter(mail, &letter);
-	ok = buf_done(&letter, &text, err) && connect_to(&talk, timeout_us, err) && deliver(&talk, mail, text, err);
+	ok = buf_done(&letter, &text, err) && connect_to(&talk, err) && deliver(&talk, mail, text, err);
 	if (ok)
 		io_write_all(talk.fd, STR("QUIT\r\n"), "SMTP server", &ignored);
 	if (talk.fd >= 0)
