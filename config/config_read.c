@@ -117,8 +117,12 @@ static bool read_section(struct reader *r, const struct scope *scope, const stru
 			 const struct node *node, bool is_once, void *base)
 {
 	struct scope inner = { .up = scope, .what = row->name, .index = -1 };
+	bool is_value = row->is_short && node->kind == NODE_TEXT;
 
-	if (row->is_short && node->kind == NODE_TEXT && (node->text.len || node->is_quoted))
+	/* `size_max:` of a tenant, and nothing behind it: no limit is what nobody meant. */
+	if (is_value && scope && node->text.len == 0 && !node->is_quoted)
+		return config_expected(r, scope, row->name, node, "a value, or settings of its own (key: value)");
+	if (is_value && (node->text.len || node->is_quoted))
 		return config_read_value(r, &inner, &setting_tables[row->section].rows[0], node, base);
 	return config_read_map(r, &inner, node, row->section, is_once, base);
 }

@@ -69,6 +69,8 @@ bool config_is_address_pattern(struct str s)
 
 	if (!value_is_clean(s) || !str_cut_last(s, '@', &local, &domain) || local.len > 255)
 		return false;
+	if (str_find_byte(local, '@') < local.len && local.ptr[0] != '"')
+		return false;
 	if (local.len == 0 && str_starts(domain, STR("*.")))
 		domain = str_from(domain, 2);
 	return config_is_domain(domain);

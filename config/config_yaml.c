@@ -294,6 +294,9 @@ static bool run(struct builder *b)
 bool config_yaml_read(struct str text, const struct str *file, struct arena *arena, struct config_report *report,
 		      struct node **out_root)
 {
+	/* Editors put a byte order mark first. libyaml, told the encoding, would count it as a column. */
+	text = str_from(text, str_starts(text, STR("\xef\xbb\xbf")) ? 3 : 0);
+
 	struct builder b = { .text = text, .file = file, .arena = arena, .report = report };
 
 	if (!yaml_parser_initialize(&b.parser))

@@ -108,7 +108,7 @@ function encode_query(text, name) {
   const encode = (s) => (name === 'iso-2022-jp' ? iso2022jp(s) : iconv.encode(s,
     name === 'windows-1252' ? 'win1252' : name));
   for (const ch of text) {
-    if (ch === '?' || (ch !== '\ufffd' && is_sayable(encode(ch), name))) { run += ch; continue; }
+    if (ch === '?' || ((ch !== '\ufffd' || name === 'gb18030') && is_sayable(encode(ch), name))) { run += ch; continue; }
     pieces.push(encode(run), Buffer.from(`%26%23${ch.codePointAt(0)}%3B`));
     run = '';
   }
