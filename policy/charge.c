@@ -194,12 +194,11 @@ static bool ask_store(const struct asking *a, const struct store_charge *charge,
 	return st->ops->charge(st, charge, out, err) || err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
 }
 
-/* What a suspension of the mildest kind leaves: half of each limit, of the smallest 1. */
+/* What a suspension of the mildest kind leaves. */
 static void halve(const struct quota_plan *plan)
 {
 	for (size_t i = 0; i < plan->count; i++)
-		if (plan->shares[i].limit != LIMIT_NONE)
-			plan->takes[i].limit = plan->shares[i].limit -= plan->shares[i].limit / 2;
+		plan->takes[i].limit = plan->shares[i].limit = quota_half(plan->shares[i].limit);
 }
 
 /* Nothing is taken when something stands against the message; what only looked so costs a second trip. */
@@ -289,13 +288,31 @@ void charge_refund(struct store *st, const struct tenant *tenant, struct str id)
 			 STR_ARG(tenant->name), err.text);
 }
 
+/* The limits that hold now: half of them for who is halved, and then the store is asked once more. */
+static bool look(const struct asking *a, const struct quota_plan *plan, struct bar *bar, struct store_charged *out, struct err *err)
+{
+	struct store_charge charge = { .tenant = a->tenant->name, .id = STR_EMPTY, .takes = plan->takes, .count = plan->count,
+				       .is_peek = true };
+
+	bar_ask(bar, &charge);
+	charge.is_barred = false;
+	if (!ask_store(a, &charge, out, err))
+		return false;
+	if (!bar->is_halved)
+		return true;
+	charge.asked_count = 0;
+	halve(plan);
+	return ask_store(a, &charge, out, err);
+}
+
 bool charge_look(const struct asking *a, const struct quota_plan *plan, struct quota_state *out, struct err *err)
 {
-	const struct store_charge charge = { .tenant = a->tenant->name, .id = STR_EMPTY, .takes = plan->takes, .count = plan->count,
-					     .is_peek = true };
 	struct store_charged charged;
+	struct bar bar;
+	bool ok = bar_begin(&bar, a, false) ? look(a, plan, &bar, &charged, err) : err_memory(err);
 
-	if (plan->count && !ask_store(a, &charge, &charged, err))
+	bar_end(&bar);
+	if (!ok)
 		return false;
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct quota_share *share = &plan->shares[i];
@@ -305,6 +322,7 @@ bool charge_look(const struct asking *a, const struct quota_plan *plan, struct q
 			.scope = share->scope,
 			.used = charged.taken[i].used,
 			.limit = share->limit,
+			.is_halved = bar.is_halved,
 			.resets_us = charged.taken[i].resets_us,
 			.is_over = charged.taken[i].is_over && share->limit != LIMIT_NONE,
 		};

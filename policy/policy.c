@@ -260,12 +260,14 @@ bool policy_peek(const struct policy *policy, const struct config *config, const
 		 const struct policy_facts *facts, struct arena *arena, struct quota_state *out, size_t *out_count,
 		 struct err *err)
 {
-	struct asking a = { .policy = policy, .config = config, .tenant = tenant, .facts = facts, .arena = arena };
+	struct verdict ignored;
+	struct asking a = { .policy = policy, .config = config, .tenant = tenant, .facts = facts, .arena = arena, .out = &ignored };
 	struct quota_plan plan;
 
+	asking_begin(&a);
 	if (!quota_plan(config, tenant, facts, QUOTA_PEEK, arena, &plan))
 		return err_memory(err);
-	if (!charge_look(&a, &plan, out, err))
+	if (plan.count && !charge_look(&a, &plan, out, err))
 		return false;
 	*out_count = plan.count;
 	return true;

@@ -194,6 +194,11 @@ int64_t quota_limit(const struct quota *quota, struct str scope)
 	return found ? found->limit : quota->limit;
 }
 
+int64_t quota_half(int64_t limit)
+{
+	return limit == LIMIT_NONE ? limit : limit - limit / 2;
+}
+
 /* --- the plan */
 
 static bool plan_add(struct quota_plan *plan, const struct message *m, const struct quota *quota, struct str scope,

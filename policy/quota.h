@@ -52,6 +52,8 @@ bool quota_find_closed(const struct tenant *tenant, const struct policy_facts *f
 
 /* The quota's limit for this scope, overrides considered. */
 int64_t quota_limit(const struct quota *quota, struct str scope);
+/* What is left of a limit for who is halved: of 1 that, of none none. */
+int64_t quota_half(int64_t limit);
 
 /* Does any quota of the tenant count (only) at this stage? */
 bool quota_has_stage(const struct tenant *tenant, enum quota_stage stage);

@@ -7,6 +7,7 @@
 #include "milter/tool/explain.h"
 #include "milter/tool/settings.h"
 #include "milter/tool/tokens.h"
+#include "milter/tool/usage.h"
 
 struct explain_values {
 	struct str auth, from, daemon, subject, issuer;
@@ -330,7 +331,7 @@ static void write_quotas(struct explain *e)
 		const struct quota_state *s = &e->states[i];
 
 		table_add(&table, (struct str[]){ s->quota->name, s->scope.len ? s->scope : STR("tenant"), tool_number(tool, s->used),
-						  tool_limit(tool, s->limit), tool_limit(tool, left_of(s)),
+						  usage_limit(tool, s->limit, s->is_halved), tool_limit(tool, left_of(s)),
 						  s->is_over ? STR("no") : STR("yes"),
 						  str_slice(tool_time(tool, s->used ? s->resets_us : 0), 0, 16) });
 	}
@@ -400,6 +401,8 @@ static void write_state_json(struct tool *tool, const struct quota_state *state)
 		json_member_i64(json, "limit", state->limit);
 		json_member_i64(json, "left", left_of(state));
 	}
+	if (state->is_halved)
+		json_member_bool(json, "halved", true);
 	json_member_bool(json, "fits", !state->is_over);
 	tool_json_time(tool, "room_again", state->used ? state->resets_us : 0);
 	json_object_close(json);

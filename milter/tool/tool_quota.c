@@ -57,7 +57,8 @@ const struct tool_command command_quota_show = {
 	.operands_max = 1,
 	.summary = "what a tenant has used of its quotas",
 	.about = "Shows for each quota, and for everybody it is counted for, what is used and left, how many messages it "
-		 "refused lately, and when room comes back. Takes nothing.",
+		 "refused lately, and when room comes back. Where limits are halved, by a guard or a person, it is the half that is "
+		 "shown. Takes nothing.",
 	.options = show_options,
 	.values_size = sizeof(struct show),
 	.has_json = true,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config/config_report.h"
+#include "policy/tenant.h"
 
 static const char *const counts_names[] = { [COUNTS_RECIPIENTS] = "recipients", [COUNTS_MESSAGES] = "messages",
 					    [COUNTS_BYTES] = "bytes" };
@@ -111,19 +112,6 @@ static bool gather_one(struct tool *tool, const struct tenant *tenant, const cha
 		list_add(tool, list, item)) || err_memory(err);
 }
 
-static int override_order(const void *key, const void *row)
-{
-	return str_cmp(*(const struct str *)key, ((const struct quota_override *)row)->key);
-}
-
-static int64_t limit_of(const struct quota *quota, struct str scope)
-{
-	const struct quota_override *found = quota->override_count
-		? bsearch(&scope, quota->overrides, quota->override_count, sizeof *quota->overrides, override_order) : NULL;
-
-	return found ? found->limit : quota->limit;
-}
-
 /* Refused attempts stand under the same key in another family. */
 static bool read_attempts(struct tool *tool, const struct tenant *tenant, struct usage *item, struct err *err)
 {
@@ -140,8 +128,59 @@ static bool read_attempts(struct tool *tool, const struct tenant *tenant, struct
 	return true;
 }
 
+/* Whose limits are halved: the tenant itself, or senders and logins as they stand in keys. */
+struct halved {
+	struct tool *tool;
+	bool is_tenant, is_full;
+	struct member *members;
+	size_t count, room;
+};
+
+static bool note_halved(void *arg, const struct suspension *s)
+{
+	struct halved *h = arg;
+	struct member member = s->of;
+
+	if (!s->is_halved)
+		return true;
+	if (s->of.kind == MEMBER_ALL) {
+		h->is_tenant = true;
+		return true;
+	}
+	if (h->count == h->room) {
+		size_t room = h->room ? h->room * 2 : 16;
+		struct member *members = arena_array(&h->tool->arena, room, sizeof *members);
+
+		h->is_full = !members;
+		if (!members)
+			return false;
+		if (h->count)
+			memcpy(members, h->members, h->count * sizeof *members);
+		h->members = members;
+		h->room = room;
+	}
+	h->is_full = !arena_copy(&h->tool->arena, s->of.name, &member.name);
+	if (!h->is_full)
+		h->members[h->count++] = member;
+	return !h->is_full;
+}
+
+/* A quota of all is not halved for the others when one is; who is meets half of it all the same. */
+static bool is_halved(const struct halved *h, const struct usage *item)
+{
+	enum member_kind kind = item->quota->key == KEY_SENDER ? MEMBER_SENDER : MEMBER_LOGIN;
+
+	if (h->is_tenant || (item->quota->key != KEY_SENDER && item->quota->key != KEY_AUTH))
+		return h->is_tenant;
+	for (size_t i = 0; i < h->count; i++)
+		if (h->members[i].kind == kind && str_eq(h->members[i].name, item->scope))
+			return true;
+	return false;
+}
+
 /* A charge that costs nothing and only looks tells what is in the windows. */
-static bool look(struct tool *tool, const struct tenant *tenant, struct usage *items, size_t count, struct err *err)
+static bool look(struct tool *tool, const struct tenant *tenant, const struct halved *halved, struct usage *items, size_t count,
+		 struct err *err)
 {
 	static struct store_take takes[STORE_TAKES_MAX];
 	static struct store_taken taken[STORE_TAKES_MAX];
@@ -151,7 +190,10 @@ static bool look(struct tool *tool, const struct tenant *tenant, struct usage *i
 	for (size_t i = 0; i < count; i++) {
 		const struct quota *quota = items[i].quota;
 
-		items[i].limit = limit_of(quota, items[i].scope);
+		items[i].limit = quota_limit(quota, items[i].scope);
+		items[i].is_halved = items[i].limit != LIMIT_NONE && is_halved(halved, &items[i]);
+		if (items[i].is_halved)
+			items[i].limit = quota_half(items[i].limit);
 		takes[i] = (struct store_take){ .key = items[i].key, .window = quota->window, .calendar = quota->calendar,
 						.period_us = quota->period_us, .limit = items[i].limit };
 	}
@@ -198,7 +240,13 @@ static bool gather_quota(struct tool *tool, const struct tenant *tenant, const s
 bool usage_read(struct tool *tool, const struct tenant *tenant, const struct quota *only, struct str scope,
 		struct usage_list *out, struct err *err)
 {
+	struct halved halved = { .tool = tool };
+
 	*out = (struct usage_list){ .count = 0 };
+	if (!tenant_each_suspension(tool->store, tenant->name, note_halved, &halved, err))
+		return false;
+	if (halved.is_full)
+		return err_memory(err);
 	for (size_t i = 0; i < tenant->quota_count; i++) {
 		const struct quota *quota = &tenant->quotas[i];
 
@@ -210,7 +258,7 @@ bool usage_read(struct tool *tool, const struct tenant *tenant, const struct quo
 	for (size_t at = 0; at < out->count; at += STORE_TAKES_MAX) {
 		size_t n = out->count - at < STORE_TAKES_MAX ? out->count - at : STORE_TAKES_MAX;
 
-		if (!look(tool, tenant, out->items + at, n, err))
+		if (!look(tool, tenant, &halved, out->items + at, n, err))
 			return false;
 	}
 	if (out->count)
@@ -223,6 +271,13 @@ bool usage_read(struct tool *tool, const struct tenant *tenant, const struct quo
 static int64_t left_of(const struct usage *item)
 {
 	return item->limit == LIMIT_NONE ? LIMIT_NONE : item->used < item->limit ? item->limit - item->used : 0;
+}
+
+struct str usage_limit(struct tool *tool, int64_t limit, bool is_halved)
+{
+	struct str text = tool_limit(tool, limit);
+
+	return is_halved ? tool_text(tool, "half: " STR_FMT, STR_ARG(text)) : text;
 }
 
 void usage_write(struct tool *tool, const struct usage_list *list, size_t most)
@@ -244,7 +299,7 @@ void usage_write(struct tool *tool, const struct usage_list *list, size_t most)
 			continue;
 		}
 		table_add(&table, (struct str[]){ item->quota->name, item->scope.len ? item->scope : STR("tenant"),
-						  tool_number(tool, item->used), tool_limit(tool, item->limit),
+						  tool_number(tool, item->used), usage_limit(tool, item->limit, item->is_halved),
 						  tool_limit(tool, left_of(item)), tool_number(tool, item->attempts),
 						  str_slice(tool_time(tool, item->resets_us), 0, 16) });
 	}
@@ -271,6 +326,8 @@ void usage_write_json(struct tool *tool, const struct usage_list *list)
 			json_member_i64(json, "limit", item->limit);
 			json_member_i64(json, "left", left_of(item));
 		}
+		if (item->is_halved)
+			json_member_bool(json, "halved", true);
 		json_member_i64(json, "refused", item->attempts);
 		tool_json_time(tool, "room_again", item->resets_us);
 		json_object_close(json);

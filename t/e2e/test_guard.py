@@ -93,6 +93,11 @@ def test_halved(world):
         accepted(send(world, "w@halved.test", name))
     record = next(r for r in world.relay.gate.mail_records(event="accepted", tenant="halved") if "five@example.test" in r["to"])
     check("quota:halved" in record["actions"], "actions: {}", record)
+    gate = world.relay.gate
+    would = gate.tool("explain", "--auth", "w@halved.test", "--client", "192.0.2.1", "--from", "w@halved.test",
+                      "--rcpt", "six@example.test", "--json")
+    for rows in (gate.tool_json("quota", "show", "halved")["usage"], json.loads(would.stdout)["quotas"]):
+        check_eq([(row["used"], row["limit"], row["left"], row.get("halved")) for row in rows], [(5, 5, 0, True)], "what is left")
     reply = send(world, "w@halved.test", "six")
     refused(reply, 451, "4.7.1", "SKQ-QUOTA")
     check("5 recipients/day" in reply.text, "limit in {}", reply.text)
