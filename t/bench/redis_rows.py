@@ -11,6 +11,7 @@ from lib.gate import Gate
 from lib.harness import check
 from lib.postfix import Postfix
 from lib.redis import Proxy, Redis, read_answer
+from table import THROUGH_POSTFIX, Group, Note, Row
 
 SESSIONS, POOL = 64, 2                 # that wait for an answer at once, over so many connections of ours
 TENANTS, ROUND = 100, 2                # of the decisions; seconds a round
@@ -95,7 +96,7 @@ class Memory:
             if cursor == "0":
                 return
 
-    def lines(self):
+    def rows(self):
         before = self.used()
         self.charge(MEMORY_TENANTS)
         with_charges = self.used()
@@ -107,9 +108,11 @@ class Memory:
             self.charge(FULL_TENANTS)
         full = self.of("sekisho:{t0}:quota:q0:0")[0]
         count = MEMORY_TENANTS
-        yield f"Redis memory, {count} tenants with three quotas each: {(after - before) / count:.0f} octets a tenant"
-        yield f"  a quota: rolling hour {young[0]} (first slot) to {full} (all slots), day {young[1]}, burst {young[2]}"
-        yield f"  and {(with_charges - after) / count:.0f} a message for the 15 minutes in which it may be given back ({charge} its key)"
+        yield Row("a tenant with three quotas, octets", [(after - before) / count])
+        yield Row("a message to be given back, octets", [(with_charges - after) / count])
+        for name, octets in (("its key alone", charge), ("a rolling hour, first slot", young[0]), ("a rolling hour, all slots", full),
+                             ("a day", young[1]), ("a burst", young[2])):
+            yield Row(f"  {name}", [octets])
 
 
 class Program:
@@ -131,25 +134,26 @@ def why_not(world):
     """What this machine lacks; empty when it can be measured."""
     for program in ("redis-server", "redis-benchmark"):
         if not shutil.which(program):
-            return f"(redis left out: {program} is not installed)"
-    return "" if os.access(f"{world.build}/t/lib/timeshift.so", os.R_OK) else "(redis left out: run make check TESTS= first)"
+            return f"left out: {program} is not installed"
+    return "" if os.access(f"{world.build}/t/lib/timeshift.so", os.R_OK) else "left out: run make check TESTS= first"
 
 
-def decision_rows(bench, row):
+def decision_rows(bench):
+    yield Group("Decisions/s on Redis; beside redis-benchmark with the same script")
     if why_not(bench.world):
-        print(why_not(bench.world))
+        yield Note(why_not(bench.world))
         return
     program, redis = Program(bench.world), Redis(bench.world)
     words = decision_words(bench.world, redis, program)
     for name, how in ((f"{SESSIONS} connections", ("-c", str(SESSIONS))),
-                      (f"{POOL}, {SESSIONS // POOL} pipelined", ("-c", str(POOL), "-P", str(SESSIONS // POOL)))):
+                      (f"{POOL} connections, {SESSIONS // POOL} pipelined", ("-c", str(POOL), "-P", str(SESSIONS // POOL)))):
         figures, references = bench.alternate(*decisions(program, redis, words, *how))
-        yield row(f"decisions/s on Redis, redis-benchmark on {name}", "1/s", figures, references, 0.8)
+        yield Row(name, figures, references, 0.8)
     check(redis.info("errorstats") == {}, "Redis counted errors: {}", redis.info("errorstats"))
     redis.stop()
 
 
-def postfix_rows(bench, tenants, row):
+def postfix_rows(bench, tenants):
     """The same relay on Redis and on the embedded store."""
     world, discard = bench.world, ("default_transport = discard:", "relayhost =")
     if why_not(world):
@@ -157,12 +161,15 @@ def postfix_rows(bench, tenants, row):
     gates = [Gate(world, tenants, settings) for settings in ({"store": Redis(world).settings()}, {})]
     mtas = [Postfix(world, 0, gate.socket, settings=discard) for gate in gates]
     figures, references = bench.alternate(lambda: bench.source(mtas[0]), lambda: bench.source(mtas[1]))
-    yield row("messages/s through Postfix on Redis, on the embedded store", "msg/s", figures, references, 0.8)
+    yield Group(THROUGH_POSTFIX)
+    yield Row("on Redis; on the embedded store", figures, references, 0.8)
     for gate in gates:
         gate.verify()
 
 
-def memory_lines(world):
-    if why_not(world):
+def memory_rows(bench):
+    yield Group("Memory of Redis")
+    if why_not(bench.world):
+        yield Note(why_not(bench.world))
         return
-    yield from Memory(world, Program(world)).lines()
+    yield from Memory(bench.world, Program(bench.world)).rows()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lib.gate import Gate
 from lib.harness import check, free_port, port_answers, wait_for
 from lib.milter import MilterPeer
+from table import THROUGH_POSTFIX, Group, Row
 
 HOST = "track.bench.test"
 READERS, SECONDS = 400, 3
@@ -46,7 +47,8 @@ class Tracking:
     def endpoint_rows(self):
         """Hits a second of the endpoint and of the bare server; all that were answered are on record in the end."""
         bare, paths = free_port(), self.pixels()
-        track = self.world.spawn([self.world.program("sekisho-track"), "-c", self.gate.config_path, "-f"])
+        with open(self.world.path("track.log"), "w") as log:
+            track = self.world.spawn([self.world.program("sekisho-track"), "-c", self.gate.config_path, "-f"], stderr=log)
         self.world.spawn([self.bench.program("httpbare"), str(bare)])
         for port in (self.port, bare):
             wait_for(lambda port=port: port_answers(port), "an endpoint that listens")
@@ -54,8 +56,8 @@ class Tracking:
         track.terminate()
         check(track.wait(60) == 0, "sekisho-track ended with {}", track.returncode)
         check(len(self.gate.records("action")) >= sum(f["answers"] for f in figures), "not every hit is on record")
-        yield self.bench.row("tracking endpoint, hits/s counted and recorded, 64 connections", "hit/s",
-                             [f["per_second"] for f in figures], [r["per_second"] for r in references], 0.8)
+        yield Group("Tracking endpoint, 64 connections; beside a bare libmicrohttpd")
+        yield Row("hits/s, each counted and recorded", [f["per_second"] for f in figures], [r["per_second"] for r in references], 0.8)
 
     # --- through Postfix
     def postfix_rows(self):
@@ -64,17 +66,16 @@ class Tracking:
         self.bench.start_null(self.gate, null, "--replace")
         with open(path, "w", newline="\r\n") as out:
             out.write(f"From: <user@tenant.test>\nTo: <someone@recipient.test>\n{HEAD}\n{PAGE}".replace("\r\n", "\n"))
-        yield self.bench.postfix_row("messages/s through Postfix, tracked, over each body replaced by itself", self.gate,
-                                     null, 0.9, "-F", path)
+        yield Group(THROUGH_POSTFIX)
+        yield self.bench.postfix_row("tracked; a body replaced by itself", self.gate, null, 0.9, "-F", path)
 
     # --- memory
     def memory_rows(self):
-        """The most that is resident while large messages are rewritten, over what is allowed. The large one comes first."""
+        """The most that is resident while large messages are rewritten. The large one comes first."""
+        yield Group("Memory that is resident at most, MiB")
         for count, megabytes in ((1, 50), (256, 10)):
             self.rewrite_at_once(count, megabytes * 1000000)
-            most = self.gate.rss()[1] / (1 << 20)
-            yield self.bench.row(f"resident at most, {count} of {megabytes} MB rewritten at once", "MiB", [most], [256], 1,
-                                 ceiling=True)
+            yield Row(f"{count} of {megabytes} MB rewritten at once", [self.gate.rss()[1] / (1 << 20)], budget=256, ceiling=True)
 
     def rewrite_at_once(self, count, octets):
         """Large pages, and behind each as much of another part: all at their end at the same time."""
