@@ -6,49 +6,7 @@
 #include "config/base/clock.h"
 #include "config/base/num.h"
 
-#define HEAD_MAX 400
 #define TRADITIONAL_LEN 15             /* "Jun  3 10:00:01" */
-
-bool maillog_is_queue_id(struct str id)
-{
-	if (id.len < 5 || id.len > 40)
-		return false;
-	for (size_t i = 0; i < id.len; i++)
-		if (!ascii_is_alnum(id.ptr[i]) && id.ptr[i] != '-' && id.ptr[i] != '.')
-			return false;
-	return true;
-}
-
-static bool take_stamp(struct str line, struct str *out)
-{
-	size_t n = line.len && ascii_is_digit(line.ptr[0]) ? str_find_byte(line, ' ') : TRADITIONAL_LEN;
-
-	if (n >= line.len || line.ptr[n] != ' ')
-		return false;
-	*out = str_slice(line, 0, n);
-	return true;
-}
-
-bool maillog_head_read(struct str line, struct maillog_head *out)
-{
-	struct str head, program;
-	size_t end;
-
-	line = str_slice(line, 0, OUTCOME_LINE_MAX);
-	if (line.len && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	head = str_slice(line, 0, HEAD_MAX);
-	end = str_find(head, STR("]: "));
-	if (end == head.len || !take_stamp(line, &out->stamp) || !str_cut_last(str_slice(head, 0, end), ' ', &head, &program))
-		return false;
-	out->program = str_slice(program, 0, str_find_byte(program, '['));
-	out->is_postfix = str_find_byte(out->program, '/') < out->program.len;
-	out->rest = str_from(line, end + 3);
-	if (!str_cut(out->rest, ':', &out->queue_id, &out->rest) || !maillog_is_queue_id(out->queue_id))
-		return false;
-	out->rest = str_trim(out->rest);
-	return true;
-}
 
 static enum maillog_kind postfix_kind(struct str program, struct str rest, struct maillog_line *out)
 {
@@ -63,7 +21,7 @@ static enum maillog_kind postfix_kind(struct str program, struct str rest, struc
 			return MAILLOG_EXPIRED;
 	}
 	if (str_ends(program, STR("/pickup")) && str_cut_last(rest, ' ', &left, &old) && str_starts(old, STR("orig_id=")) &&
-	    maillog_is_queue_id(str_from(old, 8))) {
+	    outcome_is_queue_id(str_from(old, 8))) {
 		out->old_id = str_from(old, 8);
 		return MAILLOG_REQUEUED;
 	}
@@ -74,7 +32,7 @@ static enum maillog_kind sendmail_kind(struct str rest)
 {
 	struct str id, words;
 
-	return str_cut(rest, ':', &id, &words) && maillog_is_queue_id(id) && str_starts(words, STR(" sender notify: Cannot send message"))
+	return str_cut(rest, ':', &id, &words) && outcome_is_queue_id(id) && str_starts(words, STR(" sender notify: Cannot send message"))
 		       ? MAILLOG_EXPIRED : MAILLOG_NONE;
 }
 
@@ -114,11 +72,11 @@ bool maillog_line_next(struct str *more, struct str *out_recipient)
 
 bool maillog_line_read(struct str line, struct maillog_line *out)
 {
-	struct maillog_head head;
+	struct outcome_head head;
 	struct str rest;
 
 	*out = (struct maillog_line){ .kind = MAILLOG_NONE, .old_id = STR_EMPTY, .more = STR_EMPTY };
-	if (!maillog_head_read(line, &head))
+	if (!outcome_head_read(line, &head))
 		return false;
 	out->stamp = head.stamp;
 	out->queue_id = head.queue_id;

@@ -28,14 +28,6 @@ struct maillog_line {
 	struct str more;               /* and of these, which sendmail writes on the same line */
 };
 
-/* "STAMP HOST PROGRAM[PID]: QUEUEID: REST" */
-struct maillog_head {
-	struct str stamp, program, queue_id, rest;
-	bool is_postfix;               /* by its program: postfix/smtpd */
-};
-bool maillog_head_read(struct str line, struct maillog_head *out);
-bool maillog_is_queue_id(struct str id);
-
 bool maillog_line_read(struct str line, struct maillog_line *out);
 /* Takes the next of `more`. */
 bool maillog_line_next(struct str *more, struct str *out_recipient);

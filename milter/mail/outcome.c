@@ -1,46 +1,102 @@
 #include "milter/mail/outcome.h"
 
-/* "Jun  3 10:00:01 mx1 postfix/smtp[4001]: QUEUEID: rest", or with an RFC 3339 time: the program, the id and the rest. */
-static bool head_read(struct str line, struct outcome *out, struct str *out_rest)
-{
-	size_t end = str_find(line, STR("]: ")), begin;
-	struct str id;
+#define HEAD_MAX 400
+#define TRADITIONAL_LEN 15             /* "Jun  3 10:00:01" */
 
-	if (end == line.len || end > 200)
-		return false;
-	begin = end;
-	while (begin && line.ptr[begin - 1] != ' ')
-		begin--;
-	out->program = str_slice(line, begin, end - begin);
-	out->program = str_slice(out->program, 0, str_find_byte(out->program, '['));
-	*out_rest = str_from(line, end + 3);
-	if (str_starts(*out_rest, STR("[ID ")))        /* Solaris */
-		*out_rest = str_from(*out_rest, str_find(*out_rest, STR("] ")) + 2);
-	if (!str_cut(*out_rest, ':', &id, out_rest) || id.len < 5 || id.len > 40)
+bool outcome_is_queue_id(struct str id)
+{
+	if (id.len < 5 || id.len > 40)
 		return false;
 	for (size_t i = 0; i < id.len; i++)
 		if (!ascii_is_alnum(id.ptr[i]) && id.ptr[i] != '-' && id.ptr[i] != '.')
 			return false;
-	out->queue_id = id;
-	*out_rest = str_trim(*out_rest);
 	return true;
 }
 
-/* "Jun  3 10:00:01 mx1 postfix/smtpd[4001]: " or "2026-06-03T10:00:01+09:00 mx1 ...": no header field begins so. */
+/* "<22>": RFC 5424 6.2.1, which daemons that hand on what they received leave in front. */
+static struct str priority_skip(struct str line)
+{
+	size_t n = 1;
+
+	if (line.len == 0 || line.ptr[0] != '<')
+		return line;
+	while (n < line.len && n < 4 && ascii_is_digit(line.ptr[n]))
+		n++;
+	return n > 1 && n < line.len && line.ptr[n] == '>' ? str_from(line, n + 1) : line;
+}
+
+/* RFC 5424: "1 STAMP HOST PROGRAM PID MSGID DATA REST"; DATA is "-" or in brackets. */
+static bool head_read_5424(struct str line, struct outcome_head *out, struct str *out_rest)
+{
+	struct str ignored, rest = str_from(line, 2);
+
+	if (!str_cut(rest, ' ', &out->stamp, &rest) || !str_cut(rest, ' ', &ignored, &rest) ||
+	    !str_cut(rest, ' ', &out->program, &rest) || !str_cut(rest, ' ', &ignored, &rest) || !str_cut(rest, ' ', &ignored, &rest))
+		return false;
+	if (str_starts(rest, STR("[")))
+		rest = str_from(rest, str_find(str_slice(rest, 0, HEAD_MAX), STR("] ")) + 2);
+	else if (!str_cut(rest, ' ', &ignored, &rest))
+		return false;
+	*out_rest = str_from(rest, str_starts(rest, STR("\xef\xbb\xbf")) ? 3 : 0);
+	return true;
+}
+
+static bool head_read_3164(struct str line, struct outcome_head *out, struct str *out_rest)
+{
+	struct str head = str_slice(line, 0, HEAD_MAX);
+	size_t end = str_find(head, STR("]: ")), n = line.len && ascii_is_digit(line.ptr[0]) ? str_find_byte(line, ' ') : TRADITIONAL_LEN;
+
+	if (end == head.len || n >= line.len || line.ptr[n] != ' ' || !str_cut_last(str_slice(head, 0, end), ' ', &head, &out->program))
+		return false;
+	out->stamp = str_slice(line, 0, n);
+	out->program = str_slice(out->program, 0, str_find_byte(out->program, '['));
+	*out_rest = str_from(line, end + 3);
+	if (str_starts(*out_rest, STR("[ID ")))        /* Solaris */
+		*out_rest = str_from(*out_rest, str_find(str_slice(*out_rest, 0, HEAD_MAX), STR("] ")) + 2);
+	return true;
+}
+
+bool outcome_head_read(struct str line, struct outcome_head *out)
+{
+	struct str rest;
+	bool is_read;
+
+	line = str_slice(line, 0, OUTCOME_LINE_MAX);
+	if (line.len && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	line = priority_skip(line);
+	is_read = str_starts(line, STR("1 ")) ? head_read_5424(line, out, &rest) : head_read_3164(line, out, &rest);
+	if (!is_read || !str_cut(rest, ':', &out->queue_id, &rest) || !outcome_is_queue_id(out->queue_id))
+		return false;
+	out->is_postfix = str_find_byte(out->program, '/') < out->program.len;
+	out->rest = str_trim(rest);
+	return true;
+}
+
+/* What only digits, and these where they stand, may fill: "2026-06-03T10:00" or "Jun  3 10:00:01". */
+static bool is_dated(struct str line, const char *form)
+{
+	for (size_t i = 0; form[i]; i++) {
+		bool is_digit = i < line.len && (ascii_is_digit(line.ptr[i]) || (form[i] == '_' && line.ptr[i] == ' '));
+
+		if (i >= line.len || (form[i] == '0' || form[i] == '_' ? !is_digit : form[i] != '.' && form[i] != line.ptr[i]))
+			return false;
+	}
+	return true;
+}
+
+/* By its stamp: no header field begins so. */
 bool outcome_is_log(struct str line)
 {
 	static const char months[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
-	size_t pid_end = str_find(line, STR("]: ")), pid = pid_end;
-	bool is_dated;
+	struct str bare = priority_skip(line);
 
-	if (pid_end == line.len || pid_end > 200 || line.len < 20)
-		return false;
-	while (pid && ascii_is_digit(line.ptr[pid - 1]))
-		pid--;
-	is_dated = ascii_is_digit(line.ptr[0]) && line.ptr[4] == '-' && line.ptr[7] == '-';
+	if (bare.len < line.len && str_starts(bare, STR("1 ")))
+		bare = str_from(bare, 2);
 	for (size_t i = 0; i + 4 < sizeof months; i += 4)
-		is_dated |= str_starts(line, str_of(months + i, 4));
-	return is_dated && pid && pid < pid_end && line.ptr[pid - 1] == '[';
+		if (str_starts(bare, str_of(months + i, 4)))
+			return is_dated(bare, "... _0 00:00:00 ");
+	return is_dated(bare, "0000-00-00.00:00:00");
 }
 
 /* name=value up to the next comma; an address in brackets may hold one. */
@@ -145,14 +201,15 @@ static struct str fields_of(struct str rest)
 
 bool outcome_read(struct str line, struct outcome *out)
 {
+	struct outcome_head head;
 	struct str rest, value, fields;
 
 	*out = (struct outcome){ .kind = OUTCOME_NONE };
-	line = str_slice(line, 0, OUTCOME_LINE_MAX);
-	if (line.len && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	if (!head_read(line, out, &rest) || !str_starts(rest, STR("to=")))
+	if (!outcome_head_read(line, &head) || !str_starts(head.rest, STR("to=")))
 		return false;
+	out->program = head.program;
+	out->queue_id = head.queue_id;
+	rest = head.rest;
 	fields = fields_of(rest);
 	if (!field_find(fields, STR("to="), &value))
 		return false;

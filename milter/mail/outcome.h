@@ -4,7 +4,12 @@
  *     ... postfix/smtp[1]: 4E576B032: to=<a@b>, orig_to=<c>, relay=mx[192.0.2.1]:25, ..., dsn=5.1.1, status=bounced (host said: ...)
  *     ... sm-mta[1]: u0E7M9: to=<a@b>, delay=..., relay=mx. [192.0.2.1], dsn=5.1.1, stat=550 5.1.1 <a@b>... User unknown
  *
- * Postfix under any syslog name (postfix/smtp, postfix-out/lmtp, ...) and sendmail's sendmail, sm-mta and the like.
+ * Postfix under any syslog name (postfix/smtp, postfix-out/lmtp, ...) and sendmail's sendmail, sm-mta and the like, as
+ * syslog daemons write them into files:
+ *
+ *     Jun  3 10:00:01 mx1 postfix/smtp[4001]: QUEUEID: REST             RFC 3164, what follows "]: " after any stamp
+ *     2026-06-03T10:00:01+09:00 mx1 postfix/smtp[4001]: QUEUEID: REST   the same with an RFC 3339 stamp
+ *     <22>1 2026-06-03T10:00:01Z mx1 postfix/smtp 4001 - - QUEUEID: REST        RFC 5424; <22> may precede the others too
  *
  * Input    one line without its end; message texts in it were written by strangers
  * Memory   slices of the line; several recipients of one sendmail line: the first
@@ -25,6 +30,14 @@ enum outcome_kind {
 	OUTCOME_EXPIRED,               /* status=expired; sendmail: "Message could not be delivered for" */
 };
 
+/* What each line begins with. */
+struct outcome_head {
+	struct str stamp;
+	struct str program;            /* "postfix/smtp", "sm-mta" */
+	struct str queue_id, rest;
+	bool is_postfix;               /* by its program */
+};
+
 struct outcome {
 	enum outcome_kind kind;
 	struct str program;            /* "postfix/smtp", "sm-mta" */
@@ -36,6 +49,9 @@ struct outcome {
 	struct str reply;              /* of it, what the remote host said */
 };
 
+bool outcome_is_queue_id(struct str id);
+/* False: the line is about no message. */
+bool outcome_head_read(struct str line, struct outcome_head *out);
 /* False: the line is about no recipient. */
 bool outcome_read(struct str line, struct outcome *out);
 /* Does a line look as if it came from a mail log? */

@@ -111,7 +111,7 @@ static struct reconcile_queue *begin(struct reconcile *reconcile, struct str id)
 
 struct entry {
 	struct reconcile *reconcile;
-	struct maillog_head head;
+	struct outcome_head head;
 	int64_t time_us;               /* 0: not known */
 };
 
@@ -297,7 +297,7 @@ static bool read_handing_on(const struct entry *entry)
 		return true;
 	id = str_from(rest, at + 13);
 	id = str_slice(id, 0, str_find_byte(id, ' '));
-	return !maillog_is_queue_id(id) || arena_copy(&entry->reconcile->arena, id, &queue->child);
+	return !outcome_is_queue_id(id) || arena_copy(&entry->reconcile->arena, id, &queue->child);
 }
 
 static bool read_sendmail(const struct entry *entry)
@@ -316,7 +316,7 @@ static bool read_sendmail(const struct entry *entry)
 		id = str_slice(str_from(rest, 6), 0, str_find_byte(str_from(rest, 6), ','));
 		return beget(entry, id, KIN_FORWARDED, entry->head.queue_id);
 	}
-	if (str_cut(rest, ':', &id, &words) && maillog_is_queue_id(id) &&
+	if (str_cut(rest, ':', &id, &words) && outcome_is_queue_id(id) &&
 	    (str_starts(words, STR(" DSN: ")) || str_starts(words, STR(" sender notify: ")) || str_starts(words, STR(" postmaster notify: ")) ||
 	     str_starts(words, STR(" return to sender: "))))
 		return beget(entry, id, KIN_REPORT, entry->head.queue_id);
@@ -331,7 +331,7 @@ bool reconcile_line(struct reconcile *reconcile, struct str line)
 	struct entry entry = { .reconcile = reconcile };
 
 	reconcile->lines++;
-	if (!maillog_head_read(line, &entry.head))
+	if (!outcome_head_read(line, &entry.head))
 		return true;
 	if (maillog_stamp_us(entry.head.stamp, reconcile->now_us, &entry.time_us)) {
 		if (reconcile->first_us == 0 || entry.time_us < reconcile->first_us)

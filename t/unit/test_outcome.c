@@ -55,7 +55,50 @@ START_TEST(lines)
 }
 END_TEST
 
+/* As many syslog daemons, as many stamps: the same line. */
+static const struct { const char *line, *stamp, *program; } head_rows[] = {
+	{ "Nov  1 10:00:01 mx1 postfix/smtp[1]: 4XyZ1a2b3c: to=<a@b.example>", "Nov  1 10:00:01", "postfix/smtp" },
+	{ "<22>Nov 21 10:00:01 mx1 postfix/smtp[1]: 4XyZ1a2b3c: to=<a@b.example>", "Nov 21 10:00:01", "postfix/smtp" },
+	{ "Nov 21 10:00:01 mx1 postfix/smtp[1]: [ID 197553 mail.info] 4XyZ1a2b3c: to=<a@b.example>", "Nov 21 10:00:01", "postfix/smtp" },
+	{ "2026-11-21T10:00:01.5+09:00 mx1 postfix-out/lmtp[1]: 4XyZ1a2b3c: to=<a@b.example>\r", "2026-11-21T10:00:01.5+09:00",
+	  "postfix-out/lmtp" },
+	{ "2026-11-21T01:00:01.123456789Z stdout F Nov 21 10:00:01 mx1 sm-mta[1]: 4XyZ1a2b3c: to=<a@b.example>",
+	  "2026-11-21T01:00:01.123456789Z", "sm-mta" },
+	{ "<22>1 2026-11-21T01:00:01.123Z mx1 postfix/smtp 1234 - - 4XyZ1a2b3c: to=<a@b.example>", "2026-11-21T01:00:01.123Z", "postfix/smtp" },
+	{ "<22>1 2026-11-21T01:00:01Z mx1 sm-mta - - [o@1 x=\"1\"] \xef\xbb\xbf" "4XyZ1a2b3c: to=<a@b.example>", "2026-11-21T01:00:01Z", "sm-mta" },
+	/* what is none */
+	{ "<22>1 2026-11-21T01:00:01Z mx1 sm-mta - - [o", NULL, NULL },
+	{ "<22>1 ", NULL, NULL },
+	{ "<22", NULL, NULL },
+	{ "<2222>Nov 21 10:00:01 mx1 x[1]: abcdef: y", NULL, NULL },
+	{ "Nov 21 10:00:01 mx1 postfix/smtpd[1]: connect from x[192.0.2.1]", NULL, NULL },
+	{ "Nov 21 10:00:01 mx1 postfix/smtp[1]: [ID 1", NULL, NULL },
+};
+START_TEST(heads)
+{
+	struct str wall = unit_wall(str_from_c(head_rows[_i].line));
+	struct outcome_head head;
+	bool is = outcome_head_read(wall, &head);
+
+	ck_assert_msg(is == (head_rows[_i].stamp != NULL), "%s", head_rows[_i].line);
+	if (is) {
+		ck_assert_str_is(head.stamp, str_from_c(head_rows[_i].stamp));
+		ck_assert_str_is(head.program, str_from_c(head_rows[_i].program));
+		ck_assert_str_is(head.queue_id, STR("4XyZ1a2b3c"));
+		ck_assert_str_is(head.rest, STR("to=<a@b.example>"));
+		ck_assert(head.is_postfix == (head_rows[_i].program[0] == 'p'));
+	}
+	unit_wall_free(wall);
+}
+END_TEST
+
 static const struct { const char *line; bool is; } log_rows[] = {
+	{ "Nov 21 00:00:01 mx1 rsyslogd: [origin software=\"rsyslogd\" x-pid=\"1\"] rsyslogd was HUPed", true },
+	{ "<22>1 2026-11-21T01:00:01.123Z mx1 systemd 1 - - x", true },
+	{ "<22>Nov 21 10:00:01 mx1 x", true },
+	{ "March 3: hello", false },
+	{ "May 12 2026 10:00 hello", false },
+	{ "2026-11-21: hello", false },
 	{ "Jun  3 10:00:01 mx1 postfix/smtpd[4001]: connect from unknown[192.0.2.1]", true },
 	{ "2026-11-21T18:04:05.1+09:00 mx1 sm-mta[1]: x", true },
 	{ "Return-Path: <a@b.example>", false },
@@ -97,6 +140,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	unit_add_rows(tc, lines, rows);
 	unit_add_rows(tc, is_log, log_rows);
+	unit_add_rows(tc, heads, head_rows);
 	unit_add_rows(tc, cuts, rows);
 	return unit_main(suite);
 }
