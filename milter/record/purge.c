@@ -90,7 +90,7 @@ static bool read_end(struct purge *purge, size_t at, struct purged_entry *out, b
 static bool read_last(const char *path, struct purged_entry *out, struct err *err)
 {
 	struct record_link link;
-	struct lines lines;
+	struct lines lines = { .fd = -1 };
 	struct line line;
 	struct stat st;
 	bool found = false;
@@ -98,7 +98,8 @@ static bool read_last(const char *path, struct purged_entry *out, struct err *er
 
 	if (fd < 0)
 		return false;
-	bool ok = fstat(fd, &st) == 0 && lines_open_backward(&lines, fd, path, st.st_size, err);
+	bool ok = (fstat(fd, &st) == 0 || err_errno(err, ERR_BUSY, "size of %s", path)) &&
+		  lines_open_backward(&lines, fd, path, st.st_size, err);
 
 	while (ok && (ok = lines_next(&lines, &line, &found, err)) && found) {
 		if (!line.is_whole || !record_parse_link(line.text, NULL, &link))
@@ -107,8 +108,7 @@ static bool read_last(const char *path, struct purged_entry *out, struct err *er
 		memcpy(out->hash, link.chain, CHAIN_LEN);
 		break;
 	}
-	if (ok)
-		lines_close(&lines);
+	lines_close(&lines);
 	close(fd);
 	return ok;
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
@@ -243,6 +244,24 @@ START_TEST(interrupted)
 }
 END_TEST
 
+/* What bears a day's name and cannot be read stays, with the days after it, and is spoken of. */
+START_TEST(unreadable)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	char path[PATH_MAX];
+	struct err err = { .text = "" };
+	int64_t count = 0;
+
+	live(1);
+	relaylog_path(&relay, "2026-11-20.jsonl", path);
+	ck_assert(mkdir(path, 0700) == 0);
+	clock_set(NOON + 100 * DAY_US);
+	ck_assert(!record_purge(&config, days60, false, NULL, NULL, &count, &err));
+	ck_assert_msg(strstr(err.text, path), "%s", err.text);
+	ck_assert(is_there("2026-11-20.jsonl") && is_there("2026-11-21.jsonl"));
+}
+END_TEST
+
 /* 130 days in one run: purged day by day, verified all along. */
 START_TEST(a_life)
 {
@@ -294,6 +313,7 @@ int main(void)
 	tcase_add_test(tcase, newest_goes_too);
 	tcase_add_test(tcase, forged_purge);
 	tcase_add_test(tcase, interrupted);
+	tcase_add_test(tcase, unreadable);
 	tcase_add_test(tcase, a_life);
 	tcase_add_test(tcase, purger_thread);
 	suite_add_tcase(suite, tcase);
