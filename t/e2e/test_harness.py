@@ -73,7 +73,7 @@ WARNING: ThreadSanitizer: data race (pid=26514)
   Previous read of size 8 at 0x7f69937ffcd8 by main thread (mutexes: write M1):
     #0 pthread_cond_signal ../tsan_interceptors_posix.cpp:1269 (libtsan.so.2+0x47fdc)
     #1 mi_start_session <null> (libmilter.so.1.0.1+0x93bc)
-    #2 run ../../milter/sekisho_milter.c:279 (sekisho-milter+0xb2bb7)
+    #2 serve ../../milter/glue.c:279 (sekisho-milter+0xb2bb7)
 
   Thread T12 (tid=26975, running) created by main thread at:
     #0 session_open ../../milter/session.c:1 (sekisho-milter+0xb2bb7)
