@@ -1,6 +1,7 @@
 /*
- * Seventy days of a relay log in fast forward: written around the clock, purged each night, one tenant erased, crashed and
- * begun again; verified all along. At the end a byte flipped anywhere is found, by both verifiers.
+ * Seventy days of a relay log in fast forward, plain and sealed: written around the clock, purged each night, one tenant erased,
+ * lost and restored from a backup of before that, crashed and begun again; verified all along. At the end a byte flipped
+ * anywhere is found, by both verifiers.
  *
  * 40 records four times a day, so that make check stays quick; SEKISHO_LIFE_RECORDS asks for more at a time, as contrib/test.sh does.
  */
@@ -12,8 +13,11 @@
 #include <unistd.h>
 
 #include "config/base/io.h"
-#include "milter/record/erase.h"
+#include "milter/erasure.h"
 #include "milter/record/purge.h"
+#include "milter/record/reader.h"
+#include "milter/record/seal.h"
+#include "milter/restore.h"
 
 #define DAYS 70
 #define STEPS 4                        /* a day */
@@ -22,15 +26,20 @@
 #define FLIPS 244
 #define ERASED_ON 40
 #define CRASHED_ON 50
+#define FORMER "former"                /* the tenant that is erased */
 
 static struct relaylog relay;
+static struct config config;
+static struct record_class class = { .name = STR_INIT("relay"), .keep_days = KEEP };
+static char log_dir[PATH_MAX], state_dir[PATH_MAX + 8], backup_dir[PATH_MAX + 8], operator_key[PATH_MAX + 16], operator_pub[PATH_MAX + 16];
+static struct sign_key *key, *log_key;
 static int records = RECORDS;
 static const struct retention keep = { KEEP, false };
 
 static struct verify_options options(void)
 {
 	return (struct verify_options){ .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub), .node = STR("mx1"),
-					.class_name = STR("relay"), .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
+					.operator_key_file = str_from_c(operator_pub), .class_name = STR("relay"), .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
 					.keep = keep, .threads = 2 };
 }
 
@@ -53,18 +62,19 @@ static void check_intact(int day, enum verify_level level)
 /* Time flies: what is written is signed at once. */
 static struct record_writer *open_writer(void)
 {
-	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer_config want = relaylog_config(&relay);
 	struct record_writer *writer;
 	struct err err;
 
-	config.checkpoint_busy_us = 1;
-	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+	want.checkpoint_busy_us = 1;
+	want.is_sealed = config.log_is_sealed;
+	ck_assert_msg(record_writer_open(&want, &writer, &err), "%s", err.text);
 	return writer;
 }
 
 static void write_some(struct record_writer *writer, int step)
 {
-	static const char *const tenants[] = { "acme", "ginza", "former", "umi" };
+	static const char *const tenants[] = { "acme", "ginza", FORMER, "umi" };
 	struct str to = STR("someone@example.test");
 
 	for (int i = 0; i < records; i++) {
@@ -81,24 +91,79 @@ static void write_some(struct record_writer *writer, int step)
 
 static void purge(int day)
 {
-	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer_config want = relaylog_config(&relay);
 	struct err err;
 	int64_t count = -1;
 
-	ck_assert_msg(record_purge(&config, keep, false, NULL, NULL, &count, &err), "%s", err.text);
+	ck_assert_msg(record_purge(&want, keep, false, NULL, NULL, &count, &err), "%s", err.text);
 	ck_assert_msg(count == (day > KEEP), "day %d: %d files purged", day, (int)count);
 }
 
 static void erase(void)
 {
-	struct record_writer_config config = relaylog_config(&relay);
-	const struct erase_request request = { .tenant = STR("former"), .reason = STR("contract ended") };
-	struct erase_result result;
+	const struct erasure erasure = { .config = &config, .tenant = STR(FORMER), .id = STR_EMPTY, .reason = STR("contract ended"),
+					 .key = key };
+	struct erased erased;
+	struct buf certificate;
 	struct err err;
 
-	ck_assert_msg(record_erase(&config, &request, &result, &err), "%s", err.text);
-	ck_assert_int_gt(result.records, ERASED_ON * STEPS * records / 5);
-	ck_assert_int_eq(result.files, ERASED_ON + 1);
+	buf_init(&certificate, CERTIFICATE_MAX);
+	ck_assert_msg(erasure_run(&erasure, &erased, &certificate, &err), "%s", err.text);
+	ck_assert_int_gt(erased.records, ERASED_ON * STEPS * records / 5);
+	ck_assert_int_eq(erased.classes[0].files, ERASED_ON + 1);
+	ck_assert(erased.had_key == config.log_is_sealed);
+	buf_clear(&certificate);
+}
+
+/* Lines of the former tenant that somebody with the keyring can still read. */
+static int64_t count_readable(const char *dir)
+{
+	struct record_reader *reader;
+	struct seal *seal;
+	struct buf room;
+	struct str line, opened, tenant;
+	bool is_torn, found;
+	int64_t count = 0;
+
+	buf_init(&room, 2 * RECORD_LINE_MAX);
+	ck_assert(seal_open(str_from_c(relay.keyring), STR("relay"), &seal, NULL));
+	ck_assert(record_reader_open(str_from_c(dir), INT64_MIN, INT64_MAX, false, &reader, NULL));
+	while (record_reader_next(reader, &line, &is_torn, &found, NULL) && found) {
+		enum seal_result result = seal_read_line(seal, line, &room, &opened);
+
+		count += record_peek(line, STR("tenant"), &tenant) && str_eq(tenant, STR(FORMER)) &&
+			 (result == SEAL_PLAIN || result == SEAL_OPENED);
+	}
+	record_reader_close(reader);
+	seal_close(seal);
+	buf_clear(&room);
+	return count;
+}
+
+/* The backup is of before the erasure, the disk is lost after it: the tenant does not come back, and no copy of it is left that
+ * can be read where the log is sealed. */
+static void lose_and_restore(void)
+{
+	char path[2 * PATH_MAX], copy[2 * PATH_MAX + 16];
+	struct backup_made made;
+	struct restored restored;
+	struct err err;
+
+	clock_set(clock_now_us() + 600 * US_PER_S);
+	ck_assert_msg(backup_run(&config, backup_dir, NULL, log_key, NULL, &made, &err), "%s", err.text);
+	snprintf(path, sizeof path, "%s/%s", backup_dir, made.name);
+	snprintf(copy, sizeof copy, "%s/log/relay", path);
+	ck_assert_int_gt(count_readable(copy), 0);
+	clock_set(clock_now_us() + 600 * US_PER_S);
+	erase();
+	ck_assert_int_eq(count_readable(relay.dir), 0);
+	ck_assert_int_eq(count_readable(copy) == 0, config.log_is_sealed);
+	ck_assert(backup_remove_tree(relay.dir, &err));
+	ck_assert_msg(restore_run(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), key, NULL, &restored, &err), "%s", err.text);
+	ck_assert_int_eq(restored.files, ERASED_ON + 1);
+	ck_assert_int_eq(restored.certificates, 1);
+	ck_assert_int_gt(restored.erased, ERASED_ON * STEPS * records / 5);
+	ck_assert_int_eq(count_readable(relay.dir), 0);
 }
 
 /* The last group is half there when the power goes: what was torn had not been acknowledged. */
@@ -132,9 +197,9 @@ static void live(void)
 			if (step == 0)
 				purge(day);
 		}
-		if (day == ERASED_ON)
-			erase();
 		record_writer_close(writer);            /* with a checkpoint */
+		if (day == ERASED_ON)
+			lose_and_restore();
 		if (day == CRASHED_ON) {
 			tear(day);
 			record_writer_close(open_writer());
@@ -142,7 +207,7 @@ static void live(void)
 		check_intact(day, day % 10 == 9 ? VERIFY_CONTENT : VERIFY_RECORDS);
 	}
 	check_intact(DAYS - 1, VERIFY_CONTENT);
-	relaylog_opinions(&relay, VERIFY_OK, "after seventy days", "--keep", "60d", NULL);
+	relaylog_opinions(&relay, VERIFY_OK, "after seventy days", "--keep", "60d", "--operator-key", operator_pub, "--level", "content", NULL);
 }
 
 static void day_file(int64_t day, char out[40])
@@ -181,20 +246,44 @@ static void flip(int64_t day, size_t at, struct buf *text, bool is_asked_twice)
 
 	ck_assert_msg(result == VERIFY_TAMPERED, "%s: %d", what, result);
 	if (is_asked_twice)
-		relaylog_opinions(&relay, VERIFY_TAMPERED, what, NULL);
+		relaylog_opinions(&relay, VERIFY_TAMPERED, what, "--operator-key", operator_pub, NULL);
 	text->ptr[at] ^= 4;
 	relaylog_write(&relay, file, buf_view(text));
 }
 
-START_TEST(seventy_days)
+static void setup(void)
 {
-	int64_t first = jst_day(NOON) + DAYS - 1 - KEEP, asked;
 	const char *more = getenv("SEKISHO_LIFE_RECORDS");
+	char id[SIGN_ID_LEN + 1];
+	int64_t asked;
 
 	if (more && num_parse_i64(str_from_c(more), &asked) && asked > 0 && asked < 100000)
 		records = (int)asked;
 	relaylog_setup(&relay);
-	live();
+	snprintf(log_dir, sizeof log_dir, "%.*s", (int)(strlen(relay.dir) - strlen("/relay")), relay.dir);
+	snprintf(state_dir, sizeof state_dir, "%s.state", log_dir);
+	snprintf(backup_dir, sizeof backup_dir, "%s.backup", log_dir);
+	snprintf(operator_key, sizeof operator_key, "%s.operator", log_dir);
+	snprintf(operator_pub, sizeof operator_pub, "%s.operator.pub", log_dir);
+	config = (struct config){
+		.node = STR("mx1"), .state_dir = str_from_c(state_dir), .log_dir = str_from_c(log_dir), .log_key_file = str_from_c(relay.key),
+		.operator_key_file = str_from_c(operator_key), .log_keyring = str_from_c(relay.keyring), .backup_dir = str_from_c(backup_dir),
+		.checkpoint_busy_us = US_PER_S, .checkpoint_idle_us = DAY_US, .classes = &class, .class_count = 1,
+	};
+	ck_assert(sign_key_new(operator_key, id, NULL) && sign_key_load(relay.key, &log_key, NULL));
+	ck_assert(erasure_key(&config, STR_EMPTY, &key, NULL));
+}
+
+static void teardown(void)
+{
+	sign_key_free(key);
+	sign_key_free(log_key);
+}
+
+static void flip_anywhere(void)
+{
+	int64_t first = jst_day(NOON) + DAYS - 1 - KEEP;
+
 	srandom(20261121);
 	for (int i = 0; i < FLIPS; i++) {
 		int64_t day = first + i % (KEEP + 1);
@@ -207,6 +296,14 @@ START_TEST(seventy_days)
 		flip(day, (size_t)random() % (text.len - 1), &text, i % 122 == 7);
 		buf_clear(&text);
 	}
+}
+
+/* 0: plain, 1: sealed. */
+START_TEST(seventy_days)
+{
+	config.log_is_sealed = _i == 1;
+	live();
+	flip_anywhere();
 	check_intact(DAYS - 1, VERIFY_CONTENT);
 }
 END_TEST
@@ -216,8 +313,9 @@ int main(void)
 	Suite *suite = suite_create("life");
 	TCase *tcase = tcase_create("all");
 
+	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 600);
-	tcase_add_test(tcase, seventy_days);
+	tcase_add_loop_test(tcase, seventy_days, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
