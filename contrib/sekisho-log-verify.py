@@ -181,7 +181,7 @@ class Log:
         self.lines.append(f'{place}: {text}')
 
     def signed(self, place, event, detail, raw):
-        """A statement: is it signed rightly?"""
+        """A statement: is it signed rightly? None: with a key that was not given."""
         match = STATEMENT_TAIL.search(raw)
         keys = self.operators if event in ('erased', 'restored') else self.keys
         if 'key' not in detail and 'sig' not in detail:
@@ -194,7 +194,7 @@ class Log:
                 return True
         elif match and 'key' in detail:
             self.find(UNKNOWN, place, f'signed with key {detail["key"]}, which was not given')
-            return False
+            return None
         self.find(TAMPERED, place, f'a forged {event} record')
         return False
 
@@ -269,8 +269,9 @@ class Log:
             return self.find(TAMPERED, place, f'a {event} record that cannot be read')
         if event == 'checkpoint':
             return self.check_checkpoint(day, place, line, detail, is_sure)
-        if not self.signed(place, event, detail, text[at:end].encode('utf-8', 'surrogateescape')):
-            return None
+        is_good = self.signed(place, event, detail, text[at:end].encode('utf-8', 'surrogateescape'))
+        if not is_good and (is_good is False or event != 'erased' or self.args.operator_key):
+            return None                 # else it may be the operator's, whose key was not given
         self.check_owner(place, detail)
         if event == 'purged':
             self.purged.append((detail['file'], detail['last'], detail['hash'], line['time'], place))
@@ -286,7 +287,7 @@ class Log:
                 span = re.fullmatch(r'(\d{1,18})(?:-(\d{1,18}))?', piece)
                 if not span:
                     return self.find(TAMPERED, place, 'an erased record that cannot be read')
-                self.declared.append((int(span[1]), int(span[2] or span[1]), line['time']))
+                self.declared.append((int(span[1]), int(span[2] or span[1]), line['time'] if is_good else None))
         return None
 
     def check_content(self, day, place, line):
@@ -400,7 +401,7 @@ class Log:
         for seq, place in self.erased:
             if seq not in declared:
                 self.find(TAMPERED, place, f'record {seq} was erased, and no signed record declares it')
-        due = Ranges(row for row in self.declared if read_time(row[2]) + HOUR <= self.now)
+        due = Ranges(row for row in self.declared if row[2] and read_time(row[2]) + HOUR <= self.now)
         for day in days:
             there = [seq for seq in day.seqs if seq in due]
             if there:

@@ -52,6 +52,12 @@ bool erasure_key(const struct config *config, struct str file, struct sign_key *
 		       "with `sekisho key new --operator`", path);
 }
 
+bool erasure_public(const struct config *config, char out[PATH_MAX])
+{
+	return config->operator_key_file.len && snprintf(out, PATH_MAX, STR_FMT ".pub", STR_ARG(config->operator_key_file)) < PATH_MAX &&
+	       access(out, R_OK) == 0;
+}
+
 bool erasure_is_line(struct str text)
 {
 	for (size_t i = 0; i < text.len; i++)

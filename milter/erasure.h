@@ -21,6 +21,8 @@
 #ifndef SEKISHO_ERASURE_H
 #define SEKISHO_ERASURE_H
 
+#include <limits.h>
+
 #include "milter/record/sign.h"
 #include "milter/record/writer.h"
 #include "policy/store.h"
@@ -51,6 +53,8 @@ struct erased {
 
 /* The operator's key: `file`, or where that is empty the configured one. ERR_CONFIG: there is none, or it is the log's. */
 bool erasure_key(const struct config *config, struct str file, struct sign_key **out, struct err *err);
+/* Where its public half is on this host, with which what was taken out of the log is verified. False: it is not here. */
+bool erasure_public(const struct config *config, char out[PATH_MAX]);
 /* Text that can stand in a certificate: one line. */
 bool erasure_is_line(struct str text);
 

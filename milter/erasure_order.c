@@ -83,8 +83,7 @@ static bool load_publics(const struct config *config, struct sign_publics *out)
 {
 	char path[PATH_MAX];
 
-	return snprintf(path, sizeof path, STR_FMT ".pub", STR_ARG(config->operator_key_file)) < (int)sizeof path &&
-	       sign_publics_load(path, out, NULL);
+	return erasure_public(config, path) && sign_publics_load(path, out, NULL);
 }
 
 static bool take_order(const char *path, const struct sign_publics *publics, struct arena *arena, struct erasure_order *out,

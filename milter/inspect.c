@@ -18,6 +18,7 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "milter/erasure.h"
 #include "milter/record/verify.h"
 
 #define LOOK_US (60 * US_PER_S)        /* how often the thread looks at the date */
@@ -101,8 +102,10 @@ static void on_progress(void *arg, int64_t done, int64_t total)
 static bool verify(struct inspect *inspect, const struct config *config, const struct record_class *class, const char *dir,
 		   struct verify_report *report, struct err *err)
 {
+	char operator_key[PATH_MAX];
 	const struct verify_options options = {
-		.dir = str_from_c(dir), .public_key_file = str_from_c(inspect->public_path), .node = config->node,
+		.dir = str_from_c(dir), .public_key_file = str_from_c(inspect->public_path),
+		.operator_key_file = erasure_public(config, operator_key) ? str_from_c(operator_key) : STR_EMPTY, .node = config->node,
 		.class_name = class->name, .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
 		.keep = { class->keep_days, class->keep_is_year }, .progress = on_progress, .progress_arg = inspect,
 		.stop = &inspect->is_stopping,

@@ -143,7 +143,7 @@ static void find_strange_key(struct state *state, const struct line *line, int64
 {
 	if (!state->has_strange_key)
 		verify_file_find(state->file, VERIFY_UNKNOWN, line->offset, seq, "signed with key " STR_FMT
-				 ", which was not given: either the wrong public key was given, or somebody else signed",
+				 ", which was not given: either a public key is missing or the wrong one, or somebody else signed",
 				 STR_ARG(str_slice(key, 0, 16)));
 	state->has_strange_key = true;
 }
@@ -237,12 +237,15 @@ static void check_checkpoint(struct state *state, const struct line *line, const
 	check_signature(state, line, link, &checkpoint);
 }
 
-/* A signed line about other lines or files: only a good one counts. */
-static bool check_statement(struct state *state, const struct line *line, const struct record_link *link, struct str detail)
+/* A signed line about other lines or files: only a good one counts; *out_strange: it may be the operator's, whose key was not
+ * given. */
+static bool check_statement(struct state *state, const struct line *line, const struct record_link *link, struct str detail,
+			    bool *out_strange)
 {
 	bool is_operators = str_eq(link->event, STR("erased")) || str_eq(link->event, STR("restored"));
 	struct str key = STR_EMPTY;
 
+	*out_strange = false;
 	switch (statement_check(detail, link->event, is_operators ? state->context->operators : state->context->publics)) {
 	case STATEMENT_GOOD:
 		return true;
@@ -251,6 +254,7 @@ static bool check_statement(struct state *state, const struct line *line, const 
 				 STR_ARG(link->event));
 		return false;
 	case STATEMENT_STRANGE:
+		*out_strange = is_operators && !state->context->is_operator_known;
 		scan_find_string(detail, STR("key"), &key);
 		find_strange_key(state, line, link->seq, key);
 		return false;
@@ -267,8 +271,9 @@ static void check_purged(struct state *state, const struct line *line, const str
 	struct verify_purged *purged = arena_new(&state->file->arena, struct verify_purged);
 	struct purged_entry entry;
 	struct str detail = STR_EMPTY;
+	bool is_strange;
 
-	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail) || !purged)
+	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail, &is_strange) || !purged)
 		return;
 	if (!purged_entry_read(detail, &entry) || !record_file_parse(entry.file, &purged->file) ||
 	    (state->context->node.len && !str_eq(entry.node, state->context->node)) ||
@@ -288,11 +293,13 @@ static void check_erased(struct state *state, const struct line *line, const str
 {
 	struct verify_file *file = state->file;
 	struct str detail = STR_EMPTY, node, class_name;
+	bool is_strange = false;
 	int64_t time_us;
 
-	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail))
+	if (!scan_find(line->text, STR("detail"), &detail) ||
+	    (!check_statement(state, line, link, detail, &is_strange) && !is_strange))
 		return;
-	if (jst_parse_time(link->time, &time_us) && time_us + VERIFY_LATE_US <= state->context->now_us)
+	if (!is_strange && jst_parse_time(link->time, &time_us) && time_us + VERIFY_LATE_US <= state->context->now_us)
 		erased_entry_read(detail, &node, &class_name, &file->due_seqs);
 	if (!erased_entry_read(detail, &node, &class_name, &file->declared_seqs) ||
 	    (state->context->node.len && !str_eq(node, state->context->node)) ||
@@ -315,8 +322,9 @@ static void check_restored(struct state *state, const struct line *line, const s
 	struct verify_file *file = state->file;
 	struct restored_entry entry;
 	struct str detail = STR_EMPTY;
+	bool is_strange;
 
-	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail))
+	if (!scan_find(line->text, STR("detail"), &detail) || !check_statement(state, line, link, detail, &is_strange))
 		return;
 	if (!restored_entry_read(detail, &entry) || (state->context->node.len && !str_eq(entry.node, state->context->node)) ||
 	    (state->context->class_name.len && !str_eq(entry.class_name, state->context->class_name)) ||

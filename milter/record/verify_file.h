@@ -67,7 +67,8 @@ struct verify_context {
 	const char *dir;
 	struct str node, class_name;   /* empty: any */
 	const struct sign_publics *publics;
-	const struct sign_publics *operators;             /* who may declare records erased and the log restored */
+	const struct sign_publics *operators;             /* who may declare records erased and the log restored; */
+	bool is_operator_known;                           /* false: whoever signs the log, for want of another key */
 	struct verify_outsides *outsides;
 	enum verify_level level;
 	bool no_personal_data;

@@ -31,9 +31,9 @@ static struct str public_of(struct tool *tool, struct str file)
 /* The operator's public key, where this host has it. */
 static struct str operator_of(struct tool *tool)
 {
-	struct str file = public_of(tool, tool->config->operator_key_file);
+	char path[PATH_MAX];
 
-	return file.len && access(file.ptr, F_OK) == 0 ? file : STR_EMPTY;
+	return erasure_public(tool->config, path) ? tool_text(tool, "%s", path) : STR_EMPTY;
 }
 
 static bool trace(struct tool *tool, const char *command, int64_t count)

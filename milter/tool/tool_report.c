@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "milter/erasure.h"
 #include "milter/record/scan.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/records_find.h"
@@ -103,9 +104,12 @@ static bool read_records(struct gather *g, struct err *err)
 static void verify(struct gather *g, struct str key)
 {
 	const struct config *config = g->tool->config;
+	char operator_key[PATH_MAX] = "";
+	const bool has_operator = erasure_public(config, operator_key);
 	const struct verify_options want = {
 		.dir = tool_text(g->tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(g->class->name)),
 		.public_key_file = key.ptr ? key : tool_text(g->tool, STR_FMT ".pub", STR_ARG(config->log_key_file)),
+		.operator_key_file = has_operator ? str_from_c(operator_key) : STR_EMPTY,
 		.node = config->node,
 		.class_name = g->class->name,
 		.first_day = INT64_MIN,

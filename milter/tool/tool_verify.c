@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "milter/erasure.h"
 #include "milter/record/export.h"
 #include "milter/tool/commands.h"
 
@@ -211,13 +212,11 @@ static struct str default_key(struct tool *tool)
 
 static struct str operator_key(struct tool *tool, const struct verify_values *want)
 {
-	struct str file = STR_EMPTY;
+	char path[PATH_MAX];
 
 	if (want->operator_key.ptr || want->key.ptr)
-		return want->operator_key.ptr ? want->operator_key : file;
-	if (tool->config->operator_key_file.len)
-		file = tool_text(tool, STR_FMT ".pub", STR_ARG(tool->config->operator_key_file));
-	return file.len && access(file.ptr, F_OK) == 0 ? file : STR_EMPTY;
+		return want->operator_key.ptr ? want->operator_key : STR_EMPTY;
+	return erasure_public(tool->config, path) ? tool_text(tool, "%s", path) : STR_EMPTY;
 }
 
 static enum verify_level level_of(const struct verify_values *want)

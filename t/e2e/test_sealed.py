@@ -1,4 +1,5 @@
 """A sealed relay log as its operator lives with it: read with the keys, proved without, erased, backed up, put back."""
+import contextlib
 import glob
 import json
 import os
@@ -106,6 +107,18 @@ def test_redacted(world):
     check(ref in certificate and "消去証明書" in certificate, "certificate: {}", certificate)
     check_eq(found(world, TO), 0, "found after it was taken out")
     gate.tool_ok("log", "verify", "--class", "relay")
+
+
+def test_verified_by_the_daemon(world):
+    """what the operator took out is no alteration to the daily verification, nor to the report"""
+    gate = world.relay.gate
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{gate.config['state_dir']}/verified")
+    gate.restart()
+    wait_for(lambda: os.path.exists(f"{gate.config['state_dir']}/verified"), "a verification", 30)
+    results = [r["detail"]["result"] for r in gate.records("ops") if r["event"] == "verified" and r["detail"]["class"] == "relay"]
+    check_eq(results[-1], "intact", "the verification")
+    check("Intact" in gate.tool_ok("log", "report"), "the report does not say intact")
 
 
 def test_restored(world):
