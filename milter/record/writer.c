@@ -29,8 +29,9 @@ struct waiting {
 	struct buf text;
 	enum record_wait wait;
 	bool is_ok;
+	bool is_next;                  /* to lead, and not done */
 	struct err *err;
-	sem_t done;
+	sem_t turn;                    /* it is done, or next */
 };
 
 struct record_writer {
@@ -46,10 +47,12 @@ struct record_writer {
 	pthread_cond_t wake;
 	struct commit_item *first, **last;
 	size_t queued;                 /* octets */
+	bool is_led;                   /* somebody commits a group, or has been told to */
 	bool is_stopping;
+	int64_t due_us, sleeps_until_us;       /* the next checkpoint; the thread. Both monotonic */
 	struct record_writer_state state;
 
-	int64_t unsigned_since_us;     /* the thread's own, monotonic: 0 all signed */
+	int64_t unsigned_since_us;     /* the leader's own, as `commit` is, monotonic: 0 all signed */
 	int64_t signed_at_us, disk_looked_us;
 };
 
@@ -168,7 +171,7 @@ static void answer(struct waiting *waiting, bool ok, const struct err *err)
 	waiting->is_ok = ok;
 	if (!ok && waiting->err)
 		*waiting->err = *err;
-	sem_post(&waiting->done);                   /* from here on it may be gone */
+	sem_post(&waiting->turn);                   /* from here on it may be gone */
 }
 
 static void answer_all(struct commit_item *first, bool ok, const struct err *err)
@@ -204,19 +207,60 @@ static struct commit_item *take_group(struct record_writer *writer, int64_t *out
 	return first;
 }
 
-/* Sleeps until there is something to do; false when it is time to end. */
+/* Called with the lock by who has led: whoever waits first is next, and until he has woken up more come to wait with him. What
+ * nobody waits for is the thread's, and so is a checkpoint in time. */
+static void pass_on(struct record_writer *writer)
+{
+	struct waiting *next = writer->first ? waiting_of(writer->first) : NULL;
+
+	writer->is_led = next && next->wait == RECORD_DURABLE;
+	if (writer->is_led) {
+		next->is_next = true;
+		sem_post(&next->turn);
+	}
+	writer->due_us = checkpoint_due_us(writer);
+	if ((next && !writer->is_led) || writer->is_stopping || writer->due_us < writer->sleeps_until_us)
+		pthread_cond_signal(&writer->wake);
+}
+
+/* Commits one group; the caller is the one who leads. */
+static void lead(struct record_writer *writer)
+{
+	int64_t records;
+	struct err err = { .kind = ERR_NONE };
+
+	pthread_mutex_lock(&writer->lock);
+	struct commit_item *first = take_group(writer, &records);
+
+	pthread_mutex_unlock(&writer->lock);
+	bool ok = commit_now(writer, first, records, checkpoint_is_due(writer, clock_mono_us()), &err);
+
+	if (!ok && !first)
+		log_error("checkpoint: %s", err.text);
+	pthread_mutex_lock(&writer->lock);
+	pass_on(writer);
+	pthread_mutex_unlock(&writer->lock);
+	answer_all(first, ok, &err);
+}
+
+/* While others lead they sign in time themselves; this is for when they end before it. */
+#define DUE_AGAIN_US (10 * 1000)
+
+/* Sleeps until nobody leads and there is something to do; false when it is time to end. */
 static bool wait_for_work(struct record_writer *writer)
 {
-	while (!writer->first && !writer->is_stopping) {
-		int64_t due_us = checkpoint_due_us(writer);
-		struct timespec until = { .tv_sec = due_us / US_PER_S, .tv_nsec = due_us % US_PER_S * 1000 };
+	for (;;) {
+		int64_t now_us = clock_mono_us(), until_us = writer->due_us > now_us ? writer->due_us : now_us + DUE_AGAIN_US;
+		struct timespec until = { .tv_sec = until_us / US_PER_S, .tv_nsec = until_us % US_PER_S * 1000 };
 
-		if (due_us == INT64_MAX)
+		if (!writer->is_led && (writer->first || writer->is_stopping || writer->due_us <= now_us))
+			return writer->first || !writer->is_stopping;
+		writer->sleeps_until_us = until_us;
+		if (until_us == INT64_MAX)
 			pthread_cond_wait(&writer->wake, &writer->lock);
-		else if (pthread_cond_timedwait(&writer->wake, &writer->lock, &until) == ETIMEDOUT)
-			return true;
+		else
+			pthread_cond_timedwait(&writer->wake, &writer->lock, &until);
 	}
-	return writer->first != NULL;
 }
 
 static void *run(void *arg)
@@ -225,16 +269,9 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&writer->lock);
 	while (wait_for_work(writer)) {
-		int64_t records;
-		struct commit_item *first = take_group(writer, &records);
-		struct err err = { .kind = ERR_NONE };
-
+		writer->is_led = true;
 		pthread_mutex_unlock(&writer->lock);
-		bool ok = commit_now(writer, first, records, checkpoint_is_due(writer, clock_mono_us()), &err);
-
-		if (!ok && !first)
-			log_error("checkpoint: %s", err.text);
-		answer_all(first, ok, &err);
+		lead(writer);
 		pthread_mutex_lock(&writer->lock);
 	}
 	pthread_mutex_unlock(&writer->lock);
@@ -316,8 +353,11 @@ static bool begin(struct record_writer *writer, struct err *err)
 	commit->class_name = str_from_c(writer->class_name);
 	commit->key = writer->key;
 	writer->signed_at_us = clock_mono_us();
-	return commit_now(writer, NULL, 0, false, err) &&
-	       (commit->tail.head.signed_seq == commit->tail.head.seq || !commit->key || commit_now(writer, NULL, 0, true, err));
+	bool ok = commit_now(writer, NULL, 0, false, err) &&
+		  (commit->tail.head.signed_seq == commit->tail.head.seq || !commit->key || commit_now(writer, NULL, 0, true, err));
+
+	writer->due_us = checkpoint_due_us(writer);
+	return ok;
 }
 
 bool record_writer_open(const struct record_writer_config *config, struct record_writer **out, struct err *err)
@@ -363,7 +403,8 @@ void record_writer_close(struct record_writer *writer)
 	writer_free(writer);
 }
 
-static bool enqueue(struct record_writer *writer, struct waiting *waiting, struct err *err)
+/* *out_leads: nobody commits, so the caller does. What nobody waits for wakes the thread. */
+static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool *out_leads, struct err *err)
 {
 	bool ok = false;
 
@@ -374,8 +415,10 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, struc
 		writer->state.failures++;
 		err_set(err, ERR_BUSY, "%s: %zu octets wait for the disk already", writer->dir, writer->queued);
 	} else {
-		if (!writer->first)
+		*out_leads = !writer->is_led && waiting->wait == RECORD_DURABLE;
+		if (!writer->is_led && !*out_leads && !writer->first)
 			pthread_cond_signal(&writer->wake);
+		writer->is_led |= *out_leads;
 		*writer->last = &waiting->item;
 		writer->last = &waiting->item.next;
 		writer->queued += waiting->text.len;
@@ -422,31 +465,45 @@ static bool append_queued(struct record_writer *writer, const struct record_even
 			  struct err *err)
 {
 	struct waiting *waiting = calloc(1, sizeof *waiting);
+	bool leads;
 
 	if (!waiting)
 		return err_memory(err);
 	waiting->wait = RECORD_QUEUED;
-	if (format_waiting(writer, waiting, event, out_id, err) && enqueue(writer, waiting, err))
+	if (format_waiting(writer, waiting, event, out_id, err) && enqueue(writer, waiting, &leads, err))
 		return true;
 	buf_clear(&waiting->text);
 	free(waiting);
 	return false;
 }
 
+/* Leads whenever it is its turn to, until it is done. A group may be full before it comes to its leader. */
+static void await(struct record_writer *writer, struct waiting *waiting, bool leads)
+{
+	do {
+		if (leads)
+			lead(writer);
+		while (sem_wait(&waiting->turn) != 0)
+			;                           /* EINTR */
+		leads = waiting->is_next;
+		waiting->is_next = false;
+	} while (leads);
+}
+
 static bool append_durable(struct record_writer *writer, const struct record_event *event, char out_id[RECORD_ID_LEN + 1],
 			   struct err *err)
 {
 	struct waiting waiting = { .wait = RECORD_DURABLE, .err = err };
+	bool leads;
 
-	sem_init(&waiting.done, 0, 0);
-	bool ok = format_waiting(writer, &waiting, event, out_id, err) && enqueue(writer, &waiting, err);
+	sem_init(&waiting.turn, 0, 0);
+	bool ok = format_waiting(writer, &waiting, event, out_id, err) && enqueue(writer, &waiting, &leads, err);
 
 	if (ok) {
-		while (sem_wait(&waiting.done) != 0)
-			;                           /* EINTR */
+		await(writer, &waiting, leads);
 		ok = waiting.is_ok;
 	}
-	sem_destroy(&waiting.done);
+	sem_destroy(&waiting.turn);
 	buf_clear(&waiting.text);
 	return ok;
 }

@@ -1,8 +1,9 @@
 /*
  * writer - the relay log being written: durable before the MTA hears "accepted".
  *
- * One thread commits groups: whatever is waiting when the disk is free goes into one write and one fdatasync; there is
- * no artificial delay. Files are LOGDIR/CLASS/YYYY-MM-DD.jsonl, the day being the JST day of the commit; a file that
+ * Groups are committed: whatever is waiting when the disk is free goes into one write and one fdatasync; there is no
+ * artificial delay. Who comes first commits for all who wait, so that a lone message passes no other thread; a thread of the
+ * writer's own does it for records that nobody waits for, and signs in time. Files are LOGDIR/CLASS/YYYY-MM-DD.jsonl, the day being the JST day of the commit; a file that
  * may not be continued (failed sync, damage) or is large is followed by YYYY-MM-DD.2.jsonl and so on. A file continues the chain of the
  * file before.
  *

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "milter/record/commit.h"
 #include "milter/record/reader.h"
 #include "milter/record/timesync.h"
 
@@ -370,6 +371,72 @@ START_TEST(queued_records)
 }
 END_TEST
 
+#define APPENDERS 8
+#define APPENDS 300
+
+struct appender {
+	pthread_t thread;
+	struct record_writer *writer;
+	int failures;
+};
+
+/* One in three is not waited for: such records may stand before and behind those whose writers lead. */
+static void *append_mixed(void *arg)
+{
+	struct appender *a = arg;
+	struct record_event event = { .event = STR("accepted"), .tenant = STR("acme") };
+
+	for (int i = 0; i < APPENDS; i++)
+		a->failures += !record_append(a->writer, &event, i % 3 ? RECORD_DURABLE : RECORD_QUEUED, NULL, NULL);
+	return NULL;
+}
+
+START_TEST(many_appenders)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct appender appenders[APPENDERS];
+	struct record_writer *writer;
+	struct record_writer_state state;
+
+	config.checkpoint_busy_us = 2000;
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	for (int i = 0; i < APPENDERS; i++) {
+		appenders[i] = (struct appender){ .writer = writer };
+		ck_assert_int_eq(pthread_create(&appenders[i].thread, NULL, append_mixed, &appenders[i]), 0);
+	}
+	for (int i = 0; i < APPENDERS; i++) {
+		pthread_join(appenders[i].thread, NULL);
+		ck_assert_int_eq(appenders[i].failures, 0);
+	}
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_state(writer, &state);
+	ck_assert_int_eq(state.records, APPENDERS * APPENDS + 1);
+	ck_assert_int_gt(state.seq, state.records + 2);      /* signed meanwhile, by whoever led */
+	record_writer_close(writer);
+	must_verify(VERIFY_OK);
+}
+END_TEST
+
+/* More is waiting than a group holds, and nobody waits for it but the last: who leads is not always in his own group. */
+START_TEST(long_queue)
+{
+	static char text[RECORD_STRING_MAX];
+	struct record_writer *writer = relaylog_open(&relay);
+	struct record_event event = { .event = STR("rejected"), .tenant = STR("acme"), .reply = str_of(text, sizeof text) };
+	struct record_writer_state state;
+	const size_t count = 3 * COMMIT_GROUP_MAX / RECORD_STRING_MAX;
+
+	memset(text, 'x', sizeof text);
+	for (size_t i = 0; i < count; i++)
+		ck_assert(record_append(writer, &event, RECORD_QUEUED, NULL, NULL));
+	relaylog_append(writer, "accepted", "acme");
+	record_writer_state(writer, &state);
+	ck_assert_int_eq(state.records, (int64_t)count + 1);
+	record_writer_close(writer);
+	must_verify(VERIFY_OK);
+}
+END_TEST
+
 /* The thread signs by itself when it is time. */
 START_TEST(timed_checkpoints)
 {
@@ -531,6 +598,8 @@ int main(void)
 	tcase_add_loop_test(tcase, shortened_while_open, 0, 2);
 	tcase_add_test(tcase, queue_is_bounded);
 	tcase_add_test(tcase, queued_records);
+	tcase_add_test(tcase, many_appenders);
+	tcase_add_test(tcase, long_queue);
 	tcase_add_test(tcase, timed_checkpoints);
 	tcase_add_test(tcase, bad_settings);
 	tcase_add_test(tcase, killed);
