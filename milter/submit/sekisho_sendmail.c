@@ -58,10 +58,15 @@ static bool ask_gate(const char *path, char out[FIELD_MAX], size_t *out_len)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	struct timeval wait = { .tv_sec = WAIT_S };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ssize_t n = -1;
+	int fd;
 
-	if (fd < 0 || strlen(path) >= sizeof to.sun_path)
+	if (strlen(path) >= sizeof to.sun_path) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
 		return false;
 	memcpy(to.sun_path, path, strlen(path) + 1);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
