@@ -180,7 +180,7 @@ static bool read_plans(struct tenants *t, const struct config_draft *draft)
 {
 	struct scope scope = { .what = "defaults", .index = -1 };
 	struct tenant_draft initial = { .match = NULL };
-	const struct node **nodes;
+	const struct node **nodes = NULL;
 	bool ok = config_read_defaults(t->r, TABLE_TENANT, &initial);
 
 	t->defaults.draft = initial;
@@ -188,7 +188,7 @@ static bool read_plans(struct tenants *t, const struct config_draft *draft)
 		ok &= read_plan(t, &scope, draft->defaults, &initial, &t->defaults);
 	ok &= sort_nodes(t->r, &draft->plans, "plan", &nodes);
 	t->plans = arena_array(t->r->scratch, draft->plans.count, sizeof *t->plans);
-	if (!t->plans)
+	if (!nodes || !t->plans)
 		return config_no_memory(t->r);
 	t->plan_count = draft->plans.count;
 	scope.what = "plan";

@@ -211,10 +211,12 @@ static struct maillog_open *open_new(struct str recipient, struct str status, st
 	status = str_slice(status, 0, 16);
 
 	struct maillog_open *open = malloc(sizeof *open + recipient.len + status.len + said.len);
-	char *at = (char *)(open + 1);
 
 	if (!open)
 		return NULL;
+
+	char *at = (char *)(open + 1);
+
 	*open = (struct maillog_open){ .recipient = put(&at, recipient) };
 	open->status = put(&at, status);
 	open->said = put(&at, said);

@@ -58,10 +58,12 @@ void pulse_free(struct pulse *pulse)
 static struct entry *entry_new(const struct entry *like)
 {
 	struct entry *e = malloc(sizeof *e + like->tenant.len + like->name.len);
-	char *text = (char *)(e + 1);
 
 	if (!e)
 		return NULL;
+
+	char *text = (char *)(e + 1);
+
 	*e = *like;
 	memcpy(text, like->tenant.ptr, like->tenant.len);
 	e->tenant = str_of(text, like->tenant.len);

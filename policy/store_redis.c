@@ -145,7 +145,7 @@ struct scan {
 static bool remember(struct scan *scan, const redisReply *key, const redisReply *value, int64_t expires_us,
 		     struct err *err)
 {
-	struct seen *seen = scan->seen;
+	struct seen *seen;
 
 	if (scan->count == scan->size) {
 		size_t size = scan->size ? scan->size * 2 : 256;

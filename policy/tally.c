@@ -208,6 +208,7 @@ static bool look(struct store *st, struct str tenant, const char *family, struct
 		snprintf(room + len, sizeof room - len, "%s:", date);
 		ok = st->ops->scan(st, str_of(room, len + JST_DATE_LEN + 1), row_fn, l, err);
 	}
+	l->prefix = STR_EMPTY;                 /* it ends with `room` */
 	return ok || err_wrap(err, "counters of tenant " STR_FMT, STR_ARG(tenant));
 }
 

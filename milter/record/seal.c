@@ -266,7 +266,7 @@ static size_t offset_of(struct str line, const char *at)
 static bool find_sealed(struct str line, struct sealed_line *out)
 {
 	struct scan scan;
-	struct str name, value, rest = STR_EMPTY;
+	struct str name, value, rest;
 	size_t head = 0, tseq = 0, tseq_end = 0;
 
 	*out = (struct sealed_line){ .tenant = STR_EMPTY };

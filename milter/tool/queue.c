@@ -74,7 +74,7 @@ static bool grow(struct arena *arena, void **items, size_t count, size_t *room, 
 	bigger = arena_array(arena, wanted, size);
 	if (!bigger)
 		return false;
-	if (count)
+	if (*items)
 		memcpy(bigger, *items, count * size);
 	*items = bigger;
 	*room = wanted;
