@@ -135,7 +135,7 @@ static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_
 			  unsigned long *out_do, unsigned long *out_skip, unsigned long *out_f2, unsigned long *out_f3)
 {
 	unsigned long needed = SMFIF_ADDHDRS | SMFIF_QUARANTINE;
-	const unsigned long no_reply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_HDR | SMFIP_NR_BODY;
+	const unsigned long no_reply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY;
 
 	(void)f2;
 	(void)f3;
@@ -171,7 +171,7 @@ static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_
 		return leave(SMFIS_REJECT);
 	}
 	*out_do = needed;
-	*out_skip = can_skip & (no_reply | SMFIP_NOUNKNOWN | SMFIP_NOEOH);
+	*out_skip = can_skip & (no_reply | SMFIP_NOUNKNOWN);
 	*out_skip |= config->needs_body ? 0 : can_skip & SMFIP_NOBODY;
 	*out_f2 = *out_f3 = 0;
 	front->no_reply = *out_skip & no_reply;
@@ -264,6 +264,16 @@ static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
 	FRONT_OR(ctx, SMFIS_TEMPFAIL);
 	session_header(front->session, str_from_c(name), str_from_c(value));
 	return leave(quiet(front, SMFIP_NR_HDR));
+}
+
+/*
+ * Asked for though there is nothing to do: libmilter takes no way from DATA past the headers but this one, and leaves the
+ * MTA without an answer at the end of a message that has none.
+ */
+static sfsistat on_headers_end(SMFICTX *ctx)
+{
+	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	return leave(quiet(front, SMFIP_NR_EOH));
 }
 
 static sfsistat on_body(SMFICTX *ctx, unsigned char *chunk, size_t len)
@@ -413,6 +423,7 @@ static const struct smfiDesc description = {
 	.xxfi_envfrom = on_mail,
 	.xxfi_envrcpt = on_rcpt,
 	.xxfi_header = on_header,
+	.xxfi_eoh = on_headers_end,
 	.xxfi_body = on_body,
 	.xxfi_eom = on_eom,
 	.xxfi_abort = on_abort,

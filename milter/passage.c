@@ -176,6 +176,7 @@ static void hash_subject(struct passage *p, struct str value)
 void passage_add_header(struct passage *p, struct str name, struct str value)
 {
 	p->octets += (int64_t)(name.len + value.len) + 4;      /* ": " and CRLF; folds arrive as bare LF */
+	name = str_trim(name);                                  /* RFC 5322 4.5: readers pass over blanks before the colon */
 	if (str_eq_nocase(name, STR("Message-ID")) && p->message_id.len == 0)
 		passage_keep(p, str_slice(str_trim(value), 0, MESSAGE_ID_MAX), &p->message_id);
 	else if (str_eq_nocase(name, STR("Subject")) && !p->subject_hash[0])

@@ -85,6 +85,7 @@ class Tracking:
             peer.connect()
             peer.envelope("user@tenant.test", "user@tenant.test", ["someone@recipient.test"])
             peer.step("L", b"Content-Type\0multipart/mixed; boundary=b\0")
+            peer.step("N")
         page = f"--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n{PAGE}".replace("</body></html>", "")
         other = "\r\n--b\r\nContent-Type: text/plain\r\n\r\n"
         chunk = (b"<p>" + b"x" * 900 + b"</p>\r\n") * 71

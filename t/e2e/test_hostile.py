@@ -134,6 +134,17 @@ def test_many_headers(world):
 test_many_headers.seconds = 120
 
 
+def test_no_headers(world):
+    """a message without a header, with a body and without: answered like any other"""
+    for body in (None, b"body\r\n"):
+        with peer(world) as p:
+            p.envelope(LOGIN, LOGIN, [TO])
+            p.step("N")
+            if body:
+                p.step("B", body)
+            check_eq(p.step("E")[0], "c", "answer at the end of message")
+
+
 def test_many_recipients(world):
     """10 000 recipients and more: those over the limit are refused one by one"""
     with peer(world) as p:

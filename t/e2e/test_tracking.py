@@ -178,6 +178,7 @@ def test_memory(world):
         peer.connect()
         peer.envelope("user@acme.test", "user@acme.test", [TO])
         peer.step("L", b"Content-Type\0text/html; charset=utf-8\0")
+        peer.step("N")
         peer.step("B", PAGE.replace("</body></html>", "").encode())
     for _ in range(10000000 // len(chunk)):
         for peer in peers:
