@@ -1,5 +1,7 @@
 #include "milter/tool/queue.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <glob.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -143,14 +145,24 @@ static bool read_postqueue(void *arg, struct str line)
 	return r->ok;
 }
 
+/* Its path, or NULL. */
+static char *postfix_program(struct tool *tool, const char *name)
+{
+	static const char *const places[] = { "/usr/sbin", "/usr/local/sbin", "/usr/bin" };
+
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		const char *path = tool_text(tool, "%s/%s", places[i], name).ptr;
+
+		if (access(path, X_OK) == 0)
+			return (char *)(uintptr_t)path;
+	}
+	return NULL;
+}
+
 static bool read_postfix(struct reading *r, const struct queue_mta *mta)
 {
-	static const char *const places[] = { "/usr/sbin/postqueue", "/usr/local/sbin/postqueue", "/usr/bin/postqueue" };
-	char *argv[] = { NULL, (char *)"-c", (char *)(uintptr_t)mta->postfix, (char *)"-j", NULL };
+	char *argv[] = { postfix_program(r->tool, "postqueue"), (char *)"-c", (char *)(uintptr_t)mta->postfix, (char *)"-j", NULL };
 
-	for (size_t i = 0; i < sizeof places / sizeof *places && !argv[0]; i++)
-		if (access(places[i], X_OK) == 0)
-			argv[0] = (char *)(uintptr_t)places[i];
 	if (!argv[0])
 		return err_set(r->err, ERR_BUSY, "there is no postqueue on this host");
 	return child_lines(argv, read_postqueue, r, r->err) && (r->ok || err_memory(r->err));
@@ -242,6 +254,65 @@ static bool read_sendmail(struct reading *r, const struct queue_mta *mta)
 	}
 	globfree(&found);
 	return r->ok;
+}
+
+/* --- counting */
+
+#define ANSWER_MAX 65536               /* of postconf */
+#define HASH_DEPTH 3                   /* hash_queue_depth may give the hold queue as many levels */
+
+/* Files whose name begins so, here and in the directories below. */
+static bool count_files(struct tool *tool, const char *dir, struct str prefix, int depth, int64_t *total, struct err *err)
+{
+	DIR *stream = opendir(dir);
+	struct dirent *entry;
+	bool ok = true;
+
+	if (!stream)
+		return err_set(err, ERR_BUSY, "%s: %s", dir, strerror(errno));
+	while (ok && (entry = readdir(stream))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (entry->d_type == DT_DIR)
+			ok = depth == 0 || count_files(tool, tool_text(tool, "%s/%s", dir, entry->d_name).ptr, prefix, depth - 1, total, err);
+		else
+			*total += str_starts(str_from_c(entry->d_name), prefix);
+	}
+	closedir(stream);
+	return ok;
+}
+
+static bool count_postfix(struct tool *tool, const struct queue_mta *mta, int64_t *total, struct err *err)
+{
+	char *argv[] = { postfix_program(tool, "postconf"), (char *)"-c", (char *)(uintptr_t)mta->postfix, (char *)"-h",
+			 (char *)"queue_directory", NULL };
+	struct str dir;
+
+	if (!argv[0])
+		return err_set(err, ERR_BUSY, "there is no postconf on this host");
+	return child_run(argv, CHILD_OUTPUT, ANSWER_MAX, &tool->arena, &dir, err) &&
+	       count_files(tool, tool_text(tool, STR_FMT "/hold", STR_ARG(str_trim(dir))).ptr, STR_EMPTY, HASH_DEPTH, total, err);
+}
+
+static bool count_sendmail(struct tool *tool, const struct queue_mta *mta, int64_t *total, struct err *err)
+{
+	glob_t found;
+	bool ok = glob(mta->dirs, GLOB_NOSORT, NULL, &found) == 0 || err_set(err, ERR_BUSY, "%s: no such directory", mta->dirs);
+
+	for (size_t i = 0; ok && i < found.gl_pathc; i++)
+		ok = count_files(tool, found.gl_pathv[i], STR("hf"), 1, total, err);
+	globfree(&found);
+	return ok;
+}
+
+bool queue_count_held(struct tool *tool, const struct queue_mta *mta, int64_t *out, struct err *err)
+{
+	int64_t total = 0;
+
+	if (!(mta->postfix ? count_postfix(tool, mta, &total, err) : count_sendmail(tool, mta, &total, err)))
+		return false;
+	*out = total;
+	return true;
 }
 
 bool queue_read_held(struct tool *tool, const struct queue_mta *mta, struct queue_list *out, struct err *err)

@@ -28,11 +28,13 @@ struct queue_mta {
 struct queue_options {
 	struct str postfix, sendmail, program;
 };
-#define QUEUE_OPTIONS(field)                                                                                                \
+#define QUEUE_MTA_OPTIONS(field)                                                                                             \
 	{ "--postfix", OPTION_TEXT, field + offsetof(struct queue_options, postfix), "DIR", NULL,                            \
 	  "Postfix's configuration directory (default: /etc/postfix)" },                                                       \
 	{ "--sendmail", OPTION_TEXT, field + offsetof(struct queue_options, sendmail), "FILE", NULL,                         \
-	  "the MTA is Sendmail, with this .cf (default: /etc/mail/sendmail.cf)" },                                             \
+	  "the MTA is Sendmail, with this .cf (default: /etc/mail/sendmail.cf)" }
+#define QUEUE_OPTIONS(field)                                                                                                 \
+	QUEUE_MTA_OPTIONS(field),                                                                                            \
 	{ "--sendmail-program", OPTION_TEXT, field + offsetof(struct queue_options, program), "FILE", NULL,                  \
 	  "Sendmail's program (default: /usr/sbin/sendmail)" }
 
@@ -51,6 +53,8 @@ struct queue_list {
 };
 /* What is on hold, whoever put it there. */
 bool queue_read_held(struct tool *tool, const struct queue_mta *mta, struct queue_list *out, struct err *err);
+/* How many messages that are, by the names in the directory alone; ERR_BUSY: it is not this user's to look into. */
+bool queue_count_held(struct tool *tool, const struct queue_mta *mta, int64_t *out, struct err *err);
 
 /* The control file of a quarantined message of Sendmail; ERR_INPUT: there is none. */
 bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char path[4096], struct err *err);

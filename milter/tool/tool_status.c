@@ -8,15 +8,43 @@
 #include "milter/record/reader.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/daemon.h"
+#include "milter/tool/queue.h"
 #include "milter/tool/top.h"
 
-static const struct option options[] = { { NULL } };
+static const struct option options[] = { QUEUE_MTA_OPTIONS(0), { NULL } };
 
 static int64_t time_of(const json_t *status, const char *path)
 {
 	int64_t us = 0;
 
 	return jst_parse_time(daemon_str(status, path), &us) ? us : 0;
+}
+
+/* What waits in the MTA's hold queue, whoever put it there. */
+struct on_hold {
+	bool is_there;                 /* an MTA whose queue could be asked */
+	bool is_known;
+	int64_t messages;
+	struct err why;                /* it is not known */
+};
+
+static struct on_hold count_held(struct tool *tool, const struct queue_options *want)
+{
+	struct on_hold out = { .is_there = false };
+	struct queue_mta mta;
+
+	out.is_there = queue_find(tool, want, &mta, &out.why);
+	out.is_known = out.is_there && queue_count_held(tool, &mta, &out.messages, &out.why);
+	return out;
+}
+
+static void show_held(struct tool *tool, const struct on_hold *held)
+{
+	if (held->is_known)
+		tool_field(tool, "On hold", "%s message%s in the MTA's queue", tool_number(tool, held->messages).ptr,
+			   held->messages == 1 ? "" : "s");
+	else if (held->is_there)
+		tool_field(tool, "On hold", "not seen: %s", held->why.text);
 }
 
 /* --- it answers */
@@ -67,7 +95,7 @@ static void show_maillog(struct tool *tool, const json_t *status)
 			   STR_ARG(tool_duration(tool, daemon_i64(status, "maillog.lag_s") * US_PER_S)));
 }
 
-static void show_status(struct tool *tool, const json_t *status)
+static void show_status(struct tool *tool, const json_t *status, const struct on_hold *held)
 {
 	int64_t now_us = clock_now_us(), started_us = time_of(status, "started");
 
@@ -83,6 +111,7 @@ static void show_status(struct tool *tool, const json_t *status)
 	tool_field(tool, "Sessions", "%s now, %s since the start", tool_number(tool, daemon_i64(status, "sessions")).ptr,
 		   tool_number(tool, daemon_i64(status, "sessions_total")).ptr);
 	show_messages(tool, status);
+	show_held(tool, held);
 	tool_field(tool, "Store", STR_FMT ", %lld failures", STR_ARG(daemon_str(status, "store.backend")),
 		   (long long)daemon_i64(status, "store.failures"));
 	show_log(tool, status);
@@ -127,10 +156,12 @@ static void add_tenants(struct tool *tool, json_t *status)
 	top_source_clear(&source);
 }
 
-static int answer(struct tool *tool, json_t *status)
+static int answer(struct tool *tool, json_t *status, const struct on_hold *held)
 {
 	if (tool->is_json) {
 		add_tenants(tool, status);
+		if (held->is_known)
+			json_object_set_new(status, "on_hold", json_integer(held->messages));
 
 		char *text = json_dumps(status, JSON_COMPACT);
 
@@ -138,7 +169,7 @@ static int answer(struct tool *tool, json_t *status)
 		buf_add_byte(&tool->out, '\n');
 		free(text);
 	} else {
-		show_status(tool, status);
+		show_status(tool, status, held);
 	}
 	return is_sick(status) ? TOOL_NO : TOOL_OK;
 }
@@ -187,7 +218,7 @@ static struct str last_record(struct tool *tool, struct str class_name)
 	return out;
 }
 
-static int without_it(struct tool *tool, const struct err *why)
+static int without_it(struct tool *tool, const struct err *why, const struct on_hold *held)
 {
 	const struct config *config = tool->config;
 	struct str last = last_record(tool, STR("relay"));
@@ -201,6 +232,8 @@ static int without_it(struct tool *tool, const struct err *why)
 		json_member_str(&tool->json, "error", str_from_c(why->text));
 		if (runs)
 			json_member_i64(&tool->json, "pid", pid);
+		if (held->is_known)
+			json_member_i64(&tool->json, "on_hold", held->messages);
 		json_object_close(&tool->json);
 		buf_add_byte(&tool->out, '\n');
 		return TOOL_NO;
@@ -211,6 +244,7 @@ static int without_it(struct tool *tool, const struct err *why)
 	else
 		tool_field(tool, "", "%s", err.text);
 	tool_field(tool, "Configuration", STR_FMT ", good, %zu tenants", STR_ARG(config->path), config->tenant_count);
+	show_held(tool, held);
 	tool_field(tool, "Store", STR_FMT, STR_ARG(store_there(tool)));
 	tool_field(tool, "Relay log", STR_FMT ", " STR_FMT, STR_ARG(config->log_dir), STR_ARG(free_space(tool, config->log_dir)));
 	tool_field(tool, "", STR_FMT, STR_ARG(last.len ? last : STR("no record that could be read")));
@@ -219,16 +253,17 @@ static int without_it(struct tool *tool, const struct err *why)
 
 static int run(struct tool *tool, const void *values)
 {
+	struct on_hold held;
 	json_t *status;
 	struct err err;
 	int code;
 
-	(void)values;
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
+	held = count_held(tool, values);        /* first, while this may be root */
 	if (!daemon_ask(tool->config, "/status", &status, &err))
-		return without_it(tool, &err);
-	code = answer(tool, status);
+		return without_it(tool, &err, &held);
+	code = answer(tool, status, &held);
 	json_decref(status);
 	return code;
 }
@@ -238,10 +273,12 @@ const struct tool_command command_status = {
 	.operands = "",
 	.summary = "how the gate is doing",
 	.about = "Asks the running sekisho-milter, at metrics.listen, how it is: configuration, sessions, messages, store, relay "
-		 "log, disk and clock. When it does not answer, tells what can be seen without it. With --json the daemon's own "
-		 "answer, and what each tenant sent in the last minute and since the start, has used of its fullest quota, and "
+		 "log, disk and clock; and counts what waits on hold in the MTA's queue, which is its owner's and root's to see. When "
+		 "it does not answer, tells what can be seen without it. With --json the daemon's own answer, the count as "
+		 "on_hold, and what each tenant sent in the last minute and since the start, has used of its fullest quota, and "
 		 "could not deliver today.",
 	.options = options,
+	.values_size = sizeof(struct queue_options),
 	.has_json = true,
 	.examples = "sekisho status\nsekisho status --json | jq .messages",
 	.ok = "it answers and is well",

@@ -114,6 +114,8 @@ def test_listed(world):
         check_eq({(line["tenant"], line["rule"]) for line in lines}, {("acme", "hourly")}, "tenant and rule")
         told = hold(side, "list")
         check("5 messages held\n1 more on hold, not by the gate\n" in told and max(map(len, told.splitlines())) <= 80, "{}", told)
+        check_eq(side.gate.tool_json("status", *side.options[:2])["on_hold"], 6, "counted by status")
+        check("On hold       6 messages" in side.gate.tool("status", *side.options[:2]).stdout, "status does not say so")
         check_eq(hold(side, "list", "stolen"), "0 messages held\n", "another tenant's")
         hold(side, "list", "nobody", code=1)
 
