@@ -264,10 +264,10 @@ def test_smtp_headers(world):
 
 
 def test_smtp_recipients(world):
-    """10 000 recipients in one message"""
+    """10 000 recipients in one message; 1 000 behind Sendmail, which takes its time for them"""
     with world.relay.client(LOGIN=LOGIN) as client:
         client.mail(LOGIN)
-        for block in range(100):
+        for block in range(10 if world.relay.is_sendmail else 100):
             client.raw(b"".join(b"RCPT TO:<r%d@example.test>\r\n" % (block * 100 + n) for n in range(100)))
             for _ in range(100):
                 client.reply()

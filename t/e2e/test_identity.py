@@ -9,7 +9,8 @@ TENANTS = {
     "by-client": {"match": [{"client": "198.51.100.0/24"}]},
     "by-near-client": {"match": [{"client": "198.51.100.7"}]},
     "by-client6": {"match": [{"client": "2001:db8::/32"}]},
-    "by-cert": {"match": [{"cert": {"issuer": "Test Authority", "subject": "cert.test"}}]},
+    "by-cert": {"match": [{"cert": {"issuer": "Test Authority", "subject": "cert.test"}},          # as Postfix tells it, and as Sendmail
+                          {"cert": {"issuer": "/O=Sekisho+20test/CN=Test+20Authority", "subject": "/CN=cert.test"}}]},
     "by-daemon": {"match": [{"daemon": "special"}]},
     "by-sender": {"match": [{"sender": "@sender.test"}]},
 }

@@ -14,7 +14,7 @@ TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounc
 
 
 def setup(world):
-    world.relay = Relay(world, TENANTS, settings={"maillog": {"path": world.path("postfix", "maillog")}})
+    world.relay = Relay(world, TENANTS, follows=True)
 
 
 def send(world, recipient, login=LOGIN, sender=SENDER):
@@ -95,12 +95,12 @@ def test_delivery_releases(world):
 
 def test_rotated(world):
     """the log is renamed and a new one begun: nothing is missing, nothing twice"""
-    log = world.path("postfix", "maillog")
+    log = world.relay.mta.maillog_path
     accepted(send(world, "before@example.test"))
     wait_outcome(world, "before@example.test", "delivered")
     os.rename(log, log + ".1")
     accepted(send(world, "between@example.test"))
-    world.relay.mta.postfix("reload")
+    world.relay.mta.reopen_log()
     accepted(send(world, "after@example.test"))
     for name in ("between@example.test", "after@example.test"):
         wait_outcome(world, name, "delivered")
@@ -111,8 +111,7 @@ def test_rotated(world):
 def test_restarted(world):
     """what the MTA says while the gate is away is told afterwards, under the right message"""
     gate, mta = world.relay.gate, world.relay.mta
-    mta.postfix("stop")
-    mta.start()
+    mta.restart()
     accepted(send(world, "tf.late@example.test"))
     wait_outcome(world, "tf.late@example.test", "delayed")
     before = len(outcomes(world, "tf.late@example.test"))

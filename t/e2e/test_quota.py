@@ -135,8 +135,7 @@ def test_hold(world):
     check_eq(record["to"], ["second@example.test"], "recipients of the record")
     check_eq(record["queue_id"], held[0]["queue_id"], "queue id of the record")
     check(not any(b"second@" in m.body for m in relay.sink.messages), "the held message was delivered")
-    relay.mta.tool("postsuper", "-H", held[0]["queue_id"])
-    relay.mta.tool("postqueue", "-f")
+    relay.mta.release(held[0]["queue_id"])
     relay.sink.find(b"To: <second@example.test>")
 
 

@@ -1,7 +1,7 @@
 """How sessions go on and end: several messages, second thoughts, hang-ups, TLS in between, and odd manners."""
 import time
 
-from lib.harness import check, check_eq, wait_for
+from lib.harness import Skipped, check, check_eq, wait_for
 from lib.relay import Relay, accepted, refused
 from lib.smtp import Client, message
 
@@ -127,18 +127,19 @@ def test_auth_required(world):
 
 
 def test_noop_storm(world):
-    """thousands of NOOP, EHLO, VRFY and nonsense between messages"""
+    """NOOP, EHLO, VRFY and nonsense between messages, as much of it as the MTA puts up with"""
+    patience = world.relay.mta.patience
     with world.relay.client(LOGIN) as client:
-        client.raw(b"NOOP\r\n" * 2000)
-        for _ in range(2000):
+        client.raw(b"NOOP\r\n" * patience)
+        for _ in range(patience):
             check_eq(client.reply().code, 250, "NOOP")
-        for _ in range(100):
+        for _ in range(patience // 20 + 1):
             client.command("EHLO again.test")
             client.command("VRFY someone")
             client.command("XNONSENSE \x01\xff")
         client.mail(LOGIN)
-        client.raw(b"NOOP\r\n" * 200)
-        for _ in range(200):
+        client.raw(b"NOOP\r\n" * (patience // 10))
+        for _ in range(patience // 10):
             client.reply()
         client.rcpt(TO)
         accepted(client.data(message(LOGIN, TO, "after the storm")))
@@ -162,6 +163,8 @@ def test_smtputf8(world):
     """addresses and headers in UTF-8"""
     sender, to = "差出人@acme.test", "受取人@例え.test"
     with world.relay.client(LOGIN) as client:
+        if "SMTPUTF8" not in client.ehlo().lines:
+            raise Skipped("this MTA does not offer SMTPUTF8")
         accepted(client.send(sender, [to], message(sender, to, "国際化"), "SMTPUTF8"))
     record = wait_for(lambda: world.relay.gate.mail_records(**{"from": sender}), "the record")[-1]
     check_eq(record["to"], [to], "recipients on the record")

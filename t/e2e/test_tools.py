@@ -187,7 +187,7 @@ def test_bad_starts(world):
     os.makedirs(f"{gate.dir}/state2", exist_ok=True)
     for what, text, words in (("an unknown key", good + "listen: x\n", f"{path}:"),
                               ("an open key", good.replace("relay-log.key", "open.key"), "chmod"),
-                              ("no such directory", good.replace("/milter.sock", "/no/such/x.sock"), "no/such")):
+                              ("no such directory", good.replace(gate.socket, f"unix:{gate.dir}/no/such/x.sock"), "no/such")):
         with open(path, "w") as out:
             out.write(text)
         done = world.run([world.program("sekisho-milter"), "-c", path, "-f"], 20)

@@ -5,8 +5,8 @@ from .harness import check
 
 
 class Certificates:
-    def __init__(self, world):
-        self.world, self.dir = world, world.new_dir("certs")
+    def __init__(self, world, directory=None):
+        self.world, self.dir = world, directory or world.new_dir("certs")
         self.ca_key = f"{self.dir}/ca.key"
         self.ca = f"{self.dir}/ca.pem"
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",

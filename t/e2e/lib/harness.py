@@ -4,6 +4,7 @@ A World ends everything it started, in reverse order, on every path. The pids al
 can end them when the test's own process had to be killed.
 """
 import os
+import random
 import re
 import shutil
 import signal
@@ -15,6 +16,7 @@ import time
 from . import sanitizer
 
 CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP)
+PORTS = (10240, 32768)                 # ip_local_port_range begins behind them
 SEARCHABLE = 0o755                     # the MTA's own user must be able to walk to what is inside
 
 
@@ -67,10 +69,15 @@ def wait_for(probe, what, seconds=10.0, pause=0.02):
 
 
 def free_port():
-    """A loopback port that the kernel has just given and taken back."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port at which nobody listens, below those that the kernel hands out to connections meanwhile."""
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def port_answers(port):

@@ -96,12 +96,16 @@ smtp_tls_security_level = none
 
 
 class Postfix:
+    bounce_subject, shows_bounces = "Undelivered Mail Returned to Sender", True     # its own, to milters
+    patience = 2000                    # NOOPs that it answers without a pause
+
     def __init__(self, world, sink_port, milter, logins=None, certificates=None, settings=()):
         """`milter`: as smtpd_milters has it, or empty. `logins`: user -> password, for AUTH. `settings`: more lines."""
         if os.geteuid() != 0:
             raise Failed("a private Postfix needs root")
         self.world, self.dir = world, world.new_dir("postfix")
         self.port, self.special_port = free_port(), free_port()
+        self.maillog_path = f"{self.dir}/maillog"
         self._write_config(sink_port, milter, logins, certificates, settings)
         if logins is not None:
             Saslauthd(world, f"{self.dir}/saslauthd", logins)
@@ -144,6 +148,23 @@ class Postfix:
             os.kill(pid, signal.SIGTERM)
             wait_for(lambda: not process_alive(pid), "Postfix to stop", 20)
 
+    def restart(self):
+        self.postfix("stop")
+        self.start()
+
+    def reopen_log(self):
+        self.postfix("reload")
+
+    def leave_milters(self):
+        """From now on mail goes round every milter."""
+        self.set("smtpd_milters =", "non_smtpd_milters =")
+
+    def set(self, *lines):
+        """By postconf: a setting that stands twice makes each program warn, and postlogd waits for itself to write that down."""
+        done = self.tool("postconf", "-e", *lines)
+        check(done.returncode == 0, "postconf: {}", done.stderr)
+        self.restart()
+
     def postfix(self, *arguments):
         """postfix, postqueue, ... with this instance's configuration: postfix("start"), postfix.tool(...)."""
         done = self.tool("postfix", *arguments)
@@ -166,9 +187,13 @@ class Postfix:
         check(done.returncode == 0, "postqueue: {}", done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines() if line]
 
+    def release(self, queue_id):
+        self.tool("postsuper", "-H", queue_id)
+        self.tool("postqueue", "-f")
+
     def maillog(self):
         try:
-            with open(f"{self.dir}/maillog", errors="surrogateescape") as log:
+            with open(self.maillog_path, errors="surrogateescape") as log:
                 return log.read()
         except FileNotFoundError:
             return ""

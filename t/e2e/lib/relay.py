@@ -18,35 +18,36 @@ class AnyLogin(dict):
 
 
 class Relay:
-    def __init__(self, world, tenants, logins=(), with_tls=False, settings=None, postfix=(), log_dir=None,
-                 behind=()):
-        """`behind`: more milters, which see what Sekisho made of the mail."""
+    def __init__(self, world, tenants, logins=(), with_tls=False, settings=None, postfix=(), log_dir=None, behind=(),
+                 follows=False):
+        """`behind`: more milters, which see what Sekisho made of the mail; `follows`: the gate reads the MTA's log."""
         self.world = world
         self.sink = Sink(world)
         self.is_sendmail = world.options.mta == "sendmail"
+        self.certificates = Certificates(world, world.new_safe_dir("certs")) if with_tls else None
         if self.is_sendmail:
-            self._behind_sendmail(tenants, with_tls or behind or postfix, settings, log_dir)
-            return
-        self.gate = Gate(world, tenants, settings, log_dir=log_dir)
-        self.certificates = Certificates(world) if with_tls else None
-        self.mta = Postfix(world, self.sink.port, ", ".join((self.gate.socket, *behind)), {login: PASSWORD for login in logins},
-                           self.certificates, postfix)
-
-    def _behind_sendmail(self, tenants, is_special, settings, log_dir):
-        if is_special:
-            raise Skipped("needs Postfix: its settings, its TLS, or more milters")
-        listen, settings = f"inet:{free_port()}@127.0.0.1", dict(settings or {})
-        settings["milter"] = {**settings.get("milter", {}), "listen": listen}
-        self.gate = Gate(self.world, tenants, settings, log_dir=log_dir)
-        self.mta = Sendmail(self.world, self.sink.port, listen, AnyLogin())
+            if postfix:
+                raise Skipped("needs Postfix: its settings")
+            listen, settings = f"inet:{free_port()}@127.0.0.1", dict(settings or {})
+            settings["milter"] = {**settings.get("milter", {}), "listen": listen}
+        self.gate = Gate(world, tenants, settings, start=False, log_dir=log_dir)
+        if self.is_sendmail:
+            self.mta = Sendmail(world, self.sink.port, listen, AnyLogin(), self.certificates, [sendmail_form(m) for m in behind])
+        else:
+            self.mta = Postfix(world, self.sink.port, ", ".join((self.gate.socket, *behind)), {login: PASSWORD for login in logins},
+                               self.certificates, postfix)
+        if follows:
+            self.gate.config["maillog"] = {"path": self.mta.maillog_path}
+            self.gate.write_config()
+        self.gate.start()
 
     def client(self, login=None, tls=False, certificate=None, special=False, **xclient):
         """A session that has said EHLO, and whatever else is asked for."""
+        address = None
         if self.is_sendmail:
             login = login or xclient.pop("LOGIN", None)
-            if special or tls or certificate or xclient:
-                raise Skipped("needs Postfix: XCLIENT, TLS, or a second listener")
-        client = Client(self.mta.special_port if special else self.mta.port)
+            address = xclient.pop("ADDR", "").removeprefix("IPV6:") or None
+        client = Client(self.mta.special_port if special else self.mta.port, source=address)
         check_eq(client.ehlo().code, 250, "EHLO")
         if xclient:
             check_eq(client.xclient(**xclient).code, 220, "XCLIENT")
@@ -60,6 +61,12 @@ class Relay:
                 raise Closed()
             check_eq(reply.code, 235, f"AUTH as {login}")
         return client
+
+
+def sendmail_form(milter):
+    """inet:HOST:PORT of Postfix, as Sendmail has it."""
+    _, host, port = milter.split(":")
+    return f"inet:{port}@{host}"
 
 
 def refused(reply, code, enhanced, tag):

@@ -37,8 +37,10 @@ class Closed(Exception):
 
 
 class Client:
-    def __init__(self, port, seconds=60.0, greet=True):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    def __init__(self, port, seconds=60.0, greet=True, source=None):
+        """`source`: an address of this host to come from."""
+        server = "::1" if ":" in (source or "") else "127.0.0.1"
+        self.socket = socket.create_connection((server, port), timeout=seconds, source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._lines = self.socket.makefile("rb")
         self.greeting = self.reply() if greet else None
