@@ -200,27 +200,25 @@ static void write_figures(const struct erasure *e, const struct erased *erased, 
 		buf_add_c(out, "key of sealed records: destroyed\n");
 }
 
+/* Broken into lines here: it is printed, mailed and put into files as it stands, and signed so. */
 static void write_words(const struct erasure *e, struct buf *out)
 {
-	if (e->tenant.len)
-		buf_add_c(out, "\nEverything that this relay recorded or counted about the tenant named above, as listed, was erased.");
-	else
-		buf_add_c(out, "\nWhat the record named above said was erased.");
-	buf_add_c(out, " Only numbers and salted hashes remain, so that it can be shown that nothing else was removed.");
-	if (e->tenant.len && e->config->log_is_sealed)
-		buf_add_c(out, " The key of its records was destroyed: copies of sealed records, in backups too, can no longer be read.");
-	else
-		buf_add_c(out, " Copies in backups end when their time is over; a backup that is restored is made to forget first.");
-	buf_add_c(out, " The mail server's own log is not part of this.\n\n");
-	if (e->tenant.len)
-		buf_add_c(out, "上記のテナントについて本中継ノードが記録・集計した情報は、記載のとおりすべて消去されました。");
-	else
-		buf_add_c(out, "上記の記録の内容は消去されました。");
-	buf_add_c(out, "残るのは、他の記録が失われていないことを示すための連番とソルト付きハッシュ値のみです。");
-	if (e->tenant.len && e->config->log_is_sealed)
-		buf_add_c(out, "記録の暗号鍵は破棄されたため、暗号化された記録の複製は、バックアップを含め、もはや読むことができません。");
-	else
-		buf_add_c(out, "バックアップ内の複製は保存期間の満了とともに消滅し、復元の際にはこの消去が先に適用されます。");
+	const bool is_tenant = e->tenant.len > 0, is_sealed = is_tenant && e->config->log_is_sealed;
+
+	buf_add_c(out, is_tenant ? "\nEverything that this relay recorded or counted about the tenant named above,\n"
+				   "as listed, was erased.\n"
+				 : "\nWhat the record named above said was erased.\n");
+	buf_add_c(out, "Only numbers and salted hashes remain, so that it can be shown that nothing\nelse was removed.\n");
+	buf_add_c(out, is_sealed ? "The key of its records was destroyed: copies of sealed records, in backups\n"
+				   "too, can no longer be read.\n"
+				 : "Copies in backups end when their time is over; a backup that is restored is\n"
+				   "made to forget first.\n");
+	buf_add_c(out, "The mail server's own log is not part of this.\n\n");
+	buf_add_c(out, is_tenant ? "上記のテナントについて本中継ノードが記録・集計した情報は、\n記載のとおりすべて消去されました。\n"
+				 : "上記の記録の内容は消去されました。\n");
+	buf_add_c(out, "残るのは、他の記録が失われていないことを示すための\n連番とソルト付きハッシュ値のみです。\n");
+	buf_add_c(out, is_sealed ? "記録の暗号鍵は破棄されたため、暗号化された記録の複製は、\nバックアップを含め、もはや読むことができません。\n"
+				 : "バックアップ内の複製は保存期間の満了とともに消滅し、\n復元の際にはこの消去が先に適用されます。\n");
 	buf_add_c(out, "メールサーバー自身のログは対象外です。\n");
 }
 

@@ -1,84 +1,14 @@
-/* The page itself. Words stand in one table, a row a sentence, in each language. */
+/* The page itself. Its words stand in report_words.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "config/base/clock.h"
 #include "config/base/json.h"
-#include "milter/tool/report.h"
-
-enum word {
-	W_TITLE, W_PERIOD, W_NODE, W_TENANT, W_ALL, W_MADE, W_VOLUME, W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD, W_RECIPIENTS,
-	W_DELIVERED, W_FAILED, W_BY_DAY, W_RULES, W_BOUNCES, W_INTEGRITY, W_INTACT, W_TAMPERED, W_RETENTION_BROKEN, W_UNKNOWN,
-	W_CHECKED, W_SIGNED, W_UNSIGNED, W_PURGED, W_ERASED, W_RECOVERED, W_FINDINGS, W_NOT_PROVED, W_RETENTION, W_PROMISED,
-	W_OLDEST, W_CLOCK, W_CLOCK_GOOD, W_ACCESS, W_NONE, W_OTHERS, W_MESSAGES, W_TIMES,
-	W_STRIPS, W_STRIP_VERIFIED, W_STRIP_COMPLETE, W_STRIP_CLOCK, W_GOOD, W_WARN, W_BAD, W_NOT_TOLD, W_GAPS, W_LONGEST, W_HOURS,
-	W_QUOTAS, W_KEPT_NOW, W_KEPT_MIN, W_KEPT_MAX, W_DAYS, WORDS
-};
-
-static const char *const words[WORDS][2] = {
-	[W_TITLE] = { "Mail relay report", "メール中継記録報告書" },
-	[W_PERIOD] = { "Period", "対象期間" },
-	[W_NODE] = { "Relay", "中継ノード" },
-	[W_TENANT] = { "Tenant", "テナント" },
-	[W_ALL] = { "all", "すべて" },
-	[W_MADE] = { "Made", "作成日時" },
-	[W_VOLUME] = { "Messages", "メッセージ数" },
-	[W_ACCEPTED] = { "accepted", "受理" },
-	[W_DEFERRED] = { "deferred", "一時拒否" },
-	[W_REJECTED] = { "rejected", "拒否" },
-	[W_HELD] = { "held", "保留" },
-	[W_RECIPIENTS] = { "recipients of accepted messages", "受理メッセージの宛先数" },
-	[W_DELIVERED] = { "deliveries reported by the MTA", "MTA が報告した配送" },
-	[W_FAILED] = { "failures reported", "報告された配送失敗" },
-	[W_BY_DAY] = { "Messages a day (JST)", "日別メッセージ数（日本時間）" },
-	[W_RULES] = { "Not accepted, by rule", "受理しなかった理由（ルール別）" },
-	[W_BOUNCES] = { "Failures by reason", "配送失敗の理由" },
-	[W_INTEGRITY] = { "Is the log as it was written?", "記録の完全性" },
-	[W_INTACT] = { "Intact: none altered, none missing.", "完全です。改変も欠落もありません。" },
-	[W_TAMPERED] = { "ALTERED: records were changed, or are missing.", "改変あり：変更または欠落した記録があります。" },
-	[W_RETENTION_BROKEN] = { "Kept too long, or not long enough.", "保存期間の違反があります。" },
-	[W_UNKNOWN] = { "Cannot tell.", "判定できません。" },
-	[W_CHECKED] = { "records checked", "検証した記録" },
-	[W_SIGNED] = { "good signatures", "正しい署名" },
-	[W_UNSIGNED] = { "records since the last signature", "最後の署名以後の記録" },
-	[W_PURGED] = { "files removed after their time, declared and signed", "保存期間満了により削除（署名済）したファイル" },
-	[W_ERASED] = { "records erased", "消去した記録" },
-	[W_RECOVERED] = { "recoveries after a crash", "障害後の復旧" },
-	[W_FINDINGS] = { "Findings", "指摘事項" },
-	[W_NOT_PROVED] = { "This does not prove that what a record says is true, that no mail went round the relay, or that nobody "
-			   "copied data before it was removed.",
-			   "記録の内容が真実であること、中継を経ない送信がなかったこと、削除前に複製されなかったことを証明するものではありません。" },
-	[W_RETENTION] = { "Retention", "保存期間" },
-	[W_PROMISED] = { "promised", "約束した期間" },
-	[W_OLDEST] = { "oldest record there is", "現存する最古の記録" },
-	[W_CLOCK] = { "Clock", "時計" },
-	[W_CLOCK_GOOD] = { "Synchronised throughout.", "全期間にわたり同期していました。" },
-	[W_ACCESS] = { "Who looked into the log", "記録の閲覧者" },
-	[W_NONE] = { "none", "なし" },
-	[W_OTHERS] = { "others", "その他" },
-	[W_MESSAGES] = { "messages", "通" },
-	[W_TIMES] = { "times", "回" },
-	[W_STRIPS] = { "The log day by day", "日ごとの記録の状態" },
-	[W_STRIP_VERIFIED] = { "verified", "日次検証" },
-	[W_STRIP_COMPLETE] = { "without gaps", "欠落なし" },
-	[W_STRIP_CLOCK] = { "clock", "時計" },
-	[W_GOOD] = { "good", "正常" },
-	[W_WARN] = { "not certain", "要確認" },
-	[W_BAD] = { "wrong", "異常" },
-	[W_NOT_TOLD] = { "not told", "記録なし" },
-	[W_GAPS] = { "times that nothing was written for over two hours", "二時間を超えて書き込みのなかった回数" },
-	[W_LONGEST] = { "the longest of them", "そのうち最長" },
-	[W_HOURS] = { "hours", "時間" },
-	[W_QUOTAS] = { "Quota use now", "現在の割当使用量" },
-	[W_KEPT_NOW] = { "oldest record now", "現存する最古の記録の経過日数" },
-	[W_KEPT_MIN] = { "removed after, at least", "削除までの最短日数" },
-	[W_KEPT_MAX] = { "removed after, at most", "削除までの最長日数" },
-	[W_DAYS] = { "days", "日" },
-};
+#include "milter/tool/report_words.h"
 
 static const char *const colours[REPORT_VERDICTS] = { "#2b6cb0", "#d69e2e", "#c53030", "#805ad5" };
-static const enum word verdict_words[REPORT_VERDICTS] = { W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD };
+static const enum report_word verdict_words[REPORT_VERDICTS] = { W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD };
 
 struct page {
 	const struct report *report;
@@ -86,9 +16,9 @@ struct page {
 	struct buf *out;
 };
 
-static const char *word(const struct page *page, enum word w)
+static const char *word(const struct page *page, enum report_word w)
 {
-	return words[w][page->lang];
+	return report_word(w, page->lang);
 }
 
 static void add_text(struct buf *out, struct str s)
@@ -142,13 +72,13 @@ static void write_text_row(const struct page *page, const char *name, struct str
 static void write_head(const struct page *page)
 {
 	static const char style[] =
-		"@page{size:A4;margin:18mm}"
-		"body{font:10.5pt/1.5 system-ui,'Noto Sans JP','Hiragino Sans',sans-serif;color:#1a202c;max-width:174mm;margin:auto;"
-		"padding:8mm}"
+		"body{font:10.5pt/1.5 system-ui,'Noto Sans JP','Noto Sans CJK JP','Hiragino Sans',sans-serif;color:#1a202c;"
+		"max-width:174mm;margin:auto;padding:8mm;print-color-adjust:exact;-webkit-print-color-adjust:exact}"
+		"@media print{body{padding:0}}"
 		"h1{font-size:18pt;margin:0 0 4mm}h2{font-size:12.5pt;margin:8mm 0 2mm;border-bottom:.3mm solid #cbd5e0}"
 		"table{border-collapse:collapse}th{text-align:left;font-weight:400;padding:.4mm 6mm .4mm 0;color:#4a5568}"
-		"td{padding:.4mm 0}.n{text-align:right;padding-left:3mm;font-variant-numeric:tabular-nums}"
-		"section{break-inside:avoid}svg{width:100%;height:auto;display:block}"
+		"td{padding:.4mm 0}.n{text-align:right;padding-left:3mm;font-variant-numeric:tabular-nums;white-space:nowrap}"
+		"h2,.lead{break-after:avoid}tr,svg,.whole{break-inside:avoid}.key{break-before:avoid}svg{width:100%;height:auto;display:block}"
 		".good{color:#276749;font-weight:600}.bad{color:#c53030;font-weight:600}"
 		".key i{display:inline-block;width:3mm;height:3mm;margin:0 1.5mm 0 4mm}.small{font-size:9pt;color:#4a5568}"
 		"li{overflow-wrap:anywhere}";
@@ -158,8 +88,11 @@ static void write_head(const struct page *page)
 	jst_format_date(report->first_day, first);
 	jst_format_date(report->last_day, last);
 	jst_format_time(report->made_us, made);
-	buf_printf(page->out, "<!DOCTYPE html>\n<html lang=%s><head><meta charset=utf-8><title>%s</title>\n<style>%s</style></head>\n"
-		   "<body><h1>%s</h1>\n<table>", page->lang == REPORT_JA ? "ja" : "en", word(page, W_TITLE), style, word(page, W_TITLE));
+	buf_printf(page->out, "<!DOCTYPE html>\n<html lang=%s><head><meta charset=utf-8><title>%s</title>\n"
+		   "<style>@page{size:A4;margin:18mm;font:8pt sans-serif;@bottom-left{content:\"%s %s \\2013  %s\"}"
+		   "@bottom-right{content:counter(page)\" / \"counter(pages)}}%s</style></head>\n"
+		   "<body><h1>%s</h1>\n<table>", page->lang == REPORT_JA ? "ja" : "en", word(page, W_TITLE), word(page, W_TITLE), first, last,
+		   style, word(page, W_TITLE));
 	buf_printf(page->out, "<tr><th>%s</th><td>%s &ndash; %s</td></tr>\n", word(page, W_PERIOD), first, last);
 	write_text_row(page, word(page, W_NODE), report->node);
 	write_text_row(page, word(page, W_TENANT), report->tenant.len ? report->tenant : str_from_c(word(page, W_ALL)));
@@ -170,7 +103,7 @@ static void write_volume(const struct page *page)
 {
 	const struct report *report = page->report;
 
-	buf_printf(page->out, "<section><h2>%s</h2><table>\n", word(page, W_VOLUME));
+	buf_printf(page->out, "<section class=whole><h2>%s</h2><table>\n", word(page, W_VOLUME));
 	for (size_t i = 0; i < REPORT_VERDICTS; i++)
 		write_row(page, word(page, verdict_words[i]), report->messages[i]);
 	write_row(page, word(page, W_RECIPIENTS), report->recipients);
@@ -192,9 +125,9 @@ static int64_t round_up(int64_t n)
 }
 
 #define CHART_W 700
-#define CHART_H 170
-#define CHART_LEFT 52
-#define CHART_BOTTOM 20
+#define CHART_H 190
+#define CHART_LEFT 62
+#define CHART_BOTTOM 22
 
 static void write_day(const struct page *page, int64_t at, double x, double width, int64_t top)
 {
@@ -257,7 +190,7 @@ static void write_days(const struct page *page)
 	int64_t top = busiest_day(report, days);
 	double width = (double)(CHART_W - CHART_LEFT) / (double)days;
 
-	buf_printf(page->out, "<section><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=10 fill=\"#4a5568\">\n",
+	buf_printf(page->out, "<section class=whole><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=12 fill=\"#4a5568\">\n",
 		   word(page, W_BY_DAY), CHART_W, CHART_H);
 	write_axes(page, top);
 	for (int64_t at = 0; at < days; at++)
@@ -275,9 +208,19 @@ static int more_first(const void *a, const void *b)
 	return (x->n < y->n) - (x->n > y->n);
 }
 
+/* As it stands in the log, and what it means where the language has other words. Rules and people have names of their own. */
+static void write_name(const struct page *page, enum report_word list, struct str name)
+{
+	const char *meaning = list == W_BOUNCES || list == W_CLOCK ? report_term(name, page->lang) : NULL;
+
+	add_text(page->out, name);
+	if (meaning)
+		buf_printf(page->out, " <span class=small>%s</span>", meaning);
+}
+
 /* Rows of a name and a bar, the longest first. */
-static void write_bars(const struct page *page, enum word title, const struct report_list *list, const char *colour,
-		       enum word unit)
+static void write_bars(const struct page *page, enum report_word title, const struct report_list *list, const char *colour,
+		       enum report_word unit)
 {
 	int64_t most = list->others > 1 ? list->others : 1;
 	struct report_list all = *list;
@@ -296,11 +239,11 @@ static void write_bars(const struct page *page, enum word title, const struct re
 		int64_t n = is_rest ? all.others : all.rows[i].n;
 
 		buf_add_c(page->out, "<tr><th>");
-		add_text(page->out, is_rest ? str_from_c(word(page, W_OTHERS)) : all.rows[i].name);
+		write_name(page, title, is_rest ? str_from_c(word(page, W_OTHERS)) : all.rows[i].name);
 		buf_printf(page->out, "</th><td><svg viewBox=\"0 0 300 10\" style=\"width:80mm\" role=img><rect width=\"%.1f\" height=\"9\" "
 			   "fill=\"%s\"/></svg></td><td class=n>", 300.0 * (double)n / (double)most, colour);
 		add_number(page->out, n);
-		buf_printf(page->out, " %s</td></tr>\n", word(page, unit));
+		buf_printf(page->out, " %s</td></tr>\n", report_unit(unit, page->lang, n));
 	}
 	buf_add_c(page->out, "</table></section>\n");
 }
@@ -324,16 +267,16 @@ static void write_findings(const struct page *page, const struct verify_report *
 
 static void write_integrity(const struct page *page)
 {
-	static const enum word verdicts[] = { [VERIFY_OK] = W_INTACT, [VERIFY_TAMPERED] = W_TAMPERED,
+	static const enum report_word verdicts[] = { [VERIFY_OK] = W_INTACT, [VERIFY_TAMPERED] = W_TAMPERED,
 					      [VERIFY_RETENTION] = W_RETENTION_BROKEN, [VERIFY_UNKNOWN] = W_UNKNOWN };
 	const struct verify_report *verify = page->report->verify;
 
-	buf_printf(page->out, "<section><h2>%s</h2>\n", word(page, W_INTEGRITY));
+	buf_printf(page->out, "<section class=whole><h2>%s</h2>\n", word(page, W_INTEGRITY));
 	if (!verify) {
 		buf_printf(page->out, "<p class=bad>%s</p></section>\n", word(page, W_UNKNOWN));
 		return;
 	}
-	buf_printf(page->out, "<p class=%s>%s</p><table>\n", verify->result == VERIFY_OK ? "good" : "bad",
+	buf_printf(page->out, "<p class=\"%s lead\">%s</p><table>\n", verify->result == VERIFY_OK ? "good" : "bad",
 		   word(page, verdicts[verify->result]));
 	write_row(page, word(page, W_CHECKED), verify->records);
 	write_row(page, word(page, W_SIGNED), verify->checkpoints);
@@ -359,10 +302,10 @@ static void write_bar(const struct page *page, struct str name, int64_t n, int64
 	add_number(page->out, n);
 }
 
-static void write_days_bar(const struct page *page, enum word w, int64_t days, int64_t most, bool is_good)
+static void write_days_bar(const struct page *page, enum report_word w, int64_t days, int64_t most, bool is_good)
 {
 	write_bar(page, str_from_c(word(page, w)), days, most, is_good ? "#38a169" : "#c53030");
-	buf_printf(page->out, " %s</td></tr>\n", word(page, W_DAYS));
+	buf_printf(page->out, " %s</td></tr>\n", report_unit(W_DAYS, page->lang, days));
 }
 
 /* Promised against measured: what there is now, and what was removed in these days. */
@@ -376,12 +319,15 @@ static void write_retention(const struct page *page)
 
 	most = most > report->kept_max ? most : report->kept_max;
 	retention_text(report->keep, keep);
-	if (report->oldest_us)
+	if (report->oldest_us) {
 		jst_format_time(report->oldest_us, text);
-	buf_printf(page->out, "<section><h2>%s</h2><table>\n", word(page, W_RETENTION));
+		text[JST_DATE_LEN] = ' ';
+		text[JST_DATE_LEN + sizeof " 00:00:00" - 1] = '\0';
+	}
+	buf_printf(page->out, "<section class=whole><h2>%s</h2><table>\n", word(page, W_RETENTION));
 	write_text_row(page, word(page, W_OLDEST), text[0] ? str_from_c(text) : str_from_c(word(page, W_NONE)));
 	write_bar(page, str_from_c(word(page, W_PROMISED)), promised, most, "#718096");
-	buf_printf(page->out, " %s (%s)</td></tr>\n", word(page, W_DAYS), keep);
+	buf_printf(page->out, " %s (%s)</td></tr>\n", report_unit(W_DAYS, page->lang, promised), keep);
 	write_days_bar(page, W_KEPT_NOW, oldest, most, oldest <= promised);
 	if (report->purged) {
 		write_days_bar(page, W_KEPT_MIN, report->kept_min, most, report->kept_min >= promised);
@@ -415,14 +361,14 @@ static void write_quotas(const struct page *page)
 /* --- a strip of days: a cell a day, a row a question */
 
 static const char *const mark_colours[] = { "#e2e8f0", "#38a169", "#d69e2e", "#c53030" };
-static const enum word mark_words[] = { W_NOT_TOLD, W_GOOD, W_WARN, W_BAD };
+static const enum report_word mark_words[] = { W_NOT_TOLD, W_GOOD, W_WARN, W_BAD };
 
 #define STRIP_H 16
 #define STRIP_LEFT 110
 
 static void write_strip(const struct page *page, enum report_strip strip, int64_t days)
 {
-	static const enum word names[] = { W_STRIP_VERIFIED, W_STRIP_COMPLETE, W_STRIP_CLOCK };
+	static const enum report_word names[] = { W_STRIP_VERIFIED, W_STRIP_COMPLETE, W_STRIP_CLOCK };
 	const struct report *report = page->report;
 	double width = (double)(CHART_W - STRIP_LEFT) / (double)days;
 	int y = (int)strip * (STRIP_H + 4);
@@ -448,7 +394,7 @@ static void write_strips(const struct page *page)
 	days = days < REPORT_DAYS_MAX ? days : REPORT_DAYS_MAX;
 	jst_format_date(report->first_day, first);
 	jst_format_date(report->last_day, last);
-	buf_printf(page->out, "<section><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=10 fill=\"#4a5568\">\n",
+	buf_printf(page->out, "<section class=whole><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=12 fill=\"#4a5568\">\n",
 		   word(page, W_STRIPS), CHART_W, height);
 	for (int strip = 0; strip < REPORT_STRIPS; strip++)
 		write_strip(page, (enum report_strip)strip, days);

@@ -177,6 +177,22 @@ START_TEST(limited)
 }
 END_TEST
 
+/* A bounce reason means something to a Japanese reader; a rule of that name is the operator's. */
+START_TEST(words_of_the_log)
+{
+	take("rejected", "acme", "userunknown", NOON);
+	report_write(&report, REPORT_JA, &page);
+	ck_assert(says("userunknown</th>") && !says("宛先不明"));
+	take("bounced", "acme", "", NOON);
+	buf_reset(&page);
+	report_write(&report, REPORT_JA, &page);
+	ck_assert(says("userunknown <span class=small>宛先不明</span>"));
+	buf_reset(&page);
+	report_write(&report, REPORT_EN, &page);
+	ck_assert(!says("宛先不明") && says("1 message</td>") && !says("1 messages"));
+}
+END_TEST
+
 START_TEST(both_languages)
 {
 	struct verify_report verify = { .result = VERIFY_TAMPERED, .records = 12345, .finding_count = 1,
@@ -208,6 +224,7 @@ int main(void)
 	tcase_add_test(tcase, days);
 	tcase_add_test(tcase, quotas);
 	tcase_add_test(tcase, limited);
+	tcase_add_test(tcase, words_of_the_log);
 	tcase_add_test(tcase, both_languages);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
