@@ -31,13 +31,14 @@ struct waiter {
 };
 
 struct lmdb_env {
-	MDB_env *env;
+	MDB_env *env;                  /* NULL: could not be opened again yet */
 	MDB_dbi dbi;
 	char path[PATH_MAX];
 	size_t size_max;
 	bool is_durable;
 	atomic_bool is_dirty;          /* committed, not synced */
 	pthread_rwlock_t resize;       /* held for reading by every transaction: the map may only move without them */
+	unsigned int openings;         /* guarded by `resize` */
 
 	pthread_mutex_t mutex;         /* guards what follows */
 	struct waiter *first, **last;  /* those whose work nobody has begun */
@@ -66,7 +67,6 @@ bool lmdb_fail(const struct lmdb_env *env, int code, struct err *err)
 			       env->path, mdb_strerror(code));
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
-	case MDB_PANIC:
 		return err_set(err, ERR_BUSY, "store %s: damaged (%s); stop all that use it and restore it", env->path,
 			       mdb_strerror(code));
 	default:
@@ -168,7 +168,7 @@ bool lmdb_env_is_cut(const struct lmdb_env *env)
 
 static void sync_now(struct lmdb_env *env)
 {
-	if (atomic_exchange(&env->is_dirty, false) && mdb_env_sync(env->env, 1) != 0)
+	if (env->env && atomic_exchange(&env->is_dirty, false) && mdb_env_sync(env->env, 1) != 0)
 		atomic_store(&env->is_dirty, true);
 }
 
@@ -187,44 +187,83 @@ void lmdb_env_close(struct lmdb_env *env)
 
 /* --- transactions */
 
-/*
- * The map moves, so no transaction of ours may run. The wait is bounded, for a scan's callback may be waiting for us.
- */
-static bool resize_map(struct lmdb_env *env, size_t size)
+/* The map moves, so no transaction of ours may run. The wait is bounded, for a scan's callback may be waiting for us. */
+static bool stop_all(struct lmdb_env *env)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec++;
-	if (pthread_rwlock_timedwrlock(&env->resize, &until) != 0)
+	return pthread_rwlock_timedwrlock(&env->resize, &until) == 0;
+}
+
+static bool resize_map(struct lmdb_env *env, size_t size)
+{
+	if (!stop_all(env))
 		return false;
 
 	/* What is in use already stays in the map, whatever we ask for. */
-	bool ok = mdb_env_set_mapsize(env->env, size) == 0;
+	bool ok = env->env && mdb_env_set_mapsize(env->env, size) == 0;
 
 	pthread_rwlock_unlock(&env->resize);
 	return ok;
 }
 
+/*
+ * A commit whose very last write fails, that of the header, makes LMDB refuse all work of this process (MDB_PANIC), though
+ * nothing is damaged: the header of the commit before is on disk. `seen`: the opening that panicked; another thread may
+ * have been quicker.
+ */
+static bool reopen(struct lmdb_env *env, unsigned int seen, struct err *err)
+{
+	bool ok = true;
+
+	if (!stop_all(env))
+		return lmdb_fail(env, MDB_PANIC, err);
+	if (env->openings == seen) {
+		mdb_env_close(env->env);            /* of NULL is fine */
+		env->env = NULL;
+		ok = open_files(env, err);
+		if (!ok) {
+			mdb_env_close(env->env);
+			env->env = NULL;
+		}
+		env->openings += ok;
+	}
+	pthread_rwlock_unlock(&env->resize);
+	return ok;
+}
+
+static int begin_once(struct lmdb_env *env, unsigned int flags, struct lmdb_txn *out, unsigned int *out_opening)
+{
+	pthread_rwlock_rdlock(&env->resize);
+	*out = (struct lmdb_txn){ .dbi = env->dbi, .env = env, .now_us = clock_now_us() };
+	*out_opening = env->openings;
+
+	int code = env->env ? mdb_txn_begin(env->env, NULL, flags, &out->txn) : MDB_PANIC;
+
+	if (code == MDB_READERS_FULL)
+		mdb_reader_check(env->env, NULL);
+	if (code)
+		pthread_rwlock_unlock(&env->resize);
+	return code;
+}
+
 /* On success the caller holds `resize` for reading until end(). */
 static bool begin(struct lmdb_env *env, unsigned int flags, struct lmdb_txn *out, struct err *err)
 {
+	unsigned int opening;
 	int code = 0;
 
-	*out = (struct lmdb_txn){ .dbi = env->dbi, .env = env };
 	for (int tries = 0; tries < 3; tries++) {
-		pthread_rwlock_rdlock(&env->resize);
-		code = mdb_txn_begin(env->env, NULL, flags, &out->txn);
-		if (code == 0) {
-			out->now_us = clock_now_us();
+		code = begin_once(env, flags, out, &opening);
+		if (code == 0)
 			return true;
-		}
-		pthread_rwlock_unlock(&env->resize);
 		if (code == MDB_MAP_RESIZED)    /* another process may use more than we do, and did */
 			resize_map(env, env->size_max);
-		else if (code == MDB_READERS_FULL)
-			mdb_reader_check(env->env, NULL);
-		else
+		else if (code == MDB_PANIC && !reopen(env, opening, err))
+			return false;
+		else if (code != MDB_PANIC && code != MDB_READERS_FULL)
 			break;
 	}
 	return lmdb_fail(env, code, err);
@@ -368,8 +407,11 @@ bool lmdb_env_write(struct lmdb_env *env, lmdb_work *work, void *arg, struct err
 
 void lmdb_env_tend(struct lmdb_env *env)
 {
-	mdb_reader_check(env->env, NULL);
 	if (lmdb_env_read(env, lmdb_is_due, NULL, NULL))
 		sweep_alone(env, SWEEP_TEND);
+	pthread_rwlock_rdlock(&env->resize);
+	if (env->env)
+		mdb_reader_check(env->env, NULL);
 	sync_now(env);
+	pthread_rwlock_unlock(&env->resize);
 }
