@@ -228,13 +228,12 @@ bool sign_key_new(const char *path, char out_id[SIGN_ID_LEN + 1], struct err *er
 		EVP_PKEY_free(pkey);
 		return err_set(err, ERR_BUSY, "OpenSSL cannot make an Ed25519 key");
 	}
-	bool ok = write_pem(pkey, true, path, err);
+	bool ok = write_pem(pkey, true, path, err) && write_pem(pkey, false, pub, err);
 
-	if (ok && !write_pem(pkey, false, pub, err)) {
-		io_calls.unlink(path);              /* half a pair would stand in the way of the next try */
-		ok = false;
+	if (!ok) {                                  /* half a pair, or a name not synced, would stand in the way of the next try */
+		io_calls.unlink(path);
+		io_calls.unlink(pub);
 	}
-
 	EVP_PKEY_free(pkey);
 	if (ok)
 		memcpy(out_id, public.id, sizeof public.id);

@@ -163,6 +163,11 @@ static int refuse_command(struct tool *tool, char *const *argv, size_t argc, boo
 
 /* --- running one */
 
+static int refuse_options(struct tool *tool, const struct err *err)
+{
+	return err->kind == ERR_BUSY ? tool_fail(tool, TOOL_UNKNOWN, "%s", err->text) : tool_usage(tool, "%s", err->text);
+}
+
 static int run_command(struct tool *tool, struct common *common, char *const *argv, size_t argc)
 {
 	static const struct option no_options[] = { { NULL } };
@@ -178,7 +183,7 @@ static int run_command(struct tool *tool, struct common *common, char *const *ar
 	if (!values)
 		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
 	if (!options_parse(argv, argc, sets, 3, &tool->arena, &tool->operands, &err))
-		return tool_usage(tool, "%s", err.text);
+		return refuse_options(tool, &err);
 	if (common->wants_help)
 		return print_help(tool, command);
 	if (tool->operands.count < command->operands_min || tool->operands.count > command->operands_max)
@@ -223,7 +228,7 @@ int tool_main(struct tool *tool, char *const *argv, size_t argc)
 	size_t at, words = 0;
 
 	if (!parse_main(argv, argc, &common, tool, &at, &err))
-		return tool_usage(tool, "%s", err.text);
+		return refuse_options(tool, &err);
 	if (common.wants_version) {
 		puts("sekisho " PACKAGE_VERSION);
 		return TOOL_OK;
