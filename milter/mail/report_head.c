@@ -150,12 +150,14 @@ static bool is_conversation(const struct report_head *head)
 
 /*
  * RFC 3834: a program answers for a person, who is away, wants proof of a human, or has left. Bounces say the same of
- * themselves; but those come from a mailer or have its words in the Subject.
+ * themselves; but those come from a mailer or have its words in the Subject. "(rejected)" is what a Sieve script says
+ * that turns mail away (RFC 5429 2.2).
  */
 static bool is_answer(const struct report_head *head, int of_from)
 {
 	return of_from <= 0 && !head->has_bounce_subject && !head->failed_recipients.len && !head->is_dsn_report &&
-	       !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied"));
+	       !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied")) &&
+	       !contains_nocase(head->auto_submitted, STR("rejected"));
 }
 
 static bool path_is_null(struct str path)
