@@ -401,6 +401,9 @@ class Log:
         for seq, place in self.erased:
             if seq not in declared:
                 self.find(TAMPERED, place, f'record {seq} was erased, and no signed record declares it')
+        for name, _, _, time, _ in self.purged:
+            if name in [day.name for day in days] and read_time(time) + HOUR <= self.now:
+                self.find(RETENTION, name, 'was declared purged, and is there')
         due = Ranges(row for row in self.declared if row[2] and read_time(row[2]) + HOUR <= self.now)
         for day in days:
             there = [seq for seq in day.seqs if seq in due]

@@ -15,6 +15,17 @@
 
 /* --- CSV */
 
+bool export_is_formula(struct str cell)
+{
+	static const struct str signs[] = { STR_INIT("="), STR_INIT("+"), STR_INIT("-"), STR_INIT("@"), STR_INIT("\t"), STR_INIT("\r"),
+					    STR_INIT("\n"), STR_INIT("＝"), STR_INIT("＋"), STR_INIT("－"), STR_INIT("＠") };
+
+	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+		if (str_starts(cell, signs[i]))
+			return true;
+	return false;
+}
+
 static void add_cell_text(struct buf *out, struct str s)
 {
 	while (s.len) {
@@ -35,10 +46,8 @@ static void add_cell_text(struct buf *out, struct str s)
 /* Quoted always: then no content can look like a separator. */
 static void add_cell(struct buf *out, struct str s, bool is_last)
 {
-	static const char formula[] = "=+-@\t\r";
-
 	buf_add_byte(out, '"');
-	if (s.len && memchr(formula, *s.ptr, sizeof formula - 1))
+	if (export_is_formula(s))
 		buf_add_byte(out, '\'');
 	add_cell_text(out, s);
 	buf_add_c(out, is_last ? "\"\r\n" : "\",");

@@ -18,6 +18,8 @@
 #include "milter/record/entry.h"
 #include "milter/record/verify.h"
 
+/* Would a spreadsheet take the cell for a formula? A Japanese one reads the wide signs, too. */
+bool export_is_formula(struct str cell);
 void export_csv_header(struct buf *out);
 void export_csv_record(const struct record_line *record, struct buf *out);
 

@@ -304,6 +304,18 @@ static void check_due(struct verify_file *file, const struct spans *due)
 	}
 }
 
+/* Neither is a file there that was removed. */
+static void check_removed(struct run *run, const struct verify_file *file)
+{
+	for (const struct verify_purged *purged = file->purged; purged; purged = purged->next) {
+		struct verify_file *there = find_file(run, purged->file);
+
+		if (there && purged->time_us + VERIFY_LATE_US <= run->context.now_us)
+			verify_file_find(there, VERIFY_RETENTION, -1, -1, "a signed record (%" PRId64 ") declares it purged, and it is there: the purge "
+					 "was not finished, or an old copy was put back", purged->seq);
+	}
+}
+
 static void check_erasures(struct run *run)
 {
 	struct spans declared = { 0 }, due = { 0 };
@@ -314,6 +326,7 @@ static void check_erasures(struct run *run)
 	for (size_t i = 0; i < run->count; i++) {
 		check_declared(run, &run->files[i], ok ? &declared : NULL);
 		check_due(&run->files[i], &due);
+		check_removed(run, &run->files[i]);
 	}
 	spans_clear(&declared);
 	spans_clear(&due);

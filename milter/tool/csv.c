@@ -1,9 +1,6 @@
 #include "milter/tool/csv.h"
 
-static bool is_formula(struct str cell)
-{
-	return cell.len && memchr("=+-@\t\r", cell.ptr[0], 6);
-}
+#include "milter/record/export.h"
 
 static void add_cell(struct buf *out, struct str cell)
 {
@@ -13,7 +10,7 @@ static void add_cell(struct buf *out, struct str cell)
 
 	if (is_quoted)
 		buf_add_byte(out, '"');
-	if (is_formula(cell))
+	if (export_is_formula(cell))
 		buf_add_byte(out, '\'');
 	for (size_t i = 0; has_quote && i < cell.len; i++) {
 		if (cell.ptr[i] == '"')
@@ -109,7 +106,7 @@ bool csv_next_row(struct str *rest, struct arena *arena, struct csv_row *out)
 		} else {
 			cell = take_plain(rest);
 		}
-		if (cell.len && cell.ptr[0] == '\'' && is_formula(str_from(cell, 1)))
+		if (cell.len && cell.ptr[0] == '\'' && export_is_formula(str_from(cell, 1)))
 			cell = str_from(cell, 1);
 		if (out->count < CSV_CELLS_MAX)
 			out->cells[out->count++] = cell;

@@ -2,7 +2,7 @@
  * csv - tables for spreadsheets and other programs (RFC 4180).
  *
  * Written: cells quoted where they must be, CRLF behind each row. A cell that a spreadsheet would take for a formula
- * (begins with = + - @ or a tab or CR) gets a ' in front; reading takes such a ' away again.
+ * (begins with = + - @, their wide forms, a tab, CR or LF) gets a ' in front; reading takes such a ' away again.
  * Read: rows end with CRLF, LF or CR; quoted cells may hold anything. Linear, nothing is guessed: a quote that does not
  * close, or text behind a closing quote, makes the row a bad one.
  */

@@ -39,7 +39,8 @@ static int redact(struct tool *tool, struct erasure *erasure, bool is_dry_run, s
 	if (!erasure_run(erasure, &erased, certificate, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (erased.records == 0)
-		return tool_fail(tool, TOOL_NO, "no record " STR_FMT " is there to be redacted (class ops keeps its own)",
+		return tool_fail(tool, TOOL_NO, "no record " STR_FMT " is there to be redacted (class ops keeps its own, and "
+				 "what a log says of itself stays)",
 				 STR_ARG(erasure->id));
 	erasure->is_dry_run = is_dry_run;
 	if (!is_dry_run && !erasure_run(erasure, &erased, certificate, &err))
@@ -83,7 +84,7 @@ const struct tool_command command_log_redact = {
 	.summary = "take what one record says out of the log",
 	.about = "Takes one record out of the log: its number and hash stay, so that the log still verifies, and a signed record says "
 		 "that it went. Writes a certificate in English and Japanese to standard output, which `cert verify` checks. Needs "
-		 "the operator's key, which is not the key that signs the log. Records of class ops stay.",
+		 "the operator's key, which is not the key that signs the log. Records of class ops stay, and what a log says of itself: checkpoints, purges, erasures.",
 	.options = options,
 	.values_size = sizeof(struct redact_values),
 	.examples = "sekisho log redact 01KAYP7X3ZJ8Q0W2V5T6R9N4MB > record.cert",

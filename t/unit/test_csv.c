@@ -23,6 +23,7 @@ static const struct {
 	{ { STR_INIT("a,b"), STR_INIT("say \"no\""), STR_INIT("two\r\nlines") }, "\"a,b\",\"say \"\"no\"\"\",\"two\r\nlines\"\r\n" },
 	{ { STR_INIT("=1+1"), STR_INIT("@SUM(A1)"), STR_INIT("-2") }, "'=1+1,'@SUM(A1),'-2\r\n" },
 	{ { STR_INIT("+cmd,x"), STR_INIT("\t="), STR_INIT("'quoted") }, "\"'+cmd,x\",'\t=,'quoted\r\n" },
+	{ { STR_INIT("＝1+1"), STR_INIT("\n=1"), STR_INIT("＠x") }, "'＝1+1,\"'\n=1\",'＠x\r\n" },
 	{ { STR_INIT("\xe9\x96\xa2"), STR_INIT("\xff"), STR_INIT("") }, "\xe9\x96\xa2,\xff,\r\n" },
 };
 START_TEST(round_trip)

@@ -141,6 +141,27 @@ START_TEST(one_record)
 }
 END_TEST
 
+/* What the log is verified by stays, whoever signs. */
+START_TEST(its_own_lines)
+{
+	struct str rest, line, id, event;
+	struct buf text;
+	size_t seen = 0;
+
+	erase(STR("acme"), STR_EMPTY);
+	relaylog_read(&relay, "2026-11-22.jsonl", &text);
+	for (rest = buf_view(&text); str_next(&rest, '\n', &line);) {
+		if (!record_peek(line, STR("id"), &id) || !record_peek(line, STR("event"), &event) || str_eq(event, STR("accepted")))
+			continue;
+		seen++;
+		ck_assert_int_eq(erase(STR_EMPTY, id).records, 0);
+	}
+	ck_assert_uint_eq(seen, 6);                 /* begin tenants checkpoint erased erased checkpoint */
+	ck_assert_int_eq(verify(NULL), VERIFY_OK);
+	buf_clear(&text);
+}
+END_TEST
+
 /* The daemon writes on while its file is copied under it. */
 START_TEST(beside_a_writer)
 {
@@ -294,6 +315,7 @@ int main(void)
 	tcase_add_test(tcase, a_tenant);
 	tcase_add_test(tcase, an_old_file_is_back);
 	tcase_add_test(tcase, one_record);
+	tcase_add_test(tcase, its_own_lines);
 	tcase_add_test(tcase, beside_a_writer);
 	tcase_add_test(tcase, forged);
 	tcase_add_test(tcase, by_an_operator);

@@ -22,6 +22,7 @@ static const struct { const char *name, *in, *want; } cell_rows[] = {
 	{ "plus", "+81", "\"'+81\"" },
 	{ "minus", "-1", "\"'-1\"" },
 	{ "at", "@SUM(A1)", "\"'@SUM(A1)\"" },
+	{ "wide formula", "＝1+1", "\"'＝1+1\"" },
 	{ "tab before a formula", "\t=1", "\"'\\x09=1\"" },
 	{ "line break", "a\r\nb", "\"a\\x0d\\x0ab\"" },
 	{ "terminal", "\x1b[2J", "\"\\x1b[2J\"" },

@@ -169,6 +169,30 @@ START_TEST(early)
 }
 END_TEST
 
+/* Somebody puts a purged file back: all signatures are right, and its time is over. */
+START_TEST(a_purged_file_is_back)
+{
+	struct buf old;
+
+	live(3);
+	relaylog_read(&relay, "2026-11-21.jsonl", &old);
+	clock_set(NOON + 60 * DAY_US + DAY_US / 2);
+	ck_assert_int_eq(purge_as(days60, false), 1);
+	relaylog_write(&relay, "2026-11-21.jsonl", buf_view(&old));
+	clock_set(clock_now_us() + VERIFY_LATE_US + 60 * US_PER_S);
+
+	struct verify_report report;
+
+	relaylog_verify(&relay, &report);           /* nobody asked about retention */
+	ck_assert_int_eq(report.result, VERIFY_RETENTION);
+	ck_assert_uint_eq(report.finding_count, 1);
+	ck_assert_str_is(report.findings[0].file, STR("2026-11-21.jsonl"));
+	verify_report_clear(&report);
+	relaylog_opinions(&relay, VERIFY_RETENTION, "a purged file is back", NULL);
+	buf_clear(&old);
+}
+END_TEST
+
 /* A class that nobody writes to any more: its newest file goes too, and a new one continues it. */
 START_TEST(newest_goes_too)
 {
@@ -310,6 +334,7 @@ int main(void)
 	tcase_add_test(tcase, readers_at_the_edge);
 	tcase_add_test(tcase, overdue);
 	tcase_add_test(tcase, early);
+	tcase_add_test(tcase, a_purged_file_is_back);
 	tcase_add_test(tcase, newest_goes_too);
 	tcase_add_test(tcase, forged_purge);
 	tcase_add_test(tcase, interrupted);
