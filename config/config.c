@@ -1,6 +1,7 @@
 #include "config/config.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -67,8 +68,10 @@ void config_release(struct config *config)
 	size_t before = atomic_fetch_sub_explicit(&snapshot_of(config)->references, 1, memory_order_acq_rel);
 
 	assert(before > 0);
-	if (before == 1)
-		config_free(config);
+	if (before != 1)
+		return;
+	config_free(config);
+	malloc_trim(0);                             /* of a large one the system gets its memory back */
 }
 
 void config_publish(struct config *config)
@@ -82,6 +85,7 @@ void config_publish(struct config *config)
 	published = config;
 	pthread_mutex_unlock(&lock);
 	config_release(old);
+	malloc_trim(0);                             /* what reading took, too */
 }
 
 static int tenant_order(const void *name, const void *tenant)

@@ -21,7 +21,7 @@
 #define LIMIT_NONE INT64_MAX
 
 #define CONFIG_FILE_MAX ((size_t)256 << 20)
-#define CONFIG_FILES_MAX 10000
+#define CONFIG_FILES_MAX 200000
 #define CONFIG_DEPTH_MAX 16
 #define CONFIG_ERRORS_MAX 50
 #define CONFIG_DEFAULT_PATH "/etc/sekisho/sekisho.yaml"

@@ -27,11 +27,13 @@ struct file {
 	struct file *next;
 };
 
+#define CHAINS 4096                    /* of files: of 200 000 each has fifty */
+
 struct loader {
 	struct reader reader;
 	struct arena scratch;
 	struct config_draft draft;
-	struct file *files;            /* read so far, the newest first */
+	struct file *files[CHAINS];    /* read so far, by inode */
 	size_t file_count;
 	size_t octets_left;            /* of all files together */
 	bool is_whole;                 /* every file could be read */
@@ -45,7 +47,7 @@ static struct config_place cause(const struct node *include)
 
 static bool is_read_already(const struct loader *l, const struct stat *st)
 {
-	for (const struct file *file = l->files; file; file = file->next)
+	for (const struct file *file = l->files[st->st_ino % CHAINS]; file; file = file->next)
 		if (file->dev == st->st_dev && file->ino == st->st_ino)
 			return true;
 	return false;
@@ -73,8 +75,9 @@ static struct file *note_file(struct loader *l, const char *path, const struct n
 						 "itself", path);
 		return NULL;
 	}
-	if (l->file_count++ == CONFIG_FILES_MAX) {
-		config_refuse(r, cause(include), "include: more than %d files", CONFIG_FILES_MAX);
+	if (l->file_count >= CONFIG_FILES_MAX) {
+		if (l->file_count++ == CONFIG_FILES_MAX)
+			config_refuse(r, cause(include), "include: more than %d files", CONFIG_FILES_MAX);
 		return NULL;
 	}
 	file = arena_new(&l->scratch, struct file);
@@ -84,8 +87,9 @@ static struct file *note_file(struct loader *l, const char *path, const struct n
 	}
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
-	file->next = l->files;
-	return l->files = file;
+	file->next = l->files[st.st_ino % CHAINS];
+	l->file_count++;
+	return l->files[st.st_ino % CHAINS] = file;
 }
 
 static bool parse_file(struct loader *l, const struct file *file, struct str text)

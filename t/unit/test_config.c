@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
@@ -390,6 +391,41 @@ START_TEST(includes)
 }
 END_TEST
 
+/* One file a tenant; one that comes a second time is known among them all, by whatever name. */
+START_TEST(many_files)
+{
+	enum { FILES = 5000 };
+	char dir[600], name[700];
+	struct config_report report;
+	struct config *config;
+	struct err err;
+
+	snprintf(dir, sizeof dir, "%s/many", unit_dir());
+	ck_assert_msg(io_make_dirs(dir, 0700, &err), "%s", err.text);
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof name, "%s/t%d.yaml", dir, i);
+
+		FILE *out = fopen(name, "w");
+
+		ck_assert_ptr_nonnull(out);
+		fprintf(out, "tenants: {t%d: {match: [{auth: t%d}]}}\n", i, i);
+		fclose(out);
+	}
+
+	const char *path = write_file("main.yaml", STR("include: many/*.yaml\n"));
+
+	config = load_or_fail(path);
+	ck_assert_uint_eq(config->tenant_count, FILES);
+	config_free(config);
+	snprintf(name, sizeof name, "%s/zzz.yaml", dir);
+	ck_assert_int_eq(symlink("t1.yaml", name), 0);
+	ck_assert(!config_load(path, &config, &report));
+	config_report_first(&report, &err);
+	ck_assert_ptr_nonnull(strstr(err.text, "zzz.yaml is read already"));
+	config_report_clear(&report);
+}
+END_TEST
+
 START_TEST(secret_mode)
 {
 	struct config_report report;
@@ -642,6 +678,7 @@ int main(void)
 	unit_add_rows(tc, quota, quota_rows);
 	tcase_add_test(tc, quota_details);
 	tcase_add_test(tc, includes);
+	tcase_add_test(tc, many_files);
 	tcase_add_test(tc, secret_mode);
 	tcase_add_test(tc, no_such_file);
 	tcase_add_test(tc, example);
