@@ -15,11 +15,11 @@
 #include "config/base/num.h"
 #include "policy/store_redis_tls.h"
 
-#define CONNECT_US (500 * INT64_C(1000))       /* connecting and greeting together */
 #define RETRY_US (400 * INT64_C(1000))         /* and up to as much again, so that many relays do not come at once */
 #define RETRY_WELL_US (10 * INT64_C(1000))     /* when it was well: servers close idle connections, proxies restart */
 #define OUT_MAX ((size_t)64 << 20)
 #define READ_SIZE 65536
+#define ADDRESSES 8                    /* of a name that are tried first in turn */
 
 /* --- addresses */
 
@@ -133,11 +133,22 @@ static int connect_unix(const struct redis_address *address)
 	return fd;
 }
 
-static int connect_first(const struct addrinfo *list)
+/* Any of the addresses may be the one that nobody listens at, and that comes out only later: the next try begins with the
+ * next of them. */
+static const struct addrinfo *turn_of(const struct addrinfo *list, unsigned int turn)
+{
+	const struct addrinfo *at = list;
+
+	for (; turn > 0; turn--)
+		at = at->ai_next ? at->ai_next : list;
+	return at;
+}
+
+static int connect_first(const struct addrinfo *list, unsigned int turn)
 {
 	int one = 1;
 
-	for (const struct addrinfo *at = list; at; at = at->ai_next) {
+	for (const struct addrinfo *at = turn_of(list, turn); at; at = at->ai_next) {
 		int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 		if (fd < 0)
@@ -155,7 +166,7 @@ static int connect_first(const struct addrinfo *list)
 }
 
 /* A name is asked for each time it is connected to: it may have moved. Those who wait have deadlines of their own. */
-static int connect_inet(const struct redis_address *address, const char **out_why)
+static int connect_inet(const struct redis_address *address, unsigned int turn, const char **out_why)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *list;
 	int code = getaddrinfo(address->host, address->port, &hints, &list);
@@ -165,7 +176,7 @@ static int connect_inet(const struct redis_address *address, const char **out_wh
 		return -1;
 	}
 
-	int fd = connect_first(list);
+	int fd = connect_first(list, turn);
 
 	freeaddrinfo(list);
 	return fd;
@@ -183,7 +194,7 @@ void redis_conn_open(struct redis_conn *conn, int64_t now_us)
 {
 	const char *why = NULL;
 
-	conn->fd = conn->address.is_unix ? connect_unix(&conn->address) : connect_inet(&conn->address, &why);
+	conn->fd = conn->address.is_unix ? connect_unix(&conn->address) : connect_inet(&conn->address, conn->tries++ % ADDRESSES, &why);
 	if (conn->fd < 0) {
 		redis_conn_fail(conn, now_us, nobody, NULL, "%s", why ? why : strerrordesc_np(errno));
 		return;
@@ -194,7 +205,8 @@ void redis_conn_open(struct redis_conn *conn, int64_t now_us)
 		return;
 	}
 	conn->phase = CONN_CONNECTING;
-	conn->deadline_us = clock_mono_us() + CONNECT_US;
+	conn->deadline_us = clock_mono_us() + conn->greeting->patience_us;
+	conn->was_refused = false;
 }
 
 static bool begin_greeting(struct redis_conn *conn)
@@ -252,6 +264,7 @@ static bool take_greeting(struct redis_conn *conn, redisReply *reply)
 {
 	bool ok = reply->type != REDIS_REPLY_ERROR;
 
+	conn->was_refused = !ok;
 	if (!ok)
 		snprintf(conn->why, sizeof conn->why, "%.250s", reply->str);
 	freeReplyObject(reply);

@@ -57,10 +57,11 @@ bool redis_address_parse(struct str s, struct redis_address *out, struct err *er
 
 struct redis_tls;
 
-/* What every connection says first. */
+/* What every connection says first, and how long it may take until that is answered. */
 struct redis_greeting {
 	struct str bytes;
 	size_t count;                  /* of commands */
+	int64_t patience_us;
 };
 
 struct redis_conn {
@@ -73,7 +74,9 @@ struct redis_conn {
 	bool wants_write;              /* TLS must write before it can go on */
 	int64_t deadline_us;           /* of connecting and greeting; monotonic */
 	int64_t down_us, retry_us;     /* down: since when, and not to be tried before */
+	unsigned int tries;            /* of its addresses, in turn */
 	bool has_served;               /* answered a call since it was opened */
+	bool was_refused;              /* its last greeting was */
 	redisReader *reader;
 	struct buf out;
 	size_t sent;

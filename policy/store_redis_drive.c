@@ -125,7 +125,8 @@ static bool ask_again(struct redis_link *link, struct redis_conn *conn, struct r
 		return false;
 	if (starts(reply, "NOSCRIPT"))
 		return redis_call_spell_out(call);
-	if (starts(reply, "READONLY")) {        /* was a master once */
+	if (starts(reply, "READONLY")) {        /* was a master once; may take a while to be one again */
+		conn->has_served = false;
 		leave_node(link, node_of_conn(link, conn), "READONLY: it is no master any more");
 		return true;
 	}
@@ -162,6 +163,15 @@ static void learn_map(struct redis_link *link, const struct redis_conn *conn, co
 	link->map_us = clock_mono_us() + (ok && !has_lost_node(link) ? MAP_EVERY_US : MAP_PAUSE_US);
 }
 
+static bool is_abandoned(struct redis_link *link, const struct redis_call *call)
+{
+	pthread_mutex_lock(&link->mutex);
+	bool abandoned = call->is_abandoned && !call->is_patient;
+
+	pthread_mutex_unlock(&link->mutex);
+	return abandoned;
+}
+
 static void answered(void *arg, struct redis_conn *conn, struct redis_call *call, redisReply *reply)
 {
 	struct redis_link *link = arg;
@@ -181,7 +191,8 @@ static void answered(void *arg, struct redis_conn *conn, struct redis_call *call
 		finish_failed(link, call, conn->address.text, conn->why, true);
 		return;
 	}
-	if (node)
+	/* One that comes when nobody waits for it any more is as good as none. */
+	if (node && !is_abandoned(link, call))
 		atomic_store(&node->faults, 0);
 	if (ask_again(link, conn, call, reply)) {
 		freeReplyObject(reply);
@@ -242,11 +253,7 @@ static const char *why_nowhere(const struct redis_link *link)
 /* Nobody waits for it any more and it was never sent: then nothing need be undone. */
 static bool is_given_up(struct redis_link *link, const struct redis_call *call)
 {
-	pthread_mutex_lock(&link->mutex);
-	bool given_up = call->is_abandoned && !call->is_patient;
-
-	pthread_mutex_unlock(&link->mutex);
-	return given_up || (call->is_patient && clock_mono_us() - call->made_us > STORE_CHARGE_TTL_US);
+	return is_abandoned(link, call) || (call->is_patient && clock_mono_us() - call->made_us > STORE_CHARGE_TTL_US);
 }
 
 static void send_or_keep(struct redis_link *link, struct redis_call *call)
@@ -348,8 +355,11 @@ static void keep_node(struct redis_link *link, int number, int64_t now_us)
 	}
 	for (int i = 0; i < REDIS_POOL; i++)
 		if (node->conns[i].phase == CONN_DOWN && now_us >= node->conns[i].retry_us &&
-		    (link->mode != REDIS_SENTINEL || link->master_us > node->conns[i].down_us))
+		    (link->mode != REDIS_SENTINEL || link->master_us > node->conns[i].down_us)) {
+			if (node->conns[i].was_refused)
+				redis_link_greet_anew(link);
 			redis_conn_open(&node->conns[i], now_us);
+		}
 	if (node->is_ready && !is_ready(node))
 		link->map_us = 0;
 	tell(link, number);
@@ -368,6 +378,8 @@ static void sentinel_answered(void *arg, struct redis_conn *conn, struct redis_c
 	    reply->element[1]->str)
 		snprintf(text, sizeof text, strchr(reply->element[0]->str, ':') ? "[%s]:%s" : "%s:%s",
 			 reply->element[0]->str, reply->element[1]->str);
+	else if (reply && reply->type == REDIS_REPLY_ERROR)
+		snprintf(link->sentinel_says, sizeof link->sentinel_says, "%.200s", reply->str);
 	if (reply)
 		freeReplyObject(reply);
 	redis_call_free(call);
@@ -443,8 +455,9 @@ static void drive_asker(struct redis_link *link, short revents, int64_t now_us)
 		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s does not answer",
 				asker->address.text);
 	else if (asker->phase == CONN_READY && asker->has_served && needs_master(link))
-		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s knows no master %s",
-				asker->address.text, link->master);
+		redis_conn_fail(asker, now_us, sentinel_answered, link, link->sentinel_says[0] ? "sentinel %s: %s"
+											   : "sentinel %s knows no master %s",
+				asker->address.text, link->sentinel_says[0] ? link->sentinel_says : link->master);
 }
 
 /* --- Cluster */

@@ -6,6 +6,8 @@
 #ifndef SEKISHO_STORE_REDIS_DRIVE_H
 #define SEKISHO_STORE_REDIS_DRIVE_H
 
+#include <limits.h>
+
 #include "policy/store_redis_link.h"
 
 #define REDIS_POOL 2                   /* connections to a node */
@@ -22,6 +24,8 @@ struct redis_link {
 	enum redis_mode mode;
 	int64_t timeout_us;
 	char master[128];
+	char user[256], password_file[PATH_MAX];       /* empty: none */
+	int64_t database;
 	struct redis_address seeds[REDIS_NODES_MAX];
 	int seed_count;
 	struct redis_tls *tls;
@@ -42,11 +46,15 @@ struct redis_link {
 	struct redis_call *waiting, **waiting_last;
 	struct redis_conn asker;       /* to a Sentinel */
 	int asked;                     /* the seed that is asked */
+	char sentinel_says[201];       /* the error that one answered with last */
 	int64_t ask_us;                /* not before */
 	int64_t master_us;             /* when a Sentinel named the master last */
 	struct redis_call *map_call;   /* CLUSTER SLOTS under way */
 	int64_t map_us;                /* when the map is to be learnt again */
 };
+
+/* The password may be another by now: its file is read again. One that cannot be read leaves all as it was. */
+void redis_link_greet_anew(struct redis_link *link);
 
 /* The thread; ends when is_closing. */
 void *redis_link_drive(void *link);

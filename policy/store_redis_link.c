@@ -34,12 +34,23 @@ static struct timespec deadline(int64_t at_us)
 	return (struct timespec){ .tv_sec = at_us / US_PER_S, .tv_nsec = at_us % US_PER_S * 1000 };
 }
 
+/* The thread waits for a name to be looked up: who came before waited in vain, and others need not. */
+static bool is_stuck(const struct redis_link *link, int64_t now_us)
+{
+	return link->queue && now_us - link->queue->made_us > link->timeout_us;
+}
+
 /* True: it is done, and ours again. */
 static bool wait_until_done(struct redis_link *link, struct redis_call *call)
 {
 	struct timespec until = deadline(call->made_us + link->timeout_us);
 
 	pthread_mutex_lock(&link->mutex);
+	if (is_stuck(link, call->made_us)) {
+		err_set(&call->err, ERR_BUSY, "redis: still looking for its address");
+		pthread_mutex_unlock(&link->mutex);
+		return true;
+	}
 	hand_over(link, call);
 	while (!call->is_done && pthread_cond_timedwait(&call->done, &link->mutex, &until) != ETIMEDOUT)
 		;
@@ -125,24 +136,24 @@ bool redis_link_node_is_used(struct redis_link *link, int node)
 
 /* --- open, close */
 
-static bool put_password(struct redis_link *link, const struct config *config, struct err *err)
+#define CONNECT_US (500 * INT64_C(1000))       /* connecting and greeting together, unless the network is known to be slow */
+
+static bool put_password(const struct redis_link *link, struct buf *out, size_t *count, struct err *err)
 {
-	struct str words[3] = { STR("AUTH"), config->redis_user };
-	size_t count = config->redis_user.len ? 3 : 2;
-	char path[4096];
+	struct str words[3] = { STR("AUTH"), str_from_c(link->user) };
+	size_t words_count = link->user[0] ? 3 : 2;
 	struct buf secret;
 
-	if (config->redis_password_file.len == 0)
-		return config->redis_user.len == 0 || err_set(err, ERR_CONFIG, "redis: a user needs a password_file");
+	if (!link->password_file[0])
+		return !link->user[0] || err_set(err, ERR_CONFIG, "redis: a user needs a password_file");
 	buf_init(&secret, 4096);
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(config->redis_password_file));
 
-	bool ok = io_read_secret(path, &secret, err);
+	bool ok = io_read_secret(link->password_file, &secret, err);
 
-	words[count - 1] = str_trim(buf_view(&secret));
+	words[words_count - 1] = str_trim(buf_view(&secret));
 	if (ok)
-		redis_put_words(&link->greeting_bytes, words, count);
-	link->greeting.count++;
+		redis_put_words(out, words, words_count);
+	++*count;
 	if (secret.ptr)
 		explicit_bzero(secret.ptr, secret.size);
 	buf_clear(&secret);
@@ -151,30 +162,67 @@ static bool put_password(struct redis_link *link, const struct config *config, s
 
 /* Password, database, and the scripts: what a server has been told once per connection it need not be told per message.
  */
-static bool make_greeting(struct redis_link *link, const struct config *config, struct err *err)
+static bool put_greeting(const struct redis_link *link, struct buf *out, size_t *count, struct err *err)
 {
 	char number[24];
 
-	buf_init(&link->greeting_bytes, (size_t)1 << 20);
-	if (!put_password(link, config, err))
+	if (!put_password(link, out, count, err))
 		return false;
-	if (config->redis_database) {
-		snprintf(number, sizeof number, "%lld", (long long)config->redis_database);
-		redis_put_words(&link->greeting_bytes, (struct str[]){ STR("SELECT"), str_from_c(number) }, 2);
-		link->greeting.count++;
+	if (link->database) {
+		snprintf(number, sizeof number, "%lld", (long long)link->database);
+		redis_put_words(out, (struct str[]){ STR("SELECT"), str_from_c(number) }, 2);
+		++*count;
 	}
-	for (int i = 0; i < SCRIPT_COUNT_OF; i++, link->greeting.count++)
-		redis_put_words(&link->greeting_bytes,
-				(struct str[]){ STR("SCRIPT"), STR("LOAD"), redis_script_text((enum redis_script)i) },
-				3);
-	return buf_done(&link->greeting_bytes, &link->greeting.bytes, err);
+	for (int i = 0; i < SCRIPT_COUNT_OF; i++, ++*count)
+		redis_put_words(out, (struct str[]){ STR("SCRIPT"), STR("LOAD"), redis_script_text((enum redis_script)i) }, 3);
+	return !out->failed || err_memory(err);
+}
+
+static void forget_greeting(struct buf *greeting)
+{
+	if (greeting->ptr)
+		explicit_bzero(greeting->ptr, greeting->size);
+	buf_clear(greeting);
+}
+
+static bool make_greeting(struct redis_link *link, struct err *err)
+{
+	struct buf bytes;
+	size_t count = 0;
+
+	buf_init(&bytes, (size_t)1 << 20);
+	if (!put_greeting(link, &bytes, &count, err)) {
+		forget_greeting(&bytes);
+		return false;
+	}
+	forget_greeting(&link->greeting_bytes);
+	link->greeting_bytes = bytes;
+	link->greeting.bytes = buf_view(&link->greeting_bytes);
+	link->greeting.count = count;
+	return true;
+}
+
+void redis_link_greet_anew(struct redis_link *link)
+{
+	if (link->password_file[0])
+		make_greeting(link, NULL);
+}
+
+static bool fits(struct str s, char *out, size_t size, const char *what, struct err *err)
+{
+	return snprintf(out, size, STR_FMT, STR_ARG(s)) < (int)size || err_set(err, ERR_CONFIG, "redis: the %s is too long", what);
 }
 
 static bool take_settings(struct redis_link *link, const struct config *config, struct err *err)
 {
 	link->mode = config->redis_mode;
 	link->timeout_us = config->store_timeout_us > 0 ? config->store_timeout_us : 250000;
-	snprintf(link->master, sizeof link->master, STR_FMT, STR_ARG(config->redis_master));
+	link->greeting.patience_us = link->silence.patience_us = 2 * link->timeout_us > CONNECT_US ? 2 * link->timeout_us : CONNECT_US;
+	link->database = config->redis_database;
+	if (!fits(config->redis_master, link->master, sizeof link->master, "master's name", err) ||
+	    !fits(config->redis_user, link->user, sizeof link->user, "user's name", err) ||
+	    !fits(config->redis_password_file, link->password_file, sizeof link->password_file, "password_file's path", err))
+		return false;
 	if (config->redis_addresses.count == 0 || config->redis_addresses.count > REDIS_NODES_MAX)
 		return err_set(err, ERR_CONFIG, "redis: %zu addresses (1 to %d are possible)",
 			       config->redis_addresses.count, REDIS_NODES_MAX);
@@ -184,7 +232,7 @@ static bool take_settings(struct redis_link *link, const struct config *config, 
 	if (config->redis_tls &&
 	    !redis_tls_new(config->redis_ca_file, config->redis_cert_file, config->redis_key_file, &link->tls, err))
 		return false;
-	return make_greeting(link, config, err);
+	return make_greeting(link, err);
 }
 
 static bool start_thread(struct redis_link *link, struct err *err)
@@ -255,9 +303,7 @@ void redis_link_close(struct redis_link *link)
 	if (link->wake >= 0)
 		close(link->wake);
 	redis_tls_free(link->tls);
-	if (link->greeting_bytes.ptr)
-		explicit_bzero(link->greeting_bytes.ptr, link->greeting_bytes.size);
-	buf_clear(&link->greeting_bytes);
+	forget_greeting(&link->greeting_bytes);
 	pthread_mutex_destroy(&link->mutex);
 	free(link);
 }

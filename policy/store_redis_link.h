@@ -3,10 +3,11 @@
  * Cluster.
  *
  * One thread owns all connections. Others hand it calls and wait, each no longer than the configured timeout, whatever
- * the servers do; calls of many threads travel together. A server that did not answer FAULTS_MAX calls in a row, broke
- * its connection or is no master any more is left, and tried again about twice a second until it has answered a
- * greeting: meanwhile calls fail at once. What nobody learnt the outcome of is undone as soon as there is a server
- * again.
+ * the servers do; calls of many threads travel together. A server that did not answer FAULTS_MAX calls in a row in time,
+ * broke its connection or is no master any more is left, and tried again about twice a second until it has answered a
+ * greeting: meanwhile calls fail at once. So they do while the thread waits for a name to be looked up. What nobody learnt
+ * the outcome of is undone as soon as there is a server again. One that refuses the password is told the one that its file
+ * has by then.
  *
  * Sentinel  before each connect the next Sentinel of the list is asked for the master
  * Cluster   slots are learnt from CLUSTER SLOTS, again after MOVED, and again and again while a node is lost; ASK is obeyed

@@ -111,9 +111,18 @@ static _Noreturn void run_sentinel(const struct redis_server *server, int master
 
 const char *redis_server_ask(const struct redis_server *server, const char *command)
 {
+	return redis_server_ask_as(server, NULL, command);
+}
+
+const char *redis_server_ask_as(const struct redis_server *server, const char *user, const char *command)
+{
 	static char answer[65536];
 	struct timeval patience = { .tv_sec = 5 };
 	redisContext *context = redisConnectUnixWithTimeout(server->socket + 5, patience);
+
+	if (context && !context->err && user)
+		freeReplyObject(redisCommand(context, "AUTH %s any", user));
+
 	redisReply *reply = context && !context->err ? redisCommand(context, command) : NULL;
 
 	if (!reply)

@@ -31,5 +31,7 @@ void redis_server_stop(struct redis_server *server);
 
 /* Answer of one command as text, errors as "-...", written into a static buffer. */
 const char *redis_server_ask(const struct redis_server *server, const char *command);
+/* The same as a user without a password; NULL: the default user. */
+const char *redis_server_ask_as(const struct redis_server *server, const char *user, const char *command);
 
 #endif

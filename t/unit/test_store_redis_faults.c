@@ -3,6 +3,7 @@
 #include "t/lib/redis_fixture.h"
 #include "t/lib/unit.h"
 
+#include <openssl/pem.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -134,6 +135,71 @@ START_TEST(a_slow_network)
 }
 END_TEST
 
+/* Each answer comes, but when nobody waits for it any more: such a server is left like a silent one. */
+START_TEST(a_network_that_is_too_slow)
+{
+	struct config config;
+	struct proxy proxy;
+	struct err err = { 0 };
+	bool is_taken;
+	int count = 0;
+	char id[32];
+
+	proxy_start(&proxy, the_redis.port);
+	redis_setup(&config, false);
+	redis_address = str_from_c(proxy.address);
+	config.store_timeout_us = 50000;
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	atomic_store(&proxy.delay_us, 300000);
+	do {
+		snprintf(id, sizeof id, "late-%d", ++count);
+		ck_assert(!redis_charge_one(st, id, LIMIT_NONE, &is_taken, &err));
+		ck_assert_int_eq(err.kind, ERR_BUSY);
+	} while (!strstr(err.text, "connected, but no answer"));
+	atomic_store(&proxy.delay_us, 0);
+	redis_charge_until_taken(st, "after");
+	redis_wait_for_used(st, 2);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+static int connections_so_far(void)
+{
+	const char *stats = strstr(redis_server_ask(&the_redis, "INFO stats"), "total_connections_received:");
+
+	ck_assert_ptr_nonnull(stats);
+	return (int)strtol(strchr(stats, ':') + 1, NULL, 10);
+}
+
+/* However many ask, it is asked again only now and then whether it is a master. */
+START_TEST(a_replica_is_left_alone)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	int before;
+
+	redis_setup(&config, false);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	redis_server_ask(&the_redis, "REPLICAOF 127.0.0.1 1");
+	before = connections_so_far();
+	for (int i = 0; i < 2000; i++) {
+		ck_assert(!redis_charge_one(st, "during", LIMIT_NONE, &is_taken, &err));
+		usleep(500);
+	}
+	ck_assert_msg(strstr(err.text, "READONLY"), "%s", err.text);
+	ck_assert_int_lt(connections_so_far() - before, 50);
+	redis_server_ask(&the_redis, "REPLICAOF NO ONE");
+	redis_charge_until_taken(st, "after");
+	store_close(st);
+}
+END_TEST
+
 static const struct { const char *name, *before, *after, *says; enum err_kind kind;
 } mood_rows[] = {
 	{ "its scripts are forgotten", "SCRIPT FLUSH", NULL, NULL, ERR_NONE },
@@ -240,10 +306,30 @@ static void make_certificate(const char *key, const char *cert, const char *addr
 	ck_assert_int_eq(status, 0);
 }
 
-static const struct { const char *name, *address_in_it; bool trusts_it; const char *says; } tls_rows[] = {
-	{ "all is well", "127.0.0.1", true, NULL },
-	{ "not our authority", "127.0.0.1", false, "certificate" },
-	{ "another host's certificate", "127.0.0.2", true, "mismatch" },
+/* It was good until yesterday. */
+static void let_expire(const char *key_path, const char *cert_path)
+{
+	FILE *in = fopen(key_path, "r"), *file = fopen(cert_path, "r+");
+
+	ck_assert(in && file);
+	EVP_PKEY *key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
+	X509 *cert = PEM_read_X509(file, NULL, NULL, NULL);
+
+	ck_assert(key && cert && X509_gmtime_adj(X509_getm_notBefore(cert), -2 * 86400L) &&
+		  X509_gmtime_adj(X509_getm_notAfter(cert), -86400L) && X509_sign(cert, key, EVP_sha256()));
+	rewind(file);
+	ck_assert(ftruncate(fileno(file), 0) == 0 && PEM_write_X509(file, cert));
+	fclose(file);
+	fclose(in);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+static const struct { const char *name, *address_in_it; bool trusts_it, has_expired; const char *says; } tls_rows[] = {
+	{ "all is well", "127.0.0.1", true, false, NULL },
+	{ "not our authority", "127.0.0.1", false, false, "certificate" },
+	{ "another host's certificate", "127.0.0.2", true, false, "mismatch" },
+	{ "yesterday's certificate", "127.0.0.1", true, true, "certificate has expired" },
 };
 START_TEST(tls)
 {
@@ -258,6 +344,8 @@ START_TEST(tls)
 	snprintf(cert, sizeof cert, "%s/cert.pem", the_redis.dir);
 	snprintf(port, sizeof port, "%d", the_redis.bus_port);
 	make_certificate(key, cert, tls_rows[_i].address_in_it);
+	if (tls_rows[_i].has_expired)
+		let_expire(key, cert);
 	redis_server_restart(&the_redis,
 			     (const char *[]){ "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
 					       "--tls-ca-cert-file", cert, "--tls-auth-clients", "no", NULL });
@@ -327,6 +415,30 @@ START_TEST(passwords)
 }
 END_TEST
 
+/* It becomes another while the daemon runs: what is refused reads the file again. */
+START_TEST(a_password_that_changes)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+
+	redis_setup(&config, true);
+	config.redis_password_file = str_from_c(write_password("old", 0600));
+	ck_assert_str_eq(redis_server_ask(&the_redis, "ACL SETUSER admin on nopass ~* +@all"), "OK");
+	ck_assert_str_eq(redis_server_ask(&the_redis, "ACL SETUSER default resetpass >old"), "OK");
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "1");
+	ck_assert_str_eq(redis_server_ask_as(&the_redis, "admin", "ACL SETUSER default resetpass >new"), "OK");
+	redis_server_ask_as(&the_redis, "admin", "CLIENT KILL USER default");
+	while (redis_charge_one(st, "2", LIMIT_NONE, &is_taken, &err) || !strstr(err.text, "WRONGPASS"))
+		ck_assert_msg(err.kind == ERR_BUSY || err.kind == ERR_NONE, "%s", err.text);
+	write_password("new", 0600);
+	redis_charge_until_taken(st, "3");
+	store_close(st);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store redis faults");
@@ -340,10 +452,13 @@ int main(void)
 	tcase_add_test(tc, a_server_that_is_not_there_yet);
 	tcase_add_test(tc, answers_cut_anywhere);
 	tcase_add_test(tc, a_slow_network);
+	tcase_add_test(tc, a_network_that_is_too_slow);
+	tcase_add_test(tc, a_replica_is_left_alone);
 	unit_add_rows(tc, moods_of_a_server, mood_rows);
 	unit_add_rows(tc, words_of_a_server, words_rows);
 	tcase_add_test(tc, a_server_that_forgets);
 	unit_add_rows(tc, tls, tls_rows);
 	tcase_add_test(tc, passwords);
+	tcase_add_test(tc, a_password_that_changes);
 	return unit_main(suite);
 }
