@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "config/base/io.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
+#include "config/base/task.h"
 #include "config/erase_rule.h"
 #include "milter/record/note.h"
 
@@ -152,10 +152,7 @@ bool erasure_order_is_due(const struct erasure_order *order, int64_t now_us)
 
 struct eraser {
 	struct gate *gate;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool is_stopping;              /* under the lock */
+	struct task task;
 	int64_t told_us;               /* the thread's own: when what hinders was last said */
 };
 
@@ -248,47 +245,24 @@ static bool look(struct eraser *eraser)
 	return true;
 }
 
-static void *run_eraser(void *arg)
+static void run_eraser(void *arg)
 {
 	struct eraser *eraser = arg;
 
-	pthread_mutex_lock(&eraser->lock);
-	while (!eraser->is_stopping) {
-		pthread_mutex_unlock(&eraser->lock);
-		int64_t wait_us = look(eraser) ? LOOK_US : START_US;
-		struct timespec until = { .tv_sec = (clock_mono_us() + wait_us) / US_PER_S };
-
-		pthread_mutex_lock(&eraser->lock);
-
-		while (!eraser->is_stopping && pthread_cond_timedwait(&eraser->wake, &eraser->lock, &until) != ETIMEDOUT)
-			;
-	}
-	pthread_mutex_unlock(&eraser->lock);
-	return NULL;
+	while (task_wait(&eraser->task, look(eraser) ? LOOK_US : START_US))
+		;
 }
 
 bool eraser_start(struct gate *gate, struct eraser **out, struct err *err)
 {
 	struct eraser *eraser = calloc(1, sizeof *eraser);
-	pthread_condattr_t attr;
-	sigset_t all, old;
 
 	if (!eraser)
 		return err_memory(err);
 	eraser->gate = gate;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&eraser->wake, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(&eraser->lock, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int why = pthread_create(&eraser->thread, NULL, run_eraser, eraser);
-
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (why != 0) {
+	if (!task_start(&eraser->task, "erasures", run_eraser, eraser, err)) {
 		free(eraser);
-		return err_set(err, ERR_BUSY, "no thread for erasures: error %d", why);
+		return false;
 	}
 	*out = eraser;
 	return true;
@@ -298,12 +272,6 @@ void eraser_stop(struct eraser *eraser)
 {
 	if (!eraser)
 		return;
-	pthread_mutex_lock(&eraser->lock);
-	eraser->is_stopping = true;
-	pthread_cond_signal(&eraser->wake);
-	pthread_mutex_unlock(&eraser->lock);
-	pthread_join(eraser->thread, NULL);
-	pthread_cond_destroy(&eraser->wake);
-	pthread_mutex_destroy(&eraser->lock);
+	task_stop(&eraser->task);
 	free(eraser);
 }

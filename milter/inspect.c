@@ -2,14 +2,11 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -18,6 +15,7 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "config/base/task.h"
 #include "milter/erasure.h"
 #include "milter/record/verify.h"
 
@@ -32,9 +30,7 @@ struct inspect {
 	int64_t begun_us, rate;        /* of the class at hand: monotonic; octets a second */
 	char found[INSPECT_TEXT_MAX];  /* the first that is wrong in the look at hand; empty: nothing yet */
 
-	pthread_t thread;
-	pthread_cond_t wake;
-	_Atomic bool is_stopping;
+	struct task task;
 	pthread_mutex_t lock;          /* over what follows */
 	char text[INSPECT_TEXT_MAX];   /* of the last whole look */
 };
@@ -73,20 +69,6 @@ static bool is_due(const struct inspect *inspect)
 
 /* --- one class */
 
-static void pause_us(struct inspect *inspect, int64_t us)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += us % US_PER_S * 1000;
-	until.tv_sec += us / US_PER_S + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&inspect->lock);
-	while (!inspect->is_stopping && pthread_cond_timedwait(&inspect->wake, &inspect->lock, &until) != ETIMEDOUT)
-		;
-	pthread_mutex_unlock(&inspect->lock);
-}
-
 /* Waits as long as so many octets may take at the least. */
 static void on_progress(void *arg, int64_t done, int64_t total)
 {
@@ -96,7 +78,7 @@ static void on_progress(void *arg, int64_t done, int64_t total)
 
 	(void)total;
 	if (due_us > now_us)
-		pause_us(inspect, due_us - now_us);
+		task_wait(&inspect->task, due_us - now_us);
 }
 
 static bool verify(struct inspect *inspect, const struct config *config, const struct record_class *class, const char *dir,
@@ -108,7 +90,7 @@ static bool verify(struct inspect *inspect, const struct config *config, const s
 		.operator_key_file = erasure_public(config, operator_key) ? str_from_c(operator_key) : STR_EMPTY, .node = config->node,
 		.class_name = class->name, .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
 		.keep = { class->keep_days, class->keep_is_year }, .progress = on_progress, .progress_arg = inspect,
-		.stop = &inspect->is_stopping,
+		.stop = &inspect->task.is_stopping,
 	};
 
 	inspect->begun_us = clock_mono_us();
@@ -175,7 +157,7 @@ static void look_at_class(struct inspect *inspect, const struct config *config, 
 		return;
 	}
 	ok = verify(inspect, config, class, dir, report, &err);
-	if (!inspect->is_stopping) {
+	if (!task_is_stopping(&inspect->task)) {
 		struct str finding = ok ? worst_text(report) : str_from_c(err.text);
 
 		write_record(inspect, class->name, report, finding);
@@ -191,10 +173,10 @@ static void look(struct inspect *inspect)
 	int64_t day = jst_day(clock_now_us());
 
 	inspect->found[0] = '\0';
-	for (size_t i = 0; i < config->class_count && !inspect->is_stopping; i++)
+	for (size_t i = 0; i < config->class_count && !task_is_stopping(&inspect->task); i++)
 		look_at_class(inspect, config, &config->classes[i]);
 	config_release(config);
-	if (inspect->is_stopping)
+	if (task_is_stopping(&inspect->task))
 		return;
 	pthread_mutex_lock(&inspect->lock);
 	memcpy(inspect->text, inspect->found, sizeof inspect->text);
@@ -212,39 +194,18 @@ static void step_back(void)
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
 	struct inspect *inspect = arg;
 
 	step_back();
-	while (!inspect->is_stopping) {
+	do {
 		if (is_due(inspect))
 			look(inspect);
-		pause_us(inspect, LOOK_US);
-	}
-	return NULL;
+	} while (task_wait(&inspect->task, LOOK_US));
 }
 
 /* --- start and stop */
-
-static bool start_thread(struct inspect *inspect)
-{
-	pthread_condattr_t attr;
-	sigset_t all, old;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&inspect->wake, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(&inspect->lock, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-
-	bool ok = pthread_create(&inspect->thread, NULL, run, inspect) == 0;
-
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ok;
-}
 
 bool inspect_start(struct gate *gate, const struct config *config, struct inspect **out, struct err *err)
 {
@@ -260,9 +221,11 @@ bool inspect_start(struct gate *gate, const struct config *config, struct inspec
 	snprintf(inspect->state_path, sizeof inspect->state_path, STR_FMT "/verified", STR_ARG(config->state_dir));
 	snprintf(inspect->public_path, sizeof inspect->public_path, "%s.pub", gate->key_file);
 	load_day(inspect);
-	if (!start_thread(inspect)) {
+	pthread_mutex_init(&inspect->lock, NULL);
+	if (!task_start(&inspect->task, "daily verify", run, inspect, err)) {
+		pthread_mutex_destroy(&inspect->lock);
 		free(inspect);
-		return err_set(err, ERR_BUSY, "no thread for the daily verify");
+		return false;
 	}
 	*out = inspect;
 	return true;
@@ -272,12 +235,7 @@ void inspect_stop(struct inspect *inspect)
 {
 	if (!inspect)
 		return;
-	pthread_mutex_lock(&inspect->lock);
-	inspect->is_stopping = true;
-	pthread_cond_signal(&inspect->wake);
-	pthread_mutex_unlock(&inspect->lock);
-	pthread_join(inspect->thread, NULL);
-	pthread_cond_destroy(&inspect->wake);
+	task_stop(&inspect->task);
 	pthread_mutex_destroy(&inspect->lock);
 	free(inspect);
 }

@@ -1,26 +1,22 @@
 #include "milter/maillog.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "config/base/task.h"
 #include "milter/maillog_outcome.h"
 #include "milter/maillog_source.h"
 
 /* state_dir/maillog.position: "POSITION SAVED\n", the source's own words and when, in microseconds. */
 #define FILE_MAX (MAILLOG_POSITION_MAX + 32)
-#define IDLE_MS 250                    /* between looks at a log without news */
-#define RETRY_MS 1000
+#define IDLE_US (US_PER_S / 4)         /* between looks at a log without news */
+#define RETRY_US US_PER_S
 #define SAVE_US (2 * US_PER_S)         /* a queued record is on disk by then */
 #define LINES_A_LOOK 512
 #define LATE_US (600 * US_PER_S)       /* so far behind is worth a line to the operator */
@@ -36,10 +32,7 @@ struct maillog {
 	bool is_late;                  /* it was said */
 	char told[ERR_TEXT_MAX];       /* the failure that was logged last; empty: none since */
 
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	_Atomic bool is_stopping;
+	struct task task;
 };
 
 /* A failure is told once, however often it is met. */
@@ -49,20 +42,6 @@ static void tell_failure(struct maillog *m, const struct err *err)
 		return;
 	memcpy(m->told, err->text, sizeof m->told);
 	log_warn("maillog: %s; trying again", m->told);
-}
-
-static void pause_ms(struct maillog *m, int64_t ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += ms % 1000 * 1000000;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&m->lock);
-	while (!m->is_stopping && pthread_cond_timedwait(&m->wake, &m->lock, &until) != ETIMEDOUT)
-		;
-	pthread_mutex_unlock(&m->lock);
 }
 
 /* --- position */
@@ -148,9 +127,8 @@ static void judge_line(struct maillog *m, struct str line)
 	while (!maillog_judge_line(&m->judge, line, &err)) {
 		tell_failure(m, &err);
 		measure(m);
-		if (m->is_stopping)
+		if (!task_wait(&m->task, RETRY_US))
 			return;
-		pause_ms(m, RETRY_MS);
 	}
 	m->told[0] = '\0';
 }
@@ -162,7 +140,7 @@ static bool follow_some(struct maillog *m)
 	struct err err;
 	bool found = true;
 
-	for (int i = 0; i < LINES_A_LOOK && found && !m->is_stopping; i++) {
+	for (int i = 0; i < LINES_A_LOOK && found && !task_is_stopping(&m->task); i++) {
 		if (!m->ops->next(m->source, &line, &found, &err)) {
 			tell_failure(m, &err);
 			return false;
@@ -178,7 +156,7 @@ static void learn_the_past(struct maillog *m, int64_t since_us)
 	struct config *config = config_acquire();
 	struct err err;
 
-	if (!maillog_judge_recall(&m->judge, config, since_us, &m->is_stopping, &err))
+	if (!maillog_judge_recall(&m->judge, config, since_us, &m->task.is_stopping, &err))
 		log_warn("maillog: outcomes of messages from before the start may be missing: %s", err.text);
 	config_release(config);
 }
@@ -192,8 +170,7 @@ static bool open_source(struct maillog *m)
 	learn_the_past(m, has_position ? saved_us - SAVE_US : 0);
 	while (!m->ops->open(str_from_c(m->where), str_from_c(m->saved), &m->source, &is_found, &err)) {
 		tell_failure(m, &err);
-		pause_ms(m, RETRY_MS);
-		if (m->is_stopping)
+		if (!task_wait(&m->task, RETRY_US))
 			return false;
 	}
 	if (is_found || !has_position)
@@ -203,21 +180,20 @@ static bool open_source(struct maillog *m)
 	return true;
 }
 
-static void *follow(void *arg)
+static void follow(void *arg)
 {
 	struct maillog *m = arg;
 
 	if (!open_source(m))
-		return NULL;
-	while (!m->is_stopping) {
+		return;
+	while (!task_is_stopping(&m->task)) {
 		bool has_more = follow_some(m);
 
 		measure(m);
 		keep_position(m);
 		if (!has_more)
-			pause_ms(m, IDLE_MS);
+			task_wait(&m->task, IDLE_US);
 	}
-	return NULL;
 }
 
 /* --- start and stop */
@@ -225,27 +201,12 @@ static void *follow(void *arg)
 static void maillog_free(struct maillog *m)
 {
 	m->ops->close(m->source);
-	pthread_cond_destroy(&m->wake);
-	pthread_mutex_destroy(&m->lock);
 	free(m);
-}
-
-static bool start_thread(struct maillog *m, struct err *err)
-{
-	sigset_t all, before;
-
-	/* Signals belong to main. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	errno = pthread_create(&m->thread, NULL, follow, m);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return errno == 0 || err_errno(err, ERR_BUSY, "maillog: thread");
 }
 
 static struct maillog *maillog_new(struct gate *gate, const struct config *config)
 {
 	struct maillog *m = calloc(1, sizeof *m);
-	pthread_condattr_t attr;
 
 	if (!m)
 		return NULL;
@@ -255,11 +216,6 @@ static struct maillog *maillog_new(struct gate *gate, const struct config *confi
 	snprintf(m->where, sizeof m->where, STR_FMT,
 		 STR_ARG(config->maillog_journal.len ? config->maillog_journal : config->maillog_path));
 	snprintf(m->position_path, sizeof m->position_path, STR_FMT "/maillog.position", STR_ARG(config->state_dir));
-	pthread_mutex_init(&m->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&m->wake, &attr);
-	pthread_condattr_destroy(&attr);
 	return m;
 }
 
@@ -273,7 +229,7 @@ bool maillog_start(struct gate *gate, const struct config *config, struct maillo
 	m = maillog_new(gate, config);
 	if (!m)
 		return err_memory(err);
-	if (!start_thread(m, err)) {
+	if (!task_start(&m->task, "maillog", follow, m, err)) {
 		maillog_free(m);
 		return false;
 	}
@@ -285,10 +241,6 @@ void maillog_stop(struct maillog *m)
 {
 	if (!m)
 		return;
-	pthread_mutex_lock(&m->lock);
-	m->is_stopping = true;
-	pthread_cond_signal(&m->wake);
-	pthread_mutex_unlock(&m->lock);
-	pthread_join(m->thread, NULL);
+	task_stop(&m->task);
 	maillog_free(m);
 }

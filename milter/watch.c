@@ -1,27 +1,24 @@
 #include "milter/watch.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
 #include "config/base/clock.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "config/base/task.h"
 #include "milter/bell.h"
 #include "milter/inspect.h"
 #include "milter/notify.h"
 #include "milter/record/files.h"
 #include "milter/silence.h"
 
-#define LOOK_S 5
+#define LOOK_US (5 * US_PER_S)
 #define OVERDUE_LOOK_US (600 * US_PER_S)           /* that one reads directories */
 #define OVERDUE_US (3600 * US_PER_S)               /* as record_verify has it */
 #define TEXT_MAX INSPECT_TEXT_MAX
@@ -36,10 +33,7 @@ struct watch {
 	int64_t overdue_looked_us;
 	char overdue[TEXT_MAX];        /* empty: nothing is */
 
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool is_stopping;              /* under the lock */
+	struct task task;
 };
 
 /* Each says in `text` what is wrong; false: nothing. */
@@ -243,46 +237,17 @@ static void look(struct watch *watch, struct bell bells[ALARMS])
 	config_release(config);
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
 	struct watch *watch = arg;
 	struct bell bells[ALARMS] = { 0 };
-	struct timespec until;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	pthread_mutex_lock(&watch->lock);
-	while (!watch->is_stopping) {
-		pthread_mutex_unlock(&watch->lock);
+	do
 		look(watch, bells);
-		until.tv_sec += LOOK_S;
-		pthread_mutex_lock(&watch->lock);
-		while (!watch->is_stopping && pthread_cond_timedwait(&watch->wake, &watch->lock, &until) != ETIMEDOUT)
-			;
-	}
-	pthread_mutex_unlock(&watch->lock);
-	return NULL;
+	while (task_wait(&watch->task, LOOK_US));
 }
 
 /* --- start and stop */
-
-static bool start_thread(struct watch *watch)
-{
-	pthread_condattr_t attr;
-	sigset_t all, old;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&watch->wake, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(&watch->lock, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-
-	bool ok = pthread_create(&watch->thread, NULL, run, watch) == 0;
-
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ok;
-}
 
 bool watch_start(struct gate *gate, const struct config *config, struct watch **out, struct err *err)
 {
@@ -293,11 +258,10 @@ bool watch_start(struct gate *gate, const struct config *config, struct watch **
 		return err_memory(err);
 	watch->gate = gate;
 	if (inspect_start(gate, config, &watch->inspect, err)) {
-		if (start_thread(watch)) {
+		if (task_start(&watch->task, "alarms", run, watch, err)) {
 			*out = watch;
 			return true;
 		}
-		err_set(err, ERR_BUSY, "no thread for the alarms");
 	}
 	inspect_stop(watch->inspect);
 	free(watch);
@@ -308,13 +272,7 @@ void watch_stop(struct watch *watch)
 {
 	if (!watch)
 		return;
-	pthread_mutex_lock(&watch->lock);
-	watch->is_stopping = true;
-	pthread_cond_signal(&watch->wake);
-	pthread_mutex_unlock(&watch->lock);
-	pthread_join(watch->thread, NULL);
+	task_stop(&watch->task);
 	inspect_stop(watch->inspect);
-	pthread_cond_destroy(&watch->wake);
-	pthread_mutex_destroy(&watch->lock);
 	free(watch);
 }

@@ -9,14 +9,13 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "config/base/io.h"
+#include "config/base/num.h"
+#include "config/base/task.h"
 #include "policy/bytes.h"
 #include "policy/store_lmdb_charge.h"
 #include "policy/store_lmdb_mend.h"
@@ -28,11 +27,7 @@ struct store_lmdb {
 	struct lmdb_guard guard;
 	struct charge_book *book;
 
-	pthread_t tender;
-	bool has_tender;
-	pthread_mutex_t mutex;
-	pthread_cond_t stopping;
-	bool is_stopping;
+	struct task tender;
 };
 
 static struct store_lmdb *self(struct store *st)
@@ -222,63 +217,28 @@ static bool lmdb_scan(struct store *st, struct str prefix, store_scan_fn *fn, vo
 
 /* --- open, tend, close */
 
-static void *tend(void *arg)
+/* Once a second, and when it is closed. */
+static void tend(void *arg)
 {
 	struct store_lmdb *st = arg;
-	struct timespec until;
+	bool goes_on;
 
-	pthread_mutex_lock(&st->mutex);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	while (!st->is_stopping) {
-		until.tv_sec++;
-		while (!st->is_stopping && pthread_cond_timedwait(&st->stopping, &st->mutex, &until) != ETIMEDOUT)
-			;
-		pthread_mutex_unlock(&st->mutex);
+	do {
+		goes_on = task_wait(&st->tender, US_PER_S);
 		lmdb_env_tend(st->counts);
 		lmdb_env_tend(st->facts);
-		pthread_mutex_lock(&st->mutex);
-	}
-	pthread_mutex_unlock(&st->mutex);
-	return NULL;
-}
-
-static bool start_tender(struct store_lmdb *st, struct err *err)
-{
-	sigset_t all, before;
-
-	/* Signals belong to main. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	errno = pthread_create(&st->tender, NULL, tend, st);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (errno)
-		return err_errno(err, ERR_BUSY, "store: thread");
-	st->has_tender = true;
-	return true;
-}
-
-static void stop_tender(struct store_lmdb *st)
-{
-	if (!st->has_tender)
-		return;
-	pthread_mutex_lock(&st->mutex);
-	st->is_stopping = true;
-	pthread_cond_signal(&st->stopping);
-	pthread_mutex_unlock(&st->mutex);
-	pthread_join(st->tender, NULL);
+	} while (goes_on);
 }
 
 static void lmdb_close(struct store *base)
 {
 	struct store_lmdb *st = self(base);
 
-	stop_tender(st);
+	task_stop(&st->tender);
 	lmdb_env_close(st->counts);
 	lmdb_env_close(st->facts);
 	lmdb_guard_close(&st->guard);
 	charge_book_free(st->book);
-	pthread_cond_destroy(&st->stopping);
-	pthread_mutex_destroy(&st->mutex);
 	free(st);
 }
 
@@ -312,23 +272,17 @@ static bool open_all(struct store_lmdb *st, const struct config *config, struct 
 	       make_dir(facts, err) &&
 	       lmdb_guard_open(dir, size_max, &st->guard, st->store.notice, err) &&
 	       lmdb_env_open(counts, size_max, false, &st->counts, err) &&
-	       lmdb_env_open(facts, size_max, true, &st->facts, err) && start_tender(st, err);
+	       lmdb_env_open(facts, size_max, true, &st->facts, err) && task_start(&st->tender, "store tender", tend, st, err);
 }
 
 static struct store_lmdb *new_store(void)
 {
 	struct store_lmdb *st = calloc(1, sizeof *st);
-	pthread_condattr_t attr;
 
 	if (!st)
 		return NULL;
 	st->store.ops = &store_lmdb;
 	st->guard.fd = -1;
-	pthread_mutex_init(&st->mutex, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&st->stopping, &attr);
-	pthread_condattr_destroy(&attr);
 	return st;
 }
 

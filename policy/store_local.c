@@ -442,7 +442,6 @@ static void local_close(struct store *base)
 	if (st->lock >= 0)
 		close(st->lock);
 	pthread_mutex_destroy(&st->left.mutex);
-	pthread_cond_destroy(&st->stopping);
 	pthread_mutex_destroy(&st->mutex);
 	pthread_rwlock_destroy(&st->merging);
 	free((void *)(uintptr_t)st->node.ptr);
@@ -453,7 +452,6 @@ static struct store_local *new_store(const struct config *config)
 {
 	struct store_local *st = calloc(1, sizeof *st);
 	char *node = strndup(config->node.len ? config->node.ptr : "", config->node.len);
-	pthread_condattr_t attr;
 
 	if (!st || !node) {
 		free(node);
@@ -468,10 +466,6 @@ static struct store_local *new_store(const struct config *config)
 	pthread_rwlock_init(&st->merging, NULL);
 	pthread_mutex_init(&st->mutex, NULL);
 	pthread_mutex_init(&st->left.mutex, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&st->stopping, &attr);
-	pthread_condattr_destroy(&attr);
 	return st;
 }
 

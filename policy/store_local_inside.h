@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "config/base/task.h"
 #include "policy/store_local.h"
 #include "policy/store_local_left.h"
 
@@ -25,13 +26,10 @@ struct store_local {
 
 	int lock;                      /* on store.path/merge: one process of this relay merges; -1: not we */
 	char lock_path[PATH_MAX];
-	pthread_t merger;
+	struct task merger;
 	struct store_local_sent *sent; /* the merger's own */
-	bool has_merger;
 	pthread_mutex_t mutex;         /* guards what follows */
 	char lost[STORE_KEY_MAX];      /* the tenant whose server was lost last */
-	pthread_cond_t stopping;
-	bool is_stopping;
 };
 
 /* Gone or full, as opposed to asked in vain. */

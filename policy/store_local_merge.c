@@ -1,19 +1,17 @@
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
+#include "config/base/num.h"
 #include "policy/store_local_inside.h"
 #include "policy/window.h"
 
-#define TURN_MS 250
+#define TURN_US (US_PER_S / 4)
 #define BATCH 50                       /* so many are added to Redis before sessions may go on counting */
 #define TENANT_ROOM STORE_KEY_MAX
 
@@ -304,50 +302,28 @@ static void take_turn(struct store_local *st)
 		store_local_note_shared(st);
 }
 
-static void *merge_in_turns(void *arg)
+/* --- the thread */
+
+/* One turn more when it is stopped. */
+static void merge_in_turns(void *arg)
 {
 	struct store_local *st = arg;
-	struct timespec until;
+	bool goes_on;
 
-	pthread_mutex_lock(&st->mutex);
-	while (!st->is_stopping) {
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += TURN_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000L;
-		until.tv_nsec %= 1000000000L;
-		while (!st->is_stopping && pthread_cond_timedwait(&st->stopping, &st->mutex, &until) != ETIMEDOUT)
-			;
-		pthread_mutex_unlock(&st->mutex);
+	do {
+		goes_on = task_wait(&st->merger, TURN_US);
 		take_turn(st);
-		pthread_mutex_lock(&st->mutex);
-	}
-	pthread_mutex_unlock(&st->mutex);
-	return NULL;
+	} while (goes_on);
 }
-
-/* --- the thread */
 
 bool store_local_start_merger(struct store_local *st, struct err *err)
 {
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	errno = pthread_create(&st->merger, NULL, merge_in_turns, st);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	st->has_merger = errno == 0;
-	return st->has_merger || err_errno(err, ERR_BUSY, "store: thread");
+	return task_start(&st->merger, "store merger", merge_in_turns, st, err);
 }
 
 void store_local_stop_merger(struct store_local *st)
 {
-	if (!st->has_merger)
-		return;
-	pthread_mutex_lock(&st->mutex);
-	st->is_stopping = true;
-	pthread_cond_signal(&st->stopping);
-	pthread_mutex_unlock(&st->mutex);
-	pthread_join(st->merger, NULL);
+	task_stop(&st->merger);
 	for (struct store_local_sent *next; st->sent; st->sent = next) {
 		next = st->sent->next;
 		free(st->sent);

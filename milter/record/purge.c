@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -16,6 +14,7 @@
 #include "config/base/io.h"
 #include "config/base/log.h"
 #include "config/base/num.h"
+#include "config/base/task.h"
 #include "milter/record/entry.h"
 #include "milter/record/files.h"
 #include "milter/record/index_build.h"
@@ -249,11 +248,8 @@ struct purger {
 	struct arena arena;
 	struct purge_class *classes;
 	size_t count;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
+	struct task task;
 	int64_t day;                   /* that the purge was done for */
-	bool is_stopping;              /* under the lock */
 };
 
 static void tell_log(void *arg, const char *file, int64_t octets)
@@ -292,11 +288,7 @@ static bool has_time(void *arg, const char *name, int64_t bytes, int64_t index_b
 	struct purger *purger = arg;
 
 	log_debug("index of %s: %" PRId64 " octets of %" PRId64, name, index_bytes, bytes);
-	pthread_mutex_lock(&purger->lock);
-	bool goes_on = !purger->is_stopping && jst_day(clock_now_us()) == purger->day;
-
-	pthread_mutex_unlock(&purger->lock);
-	return goes_on;
+	return !task_is_stopping(&purger->task) && jst_day(clock_now_us()) == purger->day;
 }
 
 /* What was finished since, and what an erasure took. A search does without meanwhile. */
@@ -320,37 +312,24 @@ static void index_all(struct purger *purger)
 }
 
 /* Looks at the date each minute rather than sleeping until midnight: a clock may be set. */
-static void *run_purger(void *arg)
+static void run_purger(void *arg)
 {
 	struct purger *purger = arg;
 	int64_t retry_us = 0;
 
 	be_patient();
-	pthread_mutex_lock(&purger->lock);
 	purger->day = INT64_MIN;
-	while (!purger->is_stopping) {
-		int64_t day = jst_day(clock_now_us()), now = clock_mono_us();
+	do {
+		int64_t day;
 
-		if (day != purger->day && now >= retry_us) {
-			pthread_mutex_unlock(&purger->lock);
+		while ((day = jst_day(clock_now_us())) != purger->day && clock_mono_us() >= retry_us && !task_is_stopping(&purger->task)) {
 			bool ok = purge_all(purger);
 
-			pthread_mutex_lock(&purger->lock);
 			purger->day = ok ? day : purger->day;
 			retry_us = ok ? 0 : clock_mono_us() + AGAIN_US;
-			continue;
 		}
-		pthread_mutex_unlock(&purger->lock);
 		index_all(purger);
-		pthread_mutex_lock(&purger->lock);
-		if (purger->is_stopping)
-			break;
-		struct timespec until = { .tv_sec = (now + LOOK_US) / US_PER_S };
-
-		pthread_cond_timedwait(&purger->wake, &purger->lock, &until);
-	}
-	pthread_mutex_unlock(&purger->lock);
-	return NULL;
+	} while (task_wait(&purger->task, LOOK_US));
 }
 
 static bool copy_classes(struct purger *purger, const struct purge_class *classes, size_t count)
@@ -372,24 +351,6 @@ static bool copy_classes(struct purger *purger, const struct purge_class *classe
 	return true;
 }
 
-static bool start_thread(struct purger *purger)
-{
-	pthread_condattr_t attr;
-	sigset_t all, old;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&purger->wake, &attr);
-	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(&purger->lock, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	bool ok = pthread_create(&purger->thread, NULL, run_purger, purger) == 0;
-
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ok;
-}
-
 bool purger_start(const struct purge_class *classes, size_t count, struct purger **out, struct err *err)
 {
 	struct purger *purger = calloc(1, sizeof *purger);
@@ -397,10 +358,10 @@ bool purger_start(const struct purge_class *classes, size_t count, struct purger
 	if (!purger)
 		return err_memory(err);
 	arena_init(&purger->arena, 1 << 20);
-	if (!copy_classes(purger, classes, count) || !start_thread(purger)) {
+	if (!(copy_classes(purger, classes, count) || err_memory(err)) || !task_start(&purger->task, "purge", run_purger, purger, err)) {
 		arena_clear(&purger->arena);
 		free(purger);
-		return err_set(err, ERR_BUSY, "no thread for the purge");
+		return false;
 	}
 	*out = purger;
 	return true;
@@ -410,13 +371,7 @@ void purger_stop(struct purger *purger)
 {
 	if (!purger)
 		return;
-	pthread_mutex_lock(&purger->lock);
-	purger->is_stopping = true;
-	pthread_cond_signal(&purger->wake);
-	pthread_mutex_unlock(&purger->lock);
-	pthread_join(purger->thread, NULL);
-	pthread_cond_destroy(&purger->wake);
-	pthread_mutex_destroy(&purger->lock);
+	task_stop(&purger->task);
 	arena_clear(&purger->arena);
 	free(purger);
 }
