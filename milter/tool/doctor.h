@@ -10,6 +10,8 @@
 #define SEKISHO_DOCTOR_H
 
 #include <jansson.h>
+#include <pwd.h>
+#include <sys/stat.h>
 
 #include "milter/tool/tool.h"
 
@@ -21,8 +23,9 @@ enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, 
 /* One smtpd of master.cf. */
 struct doctor_smtpd {
 	struct str name;               /* "smtp/inet" */
-	struct str milters;            /* as it has them, from master.cf or main.cf */
-	struct str default_action;
+	struct str milters;            /* this and what follows: as it has them, from master.cf or main.cf */
+	struct str default_action, receive_options, content_filter;
+	bool has_own_milters, has_own_action, has_own_options;          /* from master.cf */
 	bool has_login, has_tls;       /* it offers AUTH, STARTTLS */
 	bool is_chrooted;
 };
@@ -43,6 +46,7 @@ struct doctor {
 	struct doctor_smtpd smtpds[DOCTOR_SMTPDS_MAX];
 	size_t smtpd_count;
 	bool is_cleanup_chrooted;
+	struct doctor_smtpd pickup;    /* what takes in local mail: name and receive_options alone */
 
 	const char *sendmail;          /* its .cf; NULL: not the MTA here */
 	struct str sendmail_cf;
@@ -56,8 +60,8 @@ struct doctor_check {
 	const char *why;
 	enum doctor_level (*look)(struct doctor *doctor);
 };
-extern const struct doctor_check doctor_gate_checks[], doctor_reach_checks[], doctor_postfix_checks[], doctor_sendmail_checks[],
-	doctor_log_checks[], doctor_store_checks[], doctor_keep_checks[];
+extern const struct doctor_check doctor_gate_checks[], doctor_reach_checks[], doctor_postfix_checks[], doctor_ways_checks[],
+	doctor_sendmail_checks[], doctor_log_checks[], doctor_store_checks[], doctor_keep_checks[];
 
 /* doctor_ja.c: the same sentence, or `english` where there is none. For a test: each row; false after the last. */
 const char *doctor_japanese(const char *english);
@@ -68,15 +72,30 @@ enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, con
 	__attribute__((format(printf, 4, 5)));
 /* Text of the arena, with a NUL. */
 const char *doctor_text(struct doctor *doctor, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Does the MTA offer what tenants must use, or are known by? The lines that would. */
+enum doctor_level doctor_say_login(struct doctor *doctor, bool has_sasl, bool has_tls, const char *sasl_fix, const char *tls_fix);
 /* A whole file of at most 1 MiB, in the arena. */
 bool doctor_read(struct doctor *doctor, const char *path, struct str *out, struct err *err);
 /* Who sekisho-milter runs as: the process' user, or the owner of the state directory. False: neither is there. */
 bool doctor_daemon_user(struct doctor *doctor, uid_t *out);
+/* By owner, group or others, is this user given 4 (read), 2 (write) or 1 (pass)? */
+bool doctor_may(const struct passwd *user, const struct stat *st, mode_t bit);
 
 /* Learns what Postfix is told; false: `err` says why not. */
 bool doctor_postfix_read(struct doctor *doctor, struct err *err);
 /* A setting of main.cf, expanded; empty when it has none. */
 struct str doctor_postfix_setting(const struct doctor *doctor, const char *name);
+
+/* Does this list come to the gate? A chrooted program looks paths up below the queue directory. */
+bool doctor_postfix_names_us(const struct doctor *doctor, struct str milters, bool is_chrooted);
+/* The same list with the gate in it once, and first. */
+const char *doctor_postfix_us_first(struct doctor *doctor, struct str milters);
+/* The line for a setting that one service has for itself in master.cf, or that main.cf has for all. */
+const char *doctor_postfix_fix(struct doctor *doctor, const struct doctor_smtpd *smtpd, bool is_own, const char *name, const char *value);
+/* An smtpd on loopback, where a content filter of this host hands mail back that passed the gate on its way there. */
+bool doctor_postfix_is_reinjection(const struct doctor_smtpd *smtpd);
+/* Words between blanks and commas. */
+bool doctor_has_word(struct str list, struct str word);
 
 /* --- the milters that an MTA names */
 

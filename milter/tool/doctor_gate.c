@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "config/base/clock.h"
 #include "milter/record/timesync.h"
 #include "milter/tool/daemon.h"
 #include "milter/tool/doctor.h"
@@ -35,11 +36,19 @@ static enum doctor_level look_daemon(struct doctor *doctor)
 static enum doctor_level look_reload(struct doctor *doctor)
 {
 	struct str why = daemon_str(doctor->status, "config.last_error");
-	struct str path = daemon_str(doctor->status, "config.path");
+	struct str path = daemon_str(doctor->status, "config.path"), version = daemon_str(doctor->status, "version");
+	int64_t loaded_us = 0;
+	struct stat st;
 
 	if (why.len)
 		return doctor_say(doctor, DOCTOR_FAULT, "sekisho check && sekisho reload", "the last reload was refused: " STR_FMT,
 				  STR_ARG(why));
+	if (!str_eq(version, STR(PACKAGE_VERSION)))
+		return doctor_say(doctor, DOCTOR_NOTE, "systemctl restart sekisho-milter",
+				  "sekisho-milter runs as version " STR_FMT ", and %s is installed", STR_ARG(version), PACKAGE_VERSION);
+	if (jst_parse_time(daemon_str(doctor->status, "config.loaded"), &loaded_us) &&
+	    stat(doctor_text(doctor, STR_FMT, STR_ARG(path)), &st) == 0 && (int64_t)st.st_mtim.tv_sec * US_PER_S > loaded_us)
+		return doctor_say(doctor, DOCTOR_NOTE, "sekisho reload", STR_FMT " was changed since it was loaded", STR_ARG(path));
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "the configuration in force is that of " STR_FMT, STR_ARG(path));
 }
 
@@ -117,7 +126,7 @@ static bool is_member(const struct passwd *user, gid_t group)
 	return false;
 }
 
-static bool may(const struct passwd *user, const struct stat *st, mode_t bit)
+bool doctor_may(const struct passwd *user, const struct stat *st, mode_t bit)
 {
 	if (user->pw_uid == 0)
 		return true;
@@ -144,7 +153,7 @@ static const char *closed_parent(struct doctor *doctor, const struct passwd *use
 	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		const char *dir = doctor_text(doctor, STR_FMT, STR_ARG(str_of(path, (size_t)(slash - path))));
 
-		if (stat(dir, &st) == 0 && !may(user, &st, 1))
+		if (stat(dir, &st) == 0 && !doctor_may(user, &st, 1))
 			return dir;
 	}
 	return NULL;
@@ -163,7 +172,7 @@ static enum doctor_level look_access(struct doctor *doctor)
 				  "every user of this host can write to %s (mode %04o)", path, (unsigned)st.st_mode & 07777);
 	if (!user)
 		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the MTA's user is not known on this host");
-	if (!may(user, &st, 2))
+	if (!doctor_may(user, &st, 2))
 		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "sekisho.yaml: milter: {socket_mode: \"0660\", socket_group: %s}",
 								    user->pw_name),
 				  "%s cannot write to %s (mode %04o, group %u)", user->pw_name, path, (unsigned)st.st_mode & 07777,

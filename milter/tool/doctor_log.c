@@ -91,7 +91,9 @@ static enum doctor_level look_disk(struct doctor *doctor)
 static enum doctor_level look_key(struct doctor *doctor)
 {
 	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->log_key_file));
+	const struct passwd *user;
 	struct stat st;
+	uid_t uid;
 
 	if (!*path)
 		return doctor_say(doctor, DOCTOR_NOTE, "sekisho.yaml: relay_log: {key_file: /etc/sekisho/relay-log.key}",
@@ -100,6 +102,11 @@ static enum doctor_level look_key(struct doctor *doctor)
 		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
 				  errno == EACCES ? "run this as root" : "sekisho key new --owner sekisho", "%s: %s", path, strerror(errno));
 	/* The configuration is no good while others can read it. */
+	if (doctor_daemon_user(doctor, &uid) && uid != 0 && st.st_uid != uid) {
+		user = getpwuid(uid);
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chown %s %s", user ? user->pw_name : "sekisho", path),
+				  "%s is not %s's, whom sekisho-milter runs as", path, user ? user->pw_name : "the user");
+	}
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s is its owner's alone", path);
 }
 
@@ -125,6 +132,31 @@ static enum doctor_level look_public_key(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s belongs to the key", public);
 }
 
+/* --- the MTA's log, which the gate follows */
+
+static enum doctor_level look_maillog(struct doctor *doctor)
+{
+	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->maillog_path));
+	const struct passwd *user = NULL;
+	struct stat st;
+	uid_t uid;
+
+	if (!config_follows_maillog(doctor->config))
+		return doctor_say(doctor, DOCTOR_NOTE, "sekisho.yaml: maillog: /var/log/mail.log", "no log of the MTA is read (maillog)");
+	if (!*path)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA's log is read from the journal");
+	if (stat(path, &st) != 0)
+		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
+				  errno == EACCES ? "run this as root" : "sekisho.yaml: maillog: {journal: system}, or apt-get install rsyslog",
+				  "%s: %s", path, strerror(errno));
+	if (doctor_daemon_user(doctor, &uid))
+		user = getpwuid(uid);
+	if (user && !doctor_may(user, &st, 4))
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "usermod -a -G adm %s; chgrp adm %s; chmod g+r %s", user->pw_name, path, path),
+				  "%s cannot read %s (mode %04o)", user->pw_name, path, (unsigned)st.st_mode & 07777);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA's log is read from %s", path);
+}
+
 /* --- other logs */
 
 static int64_t relay_days(const struct doctor *doctor)
@@ -137,7 +169,9 @@ static int64_t relay_days(const struct doctor *doctor)
 /* "maxage 60" or "rotate 8" with "weekly", of one block; what a block does not say comes from before it. */
 struct rotation {
 	int64_t count, period_days, age_days;
+	bool is_by_size;               /* "size 10M": when it is that large, which may be never */
 };
+#define FOREVER_DAYS 36600
 
 static void read_directive(struct str line, struct rotation *rotation)
 {
@@ -153,6 +187,10 @@ static void read_directive(struct str line, struct rotation *rotation)
 	for (size_t i = 0; i < sizeof periods / sizeof *periods; i++)
 		if (str_eq(name, periods[i].name))
 			rotation->period_days = periods[i].days;
+	if (str_eq(name, STR("size")))
+		rotation->is_by_size = true;
+	if (str_eq(name, STR("rotate")) && str_eq(str_trim(value), STR("-1")))          /* none is ever removed */
+		rotation->count = FOREVER_DAYS;
 	if (!num_parse_u64(str_trim(value), &n) || n > 100000)
 		return;
 	if (str_eq(name, STR("rotate")))
@@ -164,7 +202,7 @@ static void read_directive(struct str line, struct rotation *rotation)
 /* The log in use is one more than those put away. */
 static int64_t days_of(const struct rotation *rotation)
 {
-	int64_t days = (rotation->count + 1) * rotation->period_days;
+	int64_t days = rotation->is_by_size ? FOREVER_DAYS : (rotation->count + 1) * rotation->period_days;
 
 	return rotation->age_days && rotation->age_days + rotation->period_days < days ? rotation->age_days + rotation->period_days : days;
 }
@@ -301,6 +339,8 @@ const struct doctor_check doctor_log_checks[] = {
 	{ "disk", DOCTOR_CONFIG, "When it is full, mail waits at its senders.", look_disk },
 	{ "key", DOCTOR_CONFIG, "Without a key that only the gate has, the log proves nothing to others.", look_key },
 	{ "public_key", DOCTOR_CONFIG, "Nobody can verify the log without the public key.", look_public_key },
+	{ "maillog", DOCTOR_CONFIG, "What became of mail stands there alone: deliveries, and the bounces that the MTA writes itself.",
+	  look_maillog },
 	{ "logrotate", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a log that is kept longer.", look_logrotate },
 	{ "journald", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a journal that is kept longer.", look_journald },
 	{ NULL },

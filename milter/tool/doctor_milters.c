@@ -92,6 +92,25 @@ bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *ro
 	return is_same_file(theirs, ours);
 }
 
+/* --- does it let people log in? */
+
+enum doctor_level doctor_say_login(struct doctor *doctor, bool has_sasl, bool has_tls, const char *sasl_fix, const char *tls_fix)
+{
+	for (size_t i = 0; i < doctor->config->tenant_count; i++) {
+		const struct tenant *tenant = &doctor->config->tenants[i];
+
+		if (tenant->require_tls && !has_tls)
+			return doctor_say(doctor, DOCTOR_NOTE, tls_fix, "tenant " STR_FMT " must use TLS, which no listener offers",
+					  STR_ARG(tenant->name));
+		if (tenant->require_auth && !has_sasl)
+			return doctor_say(doctor, DOCTOR_NOTE, sasl_fix, "tenant " STR_FMT " must log in, which no listener offers",
+					  STR_ARG(tenant->name));
+	}
+	if (config_match_has(doctor->config, MATCH_AUTH) && !has_sasl)
+		return doctor_say(doctor, DOCTOR_NOTE, sasl_fix, "tenants are known by their logins, and no listener offers to log in");
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "what tenants must use, the MTA offers");
+}
+
 /* --- is it a signer? */
 
 bool doctor_is_signer(struct str name)

@@ -55,7 +55,13 @@ static bool has_setting(struct str lines, struct str name)
 	return false;
 }
 
-/* "smtp/inet/smtpd_milters = ..." of master.cf, or main.cf's. */
+/* "smtp/inet/smtpd_milters = ..." of master.cf. */
+static bool is_overridden(struct doctor *doctor, struct str overrides, struct str service, const char *name)
+{
+	return has_setting(overrides, tool_text(doctor->tool, STR_FMT "/%s", STR_ARG(service), name));
+}
+
+/* That, or main.cf's. */
 static struct str override_of(struct doctor *doctor, struct str overrides, struct str service, const char *name)
 {
 	struct str key = tool_text(doctor->tool, STR_FMT "/%s", STR_ARG(service), name);
@@ -85,12 +91,21 @@ static void read_service(struct doctor *doctor, struct str line, struct str over
 
 	if (str_eq(words[7], STR("cleanup")))
 		doctor->is_cleanup_chrooted = is_chrooted;
-	if (!str_eq(words[7], STR("smtpd")) || doctor->smtpd_count == DOCTOR_SMTPDS_MAX)
+	if (str_eq(words[7], STR("pickup")))
+		smtpd = &doctor->pickup;
+	else if (!str_eq(words[7], STR("smtpd")) || doctor->smtpd_count == DOCTOR_SMTPDS_MAX)
 		return;
 	smtpd->name = tool_text(doctor->tool, STR_FMT "/" STR_FMT, STR_ARG(words[0]), STR_ARG(words[1]));
+	smtpd->receive_options = override_of(doctor, overrides, smtpd->name, "receive_override_options");
+	smtpd->has_own_options = is_overridden(doctor, overrides, smtpd->name, "receive_override_options");
+	if (smtpd == &doctor->pickup)
+		return;
 	smtpd->is_chrooted = is_chrooted;
 	smtpd->milters = override_of(doctor, overrides, smtpd->name, "smtpd_milters");
 	smtpd->default_action = override_of(doctor, overrides, smtpd->name, "milter_default_action");
+	smtpd->content_filter = override_of(doctor, overrides, smtpd->name, "content_filter");
+	smtpd->has_own_milters = is_overridden(doctor, overrides, smtpd->name, "smtpd_milters");
+	smtpd->has_own_action = is_overridden(doctor, overrides, smtpd->name, "milter_default_action");
 	smtpd->has_login = str_eq(override_of(doctor, overrides, smtpd->name, "smtpd_sasl_auth_enable"), STR("yes"));
 	smtpd->has_tls = !str_eq(override_of(doctor, overrides, smtpd->name, "smtpd_tls_security_level"), STR("none")) &&
 			 override_of(doctor, overrides, smtpd->name, "smtpd_tls_security_level").len;
@@ -111,24 +126,35 @@ bool doctor_postfix_read(struct doctor *doctor, struct err *err)
 
 /* --- whose milters */
 
-/* An smtpd that takes mail back from a content filter on this host: that mail passed the gate on its way there. */
-static bool is_reinjection(struct str service)
+bool doctor_postfix_is_reinjection(const struct doctor_smtpd *smtpd)
 {
 	static const struct str loopbacks[] = { STR_INIT("127."), STR_INIT("localhost:"), STR_INIT("[::1]:") };
 
 	for (size_t i = 0; i < sizeof loopbacks / sizeof *loopbacks; i++)
-		if (str_starts_nocase(service, loopbacks[i]))
+		if (str_starts_nocase(smtpd->name, loopbacks[i]))
 			return true;
 	return false;
 }
 
-static bool names_us(const struct doctor *doctor, struct str milters, bool is_chrooted)
+static const char *queue_directory(const struct doctor *doctor)
 {
-	const char *dir = tool_text(doctor->tool, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "queue_directory"))).ptr;
+	return tool_text(doctor->tool, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "queue_directory"))).ptr;
+}
+
+/* Postfix takes no path without its "unix:". */
+static bool is_us(const struct doctor *doctor, struct str name, bool is_chrooted)
+{
+	const char *dir = queue_directory(doctor);
+
+	return (str_starts(name, STR("unix:")) || str_starts(name, STR("inet:"))) && doctor_is_ours(doctor, name, is_chrooted ? dir : "", dir);
+}
+
+bool doctor_postfix_names_us(const struct doctor *doctor, struct str milters, bool is_chrooted)
+{
 	struct str name, options;
 
 	while (doctor_next_milter(&milters, &name, &options))
-		if (doctor_is_ours(doctor, name, is_chrooted ? dir : "", dir))
+		if (is_us(doctor, name, is_chrooted))
 			return true;
 	return false;
 }
@@ -149,6 +175,28 @@ static const char *our_name(struct doctor *doctor)
 	return doctor_text(doctor, "unix:" STR_FMT, STR_ARG(path));
 }
 
+const char *doctor_postfix_us_first(struct doctor *doctor, struct str milters)
+{
+	const char *dir = queue_directory(doctor), *list = our_name(doctor);
+	struct str before = milters, name, options;
+
+	for (; doctor_next_milter(&milters, &name, &options); before = milters) {
+		/* However it was spelled. */
+		if (doctor_is_ours(doctor, name, "", dir) || doctor_is_ours(doctor, name, dir, dir))
+			continue;
+		while (before.len && (before.ptr[0] == ',' || before.ptr[0] == ' ' || before.ptr[0] == '\t'))
+			before = str_from(before, 1);
+		list = doctor_text(doctor, "%s, " STR_FMT, list, STR_ARG(str_slice(before, 0, before.len - milters.len)));
+	}
+	return list;
+}
+
+const char *doctor_postfix_fix(struct doctor *doctor, const struct doctor_smtpd *smtpd, bool is_own, const char *name, const char *value)
+{
+	return is_own ? doctor_text(doctor, "postconf -P '" STR_FMT "/%s=%s'", STR_ARG(smtpd->name), name, value)
+		      : doctor_text(doctor, "%s = %s", name, value);
+}
+
 static bool is_below_queue(const struct doctor *doctor)
 {
 	struct str dir = doctor_postfix_setting(doctor, "queue_directory");
@@ -164,19 +212,21 @@ static enum doctor_level look_smtpd_milters(struct doctor *doctor)
 	for (size_t i = 0; i < doctor->smtpd_count; i++) {
 		const struct doctor_smtpd *smtpd = &doctor->smtpds[i];
 
-		if (names_us(doctor, smtpd->milters, smtpd->is_chrooted))
+		if (doctor_postfix_names_us(doctor, smtpd->milters, smtpd->is_chrooted))
 			continue;
-		if (smtpd->milters.len == 0 && is_reinjection(smtpd->name) && doctor_postfix_setting(doctor, "smtpd_milters").len) {
+		if (smtpd->milters.len == 0 && doctor_postfix_is_reinjection(smtpd) && doctor_postfix_setting(doctor, "smtpd_milters").len) {
 			bypass = smtpd->name.ptr;
 			continue;
 		}
-		if (smtpd->is_chrooted && names_us(doctor, smtpd->milters, false) && !is_below_queue(doctor))
+		if (smtpd->is_chrooted && doctor_postfix_names_us(doctor, smtpd->milters, false) && !is_below_queue(doctor))
 			return doctor_say(doctor, DOCTOR_FAULT,
 					  "sekisho.yaml: milter: {listen: \"unix:/var/spool/postfix/milter/sekisho.sock\"}; "
 					  "main.cf: smtpd_milters = unix:milter/sekisho.sock",
 					  "the smtpd of " STR_FMT " is chrooted to " STR_FMT " and cannot see " STR_FMT, STR_ARG(smtpd->name),
 					  STR_ARG(doctor_postfix_setting(doctor, "queue_directory")), STR_ARG(doctor->config->listen));
-		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "smtpd_milters = %s", our_name(doctor)),
+		return doctor_say(doctor, DOCTOR_FAULT,
+				  doctor_postfix_fix(doctor, smtpd, smtpd->has_own_milters, "smtpd_milters",
+						     doctor_postfix_us_first(doctor, smtpd->milters)),
 				  "the smtpd of " STR_FMT " does not come to " STR_FMT ": its smtpd_milters is \"" STR_FMT "\"",
 				  STR_ARG(smtpd->name), STR_ARG(doctor->config->listen), STR_ARG(smtpd->milters));
 	}
@@ -192,7 +242,7 @@ static enum doctor_level look_non_smtpd(struct doctor *doctor)
 {
 	struct str milters = doctor_postfix_setting(doctor, "non_smtpd_milters");
 
-	if (names_us(doctor, milters, doctor->is_cleanup_chrooted))
+	if (doctor_postfix_names_us(doctor, milters, doctor->is_cleanup_chrooted))
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "mail that is made on this host comes to the gate too");
 	return doctor_say(doctor, DOCTOR_FAULT, "non_smtpd_milters = $smtpd_milters", "non_smtpd_milters is \"" STR_FMT "\"",
 			  STR_ARG(milters));
@@ -201,11 +251,10 @@ static enum doctor_level look_non_smtpd(struct doctor *doctor)
 /* The action of our own entry when it has one in braces. */
 static struct str own_action(const struct doctor *doctor, const struct doctor_smtpd *smtpd)
 {
-	const char *dir = tool_text(doctor->tool, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "queue_directory"))).ptr;
 	struct str rest = smtpd->milters, name, options, piece, left, right, action = smtpd->default_action;
 
 	while (doctor_next_milter(&rest, &name, &options))
-		while (doctor_is_ours(doctor, name, smtpd->is_chrooted ? dir : "", dir) && str_next(&options, ',', &piece))
+		while (is_us(doctor, name, smtpd->is_chrooted) && str_next(&options, ',', &piece))
 			if (str_cut(piece, '=', &left, &right) && str_eq(str_trim(left), STR("default_action")))
 				action = str_trim(right);
 	return action;
@@ -221,14 +270,17 @@ static enum doctor_level look_default_action(struct doctor *doctor)
 		struct str action = own_action(doctor, smtpd);
 
 		if (!str_eq(action, STR("tempfail")))
-			return doctor_say(doctor, DOCTOR_FAULT, "milter_default_action = tempfail",
+			return doctor_say(doctor, DOCTOR_FAULT,
+					  str_eq(action, smtpd->default_action)
+						  ? doctor_postfix_fix(doctor, smtpd, smtpd->has_own_action, "milter_default_action", "tempfail")
+						  : doctor_postfix_fix(doctor, smtpd, smtpd->has_own_milters, "smtpd_milters",
+								       doctor_postfix_us_first(doctor, smtpd->milters)),
 					  "milter_default_action is " STR_FMT " (" STR_FMT ")", STR_ARG(action), STR_ARG(smtpd->name));
 	}
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_default_action is tempfail");
 }
 
-/* Words between blanks and commas. */
-static bool has_word(struct str list, struct str word)
+bool doctor_has_word(struct str list, struct str word)
 {
 	struct str part, piece;
 
@@ -243,7 +295,7 @@ static enum doctor_level look_internal_mail(struct doctor *doctor)
 {
 	struct str classes = doctor_postfix_setting(doctor, "internal_mail_filter_classes");
 
-	if (has_word(classes, STR("bounce")))
+	if (doctor_has_word(classes, STR("bounce")))
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "Postfix shows the gate the bounces that it writes");
 	return doctor_say(doctor, DOCTOR_FAULT, "internal_mail_filter_classes = bounce", "internal_mail_filter_classes is \"" STR_FMT "\"",
 			  STR_ARG(classes));
@@ -281,15 +333,15 @@ static enum doctor_level look_order(struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->smtpd_count; i++) {
 		struct str rest = doctor->smtpds[i].milters, name, options;
-		const char *dir = tool_text(doctor->tool, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "queue_directory"))).ptr;
 		struct str signer = STR_EMPTY;
 
 		while (doctor_next_milter(&rest, &name, &options)) {
 			if (doctor_is_signer(name))
 				signer = name;
-			if (signer.len && doctor_is_ours(doctor, name, doctor->smtpds[i].is_chrooted ? dir : "", dir))
+			if (signer.len && is_us(doctor, name, doctor->smtpds[i].is_chrooted))
 				return doctor_say(doctor, doctor->config->needs_rewrite ? DOCTOR_FAULT : DOCTOR_NOTE,
-						  doctor_text(doctor, "smtpd_milters = %s, " STR_FMT, our_name(doctor), STR_ARG(signer)),
+						  doctor_postfix_fix(doctor, &doctor->smtpds[i], doctor->smtpds[i].has_own_milters, "smtpd_milters",
+								     doctor_postfix_us_first(doctor, doctor->smtpds[i].milters)),
 						  STR_FMT " signs before the gate sees the mail", STR_ARG(signer));
 		}
 	}
@@ -304,17 +356,7 @@ static enum doctor_level look_login(struct doctor *doctor)
 		has_sasl |= doctor->smtpds[i].has_login;
 		has_tls |= doctor->smtpds[i].has_tls;
 	}
-	for (size_t i = 0; i < doctor->config->tenant_count; i++) {
-		const struct tenant *tenant = &doctor->config->tenants[i];
-
-		if (tenant->require_tls && !has_tls)
-			return doctor_say(doctor, DOCTOR_NOTE, "smtpd_tls_security_level = may",
-					  "tenant " STR_FMT " must use TLS, which no listener offers", STR_ARG(tenant->name));
-		if (tenant->require_auth && !has_sasl)
-			return doctor_say(doctor, DOCTOR_NOTE, "smtpd_sasl_auth_enable = yes",
-					  "tenant " STR_FMT " must log in, which no listener offers", STR_ARG(tenant->name));
-	}
-	return doctor_say(doctor, DOCTOR_FINE, NULL, "what tenants must use, Postfix offers");
+	return doctor_say_login(doctor, has_sasl, has_tls, "smtpd_sasl_auth_enable = yes", "smtpd_tls_security_level = may");
 }
 
 const struct doctor_check doctor_postfix_checks[] = {

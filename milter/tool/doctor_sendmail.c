@@ -1,4 +1,6 @@
 /* sekisho doctor: the filter lines of a sendmail.cf, as INPUT_MAIL_FILTER in the .mc makes them. */
+#include <sys/stat.h>
+
 #include "milter/tool/doctor.h"
 
 #define MC_LINE "INPUT_MAIL_FILTER(`sekisho', `S=%s, F=T, T=C:30s;S:30s;R:60s;E:300s')dnl"
@@ -134,12 +136,83 @@ static enum doctor_level look_order(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no signer stands before the gate");
 }
 
+/* A listener may have a list of its own: "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=a;b". */
+static enum doctor_level look_listeners(struct doctor *doctor)
+{
+	static const struct str option = STR_INIT("O DaemonPortOptions="), own = STR_INIT("InputMailFilters=");
+	struct str rest = doctor->sendmail_cf, line, piece, name;
+	struct filter ours;
+
+	if (!find_ours(doctor, &ours))
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the filter is not there to look at");
+	while (str_next(&rest, '\n', &line)) {
+		struct str pieces = str_from(line, option.len);
+
+		for (bool is_ours; str_starts(line, option) && str_next(&pieces, ',', &piece);) {
+			struct str list = str_from(str_trim(piece), own.len);
+
+			if (!str_starts(str_trim(piece), own))
+				continue;
+			for (is_ours = false; str_next(&list, ';', &name);)
+				is_ours |= str_eq(str_trim(name), ours.name);
+			if (!is_ours)
+				return doctor_say(doctor, DOCTOR_FAULT,
+						  doctor_text(doctor, "sendmail.mc: DAEMON_OPTIONS(`" STR_FMT "') with InputMailFilters=" STR_FMT ";...",
+							      STR_ARG(str_trim(str_from(line, option.len))), STR_ARG(ours.name)),
+						  "a listener has filters of its own, without the gate: " STR_FMT,
+						  STR_ARG(str_trim(str_from(line, option.len))));
+		}
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "no listener has filters of its own without the gate");
+}
+
+/* Sendmail does not go to a socket below a directory that somebody else could change. */
+static enum doctor_level look_socket_safety(struct doctor *doctor)
+{
+	struct str path = str_from(doctor->config->listen, 5);
+	struct stat st;
+
+	for (size_t at = 1; str_starts(doctor->config->listen, STR("unix:")) && at < path.len; at++) {
+		if (path.ptr[at] != '/')
+			continue;
+
+		const char *dir = doctor_text(doctor, STR_FMT, STR_ARG(str_slice(path, 0, at)));
+
+		if (stat(dir, &st) == 0 && (st.st_uid != 0 || st.st_mode & 022))
+			return doctor_say(doctor, DOCTOR_FAULT,
+					  "sekisho.yaml: milter: {listen: \"inet:8890@127.0.0.1\"}, or a directory that only root can change",
+					  "%s can be changed by others than root, so Sendmail calls the socket unsafe", dir);
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "Sendmail trusts the way to " STR_FMT, STR_ARG(doctor->config->listen));
+}
+
+static bool has_option(const struct doctor *doctor, struct str option)
+{
+	struct str rest = doctor->sendmail_cf, line;
+
+	while (str_next(&rest, '\n', &line))
+		if (str_starts(line, option) && str_trim(str_from(line, option.len)).len)
+			return true;
+	return false;
+}
+
+static enum doctor_level look_login(struct doctor *doctor)
+{
+	return doctor_say_login(doctor, has_option(doctor, STR("O AuthMechanisms=")), has_option(doctor, STR("O ServerCertFile=")),
+				"define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl",
+				"define(`confSERVER_CERT', `/etc/mail/tls/server.pem')dnl");
+}
+
 const struct doctor_check doctor_sendmail_checks[] = {
 	{ "input_mail_filter", DOCTOR_SENDMAIL, "Mail that does not come to the gate is neither limited nor on the record.", look_filter },
 	{ "filter_flags", DOCTOR_SENDMAIL,
 	  "While the gate is away mail would pass without a record; and mail whose rewriting is cut short would leave damaged.",
 	  look_flags },
 	{ "filter_timeouts", DOCTOR_SENDMAIL, "A disk that stalls for longer turns good mail away for a while.", look_timeouts },
+	{ "listeners", DOCTOR_SENDMAIL, "Mail of a listener that does not come to the gate is neither limited nor on the record.",
+	  look_listeners },
+	{ "socket_safety", DOCTOR_SENDMAIL, "Without it the MTA tells every sender to come again later.", look_socket_safety },
+	{ "login", DOCTOR_SENDMAIL, "Nothing that such a tenant sends can be accepted.", look_login },
 	{ "filter_order", DOCTOR_SENDMAIL, "What the gate rewrites after it was signed has a broken signature.", look_order },
 	{ NULL },
 };

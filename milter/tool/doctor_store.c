@@ -65,9 +65,37 @@ static enum doctor_level look_eviction(struct doctor *doctor)
 			  STR_ARG(policy));
 }
 
+static enum doctor_level look_role(struct doctor *doctor)
+{
+	struct str role;
+	struct err err;
+
+	if (!redis_says(doctor, "role", &role, &err))
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "Redis: %s", err.text);
+	if (str_eq(role, STR("master")))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "Redis takes what is written");
+	return doctor_say(doctor, DOCTOR_FAULT, "sekisho.yaml: store: {redis: {addresses: [the master's]}}, or redis-cli REPLICAOF NO ONE",
+			  "Redis is a " STR_FMT ", which takes no counts", STR_ARG(role));
+}
+
+static enum doctor_level look_persistence(struct doctor *doctor)
+{
+	struct str enabled;
+	struct err err;
+
+	if (!redis_says(doctor, "aof_enabled", &enabled, &err))
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "Redis: %s", err.text);
+	if (str_eq(enabled, STR("1")))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "Redis writes down what it counts");
+	return doctor_say(doctor, DOCTOR_NOTE, "redis.conf: appendonly yes", "Redis has appendonly no");
+}
+
 const struct doctor_check doctor_store_checks[] = {
 	{ "redis", DOCTOR_REDIS, "Quotas across relays are counted there.", look_version },
 	{ "redis_eviction", DOCTOR_REDIS, "When memory is short, Redis throws counters away, and a quota begins anew.", look_eviction },
+	{ "redis_role", DOCTOR_REDIS, "Without counters no quota can be held.", look_role },
+	{ "redis_persistence", DOCTOR_REDIS, "When it stops hard it forgets what was counted since its last snapshot, and that much passes again.",
+	  look_persistence },
 	{ "store", DOCTOR_EMBEDDED, "Without counters no quota can be held.", look_embedded },
 	{ NULL },
 };

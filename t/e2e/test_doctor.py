@@ -64,14 +64,14 @@ def test_main_cf(world):
     with main_cf(world, f"smtpd_milters = {world.relay.gate.socket}", "smtpd_milters = inet:localhost:1"):
         code, found = examine(world)
         check_eq((code, found["smtpd_milters"]["level"], found["non_smtpd_milters"]["level"]), (1, "fault", "fault"), "no milter")
-        check(found["smtpd_milters"]["fix"] == f"smtpd_milters = {world.relay.gate.socket}", "{}", found["smtpd_milters"])
+        check_eq(found["smtpd_milters"]["fix"], f"smtpd_milters = {world.relay.gate.socket}, inet:localhost:1", "with the others")
     with main_cf(world, "non_smtpd_milters = $smtpd_milters", "non_smtpd_milters ="):
         names(world, "non_smtpd_milters", 'is ""', "non_smtpd_milters = $smtpd_milters")
     with main_cf(world, "milter_default_action = tempfail", "milter_default_action = accept"):
         names(world, "milter_default_action", "is accept", "milter_default_action = tempfail")
     with main_cf(world, f"\nsmtpd_milters = {world.relay.gate.socket}",
                  f"\nsmtpd_milters = {{ {world.relay.gate.socket}, default_action=accept }}"):
-        names(world, "milter_default_action", "is accept", "milter_default_action = tempfail")
+        names(world, "milter_default_action", "is accept", f"smtpd_milters = {world.relay.gate.socket}")
     with main_cf(world, "internal_mail_filter_classes = bounce", "internal_mail_filter_classes = notify"):
         names(world, "internal_mail_filter_classes", "notify", "internal_mail_filter_classes = bounce")
     with main_cf(world, "enable_long_queue_ids = yes", "enable_long_queue_ids = no"):
@@ -97,9 +97,82 @@ def test_master_cf(world):
         check_eq(well(world)["smtpd_milters"]["level"], "note", "a listener on loopback may be a filter's way back")
     with master_cf(world, f"{special} inet n - n - 20 smtpd\n  -o milter_macro_daemon_name=special",
                    f"{world.relay.mta.special_port} inet n - n - 20 smtpd\n  -o smtpd_milters="):
-        names(world, "smtpd_milters", str(world.relay.mta.special_port), f"smtpd_milters = {world.relay.gate.socket}")
+        names(world, "smtpd_milters", str(world.relay.mta.special_port),
+              f"postconf -P '{world.relay.mta.special_port}/inet/smtpd_milters={world.relay.gate.socket}'")
     with master_cf(world, f"{special} inet n - n", f"{special} inet n - y"):
         names(world, "smtpd_milters", "chrooted", "smtpd_milters = unix:milter/sekisho.sock")
+
+
+def test_ways(world):
+    """ways round the gate, and ways through it twice"""
+    socket, port = world.relay.gate.socket, world.relay.mta.special_port
+    listener = f"127.0.0.1:{port} inet n - n - 20 smtpd\n  -o milter_macro_daemon_name=special"
+    with main_cf(world, "myhostname", "receive_override_options = no_address_mappings,no_milters\nmyhostname"):
+        names(world, "receive_override_options", "no_milters", "receive_override_options = no_address_mappings")
+    with master_cf(world, listener, f"{port} inet n - n - 20 smtpd\n  -o receive_override_options=no_milters"):
+        names(world, "receive_override_options", f"{port}/inet", f"postconf -P '{port}/inet/receive_override_options='")
+    with master_cf(world, "1 pickup\n", "1 pickup\n  -o receive_override_options=no_milters\n"):
+        names(world, "receive_override_options", "pickup", "postconf -P 'pickup/unix/receive_override_options='")
+    with main_cf(world, f"\nsmtpd_milters = {socket}", f"\nsmtpd_milters =\n  {socket},\n  inet:localhost:7357,\n  {socket}"):
+        names(world, "once", "2 times", f"smtpd_milters = {socket}, inet:localhost:7357")
+    with main_cf(world, "myhostname", "content_filter = amavis:[127.0.0.1]:10024\nmyhostname"), \
+            master_cf(world, "-o milter_macro_daemon_name=special", "-o content_filter="):
+        found = well(world)["once"]
+        check_eq((found["level"], found["fix"]), ("note", f"postconf -P '127.0.0.1:{port}/inet/smtpd_milters='"), "a filter's way back")
+    for line, finding, text in (("smtpd_milter_maps = cidr:/etc/postfix/maps", "smtpd_milter_maps", "cidr:"),
+                                ("milter_content_timeout = 10s", "milter_content_timeout", "10s"),
+                                ("multi_instance_directories = /etc/postfix-out", "instances", "postfix-out")):
+        with main_cf(world, "myhostname", f"{line}\nmyhostname"):
+            found = well(world)[finding]
+            check_eq(found["level"], "note", finding)
+            check(text in found["text"] and found["why"] and found["fix"], "{}", found)
+    with main_cf(world, "myhostname", "smtpd_milters = inet:localhost:1\nmyhostname"):
+        names(world, "main_cf_doubles", "smtpd_milters stands twice", "take out the line of smtpd_milters")
+    with main_cf(world, "myhostname", "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\nmyhostname"):
+        names(world, "sasl", "private/auth", "unix_listener")
+    with main_cf(world, f"\nsmtpd_milters = {socket}", f"\nsmtpd_milters = {socket.partition(':')[2]}"):
+        code, found = examine(world)
+        check_eq((code, found["smtpd_milters"]["level"]), (1, "fault"), "a path without its unix:")
+        check_eq(found["smtpd_milters"]["fix"], f"smtpd_milters = {socket}", "its line")
+
+
+def test_mail_log(world):
+    """the MTA's log that the gate is to follow: away, or not for its eyes"""
+    gate, path = world.relay.gate, world.path("followed")
+    check_eq(well(world)["maillog"]["level"], "note", "none is read")
+    gate.config["maillog"] = {"path": path}
+    gate.write_config()
+    names(world, "maillog", path, "journal: system")
+    with open(path, "w"):
+        pass
+    check_eq(well(world)["maillog"]["level"], "ok", "it is there")
+    del gate.config["maillog"]
+    gate.write_config()
+    gate.reload()
+    well(world)
+
+
+def test_owner(world):
+    """the gate's own user, as the owner of its state says: a key and a log that are not his"""
+    need_namespaces("--mount")
+    gate = world.relay.gate
+    gate.stop()
+    try:
+        os.chown(f"{gate.dir}/state", 1, 1)
+        found = examine(world)[1]
+        check_eq((found["key"]["level"], found["key"]["fix"]), ("fault", f"chown daemon {gate.dir}/relay-log.key"), "the key's owner")
+        check_eq(found["relay_log"]["level"], "fault", "the log's")
+    finally:
+        os.chown(f"{gate.dir}/state", 0, 0)
+        gate.start()
+    well(world)
+
+
+def test_japanese(world):
+    """the same in Japanese, sentence and reason; the line stays as it is"""
+    with main_cf(world, "myhostname", "receive_override_options = no_milters\nmyhostname"):
+        shown = doctor(world).run("--lang", "ja").stdout
+    check("異常" in shown and "no_milters があります" in shown and "-> receive_override_options = " in shown, "{}", shown)
 
 
 def test_socket(world):
@@ -149,6 +222,10 @@ def test_other_logs(world):
     with open(rotate, "w") as out:
         out.write("/var/log/syslog\n/var/log/mail.log\n{\n\trotate 12\n\tmonthly\n}\n")
     names(world, "logrotate", "403 days", "maxage")
+    for lines in ("rotate 4\n\tsize 100M", "rotate -1\n\tweekly"):
+        with open(rotate, "w") as out:
+            out.write(f"/var/log/mail.log\n{{\n\t{lines}\n}}\n")
+        names(world, "logrotate", "days", "maxage")
     os.remove(rotate)
     journald = f"{world.etc}/systemd/journald.conf"
     with open(journald, "w") as out:
@@ -195,17 +272,29 @@ def test_return_path_dns(world):
 
 def test_sendmail(world):
     """the filter's lines in a sendmail.cf"""
-    path, socket = f"{world.dir}/sendmail.cf", world.relay.gate.socket
+    path, socket = f"{world.dir}/sendmail.cf", f"unix:{world.new_safe_dir('milter')}/sekisho.sock"
     mta = ("--sendmail", path)
+    with open(path, "w") as out:
+        out.write(f"O InputMailFilters=sekisho\nXsekisho, S={world.relay.gate.socket}, F=T, T=R:60s\n")
+    names(world, "socket_safety", "/tmp can be changed", "inet:8890@127.0.0.1", mta)
+    gate = Gate(world, TENANTS, {"milter": {"listen": socket}})
+    os.chmod(gate.log_dir, 0o750)
+    asked = Doctor(gate, world.etc, *mta)
     good = f"O InputMailFilters=sekisho, opendkim\nXsekisho, S={socket}, F=T, T=C:30s;S:30s;R:60s;E:300s\n" \
         "Xopendkim, S=inet:8891@localhost\n"
     with open(path, "w") as out:
         out.write(good)
-    well(world, mta)
+    asked.well()
     for old, new, name in (("F=T, ", "", "filter_flags"), ("F=T, ", "F=R, ", "filter_flags"),
                            ("O InputMailFilters=sekisho, ", "O InputMailFilters=", "input_mail_filter")):
         with Edited(path, lambda text: text.replace(old, new)):
-            names(world, name, "filter sekisho", "INPUT_MAIL_FILTER(`sekisho', `S=", mta)
+            asked.names(name, "filter sekisho", "INPUT_MAIL_FILTER(`sekisho', `S=")
+    with Edited(path, lambda text: text + "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=opendkim;clamav\n"):
+        asked.names("listeners", "Name=MSA, Port=587", "InputMailFilters=sekisho;")
+    with Edited(path, lambda text: text + "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=opendkim;sekisho\n"):
+        check_eq(asked.well()["login"]["level"], "note", "logins, and nowhere to log in")
+    with Edited(path, lambda text: text + "O AuthMechanisms=PLAIN LOGIN\n"):
+        check_eq(asked.well()["login"]["level"], "ok", "logins")
 
 
 def test_redis(world):
@@ -221,6 +310,11 @@ def test_redis(world):
     end_process(server)
     code, found = examine(world)
     check_eq((code, found["redis"]["level"], found["redis_eviction"]["level"]), (1, "fault", "unseen"), "no Redis")
+    server = world.spawn(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", world.dir,
+                          "--replicaof", "127.0.0.1 1"], stdout=subprocess.DEVNULL)
+    wait_for(lambda: os.path.exists(socket), "Redis")
+    names(world, "redis_role", "slave", "REPLICAOF NO ONE")
+    end_process(server)
     del gate.config["store"]
     gate.write_config()
     well(world)

@@ -1,0 +1,193 @@
+/* sekisho doctor: ways round the gate in a Postfix that names it, and ways through it twice. */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "config/base/num.h"
+#include "milter/tool/doctor.h"
+
+#define PATIENCE_S 60                  /* a disk that stalls, a large body that waits for its turn */
+
+/* The list without one word. */
+static const char *without(struct doctor *doctor, struct str list, struct str word)
+{
+	const char *out = "";
+	struct str name, options;
+
+	while (doctor_next_milter(&list, &name, &options))
+		if (!str_eq(name, word))
+			out = doctor_text(doctor, "%s%s" STR_FMT, out, *out ? ", " : "", STR_ARG(name));
+	return out;
+}
+
+static enum doctor_level look_no_milters(struct doctor *doctor)
+{
+	static const struct str word = STR_INIT("no_milters");
+
+	for (size_t i = 0; i <= doctor->smtpd_count; i++) {
+		const struct doctor_smtpd *smtpd = i < doctor->smtpd_count ? &doctor->smtpds[i] : &doctor->pickup;
+
+		if (doctor_has_word(smtpd->receive_options, word) && !doctor_postfix_is_reinjection(smtpd))
+			return doctor_say(doctor, DOCTOR_FAULT,
+					  doctor_postfix_fix(doctor, smtpd, smtpd->has_own_options, "receive_override_options",
+							     without(doctor, smtpd->receive_options, word)),
+					  "receive_override_options has no_milters (" STR_FMT ")", STR_ARG(smtpd->name));
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "nobody is told to leave milters out");
+}
+
+static enum doctor_level look_maps(struct doctor *doctor)
+{
+	struct str maps = doctor_postfix_setting(doctor, "smtpd_milter_maps");
+
+	if (maps.len == 0)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "no client has milters of its own");
+	return doctor_say(doctor, DOCTOR_NOTE, "smtpd_milter_maps =", "smtpd_milter_maps is " STR_FMT ": clients listed there may pass beside it",
+			  STR_ARG(maps));
+}
+
+static size_t times_named(const struct doctor *doctor, const struct doctor_smtpd *smtpd)
+{
+	struct str rest = smtpd->milters, name, options;
+	size_t count = 0;
+
+	while (doctor_next_milter(&rest, &name, &options))
+		count += doctor_postfix_names_us(doctor, name, smtpd->is_chrooted);
+	return count;
+}
+
+static enum doctor_level look_twice(struct doctor *doctor)
+{
+	const struct doctor_smtpd *back = NULL;
+	bool has_filter = false;
+
+	for (size_t i = 0; i < doctor->smtpd_count; i++) {
+		const struct doctor_smtpd *smtpd = &doctor->smtpds[i];
+		size_t times = times_named(doctor, smtpd);
+
+		if (times > 1)
+			return doctor_say(doctor, DOCTOR_FAULT,
+					  doctor_postfix_fix(doctor, smtpd, smtpd->has_own_milters, "smtpd_milters",
+							     doctor_postfix_us_first(doctor, smtpd->milters)),
+					  "the smtpd of " STR_FMT " comes to the gate %zu times", STR_ARG(smtpd->name), times);
+		has_filter |= smtpd->content_filter.len != 0;
+		if (times && smtpd->content_filter.len == 0 && doctor_postfix_is_reinjection(smtpd) && !doctor_has_word(smtpd->receive_options, STR("no_milters")))
+			back = smtpd;
+	}
+	if (has_filter && back)
+		return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "postconf -P '" STR_FMT "/smtpd_milters='", STR_ARG(back->name)),
+				  "a content_filter may hand mail back at " STR_FMT ", which comes to the gate as well", STR_ARG(back->name));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "no message comes to the gate twice");
+}
+
+/* "300s", "5m": Postfix's time, whose letter postconf prints. */
+static bool read_time(struct str value, int64_t *out_s)
+{
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
+	size_t len = value.len ? value.len - 1 : 0;
+	uint64_t n;
+
+	if (value.len && ascii_is_digit(value.ptr[len]))
+		return false;
+	for (size_t i = 0; len && i < sizeof units / sizeof *units; i++)
+		if (value.ptr[len] == units[i].unit && num_parse_u64(str_slice(value, 0, len), &n) && n < UINT32_MAX) {
+			*out_s = (int64_t)n * units[i].seconds;
+			return true;
+		}
+	return false;
+}
+
+static enum doctor_level look_timeout(struct doctor *doctor)
+{
+	struct str value = doctor_postfix_setting(doctor, "milter_content_timeout");
+	int64_t seconds = 0;
+
+	if (!read_time(value, &seconds) || seconds >= PATIENCE_S)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_content_timeout is " STR_FMT, STR_ARG(value));
+	return doctor_say(doctor, DOCTOR_NOTE, "milter_content_timeout = 300s", "milter_content_timeout is " STR_FMT, STR_ARG(value));
+}
+
+/* The first name that main.cf sets a second time; a line that begins with a blank goes on with the one before. */
+static bool find_double(struct str text, struct str *out)
+{
+	struct str line, rest, other, name, value, theirs;
+
+	while (str_next(&text, '\n', &line)) {
+		if (!line.len || line.ptr[0] == '#' || line.ptr[0] == ' ' || line.ptr[0] == '\t' || !str_cut(line, '=', &name, &value))
+			continue;
+		for (rest = text; str_next(&rest, '\n', &other);)
+			if (str_starts(other, str_trim(name)) && str_cut(other, '=', &theirs, &value) && str_eq(str_trim(theirs), str_trim(name))) {
+				*out = str_trim(name);
+				return true;
+			}
+	}
+	return false;
+}
+
+/* A thousand lines are a large main.cf; what is larger is not compared line by line. */
+#define MAIN_CF_MAX ((size_t)256 << 10)
+
+static enum doctor_level look_doubles(struct doctor *doctor)
+{
+	struct str text, name;
+	struct err err;
+
+	if (!doctor_read(doctor, doctor_text(doctor, "%s/main.cf", doctor->postfix), &text, &err) || text.len > MAIN_CF_MAX)
+		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "%s/main.cf cannot be read", doctor->postfix);
+	if (!find_double(text, &name))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "no setting stands twice in main.cf");
+	return doctor_say(doctor, doctor_postfix_setting(doctor, "maillog_file").len ? DOCTOR_FAULT : DOCTOR_NOTE,
+			  doctor_text(doctor, "%s/main.cf: take out the line of " STR_FMT " that is not meant", doctor->postfix, STR_ARG(name)),
+			  STR_FMT " stands twice in main.cf; the last one counts", STR_ARG(name));
+}
+
+static enum doctor_level look_instances(struct doctor *doctor)
+{
+	struct str others = doctor_postfix_setting(doctor, "multi_instance_directories");
+	struct str name, options;
+
+	if (!doctor_next_milter(&others, &name, &options))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "there is one instance of Postfix");
+	return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "sekisho doctor --postfix " STR_FMT, STR_ARG(name)),
+			  "there are more instances of Postfix, which were not looked at: " STR_FMT,
+			  STR_ARG(doctor_postfix_setting(doctor, "multi_instance_directories")));
+}
+
+/* Dovecot's socket is named relative to the queue directory, and is a service of its own that may be away. */
+static enum doctor_level look_sasl(struct doctor *doctor)
+{
+	struct str path = doctor_postfix_setting(doctor, "smtpd_sasl_path");
+	bool has_login = false;
+	const char *socket;
+	struct stat st;
+
+	for (size_t i = 0; i < doctor->smtpd_count; i++)
+		has_login |= doctor->smtpds[i].has_login;
+	if (!has_login || !str_eq(doctor_postfix_setting(doctor, "smtpd_sasl_type"), STR("dovecot")) || str_starts(path, STR("inet:")))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "no login waits for a socket");
+	if (str_starts(path, STR("unix:")))
+		path = str_from(path, 5);
+	socket = path.len && path.ptr[0] == '/'
+			 ? doctor_text(doctor, STR_FMT, STR_ARG(path))
+			 : doctor_text(doctor, STR_FMT "/" STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "queue_directory")), STR_ARG(path));
+	if (stat(socket, &st) == 0 && S_ISSOCK(st.st_mode))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "Dovecot's socket for logins is at %s", socket);
+	return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "dovecot: service auth { unix_listener %s { mode = 0660 user = postfix group = postfix } }", socket),
+			  "smtpd_sasl_path leads to no socket: %s", socket);
+}
+
+const struct doctor_check doctor_ways_checks[] = {
+	{ "receive_override_options", DOCTOR_POSTFIX, "Mail of a listener that does not come to the gate is neither limited nor on the record.",
+	  look_no_milters },
+	{ "smtpd_milter_maps", DOCTOR_POSTFIX, "Mail of a listener that does not come to the gate is neither limited nor on the record.",
+	  look_maps },
+	{ "once", DOCTOR_POSTFIX, "What comes twice is counted twice, and the second time nobody has logged in.", look_twice },
+	{ "milter_content_timeout", DOCTOR_POSTFIX, "A disk that stalls for longer turns good mail away for a while.", look_timeout },
+	{ "main_cf_doubles", DOCTOR_POSTFIX, "Each program of Postfix warns of it, and with maillog_file the one that writes warnings waits for itself.",
+	  look_doubles },
+	{ "instances", DOCTOR_POSTFIX, "Each instance has listeners and milters of its own.", look_instances },
+	{ "sasl", DOCTOR_POSTFIX, "Nobody can log in, so no tenant that is known by its login can send.", look_sasl },
+	{ NULL },
+};
