@@ -1,5 +1,6 @@
 #include "milter/erasure.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -42,9 +43,10 @@ bool erasure_key(const struct config *config, struct str file, struct sign_key *
 		return err_set(err, ERR_CONFIG, "there is no operator key: relay_log.operator_key_file is none");
 	if (!path_of(file, path, err))
 		return false;
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+		return err_set(err, ERR_CONFIG, "%s: there is no such file; make an operator key with `sekisho key new --operator`", path);
 	if (!sign_key_load(path, out, err))
-		return access(path, F_OK) == 0 || err_set(err, ERR_CONFIG, "%s: there is no such file; make an operator key with "
-							  "`sekisho key new --operator`", path);
+		return false;
 	if (!is_log_key(config, *out))
 		return true;
 	sign_key_free(*out);

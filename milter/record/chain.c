@@ -34,7 +34,7 @@ void chain_hash_free(struct chain_hash *hash)
 	free(hash);
 }
 
-/* With the digest already set, none of these calls allocates or can fail. */
+/* With the digest already set these calls want at most a hundred octets of OpenSSL, and cannot fail but for them. */
 static void digest(struct chain_hash *hash, struct str text, unsigned char out[CHAIN_LEN])
 {
 	unsigned len = 0;

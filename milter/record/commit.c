@@ -183,6 +183,16 @@ static bool add_clock_changes(struct commit *commit, const struct moment *moment
 	       add_clock(commit, moment, STR("behind"), "by_us", last_us - moment->now_us, err);
 }
 
+/* Records do not wait for what only the checkpoint needs: it comes with a later group. */
+static bool put_off_checkpoint(struct commit *commit, const char *why)
+{
+	log_error("checkpoint put off: %s", why);
+	if (commit->has_once)
+		once_end(&commit->once, false);
+	commit->has_once = false;
+	return true;
+}
+
 static bool add_checkpoint(struct commit *commit, const struct moment *moment, struct err *err)
 {
 	struct tail_head *head = &commit->tail.head;
@@ -193,12 +203,9 @@ static bool add_checkpoint(struct commit *commit, const struct moment *moment, s
 	struct str text;
 	struct err why;
 
-	/* Records do not wait for what only the checkpoint needs: it comes with a later group. */
 	commit->has_once = once_begin(&commit->once, commit->tail.dir, str_from_c(head->next), &why);
-	if (!commit->has_once) {
-		log_error("checkpoint put off: %s", why.text);
-		return true;
-	}
+	if (!commit->has_once)
+		return put_off_checkpoint(commit, why.text);
 	jst_format_time(moment->now_us, time);
 	checkpoint.time = str_of(time, JST_TIME_LEN);
 	checkpoint.next = str_from_c(commit->once.next);
@@ -206,7 +213,9 @@ static bool add_checkpoint(struct commit *commit, const struct moment *moment, s
 	checkpoint_entry_text(&checkpoint, &commit->detail);
 	if (!buf_done(&commit->detail, &text, err))
 		return false;
-	if (once_sign(&commit->once, text, once))
+	if (commit->once.current >= 0 && !once_sign(&commit->once, text, once))
+		return put_off_checkpoint(commit, "OpenSSL cannot sign");
+	if (commit->once.current >= 0)
 		checkpoint.once = str_from_c(once);
 	if (!checkpoint_entry_write(&checkpoint, commit->key, &commit->detail, err) ||
 	    !add_own(commit, moment, STR("checkpoint"), err))

@@ -1,5 +1,6 @@
 #include "milter/record/once.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/evp.h>
@@ -96,8 +97,7 @@ bool once_sign(const struct once *once, struct str text, char out[SIGN_BASE64_LE
 	unsigned char sig[SIGN_LEN];
 	size_t len = sizeof sig;
 
-	if (once->current < 0)
-		return false;
+	assert(once->current >= 0);
 
 	EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, once->seeds[once->current], SIGN_KEY_LEN);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();

@@ -27,7 +27,7 @@ struct once {
 
 /* Before a checkpoint: finds the key that the one before named (`named`; empty: none did) and makes the next. */
 bool once_begin(struct once *once, const char *dir, struct str named, struct err *err);
-/* The signature of the present key; false: there is none. */
+/* The signature of the present key (current >= 0); false without memory. */
 bool once_sign(const struct once *once, struct str text, char out[SIGN_BASE64_LEN + 1]);
 /* After: when the checkpoint is on disk the key that signed it goes. Always called after once_begin succeeded. */
 void once_end(struct once *once, bool is_durable);

@@ -161,6 +161,26 @@ START_TEST(not_with_the_logs_key)
 }
 END_TEST
 
+/* A key that is there and cannot be used is no key. */
+START_TEST(a_key_of_no_use)
+{
+	struct sign_key *none;
+	char path[PATH_MAX];
+	struct err err;
+
+	snprintf(path, sizeof path, "%s/open.key", unit_dir());
+	ck_assert(io_replace_file(path, STR("no key\n"), 0644, NULL));
+	ck_assert(!erasure_key(&config, str_from_c(path), &none, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "chmod 600"));
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	ck_assert(!erasure_key(&config, str_from_c(path), &none, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "not an Ed25519 private key"));
+	snprintf(path, sizeof path, "%s/nowhere.key", unit_dir());
+	ck_assert(!erasure_key(&config, str_from_c(path), &none, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "there is no such file"));
+}
+END_TEST
+
 static struct erasure_order *only_order(struct arena *arena)
 {
 	struct erasure_order *orders;
@@ -216,6 +236,7 @@ int main(void)
 	tcase_add_checked_fixture(erasures, setup, teardown);
 	tcase_add_test(erasures, a_tenant);
 	tcase_add_test(erasures, not_with_the_logs_key);
+	tcase_add_test(erasures, a_key_of_no_use);
 	tcase_add_test(erasures, orders);
 	suite_add_tcase(suite, rules);
 	suite_add_tcase(suite, erasures);
