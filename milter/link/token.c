@@ -17,6 +17,7 @@ enum { FLAG_HTTPS = 1, FLAG_WWW = 2, FLAG_URL = 4, FLAG_ALL = 7 };
 
 struct token_keys {
 	EVP_CIPHER *siv, *cbc, *ctr;
+	EVP_CIPHER_CTX *openers[TOKEN_KEYS_MAX + 1];      /* by id; never used, only copied: that costs less than to make one ready */
 	unsigned char keys[TOKEN_KEYS_MAX + 1][TOKEN_KEY_LEN];    /* by id */
 	bool has_key[TOKEN_KEYS_MAX + 1];
 	unsigned current;
@@ -78,6 +79,18 @@ size_t token_keys_list(const struct token_keys *keys, struct token_key_facts out
 	return keys->count;
 }
 
+static bool openers_make(struct token_keys *keys)
+{
+	for (size_t i = 0; i < keys->count; i++) {
+		EVP_CIPHER_CTX **opener = &keys->openers[keys->facts[i].id];
+
+		*opener = EVP_CIPHER_CTX_new();
+		if (!*opener || EVP_DecryptInit_ex2(*opener, keys->siv, keys->keys[keys->facts[i].id], NULL, NULL) != 1)
+			return false;
+	}
+	return true;
+}
+
 bool token_keys_read(struct str text, struct token_keys **out, struct err *err)
 {
 	struct token_keys *keys = calloc(1, sizeof *keys);
@@ -103,6 +116,10 @@ bool token_keys_read(struct str text, struct token_keys **out, struct err *err)
 		err_set(err, ERR_CONFIG, "OpenSSL has no AES-256-SIV, CBC and CTR here");
 		goto failed;
 	}
+	if (!openers_make(keys)) {
+		err_set(err, ERR_CONFIG, "OpenSSL could not make a token key ready");
+		goto failed;
+	}
 	*out = keys;
 	return true;
 failed:
@@ -114,6 +131,8 @@ void token_keys_free(struct token_keys *keys)
 {
 	if (!keys)
 		return;
+	for (size_t i = 0; i < keys->count; i++)
+		EVP_CIPHER_CTX_free(keys->openers[keys->facts[i].id]);
 	EVP_CIPHER_free(keys->siv);
 	EVP_CIPHER_free(keys->cbc);
 	EVP_CIPHER_free(keys->ctr);
@@ -283,7 +302,7 @@ static bool decrypt(const struct token_keys *keys, const struct bound *bound, un
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0;
-	bool ok = ctx && EVP_DecryptInit_ex2(ctx, keys->siv, keys->keys[key], NULL, NULL) == 1 &&
+	bool ok = ctx && EVP_CIPHER_CTX_copy(ctx, keys->openers[key]) == 1 &&
 		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IV_LEN, sealed) == 1 &&
 		  EVP_DecryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) == 1 &&
 		  EVP_DecryptUpdate(ctx, out, &n, sealed + IV_LEN, (int)(len - IV_LEN)) == 1 &&
