@@ -58,7 +58,7 @@ bool report_is_likely(const struct report_reader *reader, struct str header, boo
 
 struct tally {
 	struct reading *r;
-	int best;
+	int best, worst;
 };
 
 static bool tally_hit(void *arg, uint32_t id, size_t end)
@@ -74,6 +74,8 @@ static bool tally_hit(void *arg, uint32_t id, size_t end)
 		t->best = mark->weight;
 		t->r->out->evidence = mark->words;
 	}
+	if (mark->weight < t->worst)
+		t->worst = mark->weight;
 	if (mark->shape && !t->r->out->shape)
 		t->r->out->shape = mark->shape;
 	return true;
@@ -91,8 +93,8 @@ static bool text_weigh(struct reading *r, struct str text)
 	words_init(&words, folded, max);
 	words_add(&words, text);
 	phrase_scan(r->reader->marks, words_view(&words), tally_hit, &t);
-	if (t.best > r->text_score)
-		r->text_score = t.best;
+	if (t.best + t.worst > r->text_score)
+		r->text_score = t.best + t.worst;
 	return true;
 }
 

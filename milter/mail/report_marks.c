@@ -64,6 +64,7 @@ const struct mark report_marks[] = {
 	SUBJECT(" automatisch antwoord ", -3), SUBJECT(" autosvar ", -3), SUBJECT(" автоматический ответ ", -3),
 	SUBJECT(" автоответ ", -3), SUBJECT("自動応答", -3), SUBJECT("自動返信", -3), SUBJECT("不在通知", -3),
 	SUBJECT("自动回复", -3), SUBJECT("自動回覆", -3), SUBJECT("자동 회신", -3), SUBJECT("자동 응답", -3), SUBJECT(" report domain ", -3),
+	SUBJECT(" error monitoring report ", -3),
 
 	SHAPE("qmail", " this is the qmail send program "), SHAPE("qmail", " does not like recipient "),
 	SHAPE("qmail", " failed after i sent the message "), SHAPE("qmail", " wasnt able to deliver your message "),
@@ -192,6 +193,9 @@ const struct mark report_marks[] = {
 	SAYS("送信できませんでした", 3), SAYS("配信できませんでした", 3), SAYS("配達できませんでした", 3), SAYS("送信されませんでした", 3),
 	SAYS("届けることができませんでした", 3), SAYS("お届けできません", 3), SAYS("配信できません", 3), SAYS("送信できません", 2),
 	SAYS("エラー", 1), SAYS("退信", 3), SAYS("投递失败", 3), SAYS("无法送达", 3), SAYS("无法发送", 2), SAYS("被退回", 3),
+
+	/* what sendmail tells those who asked to be told */
+	SAYS(" had successful delivery notifications ", -4),
 
 	DELAY(" this is a warning only "), DELAY(" this is a warning message only "), DELAY(" has not yet been delivered "),
 	DELAY(" will be retried "), DELAY(" delivery attempts will continue "), DELAY(" only a temporary failure report "),

@@ -116,6 +116,11 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nJe suis absent. Contactez mike@one.example. Votre message n'a pas pu \xc3\xaatre lu.\n", NULL, NULL, false },
 	{ "somebody has left", HEAD("Neko <neko@one.example>", "Klein arbeitet hier nicht mehr") "Auto-Submitted: auto-replied\n"
 	  "\nIhre Nachricht wurde nicht zugestellt an klein@one.example.\n", NULL, NULL, false },
+	{ "sendmail's receipt", HEAD("Mail Delivery Subsystem <MAILER-DAEMON@mx.example>", "Return receipt")
+	  "\n   ----- The following addresses had successful delivery notifications -----\n<a@one.example>  (successfully delivered to mailbox)\n\n"
+	  "   ----- Transcript of session follows -----\n<a@one.example>... Successfully delivered\n", NULL, NULL, false },
+	{ "a list's day", HEAD("Listserv <listserv@ls.example>", "Daily error monitoring report")
+	  "\nThe following recipients could not be delivered to:\n\na@one.example\n  Last error: 5.1.1 550 user unknown\n", NULL, NULL, false },
 	{ "a challenge", HEAD("Neko <neko@one.example>", "Re: hello (verification required)") "Auto-Submitted: auto-replied\n"
 	  "\nYour message to neko@one.example has not been delivered yet: I get too much junk mail. Click here.\n", NULL, NULL, false },
 	{ "a digest", "From: postmaster@lists.example\nTo: l@lists.example\nSubject: failure notice\nContent-Type: multipart/digest; boundary=b\n\n"
