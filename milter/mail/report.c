@@ -7,6 +7,7 @@
 
 #define MARKED_TEXT_MAX 4096           /* octets of a text in which its marks are looked for */
 #define SCORE_MIN 5
+#define SCORE_MIN_NULL_ONLY 6          /* so does a null sender: answers have it too (RFC 3834) */
 #define SCORE_MIN_SUBJECT_ONLY 7       /* a Subject alone says little: parcels cannot be delivered either */
 #define NESTED_MAX 1
 #define HEAD_SURE 5                    /* a null sender and a mailer daemon's name */
@@ -200,7 +201,9 @@ static bool is_bounce(const struct reading *r, bool has_status)
 		return r->head.score >= REPORT_HEAD_MIN;
 	if (r->text_score < (r->head.has_bounce_subject ? 2 : 3))
 		return r->head.is_dsn_report && r->head.failed_recipients.len;
-	return score >= (r->head.has_sender_evidence ? SCORE_MIN : SCORE_MIN_SUBJECT_ONLY);
+	if (!r->head.has_sender_evidence)
+		return score >= SCORE_MIN_SUBJECT_ONLY;
+	return score >= (r->head.has_words ? SCORE_MIN : SCORE_MIN_NULL_ONLY);
 }
 
 static bool bounce_read(struct reading *r)

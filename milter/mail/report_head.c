@@ -196,6 +196,7 @@ bool report_head_read(const struct phrase_set *marks, struct str header, bool is
 	if (out->is_forward || str_starts_nocase(out->subject, STR("re:")))
 		of_subject = of_subject < 0 ? of_subject : 0;
 	out->score += of_from + of_subject;
+	out->has_words = of_from > 0 || of_subject > 0;
 	out->has_bounce_subject = of_subject >= 2;
 	if (out->failed_recipients.len)
 		out->score += 4;

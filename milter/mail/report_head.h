@@ -20,6 +20,7 @@ struct report_head {
 		complaint_recipient, apple_unsubscribe, list_id, list_unsubscribe, auto_submitted;
 	int score;
 	bool has_sender_evidence;      /* more than a Subject anybody could write */
+	bool has_words;                /* a bounce's, in From or Subject */
 	bool has_bounce_subject;
 	bool is_dsn_report, is_feedback_report;
 	bool is_forward;               /* "Fwd: ..." */

@@ -121,6 +121,8 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "   ----- Transcript of session follows -----\n<a@one.example>... Successfully delivered\n", NULL, NULL, false },
 	{ "a list's day", HEAD("Listserv <listserv@ls.example>", "Daily error monitoring report")
 	  "\nThe following recipients could not be delivered to:\n\na@one.example\n  Last error: 5.1.1 550 user unknown\n", NULL, NULL, false },
+	{ "an answer of which only the null sender is a bounce's", HEAD("Neko <neko@one.example>", "Thank you")
+	  "\nYour parcel for the following recipients could not be delivered yet:\n\na@one.example\n", NULL, NULL, false },
 	{ "a challenge", HEAD("Neko <neko@one.example>", "Re: hello (verification required)") "Auto-Submitted: auto-replied\n"
 	  "\nYour message to neko@one.example has not been delivered yet: I get too much junk mail. Click here.\n", NULL, NULL, false },
 	{ "a digest", "From: postmaster@lists.example\nTo: l@lists.example\nSubject: failure notice\nContent-Type: multipart/digest; boundary=b\n\n"
