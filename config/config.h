@@ -173,6 +173,7 @@ struct config {
 	int64_t redis_database;
 	struct str redis_user;         /* of the ACL; empty: the default user */
 	struct str redis_password_file;           /* empty: no password */
+	struct str redis_sentinel_password_file;  /* likewise */
 	bool redis_tls;
 	struct str redis_ca_file;      /* empty: the system's authorities */
 	struct str redis_cert_file, redis_key_file;       /* empty: no certificate of our own */

@@ -240,6 +240,8 @@ static bool check_redis(struct reader *r, const struct config *config)
 		ok = redis_is_wrong(r, config, "mode", "sentinel needs master: NAME, what the Sentinels call it");
 	if (config->redis_mode != REDIS_SENTINEL && config->redis_master.len)
 		ok = redis_is_wrong(r, config, "master", "only mode: sentinel asks for a master by name");
+	if (config->redis_mode != REDIS_SENTINEL && config->redis_sentinel_password_file.len)
+		ok = redis_is_wrong(r, config, "sentinel_password_file", "only mode: sentinel has Sentinels");
 	if (config->redis_mode == REDIS_CLUSTER && config->redis_database)
 		ok = redis_is_wrong(r, config, "database", "a cluster has only database 0");
 	if (config->redis_user.len && config->redis_password_file.len == 0)
@@ -251,6 +253,7 @@ static bool check_redis(struct reader *r, const struct config *config)
 		ok = redis_is_wrong(r, config, config->redis_ca_file.len ? "ca_file" : "cert_file",
 				    "means nothing without tls: true");
 	ok &= check_secret(r, TABLE_REDIS, "password_file", config->redis_password_file, config);
+	ok &= check_secret(r, TABLE_REDIS, "sentinel_password_file", config->redis_sentinel_password_file, config);
 	return check_secret(r, TABLE_REDIS, "key_file", config->redis_key_file, config) && ok;
 }
 

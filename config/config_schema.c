@@ -176,6 +176,8 @@ static const struct setting redis_rows[] = {
 	{ "password_file", SETTING_PATH, CONFIG(redis_password_file), .accepts_none = true, .fallback = "none",
 	  .meaning = "File with the password alone in it, which nobody else may read; none gives no password. It is read again when a "
 		     "server refuses the password, so a new one needs no restart." },
+	{ "sentinel_password_file", SETTING_PATH, CONFIG(redis_sentinel_password_file), .accepts_none = true, .fallback = "none",
+	  .meaning = "The same for the Sentinels, for mode: sentinel." },
 	{ "tls", SETTING_BOOL, CONFIG(redis_tls), .fallback = "false",
 	  .meaning = "Speak TLS, and only to servers whose certificate is valid for the name or address used." },
 	{ "ca_file", SETTING_PATH, CONFIG(redis_ca_file), .accepts_none = true, .fallback = "none",

@@ -93,7 +93,11 @@ static bool send_window(struct store_local *st, const struct going *going, int64
 					     .is_once = true };
 
 	take.cost = n;
-	return st->shared->ops->charge(st->shared, &charge, &charged, err);
+	if (!st->shared->ops->charge(st->shared, &charge, &charged, err))
+		return false;
+	/* Or it would be given out again, were Redis lost before a message is answered there. */
+	left_note(&st->left, &charge, &charged, clock_now_us());
+	return true;
 }
 
 static bool send_counter(struct store_local *st, const struct going *going, int64_t n, struct str id, struct err *err)

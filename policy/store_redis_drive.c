@@ -374,6 +374,7 @@ static void sentinel_answered(void *arg, struct redis_conn *conn, struct redis_c
 	char text[300] = "";
 
 	(void)conn;
+	link->sentinel_says[0] = '\0';
 	if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str &&
 	    reply->element[1]->str)
 		snprintf(text, sizeof text, strchr(reply->element[0]->str, ':') ? "[%s]:%s" : "%s:%s",
@@ -427,10 +428,12 @@ static void ask_sentinel(struct redis_link *link, int64_t now_us)
 		char why[sizeof asker->why];
 
 		snprintf(why, sizeof why, "%s", asker->why);
+		if (asker->was_refused)
+			redis_link_greet_anew(link);
 		link->ask_us = now_us + ASK_PAUSE_US;
 		link->asked = (link->asked + 1) % link->seed_count;
 		redis_conn_clear(asker);
-		redis_conn_init(asker, &link->seeds[link->asked], &link->silence);
+		redis_conn_init(asker, &link->seeds[link->asked], &link->sentinel_greeting);
 		asker->tls = link->tls;
 		redis_conn_open(asker, now_us);
 		if (!asker->why[0])
@@ -446,6 +449,19 @@ static void ask_sentinel(struct redis_link *link, int64_t now_us)
 	}
 }
 
+/* It answered, and that is why it is left. */
+static void leave_asker(struct redis_link *link, int64_t now_us)
+{
+	struct redis_conn *asker = &link->asker;
+
+	asker->has_served = false;
+	if (link->sentinel_says[0])
+		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s: %s", asker->address.text, link->sentinel_says);
+	else
+		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s knows no master %s", asker->address.text,
+				link->master);
+}
+
 static void drive_asker(struct redis_link *link, short revents, int64_t now_us)
 {
 	struct redis_conn *asker = &link->asker;
@@ -455,9 +471,7 @@ static void drive_asker(struct redis_link *link, short revents, int64_t now_us)
 		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s does not answer",
 				asker->address.text);
 	else if (asker->phase == CONN_READY && asker->has_served && needs_master(link))
-		redis_conn_fail(asker, now_us, sentinel_answered, link, link->sentinel_says[0] ? "sentinel %s: %s"
-											   : "sentinel %s knows no master %s",
-				asker->address.text, link->sentinel_says[0] ? link->sentinel_says : link->master);
+		leave_asker(link, now_us);
 }
 
 /* --- Cluster */

@@ -24,13 +24,13 @@ struct redis_link {
 	enum redis_mode mode;
 	int64_t timeout_us;
 	char master[128];
-	char user[256], password_file[PATH_MAX];       /* empty: none */
+	char user[256], password_file[PATH_MAX], sentinel_password_file[PATH_MAX];       /* empty: none */
 	int64_t database;
 	struct redis_address seeds[REDIS_NODES_MAX];
 	int seed_count;
 	struct redis_tls *tls;
-	struct buf greeting_bytes;
-	struct redis_greeting greeting, silence;
+	struct buf greeting_bytes, sentinel_bytes;
+	struct redis_greeting greeting, sentinel_greeting;
 
 	pthread_t thread;
 	bool has_thread;
@@ -53,7 +53,7 @@ struct redis_link {
 	int64_t map_us;                /* when the map is to be learnt again */
 };
 
-/* The password may be another by now: its file is read again. One that cannot be read leaves all as it was. */
+/* The passwords may be others by now: their files are read again. One that cannot be read leaves all as it was. */
 void redis_link_greet_anew(struct redis_link *link);
 
 /* The thread; ends when is_closing. */

@@ -138,17 +138,17 @@ bool redis_link_node_is_used(struct redis_link *link, int node)
 
 #define CONNECT_US (500 * INT64_C(1000))       /* connecting and greeting together, unless the network is known to be slow */
 
-static bool put_password(const struct redis_link *link, struct buf *out, size_t *count, struct err *err)
+static bool put_password(const char *user, const char *path, struct buf *out, size_t *count, struct err *err)
 {
-	struct str words[3] = { STR("AUTH"), str_from_c(link->user) };
-	size_t words_count = link->user[0] ? 3 : 2;
+	struct str words[3] = { STR("AUTH"), str_from_c(user) };
+	size_t words_count = user[0] ? 3 : 2;
 	struct buf secret;
 
-	if (!link->password_file[0])
-		return !link->user[0] || err_set(err, ERR_CONFIG, "redis: a user needs a password_file");
+	if (!path[0])
+		return !user[0] || err_set(err, ERR_CONFIG, "redis: a user needs a password_file");
 	buf_init(&secret, 4096);
 
-	bool ok = io_read_secret(link->password_file, &secret, err);
+	bool ok = io_read_secret(path, &secret, err);
 
 	words[words_count - 1] = str_trim(buf_view(&secret));
 	if (ok)
@@ -166,7 +166,7 @@ static bool put_greeting(const struct redis_link *link, struct buf *out, size_t 
 {
 	char number[24];
 
-	if (!put_password(link, out, count, err))
+	if (!put_password(link->user, link->password_file, out, count, err))
 		return false;
 	if (link->database) {
 		snprintf(number, sizeof number, "%lld", (long long)link->database);
@@ -185,27 +185,41 @@ static void forget_greeting(struct buf *greeting)
 	buf_clear(greeting);
 }
 
-static bool make_greeting(struct redis_link *link, struct err *err)
+static bool put_greeting_of_sentinel(const struct redis_link *link, struct buf *out, size_t *count, struct err *err)
+{
+	return put_password("", link->sentinel_password_file, out, count, err);
+}
+
+typedef bool put_fn(const struct redis_link *link, struct buf *out, size_t *count, struct err *err);
+
+/* `kept` holds the octets of `greeting`. */
+static bool make_greeting(const struct redis_link *link, put_fn *put, struct buf *kept, struct redis_greeting *greeting,
+			  struct err *err)
 {
 	struct buf bytes;
 	size_t count = 0;
 
 	buf_init(&bytes, (size_t)1 << 20);
-	if (!put_greeting(link, &bytes, &count, err)) {
+	if (!put(link, &bytes, &count, err)) {
 		forget_greeting(&bytes);
 		return false;
 	}
-	forget_greeting(&link->greeting_bytes);
-	link->greeting_bytes = bytes;
-	link->greeting.bytes = buf_view(&link->greeting_bytes);
-	link->greeting.count = count;
+	forget_greeting(kept);
+	*kept = bytes;
+	greeting->bytes = buf_view(kept);
+	greeting->count = count;
 	return true;
+}
+
+static bool make_greetings(struct redis_link *link, struct err *err)
+{
+	return make_greeting(link, put_greeting, &link->greeting_bytes, &link->greeting, err) &&
+	       make_greeting(link, put_greeting_of_sentinel, &link->sentinel_bytes, &link->sentinel_greeting, err);
 }
 
 void redis_link_greet_anew(struct redis_link *link)
 {
-	if (link->password_file[0])
-		make_greeting(link, NULL);
+	make_greetings(link, NULL);
 }
 
 static bool fits(struct str s, char *out, size_t size, const char *what, struct err *err)
@@ -217,11 +231,13 @@ static bool take_settings(struct redis_link *link, const struct config *config, 
 {
 	link->mode = config->redis_mode;
 	link->timeout_us = config->store_timeout_us > 0 ? config->store_timeout_us : 250000;
-	link->greeting.patience_us = link->silence.patience_us = 2 * link->timeout_us > CONNECT_US ? 2 * link->timeout_us : CONNECT_US;
+	link->greeting.patience_us = link->sentinel_greeting.patience_us = 2 * link->timeout_us > CONNECT_US ? 2 * link->timeout_us : CONNECT_US;
 	link->database = config->redis_database;
 	if (!fits(config->redis_master, link->master, sizeof link->master, "master's name", err) ||
 	    !fits(config->redis_user, link->user, sizeof link->user, "user's name", err) ||
-	    !fits(config->redis_password_file, link->password_file, sizeof link->password_file, "password_file's path", err))
+	    !fits(config->redis_password_file, link->password_file, sizeof link->password_file, "password_file's path", err) ||
+	    !fits(config->redis_sentinel_password_file, link->sentinel_password_file, sizeof link->sentinel_password_file,
+		  "sentinel_password_file's path", err))
 		return false;
 	if (config->redis_addresses.count == 0 || config->redis_addresses.count > REDIS_NODES_MAX)
 		return err_set(err, ERR_CONFIG, "redis: %zu addresses (1 to %d are possible)",
@@ -232,7 +248,7 @@ static bool take_settings(struct redis_link *link, const struct config *config, 
 	if (config->redis_tls &&
 	    !redis_tls_new(config->redis_ca_file, config->redis_cert_file, config->redis_key_file, &link->tls, err))
 		return false;
-	return make_greeting(link, err);
+	return make_greetings(link, err);
 }
 
 static bool start_thread(struct redis_link *link, struct err *err)
@@ -261,7 +277,7 @@ bool redis_link_open(const struct config *config, struct redis_link **out, struc
 	link->waiting_last = &link->waiting;
 	pthread_mutex_init(&link->mutex, NULL);
 	redis_map_init(&link->map);
-	redis_conn_init(&link->asker, &(struct redis_address){ 0 }, &link->silence);
+	redis_conn_init(&link->asker, &(struct redis_address){ 0 }, &link->sentinel_greeting);
 	if (!take_settings(link, config, err) || !start_thread(link, err)) {
 		redis_link_close(link);
 		return false;
@@ -304,6 +320,7 @@ void redis_link_close(struct redis_link *link)
 		close(link->wake);
 	redis_tls_free(link->tls);
 	forget_greeting(&link->greeting_bytes);
+	forget_greeting(&link->sentinel_bytes);
 	pthread_mutex_destroy(&link->mutex);
 	free(link);
 }

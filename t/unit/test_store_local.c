@@ -123,6 +123,34 @@ START_TEST(no_more_than_was_left)
 }
 END_TEST
 
+/* It comes and goes, and never answers a message between: what went over is not given out again. */
+START_TEST(no_more_however_often)
+{
+	struct config config;
+	struct err err = { 0 };
+	int taken = 1;
+	bool is_taken;
+	char id[32];
+
+	setup_local(&config, 25);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "shared");
+	for (int times = 0; times < 6; times++) {
+		kill(the_redis.pid, SIGSTOP);
+		for (int i = 0; i < 6; i++) {
+			snprintf(id, sizeof id, "alone-%d-%d", times, i);
+			ck_assert_msg(redis_charge_one(st, id, 20, &is_taken, &err), "%s", err.text);
+			taken += is_taken;
+		}
+		kill(the_redis.pid, SIGCONT);
+		wait_for_merged(st, taken, taken);
+	}
+	ck_assert_int_eq(taken, 20);
+	store_close(st);
+}
+END_TEST
+
 /* Two that look alike are still two. */
 START_TEST(the_same_count_again)
 {
@@ -267,6 +295,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, redis_begin, redis_end);
 	tcase_add_loop_test(tc, without_redis_counts_locally, 0, 2);
 	tcase_add_test(tc, no_more_than_was_left);
+	tcase_add_test(tc, no_more_however_often);
 	tcase_add_test(tc, the_same_count_again);
 	tcase_add_test(tc, a_full_redis_is_away);
 	tcase_add_test(tc, a_merge_whose_answers_are_lost_counts_once);

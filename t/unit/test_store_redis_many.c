@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/io.h"
 #include "policy/store.h"
 #include "policy/store_redis_map.h"
 
@@ -124,6 +125,43 @@ START_TEST(sentinel_names_another_master)
 	/* What fails over keeps what was counted; what timed out meanwhile was undone or never done. */
 	ck_assert_int_ge(charge_until_taken(st, "acme", "3"), 3);
 	ck_assert_ptr_nonnull(strstr(redis_server_ask(&servers[1], "INFO replication"), "role:master"));
+	store_close(st);
+}
+END_TEST
+
+/* It says why, as soon as it is known. */
+static void fail_until(struct store *st, const char *why)
+{
+	struct err err = { 0 };
+	int64_t used;
+
+	while (!strstr(err.text, why)) {
+		ck_assert(!charge(st, "acme", "refused", &used, &err));
+		usleep(20000);
+	}
+}
+
+/* One that wants a password is told it, and one that is told none or another says so. */
+START_TEST(sentinel_with_a_password)
+{
+	struct config config;
+	char path[400];
+
+	setup(&config, REDIS_SENTINEL, 3);
+	config.redis_addresses.items = &addresses[2];
+	config.redis_addresses.count = 1;
+	ck_assert_str_eq(redis_server_ask(&servers[2], "ACL SETUSER default resetpass >sesame"), "OK");
+	struct store *st = open_store(&config);
+
+	fail_until(st, "NOAUTH");
+	store_close(st);
+	snprintf(path, sizeof path, "%s/password", servers[2].dir);
+	config.redis_sentinel_password_file = str_from_c(path);
+	ck_assert(io_replace_file(path, STR("guess"), 0600, NULL));
+	st = open_store(&config);
+	fail_until(st, "WRONGPASS");
+	ck_assert(io_replace_file(path, STR("sesame\n"), 0600, NULL));
+	ck_assert_int_eq(charge_until_taken(st, "acme", "3"), 1);
 	store_close(st);
 }
 END_TEST
@@ -290,6 +328,7 @@ int main(void)
 	tcase_set_timeout(sentinel, 60);
 	tcase_add_checked_fixture(sentinel, start_sentinel, stop_all);
 	tcase_add_loop_test(sentinel, sentinel_names_another_master, 0, 2);
+	tcase_add_test(sentinel, sentinel_with_a_password);
 	suite_add_tcase(suite, cluster);
 	tcase_set_timeout(cluster, 60);
 	tcase_add_unchecked_fixture(cluster, start_cluster, stop_all);
