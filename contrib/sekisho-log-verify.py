@@ -7,18 +7,17 @@ Written from the manual page sekisho-log(5) alone, to be a second opinion beside
                           [--keep 60d|1y [--now TIME]] [--checkpoint FILE]... [--witness KEY.pub] [--operator-key KEY.pub]
                           KEY.pub LOGDIR/CLASS
 
-Exit codes: 0 intact, 1 tampering, 2 kept too long or too short, 3 cannot tell (or a wrong command line); of several the first
-of 1, 2, 3.
+Exit codes: 0 intact, 1 tampering, 2 kept too long or too short, 3 cannot tell; of several the first of 1, 2, 3.
 """
 import argparse
 import base64
-import binascii
 import bisect
 import calendar
 import contextlib
 import datetime
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -33,8 +32,7 @@ ERASED = re.compile(rb'\{"seq":([0-9]{1,18}),"erased":"([0-9a-f]{64})"\Z')
 FILE = re.compile(r'(\d{4}-\d\d-\d\d)(?:\.([2-9]|[1-9]\d{1,5}))?\.jsonl\Z')
 TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+09:00\Z')
 SALT = re.compile(r'[0-9a-f]{32}\Z')
-HOUR = datetime.timedelta(hours=1)
-TRIES = 5
+HOUR, TRIES = datetime.timedelta(hours=1), 5
 # What the members of a line hold; those that are not named here are for later versions.
 STRINGS = ('event tenant id message queue_id host client auth helo tls from subject_hash verdict rule reply rcpt clock').split()
 NUMBERS, OBJECTS, LISTS = ('size', 'nrcpt', 'tseq'), ('outcome', 'detail'), {'to': 1000, 'actions': 64}
@@ -99,11 +97,10 @@ def ed25519_check(public, text, sig):
 
 def unbase64(text, size):
     """The octets, or None: only padded base64 in its one spelling will do."""
-    try:
+    with contextlib.suppress(ValueError):
         octets = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return octets if len(octets) == size and base64.b64encode(octets).decode() == text else None
+        return octets if len(octets) == size and base64.b64encode(octets).decode() == text else None
+    return None
 
 
 def read_keys(path):
@@ -113,8 +110,6 @@ def read_keys(path):
     raws = [base64.b64decode(block)[-32:] for block in blocks]
     return {hashlib.sha256(raw).hexdigest()[:8]: raw for raw in raws}
 
-
-# --- days
 
 def purge_time(date, keep):
     if keep[1] == 'd':
@@ -155,12 +150,9 @@ class Day:
 
     def read(self, directory):
         """As of the moment at which the log is looked at."""
-        try:
-            with open(os.path.join(directory, self.name), 'rb') as file:
-                if os.fstat(file.fileno()).st_ino == self.stat.st_ino:
-                    return file.read(self.stat.st_size)
-        except FileNotFoundError:
-            pass
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, self.name), 'rb') as file:
+            if os.fstat(file.fileno()).st_ino == self.stat.st_ino:
+                return file.read(self.stat.st_size)
         raise Moved(f'{self.name}: removed or replaced meanwhile')
 
 
@@ -288,19 +280,21 @@ class Log:
                 if not span:
                     return self.find(TAMPERED, place, 'an erased record that cannot be read')
                 self.declared.append((int(span[1]), int(span[2] or span[1]), line['time'] if is_good else None))
-        return None
 
     def check_content(self, day, place, line):
         """What a record holds, and the numbers of its tenant."""
         record = json_or_empty(line)
         if not is_record(record):
-            return self.find(TAMPERED, place, 'no record as sekisho-log(5) has it')
+            self.find(TAMPERED, place, 'no record as sekisho-log(5) has it')
+            return
         if record['event'] == 'begin':
-            return None
+            return
         if record['event'] == 'tenants':
-            if day.head_numbers is not None or not is_numbers(record.get('detail', {}).get('tseq')):
+            numbers = record.get('detail', {}).get('tseq')
+            is_numbers = isinstance(numbers, dict) and all(is_number(number) for number in numbers.values())
+            if day.head_numbers is not None or not is_numbers:
                 return self.find(TAMPERED, place, "tenants' numbers that cannot be read, or not at the head of the file")
-            day.numbers.update(record['detail']['tseq'])
+            day.numbers.update(numbers)
             return None
         if day.head_numbers is None:
             day.head_numbers = dict(day.numbers)
@@ -311,7 +305,6 @@ class Log:
             else:
                 day.missing += record['tseq'] - was - 1
             day.numbers[record['tenant']] = record['tseq']
-        return None
 
     def check_personal(self, place, line):
         if b'@' in line or any(name in json_or_empty(line) for name in PERSONAL):
@@ -324,7 +317,8 @@ class Log:
             return False
         seq, chain, offset, bad = 0, bytes(32), 0, 0
         known = False
-        for number, line in enumerate(re.findall(rb'[^\n]*\n|[^\n]+', text)):       # splitlines would cut at carriage returns, too
+        # splitlines would cut at carriage returns, too
+        for number, line in enumerate(re.findall(rb'[^\n]*\n|[^\n]+', text)):
             if limit and (offset, seq, chain.hex()) == limit:
                 break
             place, offset = f'{day.name} at {offset}', offset + len(line)
@@ -343,7 +337,8 @@ class Log:
                     known, seq, chain = True, day.begin['after'], bytes.fromhex(day.begin['hash'])
             elif event == 'begin':
                 self.find(TAMPERED, place, 'a first line in the middle of a file')
-            got, leaf = int((erased or head)[1]), bytes.fromhex(erased[2].decode()) if erased else hashlib.sha256(leaf_text).digest()
+            got = int((erased or head)[1])
+            leaf = bytes.fromhex(erased[2].decode()) if erased else hashlib.sha256(leaf_text).digest()
             if got == seq + 1:
                 bad = 0
             want = hashlib.sha256(chain + leaf).hexdigest().encode()
@@ -501,10 +496,7 @@ class Ranges:
 
     def __init__(self, rows):
         rows = sorted((first, last) for first, last, _ in rows)
-        self.starts, self.ends, end = [first for first, _ in rows], [], 0
-        for _, last in rows:
-            end = max(end, last)
-            self.ends.append(end)
+        self.starts, self.ends = [first for first, _ in rows], list(itertools.accumulate((last for _, last in rows), max))
 
     def __contains__(self, number):
         at = bisect.bisect_right(self.starts, number) - 1
@@ -530,10 +522,6 @@ def signed_note(name, blob, kind, keys, text):
 
 def is_number(value):
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_numbers(value):
-    return isinstance(value, dict) and all(is_number(number) for number in value.values())
 
 
 def is_record(record):
@@ -563,23 +551,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(UNKNOWN, f'{self.prog}: {message}\n')
 
 
-def look(parser, args):
+def look(args):
     """A purge or an erasure that comes meanwhile makes it another log: from the start, then."""
     for left in reversed(range(TRIES)):
-        try:
-            log = Log(args)
-        except (OSError, ValueError) as error:
-            parser.error(f'a key or a time: {error}')
+        log = Log(args)
         try:
             log.verify()
         except Moved as error:
             if left:
                 continue
             log.find(UNKNOWN, args.dir, str(error))
-        except (OSError, ValueError) as error:
-            log.find(UNKNOWN, args.dir, str(error))
-        break
-    return log
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            log.find(UNKNOWN, args.dir, repr(error))
+        return log
 
 
 def main():
@@ -601,7 +585,10 @@ def main():
         parser.error('--keep takes 60d or 1y')
     if args.witness and not args.checkpoint:
         parser.error('--witness is about a --checkpoint')
-    log = look(parser, args)
+    try:
+        log = look(args)
+    except (OSError, ValueError) as error:
+        parser.error(f'a key or a time: {error}')
     code = min(log.codes - {0}, default=0)
     for line in log.lines[:100]:
         print(line.encode('ascii', 'backslashreplace').decode())

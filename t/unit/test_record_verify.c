@@ -147,6 +147,31 @@ static void drop(const char *file)
 	ck_assert_int_eq(unlink(path), 0);
 }
 
+/* Line `number` of `file` becomes line `other_number` of another file. */
+static void splice(const char *file, size_t number, const char *other, size_t other_number)
+{
+	struct buf text, from, out;
+
+	relaylog_read(&relay, file, &text);
+	relaylog_read(&relay, other, &from);
+	buf_init(&out, 1 << 20);
+
+	size_t at = relaylog_line(buf_view(&text), number), end = relaylog_line(buf_view(&text), number + 1);
+	size_t put = relaylog_line(buf_view(&from), other_number);
+
+	buf_add(&out, str_slice(buf_view(&text), 0, at));
+	buf_add(&out, str_of(from.ptr + put, relaylog_line(buf_view(&from), other_number + 1) - put));
+	buf_add(&out, str_from(buf_view(&text), end));
+	relaylog_write(&relay, file, buf_view(&out));
+	buf_clear(&text);
+	buf_clear(&from);
+	buf_clear(&out);
+}
+
+static void splice_day(void) { splice(DAY1, 5, DAY2, 5); }
+static void splice_tenant(void) { splice(DAY1, 5, DAY1, 6); }      /* ginza's in the place of acme's */
+static void splice_checkpoint(void) { splice(DAY2, 12, DAY1, 12); }
+
 static void drop_first(void) { drop(DAY1); }
 static void drop_middle(void) { drop(DAY2); }
 static void drop_last(void) { drop(DAY3); }
@@ -269,6 +294,9 @@ static const struct {
 	{ "a middle day emptied", empty_middle, VERIFY_TAMPERED, 1, DAY3, "2026-11-22.jsonl is missing (records 14 to 26)" },
 	{ "the end cut between lines, checkpoint and all", cut_end, VERIFY_OK, 0, NULL, NULL },
 	{ "the end torn", tear_end, VERIFY_UNKNOWN, 1, DAY3, "ends in the middle of a line, after record 34: by a crash" },
+	{ "a record of another day in a record's place", splice_day, VERIFY_TAMPERED, 2, DAY1, "records 6 to 18 are missing before this one" },
+	{ "a record of another tenant in a record's place", splice_tenant, VERIFY_TAMPERED, 2, DAY1, "record 6 is missing before this one" },
+	{ "an older checkpoint in a checkpoint's place", splice_checkpoint, VERIFY_TAMPERED, 3, DAY2, "record 13 stands where 26 was to come" },
 	{ "a day under another name", rename_day, VERIFY_TAMPERED, 1, "2026-11-24.jsonl",
 	  "its first line says that it is 2026-11-23.jsonl: another file was given this name" },
 	{ "a file of another node", other_node, VERIFY_TAMPERED, 5, DAY2, "a file of another node: it was written by mx2, not by mx1" },
