@@ -47,27 +47,59 @@ static bool is_printable(struct str s)
 	return s.len > 0;
 }
 
-/* "opens=off; clicks=off; id=NAME", in every field of that name. Words that are not known change nothing. */
+/* Quotation marks and blanks around a word, and a comment behind it, are how people write. */
+static struct str steer_word(struct str s)
+{
+	s = str_trim(str_slice(s, 0, str_find_byte(s, '(')));
+	if (s.len >= 2 && s.ptr[0] == '"' && s.ptr[s.len - 1] == '"')
+		s = str_trim(str_slice(s, 1, s.len - 2));
+	return s;
+}
+
+static bool says_off(struct str value)
+{
+	static const struct str words[] = { STR_INIT("off"), STR_INIT("no"), STR_INIT("none"), STR_INIT("false"), STR_INIT("0") };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (str_eq_nocase(value, words[i]))
+			return true;
+	return false;
+}
+
+/* "clicks=off", or "off" alone: both. */
+static void steer_off(struct rewrite_job *job, struct str word)
+{
+	struct str key = STR_EMPTY, value = word;
+	bool is_all = !str_cut(word, '=', &key, &value);
+
+	if (!says_off(steer_word(value)))
+		return;
+	if (is_all || str_eq_nocase(steer_word(key), STR("opens")))
+		job->opens = false;
+	if (is_all || str_eq_nocase(steer_word(key), STR("clicks")))
+		job->clicks = false;
+}
+
+/*
+ * "opens=off; clicks=off; id=NAME", in every field of that name. Words that are not known change nothing; but who asks for
+ * nothing to be tracked is understood as far as can be: with commas too, and by "off" alone.
+ */
 static bool read_steering(struct rewrite_job *job, const struct rewrite_message *message, struct err *err)
 {
 	for (size_t i = 0; i < message->field_count; i++) {
-		struct str rest, word, key, value;
+		struct str rest, words, word, key, value;
 
 		if (!str_eq_nocase(message->fields[i].name, steer_name))
 			continue;
 		if (!header_plain(message->fields[i].value, job->arena, &rest))
 			return err_memory(err);
-		while (str_next(&rest, ';', &word)) {
-			if (!str_cut(word, '=', &key, &value))
-				continue;
-			key = str_trim(key);
-			value = str_trim(value);
-			if (str_eq_nocase(key, STR("opens")) && str_eq_nocase(value, STR("off")))
-				job->opens = false;
-			else if (str_eq_nocase(key, STR("clicks")) && str_eq_nocase(value, STR("off")))
-				job->clicks = false;
-			else if (str_eq_nocase(key, STR("id")) && is_printable(value) && value.len <= MESSAGE_ID_MAX)
-				job->token.message = value;
+		while (str_next(&rest, ';', &words)) {
+			bool is_id = str_cut(words, '=', &key, &value) && str_eq_nocase(str_trim(key), STR("id"));
+
+			if (is_id && is_printable(str_trim(value)) && str_trim(value).len <= MESSAGE_ID_MAX)
+				job->token.message = str_trim(value);
+			while (!is_id && str_next(&words, ',', &word))
+				steer_off(job, word);
 		}
 	}
 	return true;

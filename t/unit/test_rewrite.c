@@ -113,6 +113,10 @@ static const struct row rows[] = {
 	{ "steered: no clicks", STR_INIT("X-Sekisho-Track: clicks=off\r\n" HTML BLANK A1 "</body>"), STR_INIT(HTML BLANK A1 "{}</body>"), NULL },
 	{ "steered: no opens", STR_INIT("x-sekisho-track: Opens = OFF; x\r\n" HTML BLANK A1 "</body>"), STR_INIT(HTML BLANK T1 "</body>"), NULL },
 	{ "steered: nothing", STR_INIT("X-Sekisho-Track: opens=off\r\n" HTML "X-Sekisho-Track: clicks=off\r\n\r\n" A1), STR_INIT(HTML BLANK A1), NULL },
+	{ "steered: by commas", STR_INIT("X-Sekisho-Track: id=a,b; opens = \"off\" , clicks = no (please)\r\n" HTML BLANK A1), STR_INIT(HTML BLANK A1), NULL },
+	{ "steered: off", STR_INIT("X-Sekisho-Track: Off\r\n" HTML BLANK A1), STR_INIT(HTML BLANK A1), NULL },
+	{ "steered: by what is not known", STR_INIT("X-Sekisho-Track: =off; x=off; opens=; opens=on; id=off\r\n" HTML BLANK A1 "</body>"),
+	  STR_INIT(HTML BLANK T1 "{}</body>"), NULL },
 	{ "no body", STR_INIT(HTML), SAME, NULL },
 	{ "empty", STR_INIT(""), SAME, NULL },
 };
