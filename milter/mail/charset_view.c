@@ -36,12 +36,13 @@ static void view_double(const struct charset *charset, char *bytes, size_t len)
 /* Octets of ISO-2022-JP between two escape sequences, as they are read in a state. */
 static void view_stretch(struct str text, char state, char *to)
 {
-	bool is_double = state == '$' || state == 'D';
-
+	if (state == '$' || state == 'D') {
+		/* Line ends stay what they are: senders forget to go back to ASCII before them. */
+		for (size_t i = 0; i < text.len; i++)
+			to[i] = text.ptr[i] == '\r' || text.ptr[i] == '\n' ? text.ptr[i] : OPAQUE;
+		return;
+	}
 	memcpy(to, text.ptr, text.len);
-	/* Line ends stay what they are: senders forget to go back to ASCII before them. */
-	for (size_t i = 0; is_double && i < text.len; i++)
-		to[i] = to[i] == '\r' || to[i] == '\n' ? to[i] : OPAQUE;
 	for (size_t i = 0; state == 'J' && i < text.len; i++)
 		if (to[i] == '\\' || to[i] == '~')
 			to[i] = OPAQUE;
@@ -50,13 +51,13 @@ static void view_stretch(struct str text, char state, char *to)
 			to[i] = OPAQUE;
 }
 
+/* Or more: not each begins a sequence. */
 static size_t count_escapes(struct str text)
 {
 	size_t count = 0;
-	char state;
 
-	for (size_t at; (at = str_find_byte(text, '\033')) < text.len; text = str_from(text, at + 1))
-		count += charset_escape(str_from(text, at), &state) > 0;
+	for (size_t i = 0; i < text.len; i++)
+		count += text.ptr[i] == '\033';
 	return count;
 }
 
