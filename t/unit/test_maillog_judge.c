@@ -9,6 +9,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
+#include "milter/maillog.h"
 #include "milter/maillog_outcome.h"
 #include "milter/record/reader.h"
 #include "policy/suppress.h"
@@ -259,6 +260,73 @@ START_TEST(restarted)
 }
 END_TEST
 
+/* --- the thread that reads the log */
+
+static void log_line(const char *format, const char *recipient)
+{
+	char path[4096];
+	FILE *log;
+
+	snprintf(path, sizeof path, "%s/%s/mail.log", unit_dir(), home);
+	log = fopen(path, "a");
+	ck_assert_ptr_nonnull(log);
+	fprintf(log, format, recipient);
+	fputc('\n', log);
+	ck_assert_int_eq(fclose(log), 0);
+}
+
+static void wait_told(const char *what)
+{
+	while (!strstr(told("relay"), what))
+		usleep(20000);
+}
+
+static struct maillog *follow(void)
+{
+	struct config *config = config_acquire();
+	struct maillog *maillog;
+	struct err err;
+
+	ck_assert_msg(maillog_start(&gate, config, &maillog, &err), "%s", err.text);
+	config_release(config);
+	return maillog;
+}
+
+/* As it is written, and what was written while nobody read; each once. */
+START_TEST(followed)
+{
+	struct maillog *maillog;
+
+	pass("acme");
+	log_line(SENT, "first@b.example");
+	maillog = follow();
+	wait_told("delivered:first@b.example");
+	log_line(BOUNCED, "second@b.example");
+	wait_told("failed:second@b.example:userunknown");
+	maillog_stop(maillog);
+	log_line(SENT, "third@b.example");
+	maillog = follow();
+	wait_told("delivered:third@b.example");
+	maillog_stop(maillog);
+	ck_assert_str_eq(told("relay"), "delivered:first@b.example:-|failed:second@b.example:userunknown|delivered:third@b.example:-|");
+}
+END_TEST
+
+/* It waits for a log that is not there yet, and can be stopped while it does. */
+START_TEST(no_log_yet)
+{
+	struct maillog *maillog = follow();
+
+	maillog_stop(maillog);
+	maillog = follow();
+	pass("acme");
+	log_line(SENT, "a@b.example");
+	wait_told("delivered:a@b.example");
+	maillog_stop(maillog);
+	maillog_stop(NULL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("maillog judge");
@@ -272,6 +340,8 @@ int main(void)
 	tcase_add_test(tcase, expired);
 	tcase_add_test(tcase, several_of_sendmail);
 	tcase_add_test(tcase, restarted);
+	tcase_add_test(tcase, followed);
+	tcase_add_test(tcase, no_log_yet);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
