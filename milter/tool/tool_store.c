@@ -18,13 +18,18 @@ static struct store *open_side(struct tool *tool, enum store_backend backend)
 {
 	struct config side = *tool->config;
 	struct store *st;
+	struct str ignored;
 	struct err err;
+	bool found;
 
 	side.store_backend = backend;
 	side.on_store_failure = STORE_FAILURE_DEFER;
 	side.store_timeout_us = 10 * US_PER_S;
-	if (store_open(&side, &st, &err))
-		return st;
+	if (store_open(&side, &st, &err)) {
+		if (st->ops->get(st, STR("sekisho:{nobody}:asked"), &tool->arena, &ignored, &found, &err))
+			return st;
+		store_close(st);
+	}
 	tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	return NULL;
 }
