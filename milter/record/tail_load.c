@@ -22,7 +22,7 @@
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
 
-#define SIGNED_FILES 3                              /* so many files before the last are looked at for a checkpoint */
+#define SIGNED_OCTETS (INT64_C(1) << 30)            /* before the last file, so many are looked at for a checkpoint */
 
 struct walk {
 	struct tail_head head;
@@ -314,12 +314,15 @@ static bool load_last(struct tail *tail, struct walk *walk, struct record_file f
 	return true;
 }
 
-/* The last checkpoint, when it is in an older file than those that were walked: a log that is signed has one each hour. */
+/*
+ * The last checkpoint, when it is in an older file than those that were walked: a log that is signed has one each hour. Not
+ * so many files but so many octets: each sync that fails begins a file, and the next to fail leaves it unsigned.
+ */
 static bool find_checkpoint(struct tail *tail, const struct record_file *files, size_t count, struct err *err)
 {
-	size_t oldest = count > SIGNED_FILES ? count - SIGNED_FILES : 0;
+	int64_t looked_at = 0;
 
-	for (size_t at = count; at > oldest && tail->head.signed_seq == 0; at--) {
+	for (size_t at = count; at > 0 && looked_at < SIGNED_OCTETS && tail->head.signed_seq == 0; at--) {
 		struct record_link link;
 		struct lines lines;
 		struct line line;
@@ -337,6 +340,7 @@ static bool find_checkpoint(struct tail *tail, const struct record_file *files, 
 		close(fd);
 		if (!ok)
 			return false;
+		looked_at += st.st_size;
 	}
 	return true;
 }

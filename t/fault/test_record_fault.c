@@ -201,6 +201,42 @@ START_TEST(nth_call_fails_sealed)
 }
 END_TEST
 
+#define PARTS 8
+
+/* A tool writes without the key, and its syncs fail: the next checkpoint still goes on where the last one was. */
+START_TEST(parts_without_checkpoint)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct verify_report report;
+
+	clock_set(NOON);
+	config.checkpoint_busy_us = 1;
+	for (int i = 0; i < PARTS; i++) {
+		struct record_writer *writer;
+		struct err err;
+		bool is_gate = i == 0 || i == PARTS - 1;
+		struct record_writer_config own = config;
+
+		if (!is_gate)
+			own.key_file = STR_EMPTY;
+		ck_assert_msg(record_writer_open(&own, &writer, &err), "%s", err.text);
+		if (!is_gate) {
+			fault.call = FAIL_SYNC;
+			fault.error = EIO;
+			fault.countdown = fault.times = 1;
+			io_calls.sync = fail_sync;
+		}
+		relaylog_append(writer, "test", "acme");
+		io_calls = real;
+		record_writer_close(writer);
+	}
+	relaylog_verify(&relay, &report);
+	ck_assert_msg(report.result == VERIFY_OK, "%d " STR_FMT, report.result, STR_ARG(report.findings[0].text));
+	ck_assert_int_ge(report.files, PARTS - 2);
+	verify_report_clear(&report);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("record faults");
@@ -210,6 +246,7 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	unit_add_rows(tcase, nth_call_fails, rows);
 	unit_add_rows(tcase, nth_call_fails_sealed, rows);
+	tcase_add_test(tcase, parts_without_checkpoint);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
