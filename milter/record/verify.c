@@ -366,9 +366,12 @@ static void add_file(struct verify_report *report, const struct verify_file *fil
 {
 	report->files++;
 	report->bytes += file->size;
+	report->result = verify_worse(report->result, file->worst);
 	for (size_t i = 0; i < file->finding_count && i < VERIFY_FINDINGS_MAX && file->findings; i++)
 		verify_report_add(report, &file->findings[i]);
-	if (file->finding_count > VERIFY_FINDINGS_MAX)
+	if (file->finding_count && !file->findings)
+		find_all(report, file->worst, "there is no memory for what was found in a file");
+	else if (file->finding_count > VERIFY_FINDINGS_MAX)
 		report->finding_count += file->finding_count - VERIFY_FINDINGS_MAX;
 	if (file->records == 0)
 		return;

@@ -23,6 +23,7 @@ void verify_file_find(struct verify_file *file, enum verify_result result, int64
 	char text[ERR_TEXT_MAX];
 	va_list ap;
 
+	file->worst = verify_worse(file->worst, result);
 	if (!file->findings)
 		file->findings = arena_array(&file->arena, VERIFY_FINDINGS_MAX, sizeof *file->findings);
 	if (file->finding_count++ >= VERIFY_FINDINGS_MAX || !file->findings)

@@ -60,7 +60,8 @@ struct verify_file {
 
 	struct arena arena;
 	struct verify_finding *findings;                  /* VERIFY_FINDINGS_MAX of them */
-	size_t finding_count;
+	size_t finding_count;          /* beyond the maximum, and without memory, they are only counted */
+	enum verify_result worst;      /* of all of them */
 };
 
 struct verify_context {
