@@ -1,13 +1,12 @@
 """What breaks under mail that flows: a few tries of each fault of t/fault/run, which prints the table of all."""
 import os
-import shutil
 import sys
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fault"))
 
 import faults  # noqa: E402
 from lab import Lab  # noqa: E402
-from lib.harness import Skipped, World  # noqa: E402
+from lib.harness import Skipped, World, check  # noqa: E402
 
 
 def as_test(fault):
@@ -18,9 +17,8 @@ def as_test(fault):
         try:
             fault.run(Lab(own), fault.quick)
         finally:
-            own.close()
-            if not world.options.keep:
-                shutil.rmtree(own.dir, ignore_errors=True)
+            troubles = own.close()
+        check(not troubles, "{}", troubles)
 
     test.__name__, test.__doc__, test.seconds = f"test_{fault.name}", fault.title, 300
     return test

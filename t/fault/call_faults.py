@@ -1,1 +1,434 @@
-"""Calls that fail."""
+"""The n-th call fails, for n = 1, 2, 3 ... until none does: in the daemon while messages pass, and in every command that writes."""
+import errno
+import os
+import time
+
+from lab import DAY, LOGIN, TENANTS, fault, fill
+from lib.harness import check, wait_for
+from lib.milter import MilterPeer, milter_answers
+from lib.planted import KINDS, Planted
+from lib.redis import Redis
+
+MESSAGES = 3                           # of a try
+PAGE = b'<html><body><a href="http://shop.example/%d">shop</a>' + b"<p>words</p>\r\n" * 60000 + b"</body></html>\r\n"
+ERRORS = {"write": errno.ENOSPC, "allocate": errno.ENOSPC, "open": errno.EMFILE, "connect": errno.ECONNREFUSED, "memory": errno.ENOMEM}
+DONE = (0, 1, 3)                       # how a command may end; a signal is none of them
+
+
+class Mail:
+    """Messages over the milter's own protocol, each known by its queue id, and what each was answered."""
+
+    def __init__(self, lab, body=b"Hello.\r\n", fields=((b"Subject", b"hello"),)):
+        self.lab, self.body, self.fields, self.count = lab, body, fields, 0
+        self.passed = []
+
+    def send(self, login=LOGIN):
+        """One message over a connection of its own: is it let through?"""
+        self.count += 1
+        queue_id = f"4F{self.count:08d}"
+        try:
+            with MilterPeer(self.lab.gate.socket, 20) as peer:
+                passed = self._deliver(peer, login, queue_id)
+        except (OSError, ValueError, TypeError):
+            passed = False                         # the gate hung up: the MTA says 451 by itself
+        if passed:
+            self.passed.append(queue_id)
+        return passed
+
+    def _deliver(self, peer, login, queue_id):
+        if not peer.negotiate():
+            return False
+        peer.connect()
+        peer.step("H", b"peer.test\0")
+        peer.macros("M", auth_authen=login, auth_type="PLAIN", client_addr="192.0.2.1")
+        if not goes_on(peer.step("M", f"<{login}>\0".encode())) or not goes_on(peer.step("R", b"<someone@example.test>\0")):
+            return False
+        peer.macros("T", i=queue_id)
+        if not goes_on(peer.step("T")):
+            return False
+        for name, value in ((b"From", login.encode()), *self.fields):
+            peer.step("L", name + b"\0" + value + b"\0")
+        peer.step("N")
+        for at in range(0, len(self.body), 60000):
+            peer.step("B", self.body[at:at + 60000])
+        peer.macros("E", i=queue_id)
+        return goes_on(peer.step("E"))
+
+    def wait_passes(self):
+        """Seconds until a message passes again."""
+        began = time.monotonic()
+        wait_for(self.send, "a message to pass again", 60, 0.05)
+        return time.monotonic() - began
+
+    def count_records(self):
+        """What was let through and is not on record once."""
+        seen = {}
+        for record in self.lab.gate.mail_records(event="accepted"):
+            seen[record.get("queue_id")] = seen.get(record.get("queue_id"), 0) + 1
+        return [queue_id for queue_id in self.passed if seen.get(queue_id) != 1]
+
+
+def goes_on(answer):
+    """A stage that is not asked about, or answered with "continue" or "accept"."""
+    return answer is None or answer[0] in "ca"
+
+
+def nth_call(lab, kind, place, most, mail, before=lambda: None, after=lambda: None):
+    """In the running daemon, while messages pass; until a whole try met no failing call, twice."""
+    quiet, n = 0, 0
+    while quiet < 2 and n < most:
+        n += 1
+        lab.planted.arm(kind, n, place, ERRORS.get(kind, errno.EIO))
+        before()
+        lab.refused += sum(not mail.send() for _ in range(MESSAGES))
+        after()
+        is_quiet = lab.planted.failed == 0
+        lab.planted.disarm()
+        quiet = quiet + 1 if is_quiet else 0
+        check(lab.gate.is_alive, "the daemon died of {} {}: {}", kind, n, lab.gate.log()[-1500:])
+        if not is_quiet:
+            lab.tried(mail.wait_passes())
+
+
+def evidence(lab, mail):
+    """Before and after the daemon's sudden death; then as small as ever, and the log intact."""
+    missing = mail.count_records()
+    lab.unrecorded = len(missing)
+    check(not missing, "{} of {} that passed are not on record once, the first: {}", len(missing), len(mail.passed), missing[:1])
+    lab.flat()
+    lab.gate.kill()
+    lab.gate.start()
+    lab.lost = len(mail.count_records())
+    check(lab.lost == 0, "{} records are gone after a kill", lab.lost)
+    check(mail.send(), "no message passes after a kill")
+    lab.verify()
+
+
+def in_the_daemon(lab, most, kinds, place, mail=None, before=lambda: None, after=lambda: None, **begin):
+    lab.begin(behind_gate=False, **begin)
+    mail = mail or Mail(lab)
+    for _ in range(50):
+        check(mail.send(), "no message passes before the fault")
+    lab.rest()
+    for kind in kinds.split():
+        nth_call(lab, kind, place(), most, mail, before, after)
+    evidence(lab, mail)
+
+
+LONG = {"classes": {"relay": "10y"}}   # so that no day is over that messages are looked for in
+
+
+def next_day(lab):
+    """Each try begins a new file, and a new key where the log is sealed."""
+    def step():
+        lab.planted.shift += DAY
+    return step
+
+
+@fault("calls", "relay log: n-th write, sync, open, allocate", 200, 4)
+def calls_record(lab, most):
+    in_the_daemon(lab, most, "write sync open allocate", lambda: f"{lab.gate.log_dir}/relay", before=next_day(lab),
+                  settings={"relay_log": LONG})
+
+
+@fault("calls", "sealed log: n-th write, sync, open, rename", 200, 4)
+def calls_sealed(lab, most):
+    keyring = lab.world.path("keyring")
+    in_the_daemon(lab, most, "write sync open rename", lambda: keyring, before=next_day(lab),
+                  settings={"relay_log": {"personal_data": "sealed", "keyring": keyring, **LONG}})
+
+
+@fault("calls", "store, embedded: n-th write, sync, open", 200, 4)
+def calls_store(lab, most):
+    in_the_daemon(lab, most, "write sync open", lambda: f"{lab.gate.dir}/state")
+
+
+@fault("calls", "store, Redis: n-th connect", 10, 2)
+def calls_redis(lab, most):
+    """Every connection is cut, and the n-th that is made anew fails; a link is tried again within two seconds."""
+    redis = Redis(lab.world)
+
+    def cut():
+        redis.ask("CLIENT", "KILL", "TYPE", "normal")
+
+    def wait():
+        end = time.monotonic() + 3
+        while not lab.planted.failed and time.monotonic() < end:
+            mail.send()
+            time.sleep(0.05)
+
+    mail = Mail(lab)
+    in_the_daemon(lab, most, "connect", lambda: "", mail, cut, wait, settings={"store": redis.settings()})
+
+
+@fault("calls", "spooled body: n-th write, open, unlink, read", 100, 4)
+def calls_spool(lab, most):
+    keys = lab.world.path("tracking.key")
+    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
+        out.write(f"1 {'5a' * 64}\n")
+    tenants = {"acme": {**TENANTS["acme"], "tracking": {"host": "track.acme.test", "clicks": True}}}
+    mail = Mail(lab, PAGE, ((b"MIME-Version", b"1.0"), (b"Content-Type", b"text/html; charset=utf-8")))
+    in_the_daemon(lab, most, "write open unlink read", lambda: f"{lab.gate.dir}/state/body.", mail, tenants=tenants,
+                  settings={"tracking": {"key_file": keys}})
+
+
+@fault("calls", "any room: n-th allocation", 300, 40)
+def calls_memory(lab, most):
+    in_the_daemon(lab, most, "memory", lambda: "")
+
+
+@fault("calls", "operator told: n-th spawn, n-th thread", 20, 2)
+def calls_told(lab, most):
+    """Each try fills the log's disk, which is an alarm: nobody's message may suffer from how the operator is told."""
+    command, disk, failed = lab.world.path("page"), lab.mount(), 0
+    with open(command, "w") as script:
+        script.write("#!/bin/sh\ncat >/dev/null\n")
+    os.chmod(command, 0o755)
+    lab.begin(behind_gate=False, log_dir=f"{disk}/log",
+              settings={"alarm": {"command": command}, "relay_log": {"preallocate": "64KiB"}})
+    mail = Mail(lab)
+    check(mail.send(), "no message passes before the fault")
+    lab.rest()
+    for n in range(most):
+        lab.planted.arm("spawn thread", 1 + n % 2)
+        fill(disk)
+        wait_for(lambda: not mail.send(), "the disk to be full", 30, 0)
+        lab.refused += 1
+        time.sleep(1)
+        failed += lab.planted.failed
+        lab.planted.disarm()
+        os.unlink(f"{disk}/filler")
+        lab.tried(mail.wait_passes())
+    check(failed, "nobody was told anything")
+    evidence(lab, mail)
+
+
+@fault("calls", "the night's work: n-th read, rename, unlink, open", 60, 3)
+def calls_night(lab, most):
+    """What the daemon does by itself at the start of a day (verification, indexes, purge) may harm no message."""
+    in_the_daemon(lab, most, "read rename unlink open", lambda: lab.gate.log_dir, before=next_day(lab),
+                  settings={"relay_log": LONG})
+
+
+@fault("calls", "start of the gate: n-th call of each kind", 60, 3)
+def calls_start(lab, most):
+    """It starts, or says why not and ends; the next start is as if nothing had been."""
+    lab.begin(behind_gate=False, wrap=["env"])     # so that an end with a reason is no trouble of the world's
+    mail = Mail(lab)
+    check(mail.send(), "no message passes before the fault")
+    for kind in KINDS:
+        for n in range(1, most + 1):
+            lab.gate.kill()
+            lab.planted.arm(kind, n, "" if kind in ("connect", "memory", "thread", "spawn") else lab.world.dir, ERRORS.get(kind, errno.EIO))
+            failed = try_start(lab)
+            lab.planted.disarm()
+            if not lab.gate.is_alive:
+                began = time.monotonic()
+                lab.gate.start()
+                lab.refused += 1
+                lab.tried(time.monotonic() - began)
+            elif failed:
+                lab.tried(mail.wait_passes())
+            if not failed:
+                break
+    lab.rest()
+    evidence(lab, mail)
+
+
+def try_start(lab):
+    """How many calls failed. The daemon has ended, or answers."""
+    lab.gate.launch()
+    wait_for(lambda: not lab.gate.is_alive or milter_answers(lab.gate.socket), "the start to end either way", 60)
+    failed = lab.planted.failed
+    if not lab.gate.is_alive:
+        check(lab.gate.process.wait() >= 0, "the start crashed with {}: {}", lab.gate.process.returncode, lab.gate.log()[-1500:])
+    return failed
+
+
+# --- commands
+
+class Hand:
+    """An operator whose commands have faults of their own; the daemon has none meanwhile."""
+
+    def __init__(self, lab):
+        self.lab, self.planted = lab, Planted(lab.world)
+
+    def run(self, *words):
+        return self.lab.gate.tool(*words, env={**os.environ, **self.planted.environment})
+
+    def well(self, *words):
+        done = self.run(*words)
+        check(done.returncode == 0, "sekisho {}: exit {} without a fault\n{}{}", " ".join(words), done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def nth(self, most, words, may_end=DONE):
+        """`words`: a function that gives a command; what failed is run again, and then must succeed."""
+        for kind in KINDS:
+            place = "" if kind in ("connect", "memory", "thread", "spawn") else self.lab.world.dir
+            for n in steps(most):
+                command = words()
+                self.planted.arm(kind, n, place, ERRORS.get(kind, errno.EIO))
+                done = self.run(*command)
+                failed = self.planted.failed
+                self.planted.disarm()
+                check(done.returncode in may_end, "sekisho {}, {} {}: exit {}\n{}{}", " ".join(command), kind, n, done.returncode,
+                      done.stdout[-1000:], done.stderr[-1000:])
+                check(done.returncode == 0 or done.stderr or done.stdout, "sekisho {}, {} {}: exit {} without a word", " ".join(command),
+                      kind, n, done.returncode)
+                if not failed:
+                    break
+                self.lab.tried()
+                if done.returncode:
+                    self.lab.refused += 1
+                    self.again(command)
+
+    def again(self, command):
+        self.well(*command)
+
+
+def steps(most):
+    """Each of the first, then further and further apart."""
+    n = 1
+    while n <= most:
+        yield n
+        n += 1 + n // 20
+
+
+def with_hand(lab, **settings):
+    lab.begin(behind_gate=False, settings=settings or None)
+    mail = Mail(lab)
+    for _ in range(40):
+        check(mail.send(), "no message passes before the fault")
+    lab.rest()
+    return Hand(lab), mail
+
+
+@fault("calls", "commands that read the log: n-th call of each kind", 400, 3)
+def commands_read(lab, most):
+    hand, mail = with_hand(lab)
+    for words in (("log", "verify"), ("log", "search", "someone@example.test"), ("log", "show", mail.passed[0]), ("log", "report"),
+                  ("log", "export", "--format", "csv"), ("log", "export"), ("log", "checkpoint"), ("log", "index", "--rebuild")):
+        hand.nth(most, lambda words=words: words)
+    evidence(lab, mail)
+
+
+@fault("calls", "log verify of an altered log: n-th call of each kind", 400, 3)
+def commands_altered(lab, most):
+    """Whatever fails, it never says that such a log is intact."""
+    hand, mail = with_hand(lab)
+    copy = lab.world.path("altered")
+    lab.world.run(["cp", "-R", f"{lab.gate.log_dir}/relay", copy])
+    path = f"{copy}/{sorted(name for name in os.listdir(copy) if name.endswith('.jsonl'))[0]}"
+    with open(path, "r+b") as log:
+        text = log.read()
+        log.seek(text.index(b"someone@"))
+        log.write(b"Someone@")
+    hand.again = lambda command: None
+    hand.nth(most, lambda: ("log", "verify", copy, "--key", f"{lab.gate.dir}/relay-log.key.pub", "--class", "relay", "--node", "gate1"),
+             (1, 3))
+    evidence(lab, mail)
+
+
+@fault("calls", "keys made: n-th call of each kind", 400, 3)
+def commands_key(lab, most):
+    hand, mail = with_hand(lab)
+    count = 0
+
+    def key_new():
+        nonlocal count
+        count += 1
+        return ("key", "new", f"{lab.world.dir}/made{count}.key")
+
+    def again(command):
+        """It may have been made, and only not been said."""
+        done = hand.run(*command)
+        check(done.returncode == 0 or os.path.exists(f"{command[-1]}.pub"), "again: exit {} {}", done.returncode, done.stderr)
+
+    hand.again = again
+    hand.nth(most, key_new)
+    evidence(lab, mail)
+
+
+@fault("calls", "store commands: n-th call of each kind", 400, 3)
+def commands_store(lab, most):
+    hand, mail = with_hand(lab)
+    for words in (("suppress", "add", "acme", "gone@example.test"), ("suppress", "list", "acme"), ("quota", "show", "acme"),
+                  ("tenant", "suspend", "acme", "--for", "1h"), ("tenant", "resume", "acme"), ("quota", "reset", "acme")):
+        hand.nth(most, lambda words=words: words)
+    lab.recovered.append(mail.wait_passes())
+    evidence(lab, mail)
+
+
+@fault("calls", "backups: n-th call of each kind", 200, 3)
+def commands_backup(lab, most):
+    hand, mail = with_hand(lab, backup={"dir": lab.world.path("backups")})
+
+    def later(*words):
+        def command():
+            hand.planted.shift += 61               # a generation is named by its second
+            lab.planted.shift = hand.planted.shift
+            return words
+        return command
+
+    hand.well("backup", "run")
+    for words in (("backup", "run"), ("backup", "verify"), ("backup", "prune", "--keep", "1")):
+        hand.nth(most, later(*words))
+    hand.well(*later("backup", "run")())
+    hand.well("backup", "verify")
+    evidence(lab, mail)
+
+
+@fault("calls", "redaction and erasure: n-th call of each kind", 200, 3)
+def commands_erase(lab, most):
+    hand, mail = with_hand(lab, relay_log={"operator_key_file": lab.world.path("operator.key")})
+    hand.well("key", "new", "--operator")
+
+    def redact():
+        check(mail.send(), "no message passes")
+        queue_id = mail.passed.pop()
+        ref = next(r["id"] for r in lab.gate.mail_records(event="accepted") if r.get("queue_id") == queue_id)
+        return ("log", "redact", ref)
+
+    def again(command):
+        """It may have been done, and only not been said."""
+        done = hand.run(*command)
+        check(done.returncode == 0 or "no record" in done.stderr, "again: exit {} {}", done.returncode, done.stderr)
+
+    hand.again = again
+    hand.nth(most, redact)
+    del hand.again
+    hand.nth(most, lambda: ("tenant", "erase", "former"))
+    evidence(lab, mail)
+
+
+@fault("calls", "purge: n-th call of each kind", 100, 3)
+def commands_purge(lab, most):
+    """A day goes by, and its end of the log with it; the daemon's own purge comes between."""
+    hand, mail = with_hand(lab, relay_log={"classes": {"relay": "2d"}})
+
+    def purge():
+        check(mail.send(), "no message passes")
+        hand.planted.shift += DAY
+        lab.planted.shift = hand.planted.shift
+        return ("log", "purge")
+
+    hand.nth(most, purge)
+    kept = mail.passed[-1:]
+    mail.passed[:] = kept if mail.send() else []
+    evidence(lab, mail)
+
+
+@fault("calls", "witness: n-th call of each kind", 400, 3)
+def commands_witness(lab, most):
+    hand, mail = with_hand(lab)
+    key, last, kept = (lab.world.path(name) for name in ("witness.key", "last", "kept"))
+    hand.well("key", "new", key)
+    os.mkdir(kept)
+    lab.gate.stop()
+    lab.gate.start()                               # a stop signs what there is
+    with open(last, "w") as out:
+        out.write(hand.well("log", "checkpoint"))
+    hand.nth(most, lambda: ("witness", "--log-key", f"{lab.gate.dir}/relay-log.key.pub", "--key", key, "--dir", kept, last),
+             (*DONE, 2))                           # without memory a name has no letters, and such a name is none
+    lab.rest()
+    evidence(lab, mail)

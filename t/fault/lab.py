@@ -1,5 +1,4 @@
 """One fault's place: a relay with mail flowing through it, things to break, and what is found when it is over."""
-import glob
 import os
 import random
 import time
@@ -16,7 +15,7 @@ TENANTS = {
              "quotas": [{"name": "hourly", "limit": "100000000/hour", "counts": "recipients"},
                         {"name": "each", "limit": "100000000/day", "counts": "messages", "key": "auth"}]},
 }
-MIB = 1 << 20
+MIB, HOUR, DAY = 1 << 20, 3600, 86400
 FLAT = 24 * MIB                        # the daemon may have so much more than before: what allocators keep
 FILES_FLAT = 8
 WARM = 100                             # messages before memory and descriptors are counted
@@ -45,7 +44,7 @@ class Lab:
     def __init__(self, world):
         self.world, self.random = world, random.Random(20261121)
         self.planted = Planted(world)
-        self.tries, self.lost, self.unrecorded, self.recovered = 0, 0, 0, []
+        self.tries, self.lost, self.unrecorded, self.refused, self.recovered = 0, 0, 0, 0, []
         self.grown, self.note = None, ""
         self.gate = self.relay = self.flow = None
 
@@ -100,7 +99,7 @@ class Lab:
 
     @property
     def deferred(self):
-        return len(self.flow.refused) if self.flow else 0
+        return self.refused + (len(self.flow.refused) if self.flow else 0)
 
     def tried(self, recovered=0.0):
         self.tries += 1
@@ -120,15 +119,12 @@ class Lab:
         wait_for(lambda: self.holdings()[1] <= self.before[1] + FILES_FLAT,
                  f"no more than {self.before[1]} + {FILES_FLAT} descriptors to be open", 60, 0.5)
         self.grown = self.holdings()[0] - self.before[0]
-        check(self.grown < FLAT, "the daemon has {} MiB more than before", self.grown // MIB)
+        check(self.world.is_sanitized or self.grown < FLAT, "the daemon has {} MiB more than before", self.grown // MIB)
 
     def verify(self):
-        """As the gate sees the time."""
+        """With the time that the gate has."""
         done = self.gate.tool("log", "verify", env={**os.environ, **self.planted.environment})
         check(done.returncode == 0, "log verify: exit {}\n{}{}", done.returncode, done.stdout, done.stderr)
-
-    def state_files(self):
-        return glob.glob(f"{self.gate.dir}/state/*")
 
 
 def fill(disk):

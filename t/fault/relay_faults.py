@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from lab import fault, fill
+from lab import DAY, HOUR, fault, fill
 from lib.harness import check, process_alive, wait_for
 from lib.planted import ALWAYS
 from lib.redis import Lab as RedisLab
@@ -184,9 +184,6 @@ def redis_failover(lab, tries):
             wait_for(lambda: is_shared(lab.relay), "the new master to be counted in", 30)
             lab.recovers(moment)
     lab.settle()
-
-
-HOUR, DAY = 3600, 86400
 
 
 @fault("clock", "clock stepped: an hour, a day, three days, both ways", 24, 6)

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -139,9 +140,19 @@ int rename(const char *from, const char *to) { return fails_at(RENAME, to) ? -1 
 int unlink(const char *path) { return fails_at(UNLINK, path) ? -1 : REAL(unlink)(path); }
 int connect(int fd, const struct sockaddr *to, socklen_t len) { return fails(CONNECT) ? -1 : REAL(connect)(fd, to, len); }
 
-void *malloc(size_t n) { return fails(MEMORY) ? NULL : __libc_malloc(n); }
-void *calloc(size_t count, size_t n) { return fails(MEMORY) ? NULL : __libc_calloc(count, n); }
-void *realloc(void *old, size_t n) { return fails(MEMORY) ? NULL : __libc_realloc(old, n); }
+/* What libraries do without memory is theirs to mend: only the program's own allocations count. */
+static int is_programs(const void *caller)
+{
+	Dl_info own, program;
+
+	return dladdr(caller, &own) && dladdr((const void *)getauxval(AT_ENTRY), &program) && own.dli_fbase == program.dli_fbase;
+}
+
+#define NO_MEMORY (is_counted(MEMORY) && is_programs(__builtin_return_address(0)) && is_due())
+
+void *malloc(size_t n) { return NO_MEMORY ? NULL : __libc_malloc(n); }
+void *calloc(size_t count, size_t n) { return NO_MEMORY ? NULL : __libc_calloc(count, n); }
+void *realloc(void *old, size_t n) { return NO_MEMORY ? NULL : __libc_realloc(old, n); }
 
 int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {

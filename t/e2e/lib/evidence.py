@@ -61,15 +61,15 @@ class Flow:
 
     # --- afterwards
 
-    def lost(self):
+    def lost(self, seconds=120):
         """What was acknowledged and did not arrive, once the queue is empty."""
-        wait_for(lambda: not self.relay.mta.queue(), "an empty queue", 120, 0.5)
+        wait_for(lambda: not self.relay.mta.queue(), "an empty queue", seconds, 0.5)
         arrived = {recipient.split()[0] for m in self.relay.sink.messages for recipient in m.recipients}
         return [to for to in self.acknowledged if f"<{to}>" not in arrived]
 
     def unrecorded(self):
         """What arrived and is not on record."""
-        known = {record.get("message", record["id"]) for record in self.relay.gate.mail_records(event="accepted")}
+        known = {record.get("message", record["id"]) for record in self.relay.gate.each_record() if record.get("event") == "accepted"}
         return [m for m in self.relay.sink.messages if m.record not in known]
 
     def check(self):

@@ -88,11 +88,15 @@ class Gate:
         check(done.returncode == 0, "key new: {}{}", done.stdout, done.stderr)
 
     # --- the daemon
-    def start(self):
+    def launch(self):
+        """Without waiting for what becomes of it."""
         self.output = open(f"{self.dir}/daemon.log", "a")
         self.process = self.world.spawn([*self.wrap, self.world.program("sekisho-milter"), "-c", self.config_path, "-f"],
                                         stdout=self.output, stderr=self.output,
                                         env={**os.environ, "TZ": ZONE, **self.environment})
+
+    def start(self):
+        self.launch()
         try:
             wait_milter(self.socket)
         except Exception:
@@ -165,12 +169,15 @@ class Gate:
             with open(path, "rb") as log:
                 yield from (line for line in log if line.endswith(b"\n"))
 
+    def each_record(self, kind="relay"):
+        return (json.loads(line.decode("utf-8", "surrogateescape")) for line in self.lines(kind))
+
     def records(self, kind="relay"):
-        return [json.loads(line.decode("utf-8", "surrogateescape")) for line in self.lines(kind)]
+        return list(self.each_record(kind))
 
     def mail_records(self, **want):
         """Records about messages; `want` narrows them by their members: event="accepted", tenant="acme"."""
-        return [r for r in self.records() if r["event"] in MAIL_EVENTS and all(r.get(k) == v for k, v in want.items())]
+        return [r for r in self.each_record() if r.get("event") in MAIL_EVENTS and all(r.get(k) == v for k, v in want.items())]
 
     def record_of(self, ref, event=None):
         """The record with this id, or of the message with this id. A refusal does not wait for its own."""

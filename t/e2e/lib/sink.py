@@ -34,7 +34,7 @@ class Delivered:
 
 class Sink:
     def __init__(self, world):
-        self.messages = []
+        self.messages, self.keeps_bodies = [], True
         self._changed = threading.Condition()
         self._server = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self._server.getsockname()[1]
@@ -99,7 +99,8 @@ class Sink:
                     say("554 5.5.1 no valid recipients")
                     continue
                 say("354 go on")
-                self._keep(Delivered(sender, tuple(recipients), read_data(lines)))
+                body = read_data(lines)
+                self._keep(Delivered(sender, tuple(recipients), body if self.keeps_bodies else body.partition(b"\r\n\r\n")[0]))
                 say("250 2.0.0 kept")
             elif verb == "QUIT":
                 say("221 2.0.0 bye")
