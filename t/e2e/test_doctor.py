@@ -128,7 +128,7 @@ def test_ways(world):
             check(text in found["text"] and found["why"] and found["fix"], "{}", found)
     with main_cf(world, "myhostname", "smtpd_milters = inet:localhost:1\nmyhostname"):
         names(world, "main_cf_doubles", "smtpd_milters stands twice", "take out the line of smtpd_milters")
-    with main_cf(world, "myhostname", "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\nmyhostname"):
+    with main_cf(world, "smtpd_sasl_type = cyrus\nsmtpd_sasl_path = smtpd", "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth"):
         names(world, "sasl", "private/auth", "unix_listener")
     with main_cf(world, f"\nsmtpd_milters = {socket}", f"\nsmtpd_milters = {socket.partition(':')[2]}"):
         code, found = examine(world)
