@@ -7,9 +7,10 @@ usage() {
 Usage: contrib/setup.sh [--remove] [--yes] [--diff] [--no-reload]
                         [--config DIR] [--socket NAME]
 
-Shows what would change in main.cf, asks, keeps a copy of the old file, writes the
-new one, lets \`postfix check\` judge it (the old one comes back when it is refused)
-and reloads Postfix when it runs. Doing it twice changes nothing the second time.
+Shows what would change in main.cf, and in master.cf where a listener has milters of
+its own, asks, keeps a copy of the old files, writes the new ones, lets \`postfix
+check\` judge them (the old ones come back when they are refused) and reloads Postfix
+when it runs. Doing it twice changes nothing the second time.
 
   --remove        take Sekisho out; settings become again what they were before
   --yes           do not ask
@@ -59,20 +60,27 @@ command -v postconf >/dev/null || die 'there is no postconf on this host'
 [ -f "$config/main.cf" ] || die "$config/main.cf is not there"
 config=$(cd "$config" && pwd)
 
-# What was before, a line a setting: "name=old value", or "name" alone where main.cf did not have it. Made once, when
-# Sekisho comes in, and gone when it is out.
+# What was before, a line a setting: "name=old value", or "name" alone where main.cf did not have it; a listener's is
+# "service/type/name=old value". Lines ":sum FILE SHA256 COPY" say what was written, and where the old file is. Made once,
+# when Sekisho comes in, and gone when it is out.
 before=$config/sekisho.before
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/sekisho-setup.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-cp -p "$config/main.cf" "$work/main.cf"
-# postconf wants a master.cf beside it
-cp -p "$config/master.cf" "$work/master.cf" 2>/dev/null || : >"$work/master.cf"
+files='main.cf master.cf'
+for file in $files; do
+	# postconf wants a master.cf beside main.cf
+	cp -p "$config/$file" "$work/$file" 2>/dev/null || : >"$work/$file"
+done
 
 # --- one setting, in the copy
 get() {
 	postconf -c "$work" -h "$1" 2>/dev/null
+}
+
+expanded() {
+	postconf -c "$work" -x -h "$1" 2>/dev/null
 }
 
 # Does main.cf itself say it?
@@ -87,7 +95,28 @@ put() {
 
 # postconf sleeps for a second before a file that has just been written.
 look_old() {
-	touch -t 200001010000 "$work/main.cf"
+	touch -t 200001010000 "$work/main.cf" "$work/master.cf"
+}
+
+# --- one setting of one listener: "submission/inet/smtpd_milters"
+listeners() {
+	postconf -c "$work" -P >"$work/overrides" 2>/dev/null || : >"$work/overrides"
+}
+
+own_of() {
+	postconf -c "$work" "$1" "$2" 2>/dev/null | sed 's/^[^=]*= *//'
+}
+
+# postconf writes no blanks into master.cf; lists need none.
+put_own() {
+	postconf -c "$work" -P "$1=$(printf '%s\n' "$2" | sed 's/[[:space:]]*\([,{}]\)[[:space:]]*/\1/g')"
+	look_old
+}
+
+# Listeners of this host alone, where a content filter hands back what has passed the gate before.
+is_way_back() {
+	case $1 in 127.* | localhost:* | '[::1]:'*) return 0 ;; esac
+	return 1
 }
 
 note() {
@@ -118,7 +147,7 @@ without() {
 # Sekisho goes first: a signer behind it signs what it has made of the mail.
 add_milter() {
 	value=$(get "$1")
-	has "$value" "$socket" && return 0
+	has "$(expanded "$1")" "$socket" && return 0
 	note "$1"
 	put "$1" "$socket${value:+, $(without "$value" '')}"
 }
@@ -139,6 +168,25 @@ wire() {
 		note internal_mail_filter_classes
 		put internal_mail_filter_classes "${classes:+$classes, }bounce"
 	fi
+	wire_listeners
+}
+
+wire_listeners() {
+	listeners
+	while IFS= read -r line; do
+		key=${line%%[ =]*} value=$(own_of -P "${line%%[ =]*}")
+		case $key in
+		*/smtpd_milters)
+			has "$(own_of -Px "$key")" "$socket" && continue
+			[ -z "$value" ] && is_way_back "$key" && continue
+			printf '%s=%s\n' "$key" "$value" >>"$work/before"
+			put_own "$key" "$socket${value:+, $(without "$value" '')}" ;;
+		*/milter_default_action)
+			[ "$value" = tempfail ] && continue
+			printf '%s=%s\n' "$key" "$value" >>"$work/before"
+			put_own "$key" tempfail ;;
+		esac
+	done <"$work/overrides"
 }
 
 want() {
@@ -150,14 +198,22 @@ want() {
 # --- out
 # What somebody else has changed meanwhile stays, but for our own name in it.
 unwire() {
+	restored=''
+	if is_as_written; then restored=yes; fi
 	for name in smtpd_milters non_smtpd_milters; do
 		value=$(get "$name")
 		has "$value" "$socket" && put "$name" "$(without "$value" "$socket")"
 	done
-	[ -f "$before" ] || return 0
+	unwire_listeners
+	[ -z "$restored" ] && [ -f "$before" ] || return 0
 	while IFS= read -r line; do
 		name=${line%%=*}
 		case $name in
+		:*) ;;
+		*/smtpd_milters)
+			[ "$(without "$(own_of -P "$name")" '')" = "$(without "$(old_of "$line")" '')" ] && put_own "$name" "$(old_of "$line")" ;;
+		*/milter_default_action)
+			[ "$(own_of -P "$name")" = tempfail ] && put_own "$name" "$(old_of "$line")" ;;
 		smtpd_milters | non_smtpd_milters)
 			without_old "$name" "$line" ;;
 		milter_default_action) [ "$(get "$name")" = tempfail ] && restore "$name" "$line" ;;
@@ -167,6 +223,28 @@ unwire() {
 		esac
 	done <"$before"
 	return 0
+}
+
+unwire_listeners() {
+	listeners
+	while IFS= read -r line; do
+		key=${line%%[ =]*} value=$(own_of -P "${line%%[ =]*}")
+		case $key in
+		*/smtpd_milters) has "$value" "$socket" && put_own "$key" "$(without "$value" "$socket")" ;;
+		esac
+	done <"$work/overrides"
+	return 0
+}
+
+# Nobody has touched what was written: the old files come back as they were, folds and remarks included.
+is_as_written() {
+	grep '^:sum ' "$before" >"$work/sums" 2>/dev/null || return 1
+	while read -r _ file sum copy; do
+		[ -f "$copy" ] && [ "$(sha256sum <"$config/$file")" = "$sum  -" ] || return 1
+	done <"$work/sums"
+	while read -r _ file sum copy; do
+		cp -p "$copy" "$work/$file"
+	done <"$work/sums"
 }
 
 old_of() {
@@ -187,18 +265,30 @@ restore() {
 	esac
 }
 
-# --- master.cf may say otherwise for one listener
-warn_overrides() {
-	postconf -c "$work" -P 2>/dev/null | grep '/smtpd_milters *=' | while IFS= read -r line; do
-		say "Beware: master.cf has its own list for one listener, which stays as it is: $line"
+# --- what is not ours to mend
+# A setting that stands twice: postconf would write both, each program of Postfix warns of it, and with maillog_file the one
+# that writes warnings waits for itself.
+refuse_doubles() {
+	doubles=$(awk '/^[^#[:space:]].*=/ { name = $0; sub(/[ \t]*=.*/, "", name); if (seen[name]++ == 1) print name }' "$config/main.cf")
+	for name in $doubles; do
+		case $name in
+		smtpd_milters | non_smtpd_milters | milter_default_action | enable_long_queue_ids | internal_mail_filter_classes)
+			die "$name stands twice in $config/main.cf, and only the last one counts: take out the other, then come again" ;;
+		*) say "Beware: $name stands twice in $config/main.cf; with maillog_file Postfix may hang when it starts." ;;
+		esac
 	done
+}
+
+warn_instances() {
+	others=$(get multi_instance_directories)
+	[ -z "$others" ] || say "Beware: there are more instances of Postfix, each to be wired by --config: $others"
 }
 
 # --- write
 agree() {
 	[ -z "$yes" ] || return 0
 	[ -t 0 ] || die 'nobody to ask: say --yes'
-	printf 'Write this to %s/main.cf? [y/N] ' "$config"
+	printf 'Write this to %s? [y/N] ' "$config"
 	read -r answer || return 1
 	case $answer in [yY] | [yY][eE][sS]) return 0 ;; esac
 	return 1
@@ -206,39 +296,48 @@ agree() {
 
 # Beside it, then renamed: Postfix never reads half a file.
 install_cf() {
-	cp -p "$config/main.cf" "$config/main.cf.sekisho-new"
-	cat "$1" >"$config/main.cf.sekisho-new"
-	mv "$config/main.cf.sekisho-new" "$config/main.cf"
+	cp -p "$config/$1" "$config/$1.sekisho-new"
+	cat "$2" >"$config/$1.sekisho-new"
+	mv "$config/$1.sekisho-new" "$config/$1"
 }
 
 : >"$work/before"
+[ -n "$remove" ] || refuse_doubles
 if [ -n "$remove" ]; then unwire; else wire; fi
 
-if diff -u "$config/main.cf" "$work/main.cf" >"$work/diff"; then
+changed=''
+for file in $files; do
+	if [ -f "$config/$file" ] && ! diff -u "$config/$file" "$work/$file" >"$work/diff"; then
+		changed="$changed $file"
+		sed "1s|.*|--- $config/$file|; 2s|.*|+++ $config/$file|" "$work/diff"
+	fi
+done
+[ -n "$remove" ] || warn_instances
+if [ -z "$changed" ]; then
 	say "Nothing to change in $config/main.cf."
 	[ -z "$remove" ] || rm -f "$before"
-	[ -n "$remove" ] || warn_overrides
 	exit 0
 fi
-sed "1s|.*|--- $config/main.cf|; 2s|.*|+++ $config/main.cf|" "$work/diff"
-[ -n "$remove" ] || warn_overrides
 [ -z "$diff_only" ] || exit 1
 agree || die 'nothing was changed'
 
-backup=$config/main.cf.sekisho-$(date +%Y%m%d%H%M%S)
-while [ -e "$backup" ]; do backup=${backup}x; done
-cp -p "$config/main.cf" "$backup"
-install_cf "$work/main.cf"
+stamp=$(date +%Y%m%d%H%M%S)
+while [ -e "$config/main.cf.sekisho-$stamp" ] || [ -e "$config/master.cf.sekisho-$stamp" ]; do stamp=${stamp}x; done
+for file in $changed; do
+	cp -p "$config/$file" "$config/$file.sekisho-$stamp"
+	install_cf "$file" "$work/$file"
+	printf ':sum %s %s %s\n' "$file" "$(sha256sum <"$config/$file" | cut -d ' ' -f 1)" "$config/$file.sekisho-$stamp" >>"$work/before"
+done
 if ! postfix -c "$config" check; then
-	install_cf "$backup"
-	die "postfix check refuses the new main.cf; the old one is back"
+	for file in $changed; do install_cf "$file" "$config/$file.sekisho-$stamp"; done
+	die "postfix check refuses what was written; the old files are back"
 fi
 if [ -n "$remove" ]; then
 	rm -f "$before"
 elif [ ! -f "$before" ]; then
 	cat "$work/before" >"$before"
 fi
-say "Written. The old file is $backup"
+for file in $changed; do say "Written. The old file is $config/$file.sekisho-$stamp"; done
 
 if [ -n "$reload" ] && postfix -c "$config" status 2>/dev/null; then
 	postfix -c "$config" reload

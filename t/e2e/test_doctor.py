@@ -371,5 +371,42 @@ def test_setup(world):
 
     gone = setup_sh(world, mta, "--socket", gate.socket, "--remove", "--yes")
     check_eq(gone.returncode, 0, f"remove: {gone.stdout}{gone.stderr}")
-    check_eq(sorted(map(str.rstrip, read(main).splitlines())), sorted(before.splitlines()), "main.cf as it was")
+    check_eq(read(main), before, "main.cf as it was")
     check_eq(setup_sh(world, mta, "--socket", gate.socket, "--remove", "--yes").returncode, 0, "removed twice")
+
+
+def test_setup_beside_others(world):
+    """folded lists, other milters, listeners with lists of their own; a setting that stands twice is no place to write"""
+    mta, socket = world.relay.mta, "unix:milter/sekisho.sock"
+    main, master = f"{mta.dir}/etc/main.cf", f"{mta.dir}/etc/master.cf"
+    bare = "".join(line for line in read(main).splitlines(True) if "milter" not in line)
+    own = "  -o smtpd_milters=inet:localhost:8891\n  -o milter_default_action=accept\n"
+    others = "smtpd_milters =\n    inet:localhost:8891,\n    # rspamd\n    inet:localhost:11332\nmine = inet:localhost:8891\n"
+    with Edited(main, lambda _: f"{bare}{others}"), \
+            Edited(master, lambda text: text.replace("  -o milter_macro_daemon_name=special\n", own) + "12346 inet n - n - - smtpd\n"
+                   "  -o { smtpd_milters = $mine, inet:localhost:11332 }\n127.0.0.1:12347 inet n - n - - smtpd\n  -o smtpd_milters=\n"):
+        before = read(main), read(master)
+        for touched in ("", "mydomain = touched.test\n"):
+            done = setup_sh(world, mta, "--socket", socket, "--yes", "--no-reload")
+            check_eq(done.returncode, 0, f"setup: {done.stdout}{done.stderr}")
+            said = mta.tool("postconf", "-Px").stdout
+            for line in (f"127.0.0.1:{mta.special_port}/inet/smtpd_milters = {socket},inet:localhost:8891\n",
+                         f"127.0.0.1:{mta.special_port}/inet/milter_default_action = tempfail\n",
+                         f"12346/inet/smtpd_milters = {socket},inet:localhost:8891,inet:localhost:11332\n",
+                         "127.0.0.1:12347/inet/smtpd_milters =\n"):
+                check(line in said, "{} is not in {}", line, said)
+            check_eq(mta.tool("postconf", "-h", "smtpd_milters").stdout, f"{socket}, inet:localhost:8891, inet:localhost:11332\n", "main.cf")
+            check_eq(setup_sh(world, mta, "--socket", socket, "--diff").returncode, 0, "a second time")
+            with open(main, "a") as out:
+                out.write(touched)
+            gone = setup_sh(world, mta, "--socket", socket, "--remove", "--yes", "--no-reload")
+            check_eq(gone.returncode, 0, f"remove: {gone.stdout}{gone.stderr}")
+            if not touched:
+                check_eq((read(main), read(master)), before, "both files, to the octet")
+        check(touched in read(main) and socket not in read(main) + read(master), "what was touched stays, and we are gone")
+        check("-o smtpd_milters=inet:localhost:8891\n" in read(master), "the listener's own list: {}", read(master))
+        with Edited(main, lambda text: text + "smtpd_milters = inet:localhost:1\n"):
+            twice = read(main)
+            done = setup_sh(world, mta, "--socket", socket, "--yes", "--no-reload")
+            check_eq((done.returncode, read(main)), (1, twice), "a setting that stands twice")
+            check("smtpd_milters stands twice" in done.stderr, "{}", done.stderr)
