@@ -177,7 +177,7 @@ def calls_memory(lab, most):
     in_the_daemon(lab, most, "memory", lambda: "")
 
 
-@fault("calls", "operator told: n-th spawn, n-th thread", 20, 2)
+@fault("calls", "operator told: n-th spawn, n-th thread", 20, 1)
 def calls_told(lab, most):
     """Each try fills the log's disk, which is an alarm: nobody's message may suffer from how the operator is told."""
     command, disk, failed = lab.world.path("page"), lab.mount(), 0
@@ -194,6 +194,8 @@ def calls_told(lab, most):
         fill(disk)
         wait_for(lambda: not mail.send(), "the disk to be full", 30, 0)
         lab.refused += 1
+        if n == 0:
+            wait_for(lambda: lab.planted.failed, "somebody to be told", 30)
         time.sleep(1)
         failed += lab.planted.failed
         lab.planted.disarm()
