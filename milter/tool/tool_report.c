@@ -34,6 +34,7 @@ struct gather {
 	struct verify_report verify;
 	struct arena scratch;          /* for one line */
 	int64_t count;
+	bool knows_tenant;             /* the one asked for has records, of whatever day */
 };
 
 static bool take_mail(void *arg, struct str class_name, struct str line)
@@ -45,6 +46,7 @@ static bool take_mail(void *arg, struct str class_name, struct str line)
 	arena_reset(&g->scratch);
 	if (records_take(&g->scratch, g->class, line, &found)) {
 		report_take(&g->report, &found.record);
+		g->knows_tenant |= str_eq(found.record.event.tenant, g->report.tenant);
 		g->count++;
 	}
 	return true;
@@ -148,6 +150,8 @@ static int make(struct gather *g, const struct report_values *want)
 		return TOOL_UNKNOWN;
 	if (!read_records(g, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (report->tenant.len && !g->knows_tenant && !tool_tenant(tool, report->tenant))
+		return TOOL_NO;
 	report->is_limited = tool->only_tenant.len > 0;
 	read_quotas(g);
 	if (tool->only_tenant.len == 0)             /* it counts everybody's records; a reader verifies his export */
@@ -191,7 +195,7 @@ const struct tool_command command_log_report = {
 	.values_size = sizeof(struct report_values),
 	.examples = "sekisho log report > report.html\nsekisho log report --tenant acme --from 2026-11-01 --lang ja > acme.html",
 	.ok = "written, and the log is intact",
-	.no = "written, and the page says what is wrong with the log",
+	.no = "written, and the page says what is wrong with the log; or there is no such tenant, and no record of one",
 	.unknown = "the log could not be read",
 	.run = run,
 };
