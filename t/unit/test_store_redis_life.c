@@ -169,11 +169,12 @@ static void send_message(const char *tenant, int step)
 	char login[64], id[64], to[3][64];
 	struct str rcpts[3];
 	struct policy_facts facts = { .client = &client, .sender = STR("news@acme.test"), .recipients = rcpts,
-				      .recipient_count = 3, .size = 5000, .auth = str_from_c(login) };
+				      .recipient_count = 3, .size = 5000 };
 	struct verdict v;
 
 	net_parse_addr(STR("192.0.2.7"), &client);
 	snprintf(login, sizeof login, "user%d@%s.test", step % 3, tenant);
+	facts.auth = str_from_c(login);
 	snprintf(id, sizeof id, "m-%s-%d", tenant, step);
 	for (int i = 0; i < 3; i++) {
 		snprintf(to[i], sizeof to[i], "r%d@host%d.test", step, (step + i) % 9);
