@@ -6,6 +6,7 @@ from .harness import check, wait_for
 from .smtp import Closed, message
 
 AGAIN_S = 0.05                         # before a refused session begins anew
+LATE_S = 10                            # Postfix lists one queue after the other: what moves meanwhile is in none of them
 
 
 class Flow:
@@ -64,6 +65,12 @@ class Flow:
     def lost(self, seconds=120):
         """What was acknowledged and did not arrive, once the queue is empty."""
         wait_for(lambda: not self.relay.mta.queue(), "an empty queue", seconds, 0.5)
+        end = time.monotonic() + LATE_S
+        while (missing := self._missing()) and time.monotonic() < end:
+            time.sleep(0.2)
+        return missing
+
+    def _missing(self):
         arrived = {recipient.split()[0] for m in self.relay.sink.messages for recipient in m.recipients}
         return [to for to in self.acknowledged if f"<{to}>" not in arrived]
 
