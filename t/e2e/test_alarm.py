@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import pathlib
 
 from lib.harness import Skipped, check, check_eq, wait_for
 from lib.relay import Relay, accepted
@@ -51,8 +52,8 @@ def test_verified(world):
     wait_for(lambda: verified(world, "ops"), "a record of class ops", 30)
     first = verified(world)[0]
     check_eq((first["result"], first["first_seq"]), ("intact", 1), "the first verification")
-    with open(f"{world.relay.gate.config['state_dir']}/verified") as day:
-        check(day.read().startswith("20"), "no day in state_dir/verified")
+    day = pathlib.Path(world.relay.gate.config["state_dir"], "verified")
+    wait_for(lambda: day.exists() and day.read_text().startswith("20"), "a day in state_dir/verified")
     world.relay.gate.restart()
     check_eq(len(verified(world)), 1, "verifications of one day")
 
