@@ -2,6 +2,7 @@
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 
@@ -119,7 +120,8 @@ def test_milter_line(world):
 
 def test_default_action(world):
     """3: mail passes while the gate is away"""
-    with Edited(world.main, lambda text: f"{text}milter_default_action = accept\n"):
+    # Postfix 3.10 has another default, so setup.sh has written a line; 3.7 has tempfail already.
+    with Edited(world.main, lambda text: re.sub(r"(?m)^milter_default_action.*\n", "", text) + "milter_default_action = accept\n"):
         world.doctor.names("milter_default_action", "accept", "milter_default_action = tempfail")
 
 
