@@ -2,8 +2,9 @@
  * replay - run a fuzz target over its corpus, and over what a little damage makes of it.
  *
  * Each file of t/fuzz/corpus/NAME (the program's name after "fuzz_") is given whole, cut at every octet (a large one at
- * some) and altered replay_rounds times by a generator with a fixed seed, always against an unreadable page. A target has
- * libFuzzer's entry, so the same file goes further without this one: make fuzz.
+ * some) and altered replay_rounds times by a generator with a fixed seed, always against an unreadable page. Of a large corpus,
+ * which libFuzzer wrote, each file gets fewer rounds. A target has libFuzzer's entry, so the same file goes further without
+ * this one: make fuzz.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #define REPLAY_CUTS_MAX 2048
 #define REPLAY_FILE_MAX ((size_t)1 << 20)
+#define REPLAY_FILES 100               /* so many get all their rounds */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,6 +25,7 @@ extern const int replay_rounds;
 const int replay_rounds __attribute__((weak)) = 2000;
 
 static size_t runs;
+static int rounds;                     /* of each file */
 
 static void run(struct str input)
 {
@@ -36,7 +39,7 @@ static void run(struct str input)
 /* At every octet, or at so many of them as there are rounds. */
 static void run_cuts(struct str input)
 {
-	size_t step = 1 + input.len / (size_t)replay_rounds;
+	size_t step = 1 + input.len / (size_t)rounds;
 
 	for (size_t len = 0; len < input.len && len < REPLAY_CUTS_MAX; len += step)
 		run(str_slice(input, 0, len));
@@ -54,7 +57,7 @@ static char some_octet(struct str input)
 
 static void run_altered(struct str input, char *room)
 {
-	for (int round = 0; round < replay_rounds && input.len; round++) {
+	for (int round = 0; round < rounds && input.len; round++) {
 		memcpy(room, input.ptr, input.len);
 		for (int n = rand() % 8; n >= 0; n--)
 			room[(size_t)rand() % input.len] = some_octet(input);
@@ -87,6 +90,18 @@ static bool replay_file(const char *dir, const char *name)
 	return ok;
 }
 
+static int rounds_of(const char *dir)
+{
+	DIR *corpus = opendir(dir);
+	int files = 0;
+
+	while (corpus && readdir(corpus))
+		files++;
+	if (corpus)
+		closedir(corpus);
+	return files <= REPLAY_FILES ? replay_rounds : replay_rounds * REPLAY_FILES / files;
+}
+
 int main(int argc, char **argv)
 {
 	const char *srcdir = getenv("srcdir"), *name = strstr(argv[0], "fuzz_");
@@ -98,6 +113,8 @@ int main(int argc, char **argv)
 	while (name && strstr(name + 1, "fuzz_"))
 		name = strstr(name + 1, "fuzz_");
 	snprintf(dir, sizeof dir, "%s/t/fuzz/corpus/%s", srcdir ? srcdir : ".", name ? name + strlen("fuzz_") : "");
+
+	rounds = rounds_of(dir);
 
 	DIR *corpus = opendir(dir);
 
