@@ -11,8 +11,8 @@ def used(relay, tenant, quota="hourly"):
 
 
 def modes(relay):
-    """Changes on the record: "local", "shared", ..."""
-    return [r["detail"]["mode"] for r in relay.gate.records("ops") if r["event"] == "store"]
+    """Changes on the record: "local", "shared", ... A warning about the store has none."""
+    return [r["detail"]["mode"] for r in relay.gate.records("ops") if r["event"] == "store" and "mode" in r["detail"]]
 
 
 def is_shared(relay):
