@@ -128,8 +128,7 @@ static const struct { const char *name, *request, *status, *has; } rows[] = {
 	{ "another method", "DELETE /c/AAAA HTTP/1.1\r\n" GOES "\r\n", "HTTP/1.1 405 ", "Allow: " },
 	{ "a body for a link", "POST /c/AAAA HTTP/1.1\r\n" GOES "Content-Length: 3\r\n\r\na=b", "HTTP/1.1 405 ", "Allow: " },
 	{ "a forged one-click", "POST /u/AAAA HTTP/1.1\r\n" GOES "Content-Length: 26\r\n\r\nList-Unsubscribe=One-Click", "HTTP/1.1 404 ", "" },
-	{ "no HTTP", "EHLO peer\r\n\r\n", "HTTP/1.1 400 ", "" },
-	{ "no host", "GET /o/x HTTP/1.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 ", "image/gif" },
+	{ "an old reader, who names no host", "GET /o/x HTTP/1.0\r\n\r\n", "HTTP/1.", "image/gif" },
 };
 
 START_TEST(answered)
@@ -140,6 +139,16 @@ START_TEST(answered)
 	ck_assert_msg(strstr(answer, rows[_i].has) != NULL, "%s: %s", rows[_i].name, answer);
 	stop();
 	ck_assert_ptr_null(strstr(relaylog_story(&action, false), "acme"));     /* nothing was counted */
+}
+END_TEST
+
+/* libmicrohttpd 0.9 answers 400, 1.0 hangs up; neither counts. */
+START_TEST(no_http)
+{
+	ck_assert_ptr_null(strstr(ask("EHLO peer\r\n\r\n"), " 200 "));
+	ck_assert_msg(strncmp(ask(rows[0].request), rows[0].status, strlen(rows[0].status)) == 0, "the next one is not answered");
+	stop();
+	ck_assert_ptr_null(strstr(relaylog_story(&action, false), "acme"));
 }
 END_TEST
 
@@ -246,6 +255,7 @@ int main(void)
 	unit_add_rows(tcase, answered, rows);
 	unit_add_rows(tcase, clicked, clicks);
 	tcase_add_test(tcase, only_looked_at);
+	tcase_add_test(tcase, no_http);
 	tcase_add_test(tcase, too_large);
 	tcase_add_test(tcase, large_body);
 	tcase_add_test(tcase, taken);
