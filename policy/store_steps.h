@@ -1,7 +1,8 @@
 /*
  * store_steps - a charge with its marks and questions, for stores on this host, where steps cost nothing.
  *
- * The windows are taken in one step, as ever; what is asked is looked up before it, marks are made after it with count_add. A value that appears between them is met by the next message.
+ * The windows are taken in one step, as ever; what is asked is looked up before it, marks are made after it with count_add.
+ * A value that appears between them is met by the next message.
  */
 #ifndef SEKISHO_STORE_STEPS_H
 #define SEKISHO_STORE_STEPS_H
