@@ -64,6 +64,18 @@ void relaylog_append(struct record_writer *writer, const char *event, const char
 	ck_assert_msg(relaylog_try_append(writer, event, tenant, &err), "%s", err.text);
 }
 
+void relaylog_two_days(const struct relaylog *log, int records)
+{
+	struct record_writer *writer = relaylog_open(log);
+
+	for (int day = 0; day < 2; day++) {
+		clock_set(NOON + day * DAY_US);
+		for (int i = 0; i < records; i++)
+			relaylog_append(writer, "accepted", i % 2 ? "ginza" : "acme");
+	}
+	record_writer_close(writer);
+}
+
 static void add_story(struct buf *out, struct str line, struct arena *arena)
 {
 	struct record_line got;

@@ -19,16 +19,8 @@ static struct relaylog relay;
 
 static void setup(void)
 {
-	struct record_writer *writer;
-
 	relaylog_setup(&relay);
-	writer = relaylog_open(&relay);
-	for (int day = 0; day < 2; day++) {
-		clock_set(NOON + day * DAY_US);
-		for (int i = 0; i < 20; i++)
-			relaylog_append(writer, "accepted", i % 2 ? "ginza" : "acme");
-	}
-	record_writer_close(writer);
+	relaylog_two_days(&relay, 20);
 }
 
 static struct verify_options options(void)

@@ -12,19 +12,10 @@
 
 static struct relaylog relay;
 
-/* Two days of four records, acme's and ginza's in turn. */
 static void setup(void)
 {
-	struct record_writer *writer;
-
 	relaylog_setup(&relay);
-	writer = relaylog_open(&relay);
-	for (int day = 0; day < 2; day++) {
-		clock_set(NOON + day * DAY_US);
-		for (int i = 0; i < 4; i++)
-			relaylog_append(writer, "accepted", i % 2 ? "ginza" : "acme");
-	}
-	record_writer_close(writer);
+	relaylog_two_days(&relay, 4);
 }
 
 /* With the operator's key. */

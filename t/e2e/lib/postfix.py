@@ -5,7 +5,6 @@ Needs root (Postfix's master does) and Debian's package; its service need not ru
 import json
 import os
 import pwd
-import re
 import shutil
 import signal
 import socket
@@ -13,6 +12,7 @@ import struct
 import threading
 
 from .harness import Failed, check, free_port, port_answers, process_alive, wait_for
+from .maillog import MailLog
 
 MAIN_CF = """\
 compatibility_level = 3.6
@@ -95,7 +95,8 @@ smtp_tls_security_level = none
 """
 
 
-class Postfix:
+class Postfix(MailLog):
+    DELIVERED = r"/smtp\[\d+\]: (\w+): to=.* status=sent"
     bounce_subject, shows_bounces = "Undelivered Mail Returned to Sender", True     # its own, to milters
     patience = 2000                    # NOOPs that it answers without a pause
 
@@ -190,20 +191,6 @@ class Postfix:
     def release(self, queue_id):
         self.tool("postsuper", "-H", queue_id)
         self.tool("postqueue", "-f")
-
-    def maillog(self):
-        try:
-            with open(self.maillog_path, errors="surrogateescape") as log:
-                return log.read()
-        except FileNotFoundError:
-            return ""
-
-    def wait_log(self, pattern, seconds=15.0):
-        return wait_for(lambda: re.search(pattern, self.maillog()), f"{pattern!r} in the mail log", seconds)
-
-    def delivered_ids(self):
-        """Queue ids that were delivered to at least one recipient."""
-        return set(re.findall(r"/smtp\[\d+\]: (\w+): to=.* status=sent", self.maillog()))
 
 
 class Saslauthd:

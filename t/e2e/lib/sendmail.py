@@ -11,6 +11,7 @@ import shlex
 import shutil
 
 from .harness import Skipped, check, end_process, free_port, port_answers, wait_for
+from .maillog import MailLog
 from .postfix import Saslauthd
 
 USER, GROUP = "nobody", "nogroup"
@@ -87,7 +88,8 @@ SMTPD_CONF = "pwcheck_method: saslauthd\nsaslauthd_path: {dir}/saslauthd\nmech_l
 SWITCH = "hosts files\naliases files\npasswd files\n"
 
 
-class Sendmail:
+class Sendmail(MailLog):
+    DELIVERED = r"\]: (\w+): to=.* stat=Sent"
     bounce_subject, shows_bounces = "Returned mail: see transcript for details", False
     patience = 18                    # NOOPs that it answers without a pause
     has_client_queue = False
@@ -166,20 +168,6 @@ class Sendmail:
             self.has_client_queue = True
         return self.world.run(self.argv("-i", "-f", sender, *recipients, name="submit"), env=self.env,
                               input=content.decode("utf-8", "surrogateescape"))
-
-    def maillog(self):
-        try:
-            with open(self.maillog_path, errors="surrogateescape") as log:
-                return log.read()
-        except FileNotFoundError:
-            return ""
-
-    def wait_log(self, pattern, seconds=15.0):
-        return wait_for(lambda: re.search(pattern, self.maillog()), f"{pattern!r} in the mail log", seconds)
-
-    def delivered_ids(self):
-        """Queue ids that were delivered to at least one recipient."""
-        return set(re.findall(r"\]: (\w+): to=.* stat=Sent", self.maillog()))
 
     def command(self, *arguments):
         done = self.world.run(self.argv(*arguments), env=self.env)
