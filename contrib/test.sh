@@ -75,6 +75,7 @@ step() {
 		say "--- the end of its output"
 		tail -n 40 "$log"
 		say "---"
+		{ say "$name:" && grep -E -A 8 '^FAIL' "$log" | head -n 40; } >>"$work/failed" || true
 	fi
 	return 0
 }
@@ -188,6 +189,7 @@ if [ -z "$quick" ]; then
 	step 'Debian package: built, installed, used, purged' debian_package
 fi
 
+[ ! -e "$work/failed" ] || { say 'What failed, once more:' && cat "$work/failed"; }
 say "All in $(($(date +%s) - began)) s"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -128,6 +128,7 @@ static const struct {
 	{ "preallocation: no space", FAIL_ALLOCATE, ENOSPC, 1, ERR_NONE },
 	{ "preallocation: not here", FAIL_ALLOCATE, EOPNOTSUPP, 1, ERR_NONE },
 };
+
 /* Every sealed line that is in the log can be opened: its key was on disk before it. */
 static void check_sealed(const char *what, long n)
 {
@@ -211,6 +212,9 @@ START_TEST(parts_without_checkpoint)
 
 	clock_set(NOON);
 	config.checkpoint_busy_us = 1;
+	fault.call = FAIL_SYNC;
+	fault.error = EIO;
+	io_calls.sync = fail_sync;     /* before any writer's thread is there to read it; armed below */
 	for (int i = 0; i < PARTS; i++) {
 		struct record_writer *writer;
 		struct err err;
@@ -220,16 +224,13 @@ START_TEST(parts_without_checkpoint)
 		if (!is_gate)
 			own.key_file = STR_EMPTY;
 		ck_assert_msg(record_writer_open(&own, &writer, &err), "%s", err.text);
-		if (!is_gate) {
-			fault.call = FAIL_SYNC;
-			fault.error = EIO;
-			fault.countdown = fault.times = 1;
-			io_calls.sync = fail_sync;
-		}
+		fault.countdown = 1;
+		fault.times = is_gate ? 0 : 1;
 		relaylog_append(writer, "test", "acme");
-		io_calls = real;
+		fault.times = 0;
 		record_writer_close(writer);
 	}
+	io_calls = real;
 	relaylog_verify(&relay, &report);
 	ck_assert_msg(report.result == VERIFY_OK, "%d " STR_FMT, report.result, STR_ARG(report.findings[0].text));
 	ck_assert_int_ge(report.files, PARTS - 2);
