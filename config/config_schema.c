@@ -348,7 +348,8 @@ static const struct setting tenant_rows[] = {
 
 static const struct setting from_rows[] = {
 	{ "rule", SETTING_WORD, TENANT(from), .words = from_words, .fallback = "any",
-	  .meaning = "any: whatever it likes; senders: From and Sender only from the list of senders." },
+	  .meaning = "any: whatever it likes; senders: each address in From and Sender is one of the list of senders, none is empty or "
+		     "unreadable, and with a null sender there is a From." },
 	{ "monitor", SETTING_BOOL, TENANT(from_is_monitor), .fallback = "false",
 	  .meaning = "Decide and record, but do not refuse." },
 };

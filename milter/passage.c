@@ -148,6 +148,7 @@ void passage_drop_recipient(struct passage *p)
 	p->facts.recipient_count--;
 }
 
+/* Of From or Sender. */
 static void add_from(struct passage *p, struct str value)
 {
 	struct address_list list;
@@ -182,8 +183,10 @@ void passage_add_header(struct passage *p, struct str name, struct str value)
 	else if (str_eq_nocase(name, STR("Subject")) && !p->subject_hash[0])
 		hash_subject(p, value);
 	else if ((p->is_late || (p->tenant && p->tenant->from == FROM_SENDERS)) &&
-		 (str_eq_nocase(name, STR("From")) || str_eq_nocase(name, STR("Sender"))))
+		 (str_eq_nocase(name, STR("From")) || str_eq_nocase(name, STR("Sender")))) {
+		p->facts.has_from |= str_eq_nocase(name, STR("From"));
 		add_from(p, value);
+	}
 }
 
 static void add_action(struct passage *p, struct str action)

@@ -33,7 +33,7 @@ static const struct row {
 		"{tenant}: sending is suspended{until}{why}" },
 	[REASON_SENDER] = { "SKQ-SENDER", { 450, "4.7.1" }, { 550, "5.7.1" }, "{tenant} may not send as {sender}" },
 	[REASON_FROM] = { "SKQ-FROM", { 450, "4.7.1" }, { 550, "5.7.1" },
-		"{tenant} may not use {sender} in From or Sender" },
+		"{tenant} may not send with {sender} in From or Sender; put an address of its own there" },
 	[REASON_TLS] = { "SKQ-TLS", { 451, "4.7.0" }, { 530, "5.7.0" },             /* RFC 3207 4 */
 		"{tenant}: only over TLS; issue STARTTLS first" },
 	[REASON_AUTH] = { "SKQ-AUTH", { 451, "4.7.0" }, { 530, "5.7.0" },           /* RFC 4954 6 */
@@ -132,7 +132,7 @@ static void add_scope(struct text *text, const struct verdict *v)
 
 static void add_sender(struct text *text, const struct verdict *v)
 {
-	text_add(text, v->scope.len ? v->scope : STR("an unreadable address"), FIELD_MAX);
+	text_add(text, v->scope.len ? v->scope : STR("a missing or unreadable address"), FIELD_MAX);
 }
 
 static void add_of(struct text *text, const struct verdict *v)

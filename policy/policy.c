@@ -171,13 +171,19 @@ void policy_on_data(const struct policy *policy, const struct config *config, co
 
 /* --- end of message */
 
-/* A message without From gets one from the MTA, made of the envelope sender, which was looked at before. */
+/* A message without From gets one from the MTA, made of the envelope sender, which was looked at before. Of the null sender it
+ * makes MAILER-DAEMON of the relay itself. */
+static bool is_from_nobody(const struct policy_facts *f)
+{
+	return !f->has_from && f->sender.len == 0;
+}
+
 static void check_from(const struct asking *a)
 {
 	const struct policy_facts *f = a->facts;
 	const struct tenant *t = a->tenant;
 	struct str stranger = STR_EMPTY;
-	bool is_bad = f->from_is_broken;
+	bool is_bad = f->from_is_broken || is_from_nobody(f);
 
 	if (t->from != FROM_SENDERS || t->senders.count == 0)
 		return;

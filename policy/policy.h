@@ -69,7 +69,8 @@ struct policy_facts {
 	/* the content, at end of message */
 	const struct str *from;        /* every address of From and Sender, bare */
 	size_t from_count;
-	bool from_is_broken;           /* a From field that no address could be read from */
+	bool has_from;                 /* there is a From field */
+	bool from_is_broken;           /* a From or Sender field with nothing in it, or something that is no address */
 	int64_t size;                  /* octets of header and body; 0: not measured */
 };
 

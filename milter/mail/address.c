@@ -471,7 +471,7 @@ bool address_parse_list(struct str value, struct arena *arena, struct address_li
 	if (p.is_out_of_memory)
 		return err_memory(err);
 	*out = (struct address_list){ .items = p.items, .count = p.count,
-				      .is_broken = p.is_broken || (p.count == 0 && str_trim(value).len > 0) };
+				      .is_broken = p.is_broken || p.count == 0 };
 	return true;
 }
 

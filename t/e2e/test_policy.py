@@ -49,8 +49,19 @@ def test_from(world):
     for head in ("From: A <a@evil.test>\r\n", "From: a@owner.test, b@evil.test\r\n",
                  '"From: a@owner.test\r\nFrom: <a@evil.test>\r\n'.lstrip('"'),
                  "From: a@owner.test\r\nSender: b@evil.test\r\n", "From: <a@owner.test>, \r\n <x@evil.test>\r\n",
-                 "From: group: a@owner.test, b@evil.test;\r\n"):
+                 "From: group: a@owner.test, b@evil.test;\r\n", "From:\r\n", "From: <>\r\n", "From: (a@owner.test)\r\n",
+                 "From: nobody:;\r\n", "From: a@owner.test\r\nFrom:\r\n", "Sender: a@owner.test\r\nFrom: <>\r\n",
+                 "From: <@owner.test:b@evil.test>\r\n", "From: a@owner.test\r\nSender: \r\n"):
         refused(from_reply(world, "owner", head), 550, "5.7.1", "SKQ-FROM")
+    accepted(from_reply(world, "owner", "From: <@relay.test:a@owner.test>\r\n"))
+
+
+def test_from_missing(world):
+    """without a From the MTA makes one of the sender; of a null sender it would make its own"""
+    accepted(from_reply(world, "owner", ""))
+    with client(world, "owner") as c:
+        refused(c.send("", [TO], b"Subject: from\r\n\r\nhi\r\n"), 550, "5.7.1", "SKQ-FROM")
+        accepted(c.send("", [TO], b"From: a@owner.test\r\n\r\nhi\r\n"))
 
 
 def test_from_monitor(world):

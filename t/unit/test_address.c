@@ -93,8 +93,11 @@ END_TEST
 
 static const struct { const char *value, *want; bool is_broken; } list_rows[] = {
 	{ "a@b", "a@b", false },
-	{ "", "", false },
-	{ " \n\t", "", false },
+	{ "", "", true },
+	{ " \n\t", "", true },
+	{ "(a@b)", "", true },
+	{ ",", "", true },
+	{ "=?utf-8?q?=3Ca=40b=3E?=", "=?utf-8?q?=3Ca=40b=3E?=", false },
 	{ "<a@b>", "a@b", false },
 	{ "John Doe <a@b>", "a@b", false },
 	{ "\"Doe, John <x@y>\" <a@b>", "a@b", false },

@@ -70,7 +70,7 @@ static const struct {
 	  { .action = VERDICT_REJECT, .reason = REASON_SENDER, .tenant = &acme, .scope = STR_INIT("x@other.example") },
 	  "550 5.7.1 acme may not send as x@other.example [SKQ-SENDER] (ref R)", 0 },
 	{ "header From", { .action = VERDICT_REJECT, .reason = REASON_FROM, .tenant = &acme },
-	  "550 5.7.1 acme may not use an unreadable address in From or Sender [SKQ-FROM] (ref R)", 0 },
+	  "550 5.7.1 acme may not send with a missing or unreadable address in From or Sender; put an address of its own there [SKQ-FROM] (ref R)", 0 },
 	{ "TLS", { .action = VERDICT_REJECT, .reason = REASON_TLS, .tenant = &acme },
 	  "530 5.7.0 acme: only over TLS; issue STARTTLS first [SKQ-TLS] (ref R)", 0 },
 	{ "login", { .action = VERDICT_REJECT, .reason = REASON_AUTH, .tenant = &acme },

@@ -292,6 +292,9 @@ START_TEST(content_is_judged)
 	static const struct { struct str name, from; size_t size; const char *tag; } rows[] = {
 		{ STR_INIT("From"), STR_INIT("a@acme.example, b@evil.example"), 1, "SKQ-FROM" },
 		{ STR_INIT("FROM \t"), STR_INIT("b@evil.example"), 1, "SKQ-FROM" },
+		{ STR_INIT("From"), STR_INIT(""), 1, "SKQ-FROM" },
+		{ STR_INIT("From"), STR_INIT("Nobody (a@acme.example) :;"), 1, "SKQ-FROM" },
+		{ STR_INIT("Sender"), STR_INIT(" "), 1, "SKQ-FROM" },
 		{ STR_INIT("From"), STR_INIT("a@acme.example"), sizeof big, "SKQ-SIZE" },
 	};
 
