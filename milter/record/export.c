@@ -189,24 +189,17 @@ struct check {
 	bool has_tenants;              /* a record of another tenant than the first's was seen */
 };
 
-static void find(struct check *check, enum verify_result result, int64_t offset, int64_t seq, const char *text)
-{
-	verify_report_add(check->report, &(struct verify_finding){ result, check->file, offset, seq, str_from_c(text) });
-}
+#define FIND(check, result, offset, seq, ...) verify_report_find((check)->report, result, (check)->file, offset, seq, __VA_ARGS__)
 
 static void check_number(struct check *check, const struct line *line, const struct record_line *record)
 {
-	char text[200];
-
 	if (check->report->records == 1)
 		arena_copy(&check->report->arena, record->event.tenant, &check->tenant);
 	else if (!str_eq(check->tenant, record->event.tenant))
 		check->has_tenants = true;
-	if (check->tseq && !check->has_tenants && record->stamp.tseq != check->tseq + 1) {
-		snprintf(text, sizeof text, "record %" PRId64 " of the tenant is followed by %" PRId64 ": records between them were left "
-			 "out, or this is a selection", check->tseq, record->stamp.tseq);
-		find(check, VERIFY_UNKNOWN, line->offset, record->stamp.seq, text);
-	}
+	if (check->tseq && !check->has_tenants && record->stamp.tseq != check->tseq + 1)
+		FIND(check, VERIFY_UNKNOWN, line->offset, record->stamp.seq, "record %" PRId64 " of the tenant is followed by %" PRId64
+		     ": records between them were left out, or this is a selection", check->tseq, record->stamp.tseq);
 	check->tseq = record->stamp.tseq;
 }
 
@@ -218,13 +211,13 @@ static void check_line(struct check *check, const struct line *line)
 
 	arena_init(&arena, 8 * RECORD_LINE_MAX);
 	if (!line->is_whole || !record_parse(line->text, &arena, &record, NULL)) {
-		find(check, VERIFY_TAMPERED, line->offset, -1, "a line that is no record");
+		FIND(check, VERIFY_TAMPERED, line->offset, -1, "a line that is no record");
 		digest_line(&check->seen, line->text, check->seen.last);
 	} else {
 		if (report->records++ == 0)
 			report->first_time_us = record.stamp.time_us;
 		else if (record.stamp.seq <= report->last_seq)
-			find(check, VERIFY_TAMPERED, line->offset, record.stamp.seq, "out of order");
+			FIND(check, VERIFY_TAMPERED, line->offset, record.stamp.seq, "out of order");
 		report->last_time_us = record.stamp.time_us;
 		report->last_seq = record.stamp.seq;
 		digest_line(&check->seen, line->text, record.stamp.seq);
@@ -240,7 +233,7 @@ static bool check_lines(struct check *check, struct lines *lines, struct err *er
 
 	while ((ok = lines_next(lines, &line, &found, err)) && found) {
 		if (check->trailer.len)
-			find(check, VERIFY_TAMPERED, line.offset, -1, "a line behind the trailer");
+			FIND(check, VERIFY_TAMPERED, line.offset, -1, "a line behind the trailer");
 		else if (str_starts(line.text, STR("{\"trailer\":")) && line.is_whole)
 			arena_copy(&check->report->arena, line.text, &check->trailer);
 		else
@@ -253,17 +246,19 @@ static bool check_lines(struct check *check, struct lines *lines, struct err *er
 static void check_tenant(struct check *check, struct str detail)
 {
 	struct str tenant = STR_EMPTY;
-	char text[300];
 
 	if (!scan_find_string(detail, STR("tenant"), &tenant))
 		check->has_tenants = true;
 	else if (check->report->records && (check->has_tenants || !str_eq(check->tenant, tenant)))
-		find(check, VERIFY_TAMPERED, -1, -1, "records of other tenants than the one that the trailer names");
-	if (check->wanted.ptr && !str_eq(check->wanted, tenant)) {
-		snprintf(text, sizeof text, "an export of %s" STR_FMT ", not of tenant " STR_FMT, tenant.len ? "tenant " : "all tenants",
-			 STR_ARG(str_slice(tenant, 0, 100)), STR_ARG(str_slice(check->wanted, 0, 100)));
-		find(check, VERIFY_TAMPERED, -1, -1, text);
-	}
+		FIND(check, VERIFY_TAMPERED, -1, -1, "records of other tenants than the one that the trailer names");
+	if (!check->wanted.ptr || str_eq(check->wanted, tenant))
+		return;
+	if (tenant.len)
+		FIND(check, VERIFY_TAMPERED, -1, -1, "an export of tenant " STR_FMT ", not of tenant " STR_FMT,
+		     STR_ARG(str_slice(tenant, 0, 100)), STR_ARG(str_slice(check->wanted, 0, 100)));
+	else
+		FIND(check, VERIFY_TAMPERED, -1, -1, "an export of all tenants, not of tenant " STR_FMT,
+		     STR_ARG(str_slice(check->wanted, 0, 100)));
 }
 
 static void check_trailer(struct check *check, const struct sign_publics *publics)
@@ -278,12 +273,12 @@ static void check_trailer(struct check *check, const struct sign_publics *public
 	if (check->trailer.len == 0 || !scan_find(check->trailer, STR("trailer"), &detail) ||
 	    !scan_find_string(detail, STR("sha256"), &sha256) || !scan_find_i64(detail, STR("records"), &records) ||
 	    !scan_find_i64(detail, STR("first"), &first) || !scan_find_i64(detail, STR("last"), &last)) {
-		find(check, VERIFY_TAMPERED, -1, -1, "no trailer: the end is missing");
+		FIND(check, VERIFY_TAMPERED, -1, -1, "no trailer: the end is missing");
 		return;
 	}
 	if (records != check->seen.records || first != check->seen.first || last != check->seen.last ||
 	    !str_eq(sha256, str_of(hex, sizeof hex)))
-		find(check, VERIFY_TAMPERED, -1, -1, "not the records that the trailer declares: some were altered, added or taken out");
+		FIND(check, VERIFY_TAMPERED, -1, -1, "not the records that the trailer declares: some were altered, added or taken out");
 	check_tenant(check, detail);
 	switch (statement_check(detail, STR("export"), publics)) {
 	case STATEMENT_GOOD:
@@ -291,18 +286,18 @@ static void check_trailer(struct check *check, const struct sign_publics *public
 		report->last_checkpoint_seq = report->last_seq;
 		break;
 	case STATEMENT_UNSIGNED:
-		find(check, VERIFY_UNKNOWN, -1, -1, "the trailer is not signed");
+		FIND(check, VERIFY_UNKNOWN, -1, -1, "the trailer is not signed");
 		break;
 	case STATEMENT_STRANGE:
-		find(check, VERIFY_UNKNOWN, -1, -1, "the trailer is signed with a key that was not given");
+		FIND(check, VERIFY_UNKNOWN, -1, -1, "the trailer is signed with a key that was not given");
 		break;
 	case STATEMENT_FORGED:
-		find(check, VERIFY_TAMPERED, -1, -1, "the trailer's signature is wrong");
+		FIND(check, VERIFY_TAMPERED, -1, -1, "the trailer's signature is wrong");
 		break;
 	}
 }
 
-bool record_verify_export(const char *path, struct str public_key_file, struct str tenant, struct verify_report *out,
+bool record_verify_export(const char *path, struct str public_key_file, struct str tenant, verify_tongue *tongue, struct verify_report *out,
 			  struct err *err)
 {
 	struct check check = { .report = out, .file = str_from_c(path), .wanted = tenant };
@@ -312,7 +307,7 @@ bool record_verify_export(const char *path, struct str public_key_file, struct s
 	char key[PATH_MAX];
 	bool ok = false;
 
-	*out = (struct verify_report){ .result = VERIFY_UNKNOWN, .files = 1 };
+	*out = (struct verify_report){ .result = VERIFY_UNKNOWN, .files = 1, .tongue = tongue };
 	arena_init(&out->arena, (size_t)4 << 20);
 	snprintf(key, sizeof key, STR_FMT, STR_ARG(public_key_file));
 	if (!sign_publics_load(key, &publics, err) || !export_jsonl_begin(&check.seen, err))

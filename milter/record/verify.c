@@ -48,11 +48,30 @@ void verify_report_add(struct verify_report *report, const struct verify_finding
 	arena_copy(&report->arena, finding->text, &copy->text);
 }
 
+void verify_finding_say(struct verify_finding *finding, struct arena *arena, verify_tongue *tongue, const char *fmt, va_list ap)
+{
+	char text[2 * ERR_TEXT_MAX];
+
+	vsnprintf(text, sizeof text, tongue ? tongue(fmt) : fmt, ap);
+	if (!arena_copy(arena, str_from_c(text), &finding->text))
+		finding->text = STR_EMPTY;
+}
+
+void verify_report_find(struct verify_report *report, enum verify_result result, struct str file, int64_t offset, int64_t seq,
+			const char *fmt, ...)
+{
+	struct verify_finding finding = { result, file, offset, seq, STR_EMPTY };
+	va_list ap;
+
+	va_start(ap, fmt);
+	verify_finding_say(&finding, &report->arena, report->tongue, fmt, ap);
+	va_end(ap);
+	verify_report_add(report, &finding);
+}
+
 static void find_all(struct verify_report *report, enum verify_result result, const char *text)
 {
-	struct verify_finding finding = { result, STR_EMPTY, -1, -1, str_from_c(text) };
-
-	verify_report_add(report, &finding);
+	verify_report_find(report, result, STR_EMPTY, -1, -1, "%s", report->tongue ? report->tongue(text) : text);
 }
 
 static void count_progress(void *arg, int64_t bytes)
@@ -80,7 +99,7 @@ static bool take_files(struct run *run, struct err *err)
 
 		if (name.day < options->first_day || name.day > options->last_day)
 			continue;
-		run->files[run->count++] = (struct verify_file){ .file = name, .is_last = i + 1 == moment.count,
+		run->files[run->count++] = (struct verify_file){ .file = name, .is_last = i + 1 == moment.count, .tongue = options->tongue,
 								 .size = moment.stats[i].st_size, .inode = moment.stats[i].st_ino };
 	}
 	record_moment_clear(&moment);
@@ -165,16 +184,17 @@ static const struct verify_purged *find_purge(const struct run *run, const struc
 /* The file before `file` is not there; unless it was purged, that is tampering. */
 static void check_missing(const struct run *run, struct verify_file *file, int64_t first, int64_t last)
 {
-	char gap[80] = "", name[RECORD_NAME_MAX];
+	char name[RECORD_NAME_MAX];
 
 	if (find_purge(run, file))
 		return;
 	record_file_name(file->previous, name);
-
 	if (first <= last)
-		snprintf(gap, sizeof gap, " (records %" PRId64 " to %" PRId64 ")", first, last);
-	verify_file_find(file, VERIFY_TAMPERED, -1, -1,
-			 "%s is missing%s: this file continues it, and no signed record says that it was purged", name, gap);
+		verify_file_find(file, VERIFY_TAMPERED, -1, -1, "%s is missing (records %" PRId64 " to %" PRId64 "): this file continues it, "
+				 "and no signed record says that it was purged", name, first, last);
+	else
+		verify_file_find(file, VERIFY_TAMPERED, -1, -1,
+				 "%s is missing: this file continues it, and no signed record says that it was purged", name);
 }
 
 /* The head of what is there: the log's own beginning, or the end of a file that somebody took away. */
@@ -490,7 +510,7 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 {
 	struct run *run = calloc(1, sizeof *run);
 
-	*out = (struct verify_report){ .result = VERIFY_OK };
+	*out = (struct verify_report){ .result = VERIFY_OK, .tongue = options->tongue };
 	arena_init(&out->arena, ARENA_MAX);
 	if (!run)
 		return err_memory(err);

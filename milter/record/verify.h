@@ -24,6 +24,8 @@
 #ifndef SEKISHO_RECORD_VERIFY_H
 #define SEKISHO_RECORD_VERIFY_H
 
+#include <stdarg.h>
+
 #include "config/base/num.h"
 #include "milter/record/format.h"
 #include "milter/record/retention.h"
@@ -37,6 +39,9 @@ enum verify_level { VERIFY_FILES = -1, VERIFY_RECORDS = 0, VERIFY_CONTENT = 1 };
 #define VERIFY_THREADS_MAX 64
 #define VERIFY_OUTSIDE_MAX 64
 #define VERIFY_LATE_US (3600 * US_PER_S)            /* so long a purge or an erasure may take once it is due or declared */
+
+/* A sentence of a finding, a format with its conversions, in the language of the reader. */
+typedef const char *verify_tongue(const char *english);
 
 struct verify_finding {
 	enum verify_result result;     /* VERIFY_OK: worth knowing, nothing wrong */
@@ -61,6 +66,7 @@ struct verify_report {
 	bool is_from_start;            /* the first file begins the log: nothing was before it */
 	struct verify_finding findings[VERIFY_FINDINGS_MAX];
 	size_t finding_count;          /* beyond the maximum they are only counted */
+	verify_tongue *tongue;
 	struct arena arena;
 };
 
@@ -83,6 +89,7 @@ struct verify_options {
 	void (*progress)(void *arg, int64_t bytes_done, int64_t bytes_total);
 	void *progress_arg;
 	const _Atomic bool *stop;      /* true: leave off; the report says nothing then. May be NULL */
+	verify_tongue *tongue;         /* the language of the findings; NULL: English */
 };
 
 /* False only when nothing could be read at all (then VERIFY_UNKNOWN). `out` is cleared by verify_report_clear either way. */
@@ -91,6 +98,12 @@ void verify_report_clear(struct verify_report *report);
 
 /* Copies what the finding says; the report's result becomes the worse one. */
 void verify_report_add(struct verify_report *report, const struct verify_finding *finding);
+/* The same with a sentence of its own. */
+void verify_report_find(struct verify_report *report, enum verify_result result, struct str file, int64_t offset, int64_t seq,
+			const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* What the finding says, in that tongue; its text is made in `arena`, empty without memory. */
+void verify_finding_say(struct verify_finding *finding, struct arena *arena, verify_tongue *tongue, const char *fmt, va_list ap)
+	__attribute__((format(printf, 4, 0)));
 /* Tampering before retention before not knowing. */
 enum verify_result verify_worse(enum verify_result a, enum verify_result b);
 

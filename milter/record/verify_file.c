@@ -20,7 +20,6 @@
 
 void verify_file_find(struct verify_file *file, enum verify_result result, int64_t offset, int64_t seq, const char *fmt, ...)
 {
-	char text[ERR_TEXT_MAX];
 	va_list ap;
 
 	file->worst = verify_worse(file->worst, result);
@@ -31,11 +30,16 @@ void verify_file_find(struct verify_file *file, enum verify_result result, int64
 
 	struct verify_finding *finding = &file->findings[file->finding_count - 1];
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
 	*finding = (struct verify_finding){ result, str_from_c(file->name), offset, seq, STR_EMPTY };
-	arena_copy(&file->arena, str_from_c(text), &finding->text);
+	va_start(ap, fmt);
+	verify_finding_say(finding, &file->arena, file->tongue, fmt, ap);
+	va_end(ap);
+}
+
+/* The system's own words. */
+static void find_err(struct verify_file *file, const struct err *err)
+{
+	verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "cannot be read: %s", err->text);
 }
 
 static int open_file(struct verify_file *file, const struct verify_context *context)
@@ -50,7 +54,10 @@ static int open_file(struct verify_file *file, const struct verify_context *cont
 		return fd;
 	if (fd >= 0)
 		close(fd);
-	verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "cannot be read: %s", file->is_moved ? "removed or replaced meanwhile" : err.text);
+	if (file->is_moved)
+		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "removed or replaced while it was looked at");
+	else
+		find_err(file, &err);
 	return -1;
 }
 
@@ -103,7 +110,7 @@ static void look_inside(struct verify_file *file, const struct verify_context *c
 	bool found = false;
 
 	if (!lines_open(&lines, fd, file->name, 0, file->size, &err) || !lines_next(&lines, &line, &found, &err))
-		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+		find_err(file, &err);
 	else if (found && line.is_whole)
 		take_begin(file, context, line.text);
 	else if (found && !file->is_last)
@@ -502,7 +509,7 @@ static void check_lines(struct state *state, struct lines *lines)
 			return;
 	}
 	if (!ok)
-		verify_file_find(state->file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+		find_err(state->file, &err);
 	else if (found)
 		verify_file_find(state->file, VERIFY_OK, line.offset, -1, "%" PRId64
 				 " octets at its end are no part of the log: the commit that wrote them failed and was done again in the "
@@ -520,7 +527,7 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 
 	memcpy(state.chain, file->hash, CHAIN_LEN);
 	if (context->level >= VERIFY_RECORDS && !chain_hash_new(&state.hash, &err)) {
-		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+		find_err(file, &err);
 		return;
 	}
 	if (context->level >= VERIFY_CONTENT)
@@ -529,7 +536,7 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 		check_lines(&state, &lines);
 		lines_close(&lines);
 	} else {
-		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "%s", err.text);
+		find_err(file, &err);
 	}
 	chain_hash_free(state.hash);
 	if (state.content)

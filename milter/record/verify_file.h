@@ -34,6 +34,7 @@ struct verify_file {
 	struct record_file file;
 	char name[RECORD_NAME_MAX];
 	bool is_last;                  /* of the class: only here may a line be torn */
+	verify_tongue *tongue;         /* of its findings; NULL: English */
 	int64_t size;                  /* as of the moment that is looked at, as the next */
 	ino_t inode;                   /* 0: it could not be looked at */
 	bool is_moved;                 /* by now another file has that name, or none: what it says is not to be used */

@@ -7,9 +7,11 @@
 #include "config/base/num.h"
 #include "milter/record/note.h"
 
-static void find(struct verify_report *report, const struct verify_outside *outside, enum verify_result result, const char *text)
+#define FIND(report, outside, result, ...) verify_report_find(report, result, (outside)->name, -1, (outside)->head, __VA_ARGS__)
+
+static void find_nothing(struct verify_report *report, const struct verify_outside *outside, const char *why)
 {
-	verify_report_add(report, &(struct verify_finding){ result, outside->name, -1, outside->head, str_from_c(text) });
+	FIND(report, outside, VERIFY_UNKNOWN, "says nothing about this log: %s", report->tongue ? report->tongue(why) : why);
 }
 
 /* --- what was given */
@@ -44,7 +46,7 @@ static bool read_note(struct verify_outside *outside, struct buf *text, const st
 		return false;
 	if ((options->node.len && !str_eq(note.node, options->node)) ||
 	    (options->class_name.len && !str_eq(note.class_name, options->class_name)))
-		return err_set(err, ERR_INPUT, "a checkpoint of another log, " STR_FMT, STR_ARG(note.origin));
+		return err_set(err, ERR_INPUT, "a checkpoint of another log");
 	if (witnesses && !read_witness(outside, buf_view(text), &note, witnesses, report, err))
 		return false;
 	outside->head = note.head;
@@ -59,16 +61,13 @@ bool verify_outside_read(struct verify_outsides *outsides, const struct verify_o
 		return err_set(err, ERR_INPUT, "more than %d checkpoints", VERIFY_OUTSIDE_MAX);
 	for (size_t i = 0; i < options->checkpoint_file_count; i++) {
 		struct verify_outside *outside = &outsides->rows[outsides->count++];
-		char text[ERR_TEXT_MAX + 64];
 		struct buf file;
 		struct err why;
 
 		*outside = (struct verify_outside){ .name = options->checkpoint_files[i], .head = -1 };
 		buf_init(&file, NOTE_MAX);
-		if (!read_note(outside, &file, options, logs, witnesses, report, &why)) {
-			snprintf(text, sizeof text, "says nothing about this log: %s", why.text);
-			find(report, outside, VERIFY_UNKNOWN, text);
-		}
+		if (!read_note(outside, &file, options, logs, witnesses, report, &why))
+			find_nothing(report, outside, why.text);
 		buf_clear(&file);
 	}
 	return true;
@@ -93,26 +92,22 @@ static void take_agreed(const struct verify_outside *outside, struct verify_repo
 
 static void judge(const struct verify_outside *outside, const struct verify_options *options, struct verify_report *report)
 {
-	const char *who = outside->witness.len ? "its witness" : "this checkpoint";
-	enum verify_result result = VERIFY_TAMPERED;
-	char text[256];
+	bool is_beside = outside->head < report->first_seq || outside->head > report->last_seq, is_witnessed = outside->witness.len > 0;
 
-	if (outside->seen == OUTSIDE_SAME) {
+	if (outside->seen == OUTSIDE_SAME)
 		take_agreed(outside, report);
-		return;
-	}
-	if (outside->seen == OUTSIDE_OTHER) {
-		snprintf(text, sizeof text, "record %" PRId64 " is another one than %s saw: the log was rewritten", outside->head, who);
-	} else if (outside->head > report->last_seq && options->last_day == INT64_MAX) {
-		snprintf(text, sizeof text, "the log ends at record %" PRId64 ", %s saw %" PRId64 ": the end was taken away",
-			 report->last_seq, who, outside->head);
-	} else {
-		snprintf(text, sizeof text, "record %" PRId64 " is not among those looked at: this checkpoint says nothing about them",
-			 outside->head);
-		if (outside->head < report->first_seq || outside->head > report->last_seq)
-			result = VERIFY_OK;
-	}
-	find(report, outside, result, text);
+	else if (outside->seen == OUTSIDE_OTHER)
+		FIND(report, outside, VERIFY_TAMPERED, is_witnessed
+		     ? "record %" PRId64 " is another one than its witness saw: the log was rewritten"
+		     : "record %" PRId64 " is another one than this checkpoint saw: the log was rewritten", outside->head);
+	else if (outside->head > report->last_seq && options->last_day == INT64_MAX)
+		FIND(report, outside, VERIFY_TAMPERED, is_witnessed
+		     ? "the log ends at record %" PRId64 ", its witness saw %" PRId64 ": the end was taken away"
+		     : "the log ends at record %" PRId64 ", this checkpoint saw %" PRId64 ": the end was taken away", report->last_seq,
+		     outside->head);
+	else
+		FIND(report, outside, is_beside ? VERIFY_OK : VERIFY_TAMPERED,
+		     "record %" PRId64 " is not among those looked at: this checkpoint says nothing about them", outside->head);
 }
 
 void verify_outside_judge(const struct verify_outsides *outsides, const struct verify_options *options, struct verify_report *report)

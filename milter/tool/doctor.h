@@ -36,7 +36,6 @@ struct doctor_smtpd {
 
 struct doctor {
 	struct tool *tool;
-	bool is_japanese;
 	const struct config *config;   /* NULL: not good */
 	json_t *status;                /* the daemon's; NULL: it does not answer */
 	const char *etc;               /* of logrotate and journald */
@@ -63,13 +62,11 @@ struct doctor_check {
 extern const struct doctor_check doctor_gate_checks[], doctor_reach_checks[], doctor_postfix_checks[], doctor_ways_checks[],
 	doctor_sendmail_checks[], doctor_log_checks[], doctor_store_checks[], doctor_keep_checks[];
 
-/* doctor_ja.c: the same sentence, or `english` where there is none. For a test: each row; false after the last. */
-const char *doctor_japanese(const char *english);
-bool doctor_japanese_row(size_t at, const char **out_english, const char **out_japanese);
-
 /* The check's sentence, and the line that mends it (NULL: none). Returns `level`. */
 enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, const char *fix, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* What errno says of `path`: a fault that `fix` mends, or not seen for want of rights. Returns the level. */
+enum doctor_level doctor_say_errno(struct doctor *doctor, const char *path, const char *fix);
 /* Text of the arena, with a NUL. */
 const char *doctor_text(struct doctor *doctor, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Does the MTA offer what tenants must use, or are known by? The lines that would. */

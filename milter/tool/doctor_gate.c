@@ -103,8 +103,7 @@ static enum doctor_level look_socket(struct doctor *doctor)
 	if (!path)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, STR_FMT " is no file", STR_ARG(doctor->config->listen));
 	if (lstat(path, &st) != 0)
-		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
-				  errno == EACCES ? "run this as root" : "systemctl restart sekisho-milter", "%s: %s", path, strerror(errno));
+		return doctor_say_errno(doctor, path, "systemctl restart sekisho-milter");
 	if (!S_ISSOCK(st.st_mode))
 		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "rm %s; systemctl restart sekisho-milter", path),
 				  "%s is no socket", path);

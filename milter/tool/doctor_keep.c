@@ -1,5 +1,4 @@
 /* sekisho doctor: what must not be kept, and what must: keys of sealed records, erasures that are due, backups. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,9 +19,7 @@ static enum doctor_level look_keyring(struct doctor *doctor)
 	if (!doctor->config->log_is_sealed)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "relay_log.personal_data is plain: there is nothing to open");
 	if (stat(path, &st) != 0)
-		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
-				  errno == EACCES ? "run this as root" : doctor_text(doctor, "install -d -m 700 -o sekisho -g sekisho %s", path),
-				  "%s: %s", path, strerror(errno));
+		return doctor_say_errno(doctor, path, doctor_text(doctor, "install -d -m 700 -o sekisho -g sekisho %s", path));
 	/* Its mode was looked at with the configuration. */
 	return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "leave %s out of every backup (it carries a CACHEDIR.TAG)", path),
 			  "records are sealed with the keys in %s: a copy of it outlives what is to be destroyed", path);
@@ -47,7 +44,7 @@ static enum doctor_level look_orders(struct doctor *doctor)
 	size_t count;
 
 	if (!erasure_orders_read(doctor->config, &doctor->tool->arena, &orders, &count, &err))
-		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "%s", err.text);
+		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "it cannot be looked at: %s", err.text);
 	for (size_t i = 0; i < count; i++) {
 		if (!orders[i].is_good)
 			return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "rm " STR_FMT, STR_ARG(orders[i].file)),
@@ -78,7 +75,7 @@ static enum doctor_level look_backups(struct doctor *doctor)
 	size_t count;
 
 	if (!backup_list(dir, &names, &count, &err))
-		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "%s", err.text);
+		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "it cannot be looked at: %s", err.text);
 	int64_t age = count ? jst_day(clock_now_us()) - day_of(names[count - 1]) : 0;
 
 	free(names);

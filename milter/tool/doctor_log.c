@@ -1,5 +1,4 @@
 /* sekisho doctor: the relay log, its key and its disk, and the other logs that tell the same. */
-#include <errno.h>
 #include <glob.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -26,9 +25,7 @@ static enum doctor_level look_dir(struct doctor *doctor)
 	uid_t uid;
 
 	if (stat(dir, &st) != 0)
-		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
-				  errno == EACCES ? "run this as root" : doctor_text(doctor, "install -d -o sekisho -g sekisho -m 0750 %s", dir),
-				  "%s: %s", dir, strerror(errno));
+		return doctor_say_errno(doctor, dir, doctor_text(doctor, "install -d -o sekisho -g sekisho -m 0750 %s", dir));
 	if (!S_ISDIR(st.st_mode))
 		return doctor_say(doctor, DOCTOR_FAULT, NULL, "%s is no directory", dir);
 	if (!doctor_daemon_user(doctor, &uid))
@@ -99,8 +96,7 @@ static enum doctor_level look_key(struct doctor *doctor)
 		return doctor_say(doctor, DOCTOR_NOTE, "sekisho.yaml: relay_log: {key_file: /etc/sekisho/relay-log.key}",
 				  "relay_log.key_file is none: the log is not signed");
 	if (stat(path, &st) != 0)
-		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
-				  errno == EACCES ? "run this as root" : "sekisho key new --owner sekisho", "%s: %s", path, strerror(errno));
+		return doctor_say_errno(doctor, path, "sekisho key new --owner sekisho");
 	/* The configuration is no good while others can read it. */
 	if (doctor_daemon_user(doctor, &uid) && uid != 0 && st.st_uid != uid) {
 		user = getpwuid(uid);
@@ -121,7 +117,8 @@ static enum doctor_level look_public_key(struct doctor *doctor)
 	if (!*path || !publics)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "the log is not signed");
 	if (!sign_publics_load(public, publics, &err))
-		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "openssl pkey -in %s -pubout -out %s", path, public), "%s", err.text);
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "openssl pkey -in %s -pubout -out %s", path, public),
+				  "the public key cannot be read: %s", err.text);
 	if (!sign_key_load(path, &key, &err))
 		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "whether %s belongs to the key: %s", public, err.text);
 	is_pair = sign_publics_find(publics, str_from_c(sign_key_id(key))) != NULL;
@@ -146,9 +143,7 @@ static enum doctor_level look_maillog(struct doctor *doctor)
 	if (!*path)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA's log is read from the journal");
 	if (stat(path, &st) != 0)
-		return doctor_say(doctor, errno == EACCES ? DOCTOR_UNSEEN : DOCTOR_FAULT,
-				  errno == EACCES ? "run this as root" : "sekisho.yaml: maillog: {journal: system}, or apt-get install rsyslog",
-				  "%s: %s", path, strerror(errno));
+		return doctor_say_errno(doctor, path, "sekisho.yaml: maillog: {journal: system}, or apt-get install rsyslog");
 	if (doctor_daemon_user(doctor, &uid))
 		user = getpwuid(uid);
 	if (user && !doctor_may(user, &st, 4))

@@ -1,5 +1,4 @@
 /* sekisho doctor: what counts quotas. These come last: as root, opening a store gives root's rights away. */
-#include <errno.h>
 #include <unistd.h>
 
 #include "config/base/num.h"
@@ -15,8 +14,7 @@ static enum doctor_level look_embedded(struct doctor *doctor)
 	struct err err;
 
 	if (access(path, F_OK) != 0)
-		return doctor_say(doctor, errno == ENOENT ? DOCTOR_FAULT : DOCTOR_UNSEEN,
-				  errno == ENOENT ? "systemctl start sekisho-milter" : "run this as root", "%s: %s", path, strerror(errno));
+		return doctor_say_errno(doctor, path, "systemctl start sekisho-milter");
 	if (!tool_store_open(doctor->tool, TOOL_LOOK, &err))
 		return doctor_say(doctor, err.kind == ERR_BUSY && geteuid() != 0 ? DOCTOR_UNSEEN : DOCTOR_FAULT, NULL, "store: %s", err.text);
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "the store in %s opens", path);

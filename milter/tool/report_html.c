@@ -256,7 +256,7 @@ static void write_findings(const struct page *page, const struct verify_report *
 	for (size_t i = 0; i < verify->finding_count && i < 20; i++) {
 		buf_add_c(page->out, "<li>");
 		add_text(page->out, verify->findings[i].file);
-		buf_add_c(page->out, verify->findings[i].file.len ? ": " : "");
+		buf_add_c(page->out, verify->findings[i].file.len ? page->lang == REPORT_JA ? "：" : ": " : "");
 		add_text(page->out, verify->findings[i].text);
 		buf_add_c(page->out, "</li>\n");
 	}

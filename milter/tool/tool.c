@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "milter/tool/japanese.h"
 
 #define OUT_MAX ((size_t)1 << 30)
 #define OUT_FLUSH 65536
+#define FIELD_WIDTH 14                  /* columns before a field's value */
 #define ARENA_MAX ((size_t)4 << 30)
 
 void tool_init(struct tool *tool)
@@ -55,7 +57,7 @@ void tool_print(struct tool *tool, const char *fmt, ...)
 	if (tool->is_json)
 		return;
 	va_start(ap, fmt);
-	add_clean(&tool->out, fmt, ap);
+	add_clean(&tool->out, tool_word(tool, fmt), ap);
 	va_end(ap);
 	if (tool->out.len > OUT_FLUSH)
 		tool_flush(tool);
@@ -63,17 +65,21 @@ void tool_print(struct tool *tool, const char *fmt, ...)
 
 void tool_field(struct tool *tool, const char *name, const char *fmt, ...)
 {
-	char lead[16];
+	char lead[64];
 	struct buf raw;
 	va_list ap;
 
 	if (tool->is_json)
 		return;
+	name = tool_word(tool, name);
 	buf_init(&raw, OUT_MAX);
 	va_start(ap, fmt);
-	buf_vprintf(&raw, fmt, ap);
+	buf_vprintf(&raw, tool_word(tool, fmt), ap);
 	va_end(ap);
-	snprintf(lead, sizeof lead, "%-13s ", name);
+
+	size_t width = screen_width(str_from_c(name));
+
+	snprintf(lead, sizeof lead, "%s%*s", name, width < FIELD_WIDTH ? (int)(FIELD_WIDTH - width) : 1, "");
 	screen_wrap(&tool->out, lead, buf_view(&raw));
 	buf_clear(&raw);
 }
@@ -144,6 +150,11 @@ bool tool_is_japanese(struct str lang)
 	const char *all = getenv("LC_ALL"), *locale = all && *all ? all : getenv("LANG");
 
 	return str_starts(lang.ptr ? lang : str_from_c(locale), STR("ja"));
+}
+
+const char *tool_word(const struct tool *tool, const char *english)
+{
+	return tool->is_japanese ? japanese_of(english) : english;
 }
 
 static struct str own(struct tool *tool, struct str s)

@@ -43,6 +43,7 @@ struct tool {
 	struct str config_path;
 	struct operands operands;
 	bool is_json;
+	bool is_japanese;              /* the answer is: our sentences are those of japanese.h */
 	struct str only_tenant;        /* whose records alone may be seen; empty: all */
 	struct str actor;              /* who asks, when it is not who runs this; empty: he is */
 	struct buf out;                /* printed when the command ends, and now and then before */
@@ -57,7 +58,8 @@ struct tool {
 
 /* --- output */
 
-/* Text of ours with others' words in it: control characters but line feeds are shown. Not under --json. */
+/* Text of ours with others' words in it: control characters but line feeds are shown. Not under --json. This and tool_field are
+ * given English, and say it in the language of the answer. */
 void tool_print(struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "Name      value", folded below the value. */
 void tool_field(struct tool *tool, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -76,6 +78,10 @@ void tool_progress(const char *what, int64_t done, int64_t total);
 
 /* `lang` is what --lang said, "en" or "ja"; not given: what LC_ALL or LANG begin with. */
 bool tool_is_japanese(struct str lang);
+#define TOOL_LANG_OPTION(at) \
+	{ "--lang", OPTION_WORD, at, "LANG", "en|ja", "en or ja (default: ja where LANG or LC_ALL begins with it)" }
+/* In the language of the answer. */
+const char *tool_word(const struct tool *tool, const char *english) __attribute__((format_arg(2)));
 
 struct str tool_number(struct tool *tool, int64_t n);                   /* "12,345" */
 struct str tool_limit(struct tool *tool, int64_t n);                    /* the same, or "none" */

@@ -1,4 +1,5 @@
 /* sekisho doctor: what is wrong on this host, why it matters, and the line that mends it. */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,19 +21,19 @@ struct doctor_values {
 static const struct option options[] = {
 	{ "--all", OPTION_FLAG, DOCTOR(is_full), NULL, NULL, "also print what is right" },
 	{ "--etc", OPTION_TEXT, DOCTOR(etc), "DIR", NULL, "where logrotate.d and systemd/journald.conf are (default: /etc)" },
-	{ "--lang", OPTION_WORD, DOCTOR(lang), "LANG", "en|ja", "en or ja (default: ja where LANG or LC_ALL begins with it)" },
+	TOOL_LANG_OPTION(DOCTOR(lang)),
 	{ "--postfix", OPTION_TEXT, DOCTOR(postfix), "DIR", NULL, "Postfix's configuration directory (default: " POSTFIX_DIR ")" },
 	{ "--sendmail", OPTION_TEXT, DOCTOR(sendmail), "FILE", NULL, "the MTA is Sendmail, with this .cf (default: " SENDMAIL_CF ")" },
 	{ NULL },
 };
 
 static const struct {
-	const char *name, *words[2];
+	const char *name, *word;
 } levels[DOCTOR_LEVEL_COUNT] = {
-	[DOCTOR_FINE] = { "ok", { "ok", "正常" } },
-	[DOCTOR_NOTE] = { "note", { "note", "注意" } },
-	[DOCTOR_UNSEEN] = { "unseen", { "not seen", "確認不能" } },
-	[DOCTOR_FAULT] = { "fault", { "FAULT", "異常" } },
+	[DOCTOR_FINE] = { "ok", "ok" },
+	[DOCTOR_NOTE] = { "note", "note" },
+	[DOCTOR_UNSEEN] = { "unseen", "not seen" },
+	[DOCTOR_FAULT] = { "fault", "FAULT" },
 };
 
 /* --- what checks share */
@@ -53,13 +54,19 @@ enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, con
 {
 	va_list ap;
 
-	if (doctor->is_japanese)
-		fmt = doctor_japanese(fmt);
 	va_start(ap, fmt);
-	doctor->text = format(doctor, fmt, ap);
+	doctor->text = format(doctor, tool_word(doctor->tool, fmt), ap);
 	va_end(ap);
 	doctor->fix = str_from_c(fix);
 	return level;
+}
+
+enum doctor_level doctor_say_errno(struct doctor *doctor, const char *path, const char *fix)
+{
+	bool is_hidden = errno == EACCES || errno == EPERM;
+
+	return doctor_say(doctor, is_hidden ? DOCTOR_UNSEEN : DOCTOR_FAULT, is_hidden ? "run this as root" : fix, "%s: %s", path,
+			  tool_word(doctor->tool, strerror(errno)));
 }
 
 const char *doctor_text(struct doctor *doctor, const char *fmt, ...)
@@ -115,7 +122,7 @@ static enum doctor_level look_config(struct doctor *doctor)
 	} else {
 		doctor->tool->config = NULL;
 		config_report_first(&report, &err);
-		doctor_say(doctor, DOCTOR_FAULT, "sekisho check", "%s", err.text);
+		doctor_say(doctor, DOCTOR_FAULT, "sekisho check", "the configuration does not hold: %s", err.text);
 	}
 	config_report_clear(&report);
 	return doctor->config ? DOCTOR_FINE : DOCTOR_FAULT;
@@ -173,7 +180,7 @@ static bool is_met(const struct doctor *doctor, enum doctor_need need)
 
 static void write_finding(struct doctor *doctor, const struct doctor_check *check, enum doctor_level level)
 {
-	const char *why = doctor->is_japanese ? doctor_japanese(check->why) : check->why;
+	const char *why = tool_word(doctor->tool, check->why);
 	struct json *json = &doctor->tool->json;
 
 	if (doctor->tool->is_json) {
@@ -188,7 +195,7 @@ static void write_finding(struct doctor *doctor, const struct doctor_check *chec
 		json_object_close(json);
 		return;
 	}
-	tool_field(doctor->tool, levels[level].words[doctor->is_japanese], STR_FMT, STR_ARG(doctor->text));
+	tool_field(doctor->tool, levels[level].word, STR_FMT, STR_ARG(doctor->text));
 	if (level == DOCTOR_FINE)
 		return;
 	tool_field(doctor->tool, "", "%s", why);
@@ -216,12 +223,9 @@ static int sum_up(struct doctor *doctor, const size_t counts[DOCTOR_LEVEL_COUNT]
 {
 	struct tool *tool = doctor->tool;
 
-	if (doctor->is_japanese)
-		tool_print(tool, "異常 %zu 件、注意 %zu 件、確認不能 %zu 件、正常 %zu 件\n", counts[DOCTOR_FAULT], counts[DOCTOR_NOTE],
-			   counts[DOCTOR_UNSEEN], counts[DOCTOR_FINE]);
-	else
-		tool_print(tool, "%zu fault%s, %zu note%s, %zu not seen, %zu in order\n", counts[DOCTOR_FAULT],
-			   counts[DOCTOR_FAULT] == 1 ? "" : "s", counts[DOCTOR_NOTE], counts[DOCTOR_NOTE] == 1 ? "" : "s", counts[DOCTOR_UNSEEN], counts[DOCTOR_FINE]);
+	tool_print(tool, "%zu fault%s, %zu note%s, %zu not seen, %zu in order\n", counts[DOCTOR_FAULT],
+		   counts[DOCTOR_FAULT] == 1 ? "" : "s", counts[DOCTOR_NOTE], counts[DOCTOR_NOTE] == 1 ? "" : "s", counts[DOCTOR_UNSEEN],
+		   counts[DOCTOR_FINE]);
 	if (tool->is_json) {
 		json_array_close(&tool->json);
 		json_member_i64(&tool->json, "faults", (int64_t)counts[DOCTOR_FAULT]);
@@ -243,7 +247,7 @@ static int run(struct tool *tool, const void *values)
 	struct err err;
 
 	doctor.etc = want->etc.ptr ? doctor_text(&doctor, STR_FMT, STR_ARG(want->etc)) : "/etc";
-	doctor.is_japanese = tool_is_japanese(want->lang);
+	tool->is_japanese = tool_is_japanese(want->lang);
 	choose_mta(&doctor, want);
 	if (tool->is_json) {
 		json_object_open(&tool->json);

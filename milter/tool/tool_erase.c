@@ -220,12 +220,13 @@ const struct tool_command command_tenant_erase = {
 /* --- cert verify */
 
 struct cert_values {
-	struct str key;
+	struct str key, lang;
 };
 
 static const struct option cert_options[] = {
 	{ "--key", OPTION_TEXT, offsetof(struct cert_values, key), "FILE", NULL,
 	  "public key (default: operator_key_file of the configuration with .pub)" },
+	TOOL_LANG_OPTION(offsetof(struct cert_values, lang)),
 	{ NULL },
 };
 
@@ -238,8 +239,9 @@ static int check_certificate(struct tool *tool, struct str key, struct buf *file
 	if (!publics || !sign_publics_load(key.ptr, publics, &err) || !io_read_file(tool->operands.items[0].ptr, file, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", publics ? err.text : "out of memory");
 	if (!note_open(buf_view(file), publics, &text, &name, &err))
-		return tool_fail(tool, TOOL_NO, STR_FMT ": %s", STR_ARG(tool->operands.items[0]), err.text);
-	tool_print(tool, STR_FMT "\nGood: signed as " STR_FMT "\n", STR_ARG(text), STR_ARG(name));
+		return tool_fail(tool, TOOL_NO, STR_FMT ": %s", STR_ARG(tool->operands.items[0]), tool_word(tool, err.text));
+	tool_print(tool, STR_FMT "\n", STR_ARG(text));
+	tool_print(tool, "Good: signed as " STR_FMT "\n", STR_ARG(name));
 	return TOOL_OK;
 }
 
@@ -249,6 +251,7 @@ static int run_cert(struct tool *tool, const void *values)
 	struct buf file;
 	struct str key;
 
+	tool->is_japanese = tool_is_japanese(want->lang);
 	if (!want->key.ptr && !tool_config(tool))
 		return TOOL_UNKNOWN;
 	key = want->key.ptr ? want->key : tool_text(tool, STR_FMT ".pub", STR_ARG(tool->config->operator_key_file));

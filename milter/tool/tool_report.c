@@ -5,6 +5,7 @@
 #include "milter/erasure.h"
 #include "milter/record/scan.h"
 #include "milter/tool/commands.h"
+#include "milter/tool/japanese.h"
 #include "milter/tool/records_find.h"
 #include "milter/tool/report.h"
 #include "milter/tool/usage.h"
@@ -20,7 +21,7 @@ struct report_values {
 static const struct option options[] = {
 	{ "--tenant", OPTION_TEXT, REPORT(tenant), "NAME", NULL, "about this tenant alone" },
 	RECORDS_RANGE_OPTIONS(REPORT(range)),
-	{ "--lang", OPTION_WORD, REPORT(lang), "LANG", "en|ja", "en or ja (default en)" },
+	TOOL_LANG_OPTION(REPORT(lang)),
 	{ "--class", OPTION_TEXT, REPORT(class_name), "CLASS", NULL, "class of records (default relay)" },
 	{ "--key", OPTION_TEXT, REPORT(key), "FILE", NULL, "public key (default: key_file of the configuration with .pub)" },
 	{ "--purpose", OPTION_TEXT, REPORT(purpose), "TEXT", NULL, "why, for the record in class ops" },
@@ -119,6 +120,7 @@ static void verify(struct gather *g, struct str key)
 		.has_retention = true,
 		.keep = g->report.keep,
 		.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+		.tongue = g->tool->is_japanese ? japanese_of : NULL,
 	};
 	struct err err;
 
@@ -159,7 +161,7 @@ static int make(struct gather *g, const struct report_values *want)
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log report"), .tenant = want->tenant,
 						     .reason = want->purpose, .count = g->count }))
 		return TOOL_UNKNOWN;
-	report_write(report, str_eq(want->lang, STR("ja")) ? REPORT_JA : REPORT_EN, &tool->out);
+	report_write(report, tool->is_japanese ? REPORT_JA : REPORT_EN, &tool->out);
 	return tool->only_tenant.len || (report->verify && report->verify->result == VERIFY_OK) ? TOOL_OK : TOOL_NO;
 }
 
@@ -171,6 +173,7 @@ static int run(struct tool *tool, const void *values)
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	g.tool = tool;
+	tool->is_japanese = tool_is_japanese(want->lang);
 	g.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : STR("relay"));
 	if (!g.class)
 		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));

@@ -21,7 +21,7 @@ struct top_values {
 
 static const struct option options[] = {
 	{ "--interval", OPTION_DURATION, TOP(interval_us), "DURATION", NULL, "between two looks (default 2s)" },
-	{ "--lang", OPTION_WORD, TOP(lang), "LANG", "en|ja", "en or ja (default: ja where LANG or LC_ALL begins with it)" },
+	TOOL_LANG_OPTION(TOP(lang)),
 	{ "--once", OPTION_FLAG, TOP(is_once), NULL, NULL, "print it once, with every tenant, and stop; for scripts" },
 	{ "--sort", OPTION_WORD, TOP(sort), "COLUMN", "name|rate|recipients|refused|held|quota|bounced|complaints|total|last",
 	  "rate (default), name, recipients, refused, held, quota, bounced, complaints, total or last" },

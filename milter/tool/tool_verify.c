@@ -7,9 +7,10 @@
 #include "milter/erasure.h"
 #include "milter/record/export.h"
 #include "milter/tool/commands.h"
+#include "milter/tool/japanese.h"
 
 struct verify_values {
-	struct str class_name, key, operator_key, witness, level, keep, node, tenant;
+	struct str class_name, key, operator_key, witness, level, keep, node, tenant, lang;
 	struct option_time since, until;
 	bool wants_retention, no_personal_data;
 	struct str_list checkpoints;
@@ -39,6 +40,7 @@ static const struct option options[] = {
 	  "also: does any line hold a customer's data? (class ops, unless --class)" },
 	{ "--node", OPTION_TEXT, VERIFY(node), "NAME", NULL, "whose DIR it must be" },
 	{ "--tenant", OPTION_TEXT, VERIFY(tenant), "NAME", NULL, "whose EXPORT it must be" },
+	TOOL_LANG_OPTION(VERIFY(lang)),
 	{ NULL },
 };
 
@@ -47,9 +49,8 @@ static const char *const result_names[] = { [VERIFY_OK] = "intact", [VERIFY_TAMP
 
 static void on_progress(void *arg, int64_t done, int64_t total)
 {
-	(void)arg;
 	if (done < total)
-		tool_progress("verifying", done, total);
+		tool_progress(tool_word(arg, "verifying"), done, total);
 }
 
 /* --- a person's answer */
@@ -80,9 +81,9 @@ static void write_finding(struct tool *tool, const struct verify_finding *findin
 {
 	static const char *const marks[] = { [VERIFY_OK] = "Note", [VERIFY_TAMPERED] = "Altered",
 					     [VERIFY_RETENTION] = "Retention", [VERIFY_UNKNOWN] = "Not known" };
-	struct str place = finding->offset >= 0 ? tool_text(tool, STR_FMT " at %lld: ", STR_ARG(finding->file),
+	struct str place = finding->offset >= 0 ? tool_text(tool, tool_word(tool, STR_FMT " at %lld: "), STR_ARG(finding->file),
 							    (long long)finding->offset)
-			 : finding->file.len ? tool_text(tool, STR_FMT ": ", STR_ARG(finding->file)) : STR_EMPTY;
+			 : finding->file.len ? tool_text(tool, tool_word(tool, STR_FMT ": "), STR_ARG(finding->file)) : STR_EMPTY;
 
 	tool_field(tool, marks[finding->result], STR_FMT STR_FMT, STR_ARG(place), STR_ARG(finding->text));
 }
@@ -94,7 +95,7 @@ static void write_proved(struct tool *tool, const struct verify_report *report, 
 	else if (report->checkpoints)
 		tool_field(tool, "Proved", "the records up to seq %lld are those that the key's holder committed, in this order, none "
 			   "altered, none missing%s", (long long)report->last_checkpoint_seq,
-			   report->is_from_start ? "" : " between them");
+			   report->is_from_start ? "" : tool_word(tool, " between them"));
 	else
 		tool_field(tool, "Proved", "the records follow from one another, none altered or missing between them; nobody signed");
 	if (level == VERIFY_CONTENT)
@@ -134,7 +135,7 @@ static void write_person(struct tool *tool, struct str class_name, const struct 
 {
 	size_t shown = report->finding_count < VERIFY_FINDINGS_MAX ? report->finding_count : VERIFY_FINDINGS_MAX;
 
-	tool_print(tool, "%s" STR_FMT ": %s\n", tool->out.len ? "\n" : "", STR_ARG(class_name), result_names[report->result]);
+	tool_print(tool, "%s" STR_FMT ": %s\n", tool->out.len ? "\n" : "", STR_ARG(class_name), tool_word(tool, result_names[report->result]));
 	write_range(tool, report);
 	for (size_t i = 0; i < shown; i++)
 		write_finding(tool, &report->findings[i]);
@@ -219,6 +220,11 @@ static struct str operator_key(struct tool *tool, const struct verify_values *wa
 	return erasure_public(tool->config, path) ? tool_text(tool, "%s", path) : STR_EMPTY;
 }
 
+static verify_tongue *tongue(const struct tool *tool)
+{
+	return tool->is_japanese ? japanese_of : NULL;
+}
+
 static enum verify_level level_of(const struct verify_values *want)
 {
 	return str_eq(want->level, STR("files")) ? VERIFY_FILES : str_eq(want->level, STR("content")) ? VERIFY_CONTENT : VERIFY_RECORDS;
@@ -246,6 +252,8 @@ static enum verify_result verify_dir(struct tool *tool, const struct verify_valu
 		.keep = keep,
 		.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
 		.progress = on_progress,
+		.progress_arg = tool,
+		.tongue = tongue(tool),
 	};
 	enum verify_result result = VERIFY_UNKNOWN;
 	struct err err;
@@ -303,7 +311,7 @@ static int verify_export(struct tool *tool, const struct verify_values *want)
 		return tool_usage(tool, "an EXPORT is checked by its trailer; that option is about a log");
 	if (!key.ptr)
 		key = default_key(tool);
-	if (!record_verify_export(file.ptr, key, want->tenant, &report, &err)) {
+	if (!record_verify_export(file.ptr, key, want->tenant, tongue(tool), &report, &err)) {
 		code = tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	} else {
 		code = (int)report.result;
@@ -348,6 +356,7 @@ static int run(struct tool *tool, const void *values)
 	struct retention keep;
 	size_t seen = 0;
 
+	tool->is_japanese = tool_is_japanese(want->lang);
 	if (want->witness.ptr && !want->checkpoints.count)
 		return tool_usage(tool, "--witness is about a --checkpoint: the note that the witness countersigned");
 	if (want->keep.ptr && !retention_parse(want->keep, &keep))

@@ -139,7 +139,7 @@ def test_search(world):
     check(any(r["event"] == "access" for r in gate.records("ops")), "no access record")
 
 
-def altered(world, change):
+def altered(world, change, *options):
     """`log verify` on a copy of the log in which `change` has been at work on the lines of the relay class."""
     gate, copy = world.relay.gate, world.new_dir("altered") + "/gate"
     shutil.copytree(gate.dir, copy, ignore=shutil.ignore_patterns("*.sock"))
@@ -150,7 +150,7 @@ def altered(world, change):
         lines = log.read().splitlines(keepends=True)
     with open(path, "wb") as log:
         log.write(b"".join(change(lines)))
-    return world.run([world.program("sekisho"), "-c", f"{copy}/sekisho.yaml", "log", "verify", "--class", "relay"])
+    return world.run([world.program("sekisho"), "-c", f"{copy}/sekisho.yaml", "log", "verify", "--class", "relay", *options])
 
 
 def test_verify(world):
@@ -165,6 +165,17 @@ def test_verify(world):
             ("two lines changed round", 1, lambda lines: lines[:3] + [lines[4], lines[3]] + lines[5:])):
         done = altered(world, change)
         check_eq(done.returncode, want, f"exit status after {what}: {done.stdout}{done.stderr}")
+        check_japanese(altered(world, change, "--lang", "ja", "--retention", "--no-personal-data").stdout)
+        found = json.loads(altered(world, change, "--lang", "ja", "--json").stdout)["findings"]
+        check_eq([f["text"] for f in found if f["text"].isascii()], [], "not in Japanese")
+
+
+def check_japanese(shown):
+    """No field begins, and no sentence is, in English: names and numbers are all that is ASCII."""
+    check("異常なし" in shown or "改ざん" in shown or "判定不能" in shown or "保存期間" in shown, "{}", shown)
+    for line in shown.splitlines():
+        words = [word for word in line.split() if word.isascii() and word.isalpha() and word not in ("relay", "milter", "records")]
+        check(not words, "English in {!r}", line)
 
 
 def test_second_daemon(world):

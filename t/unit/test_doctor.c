@@ -1,7 +1,8 @@
-/* What doctor says in Japanese takes the same values in the same order, and every reason has its Japanese. */
+/* What the tool says in Japanese takes the same values in the same order, and every reason of doctor has its Japanese. */
 #include "t/lib/unit.h"
 
 #include "milter/tool/doctor.h"
+#include "milter/tool/japanese.h"
 
 /* "%s", "%.*s", "%lld": the next conversion, or an empty str. */
 static struct str conversion(struct str *rest)
@@ -19,19 +20,21 @@ static struct str conversion(struct str *rest)
 
 START_TEST(same_conversions)
 {
-	const char *english, *japanese;
-	size_t rows = 0;
+	const struct japanese_row *row = _i ? japanese_verify : japanese_doctor;
 
-	for (; doctor_japanese_row(rows, &english, &japanese); rows++) {
-		struct str e = str_from_c(english), j = str_from_c(japanese), one;
+	ck_assert_ptr_nonnull(row->english);
+	for (; row->english; row++) {
+		struct str e = str_from_c(row->english), j = str_from_c(row->japanese), one, other;
 
-		ck_assert_msg(strcmp(english, japanese) != 0, "not translated: %s", english);
+		ck_assert_msg(strcmp(row->english, row->japanese) != 0, "not translated: %s", row->english);
+		ck_assert_str_eq(japanese_of(row->english), row->japanese);
 		do {
 			one = conversion(&e);
-			ck_assert_msg(str_eq(one, conversion(&j)), "%s / %s: %.*s", english, japanese, STR_ARG(one));
+			other = conversion(&j);
+			ck_assert_msg(str_eq(one, other) || (str_eq(one, STR("%s")) && str_eq(other, STR("%.0s"))), "%s / %s: %.*s",
+				      row->english, row->japanese, STR_ARG(one));
 		} while (one.len);
 	}
-	ck_assert_uint_gt(rows, 100);
 }
 END_TEST
 
@@ -43,8 +46,8 @@ START_TEST(every_reason)
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		for (const struct doctor_check *check = tables[i]; check->name; check++)
-			ck_assert_msg(doctor_japanese(check->why) != check->why, "%s: no Japanese", check->name);
-	ck_assert_str_eq(doctor_japanese("%s: %s"), "%s: %s");
+			ck_assert_msg(japanese_of(check->why) != check->why, "%s: no Japanese", check->name);
+	ck_assert_str_eq(japanese_of("%s: %s"), "%s: %s");
 }
 END_TEST
 
@@ -54,7 +57,7 @@ int main(void)
 	TCase *tc = tcase_create("doctor");
 
 	suite_add_tcase(suite, tc);
-	tcase_add_test(tc, same_conversions);
+	tcase_add_loop_test(tc, same_conversions, 0, 2);
 	tcase_add_test(tc, every_reason);
 	return unit_main(suite);
 }

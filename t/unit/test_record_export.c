@@ -84,7 +84,7 @@ static void export_to(struct buf *out, struct str tenant, bool is_signed)
 static enum verify_result verify_text(struct str text, struct verify_report *out)
 {
 	ck_assert(io_replace_file(path, text, 0644, NULL));
-	ck_assert(record_verify_export(path, str_from_c(relay.pub), (struct str){ 0 }, out, NULL));
+	ck_assert(record_verify_export(path, str_from_c(relay.pub), (struct str){ 0 }, NULL, out, NULL));
 	return out->result;
 }
 

@@ -1,12 +1,19 @@
-/*
- * What doctor says, in Japanese: a row a sentence of its checks, found by its English. The conversions of both are the same, in
- * the same order; what has no row is said in English. The lines that mend something are no prose and stay as they are.
- */
+/* What doctor says. */
 #include "milter/tool/doctor.h"
+#include "milter/tool/japanese.h"
 
-static const struct {
-	const char *english, *japanese;
-} rows[] = {
+const struct japanese_row japanese_doctor[] = {
+	{ "FAULT", "異常" },
+	{ "note", "注意" },
+	{ "not seen", "確認不能" },
+	{ "ok", "正常" },
+	{ "%zu fault%s, %zu note%s, %zu not seen, %zu in order\n", "異常 %zu 件%.0s、注意 %zu 件%.0s、確認不能 %zu 件、正常 %zu 件\n" },
+	{ "the configuration does not hold: %s", "設定に誤りがあります：%s" },
+	{ "it cannot be looked at: %s", "確認できません：%s" },
+	{ "the public key cannot be read: %s", "公開鍵を読めません：%s" },
+	{ "No such file or directory", "存在しません" },
+	{ "Permission denied", "権限がありません" },
+	{ "Operation not permitted", "許可されていません" },
 	{ "receive_override_options has no_milters (" STR_FMT ")", "receive_override_options に no_milters があります（" STR_FMT "）" },
 	{ "nobody is told to leave milters out", "milter を省く指定はありません" },
 	{ "no client has milters of its own", "個別の milter を持つ接続元はありません" },
@@ -244,22 +251,5 @@ static const struct {
 	{ "the configuration in %s cannot be read: %s", "%s の設定を読めません：%s" },
 	{ "A gate with an error in its configuration does not start, and does not reload.", "設定に誤りがあると、関所は起動も再読込もしません。" },
 	{ "How the MTA comes to the gate is half of what the gate promises.", "MTA が関所に正しく来ることは、関所の約束の半分です。" },
+	{ NULL, NULL },
 };
-#define ROWS (sizeof rows / sizeof *rows)
-
-const char *doctor_japanese(const char *english)
-{
-	for (size_t i = 0; i < ROWS; i++)
-		if (strcmp(rows[i].english, english) == 0)
-			return rows[i].japanese;
-	return english;
-}
-
-bool doctor_japanese_row(size_t at, const char **out_english, const char **out_japanese)
-{
-	if (at >= ROWS)
-		return false;
-	*out_english = rows[at].english;
-	*out_japanese = rows[at].japanese;
-	return true;
-}
