@@ -7,7 +7,7 @@ build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis
 	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev zlib1g-dev'
 mta_packages='iproute2 libsasl2-modules openssl postfix python3'
 package_packages='build-essential debhelper lintian'
-test_packages='chromium clang e2fsprogs libsystemd-dev opendkim opendkim-tools redis-server systemd-journal-remote xz-utils'
+test_packages='chromium clang e2fsprogs libsystemd-dev nginx opendkim opendkim-tools redis-server systemd-journal-remote xz-utils'
 
 say() {
 	printf '%s\n' "$*"
