@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 #include "config/base/num.h"
 #include "config/config_value.h"
 
@@ -63,12 +64,12 @@ static bool read_texts(const struct value *v, bool (*is_good)(struct str),
 
 bool value_read_addresses(const struct value *v)
 {
-	return read_texts(v, config_is_address_pattern, arena_copy_lower, CONFIG_ADDRESS_WORDS);
+	return read_texts(v, config_is_address_pattern, domain_key, CONFIG_ADDRESS_WORDS);
 }
 
 bool value_read_domains(const struct value *v)
 {
-	return read_texts(v, config_is_domain, arena_copy_lower, "a domain such as example.com");
+	return read_texts(v, config_is_domain, domain_key, "a domain such as example.com");
 }
 
 /* As useradd(8) takes them, and with an @ in front a group. */
@@ -197,7 +198,7 @@ bool value_read_exclude(const struct value *v)
 			  &quota->exclude_same_tenant) = true;
 		else if (item->kind != NODE_TEXT || !config_is_address_pattern(item->text))
 			ok = value_expected_word(v, item, CONFIG_ADDRESS_WORDS);
-		else if (!arena_copy_lower(v->r->arena, item->text, &recipients[at++]))
+		else if (!domain_key(v->r->arena, item->text, &recipients[at++]))
 			return config_no_memory(v->r);
 	}
 	quota->exclude_recipients = (struct str_list){ .items = recipients, .count = at };

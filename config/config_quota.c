@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 #include "config/base/num.h"
 #include "config/config_read.h"
 
@@ -141,6 +142,7 @@ static bool set_limit(struct making *m, const struct node *node)
 static bool read_override_key(struct making *m, const struct node *item, struct str *out)
 {
 	struct str key = item->key, local, domain;
+	bool (*copy)(struct arena *, struct str, struct str *) = arena_copy_lower;
 	char text[INET6_ADDRSTRLEN];
 	struct net_addr addr;
 
@@ -149,11 +151,13 @@ static bool read_override_key(struct making *m, const struct node *item, struct 
 		if (!config_is_address_pattern(key) || (str_cut_last(key, '@', &local, &domain) && local.len == 0))
 			return config_expected(m->r, m->scope, "overrides", item,
 					       "addresses such as user@domain for keys");
+		copy = domain_key;
 		break;
 	case KEY_RECIPIENT_DOMAIN:
 		if (!config_is_domain(key))
 			return config_expected(m->r, m->scope, "overrides", item,
 					       "domains such as example.com for keys");
+		copy = domain_key;
 		break;
 	case KEY_CLIENT:
 		if (!net_parse_addr(key, &addr))
@@ -164,7 +168,7 @@ static bool read_override_key(struct making *m, const struct node *item, struct 
 	default:
 		break;
 	}
-	return arena_copy_lower(m->r->arena, key, out) || config_no_memory(m->r);
+	return copy(m->r->arena, key, out) || config_no_memory(m->r);
 }
 
 static int override_order(const void *a, const void *b)

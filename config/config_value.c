@@ -2,6 +2,7 @@
 #include <sys/un.h>
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 #include "config/base/num.h"
 #include "config/config_value.h"
 
@@ -157,14 +158,17 @@ static bool read_http_listen(const struct value *v)
 /* It becomes part of links in any charset, and is compared with what browsers send. */
 static bool read_host(const struct value *v)
 {
-	struct str host = v->node->text;
+	struct str host;
 
+	if (!domain_key(v->r->arena, v->node->text, &host))
+		return config_no_memory(v->r);
 	if (!config_is_domain(host) || str_find_byte(host, '.') == host.len || host.len > 253)
 		return value_expected(v, config_type_words(v->row->type));
 	for (size_t i = 0; i < host.len; i++)
 		if (!ascii_is_alnum(host.ptr[i]) && host.ptr[i] != '-' && host.ptr[i] != '.')
 			return value_expected(v, config_type_words(v->row->type));
-	return arena_copy_lower(v->r->arena, host, (struct str *)value_field(v)) || config_no_memory(v->r);
+	*(struct str *)value_field(v) = host;
+	return true;
 }
 
 static bool read_bounded(const struct value *v, int64_t value)
@@ -319,7 +323,7 @@ static bool read_address(const struct value *v)
 {
 	if (!config_is_address_pattern(v->node->text))
 		return value_expected(v, config_type_words(v->row->type));
-	return arena_copy_lower(v->r->arena, v->node->text, (struct str *)value_field(v)) || config_no_memory(v->r);
+	return domain_key(v->r->arena, v->node->text, (struct str *)value_field(v)) || config_no_memory(v->r);
 }
 
 static bool keep_node(const struct value *v)

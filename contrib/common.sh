@@ -3,7 +3,7 @@
 # The caller has set `source` (the top of the sources).
 
 # What building needs, what running the tests needs besides, what making the Debian package needs, and what only test.sh needs.
-build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis-dev libjansson-dev liblmdb-dev
+build_packages='autoconf automake gcc libc6-dev make pkg-config check libhiredis-dev libidn2-dev libjansson-dev liblmdb-dev
 	libmicrohttpd-dev libmilter-dev libssl-dev libyaml-dev zlib1g-dev'
 mta_packages='iproute2 libsasl2-modules openssl postfix python3'
 package_packages='build-essential debhelper lintian'

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
@@ -205,6 +206,8 @@ static bool tell_outcome(struct telling *t, const struct maillog_line *line, str
 	/* Postfix's orig_to is what we were given; ctladdr is somebody else. */
 	t->recipient = line->is_postfix && str_find_byte(o->original, '@') < o->original.len ? o->original : o->recipient;
 	do {
+		if (!domain_spell(&t->arena, t->recipient, &t->recipient))
+			return err_memory(err);
 		if (!tell(t, o->said, err))
 			return false;
 	} while (maillog_line_next(&more, &t->recipient));

@@ -1,6 +1,7 @@
 #include "milter/returning.h"
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 #include "config/base/json.h"
 #include "config/base/metrics.h"
 #include "milter/failure.h"
@@ -335,12 +336,19 @@ static bool tell_recipient(struct telling *t, size_t i, struct err *err)
 	return tell_failure(t, i, recipient, false, err);
 }
 
+/* As it was written down when it was sent. */
+static bool spell(struct telling *t, struct report_recipient *it, struct err *err)
+{
+	return (domain_spell(&t->arena, it->address, &it->address) && domain_spell(&t->arena, it->original, &it->original)) ||
+	       err_memory(err);
+}
+
 static bool tell(struct telling *t, struct err *err)
 {
 	bool ok = !t->path.tenant || return_path_marks(t->gate->policy.store, &t->path, &t->arena, &t->marks, err);
 
 	for (size_t i = 0; ok && i < t->returned.report.count; i++)
-		ok = tell_recipient(t, i, err);
+		ok = spell(t, &t->returned.report.recipients[i], err) && tell_recipient(t, i, err);
 	if (t->has_news)
 		pulse_note_failed(t->gate->pulse, t->tenant, t->sender);
 	return ok;

@@ -1,5 +1,7 @@
 #include "milter/mail/address.h"
 
+#include "config/base/domain.h"
+
 enum token_kind {
 	TOKEN_END,
 	TOKEN_WORD,                    /* john, =?utf-8?B?44GC?=, and bytes that stand nowhere else */
@@ -242,6 +244,8 @@ static void add(struct parser *p, struct str address)
 {
 	if (p->count == p->room || address.len > ADDRESS_MAX)
 		p->is_broken = true;
+	else if (str_find_byte(address, '@') < address.len && !domain_spell(p->arena, address, &address))
+		p->is_out_of_memory = true;
 	else
 		p->items[p->count++] = address;
 }

@@ -5,7 +5,8 @@
  * add display names, comments, groups, folding and obsolete forms (RFC 5322 3.4, 4.4). Both come out as one spelling,
  * local@domain: no angle brackets, no source route, no comments or blanks around the dots, quotes only where the local
  * part needs them ("j doe"@d stays, "jdoe"@d becomes jdoe@d: RFC 5321 4.1.2 has them equal), no dot at the end of the
- * domain. Case stays as typed. A domain may be missing (<postmaster>, a local submission's root).
+ * domain, A-labels for a domain that is not ASCII (config/base/domain.h). Case stays as typed otherwise. A domain may be
+ * missing (<postmaster>, a local submission's root).
  *
  * Input    hostile; one pass, linear
  * Memory   results point into the text where its spelling is good already, else into the arena

@@ -1,6 +1,7 @@
 #include "milter/tool/suppress_file.h"
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 #include "milter/mail/address.h"
 #include "milter/record/scan.h"
 #include "milter/tool/csv.h"
@@ -79,6 +80,25 @@ static bool read_time(struct str text, int64_t *out_us)
 	return text.len == 0 || jst_parse_time(text, out_us);
 }
 
+/* The senders, each as the gate writes it down. */
+static bool read_scope(struct reading *r, struct str text, struct str *out)
+{
+	struct str one;
+	struct buf all;
+	bool ok = true;
+
+	buf_init(&all, ROW_MEMORY);
+	while (ok && str_next(&text, ' ', &one)) {
+		ok = domain_spell(&r->arena, one, &one);
+		if (all.len)
+			buf_add_byte(&all, ' ');
+		buf_add(&all, one);
+	}
+	ok = ok && !all.failed && arena_copy(&r->arena, buf_view(&all), out);
+	buf_clear(&all);
+	return ok;
+}
+
 /* NULL: an entry. */
 static const char *from_cells(struct reading *r, const struct str cells[COLUMN_COUNT], struct suppression *out)
 {
@@ -98,8 +118,7 @@ static const char *from_cells(struct reading *r, const struct str cells[COLUMN_C
 		out->reason = cells[REASON];
 	if (cells[BY].len)
 		out->by = cells[BY];
-	out->scope = cells[SENDERS];
-	return NULL;
+	return read_scope(r, cells[SENDERS], &out->scope) ? NULL : "out of memory";
 }
 
 static bool give(struct reading *r, const struct str cells[COLUMN_COUNT])

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 #include "milter/tool/japanese.h"
 
 #define OUT_MAX ((size_t)1 << 30)
@@ -162,6 +163,13 @@ static struct str own(struct tool *tool, struct str s)
 	struct str out;
 
 	return arena_copy(&tool->arena, s, &out) ? out : STR_EMPTY;
+}
+
+struct str tool_spelt(struct tool *tool, struct str address)
+{
+	struct str out;
+
+	return domain_spell(&tool->arena, address, &out) ? out : address;
 }
 
 struct str tool_text(struct tool *tool, const char *fmt, ...)

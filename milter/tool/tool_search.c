@@ -260,6 +260,7 @@ static struct str wish_address(struct search *s, struct str address, enum index_
 {
 	struct str local, domain;
 
+	address = tool_spelt(s->tool, address);
 	if (address.len > 1 && address.ptr[0] == '@')
 		address = tool_text(s->tool, "*" STR_FMT, STR_ARG(address));
 	if (address.len && !has_wildcard(address)) {
@@ -330,6 +331,8 @@ static int prepare(struct search *s)
 
 		if (text.len == 0)
 			return tool_usage(tool, "an empty text");
+		if (str_find_byte(text, '@') < text.len)
+			text = tool_spelt(tool, text);
 		records_wish_text(&s->wish, tool, text);
 		s->texts[s->text_count].plain = text;
 		s->texts[s->text_count++].escaped = s->wish.text_count > before ? s->wish.texts[before] : text;

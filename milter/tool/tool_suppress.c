@@ -51,6 +51,7 @@ struct list {
 struct listing {
 	struct tool *tool;
 	const struct list *list;
+	struct str match;              /* as the list has it */
 	struct table table;
 	int64_t count, limit;
 	bool is_whole;
@@ -70,7 +71,7 @@ static bool list_entry(void *arg, const struct suppression *entry)
 	struct tool *tool = l->tool;
 
 	if ((l->list->source.len && !str_eq(l->list->source, str_from_c(suppress_source_name(entry->source)))) ||
-	    (l->list->match.len && !contains_nocase(entry->recipient, l->list->match)))
+	    (l->list->match.len && !contains_nocase(entry->recipient, l->match)))
 		return true;
 	if (l->count++ >= l->limit)
 		return true;
@@ -107,6 +108,7 @@ static int run_list(struct tool *tool, const void *values)
 	struct err err;
 	int code;
 
+	l.match = tool_spelt(tool, l.list->match);
 	tenant = begin(tool, TOOL_LOOK, &code);
 	if (!tenant)
 		return code;
@@ -174,7 +176,8 @@ static bool join_senders(struct tool *tool, struct str_list senders, struct str 
 		if (str_find_byte(senders.items[i], '@') == senders.items[i].len || str_find_byte(senders.items[i], ' ') < senders.items[i].len)
 			return tool_usage(tool, "--sender: expected " CONFIG_ADDRESS_WORDS ", not " STR_FMT,
 					  STR_ARG(senders.items[i])) == TOOL_OK;
-		joined = tool_text(tool, STR_FMT "%s" STR_FMT, STR_ARG(joined), i ? " " : "", STR_ARG(senders.items[i]));
+		joined = tool_text(tool, STR_FMT "%s" STR_FMT, STR_ARG(joined), i ? " " : "",
+				   STR_ARG(tool_spelt(tool, senders.items[i])));
 	}
 	*out = joined;
 	return true;

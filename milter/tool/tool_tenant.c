@@ -347,9 +347,9 @@ static enum excess_action action_of(const struct suspend *suspend)
 	     : str_eq(suspend->action, STR("hold")) ? EXCESS_HOLD : EXCESS_REJECT;
 }
 
-static struct member member_of(struct str sender, struct str login)
+static struct member member_of(struct tool *tool, struct str sender, struct str login)
 {
-	return sender.len ? (struct member){ .kind = MEMBER_SENDER, .name = sender }
+	return sender.len ? (struct member){ .kind = MEMBER_SENDER, .name = tool_spelt(tool, sender) }
 	     : login.len ? (struct member){ .kind = MEMBER_LOGIN, .name = login } : (struct member){ .kind = MEMBER_ALL };
 }
 
@@ -378,7 +378,7 @@ static int run_suspend(struct tool *tool, const void *values)
 	const struct tenant *tenant;
 	int code = prepare(tool, &tenant);
 	int64_t now_us = clock_now_us();
-	struct suspension s = { .of = member_of(suspend->sender, suspend->login), .action = action_of(suspend),
+	struct suspension s = { .of = member_of(tool, suspend->sender, suspend->login), .action = action_of(suspend),
 				.is_halved = str_eq(suspend->action, STR("halve")), .since_us = now_us, .actor = tool_actor(tool),
 				.reason = suspend->reason.ptr ? suspend->reason : STR_EMPTY };
 	struct err err;
@@ -446,7 +446,7 @@ static int run_resume(struct tool *tool, const void *values)
 	const struct resume *resume = values;
 	const struct tenant *tenant;
 	int code = prepare(tool, &tenant);
-	struct member member = member_of(resume->sender, resume->login);
+	struct member member = member_of(tool, resume->sender, resume->login);
 	struct err err;
 	int64_t count;
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/base/domain.h"
 #include "config/config_report.h"
 #include "policy/tenant.h"
 
@@ -107,7 +108,9 @@ static bool gather_one(struct tool *tool, const struct tenant *tenant, const cha
 {
 	struct usage item = { .quota = quota };
 
-	return (arena_copy_lower(&tool->arena, scope, &item.scope) &&
+	bool is_address = quota->key == KEY_SENDER || quota->key == KEY_RECIPIENT_DOMAIN;
+
+	return ((is_address ? domain_key : arena_copy_lower)(&tool->arena, scope, &item.scope) &&
 		quota_store_key(tenant->name, family, quota, item.scope, &tool->arena, &item.key) &&
 		list_add(tool, list, item)) || err_memory(err);
 }

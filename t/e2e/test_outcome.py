@@ -10,7 +10,9 @@ from lib.smtp import message
 
 LOGIN = "user@acme.test"
 SENDER = "a@acme.test"
-TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounces": "30d"}}}
+TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "suppress": {"hard_bounces": "30d"}},
+           "nihon": {"match": [{"auth": "*@nihon.test"}], "suppress": {"hard_bounces": "30d"}, "senders": ["@日本語.test"],
+                     "from": "senders"}}
 
 
 def setup(world):
@@ -46,6 +48,34 @@ def test_delivered(world):
     shown = world.relay.gate.tool_ok("log", "show", first["message"])
     check("accepted" in shown and "delivered" in shown, "no whole timeline: {}", shown)
     wait_for(lambda: counted(world, "delivered") == 1, "one delivery counted")
+
+
+def test_two_spellings(world):
+    """a domain in UTF-8 and its xn-- form are one: sender, From, suppression, log search"""
+    typed, labels = "日本語.test", "xn--wgv71a119e.test"
+    with world.relay.client(LOGIN="user@nihon.test") as c:
+        for domain in (typed, labels, "日本語。TEST"):
+            check_eq(c.mail(f"a@{domain}", "SMTPUTF8").code, 250, f"MAIL FROM:<a@{domain}>")
+            c.command("RSET")
+        refused(c.mail("a@日本国.test", "SMTPUTF8"), 550, "5.7.1", "SKQ-SENDER")
+        check_eq(c.mail(f"a@{typed}", "SMTPUTF8").code, 250, "MAIL")
+        check_eq(c.rcpt(f"bounce.idn@{typed}").code, 250, "RCPT in UTF-8")
+        accepted(c.data(f"From: <a@{typed}>\r\nSubject: idn\r\n\r\nhi\r\n".encode()))
+        record = wait_outcome(world, f"bounce.idn@{labels}", "failed")
+        first = world.relay.gate.mail_records(event="accepted", message=record["message"])[-1]
+        check_eq((first["from"], first["to"]), (f"a@{labels}", [f"bounce.idn@{labels}"]), "who and whom")
+        check_eq(c.mail(f"a@{labels}").code, 250, "MAIL")
+        refused(c.rcpt(f"bounce.idn@{labels}"), 550, "5.7.1", "SKQ-SUPP")
+        c.command("RSET")
+        check_eq(c.mail(f"a@{labels}", "SMTPUTF8").code, 250, "MAIL")
+        refused(c.rcpt(f"bounce.idn@{typed}"), 550, "5.7.1", "SKQ-SUPP")
+    gate = world.relay.gate
+    for domain in (typed, labels):
+        for words in (["--sender", f"@{domain}"], ["--recipient", f"bounce.idn@{domain}"], [f"idn@{domain}"]):
+            found = gate.tool_ok("log", "search", "--json", *words)
+            check(record["message"] in found, "log search {} printed: {}", words, found)
+    gate.tool_ok("suppress", "remove", "nihon", f"bounce.idn@{typed}")
+    check_eq(gate.tool_ok("suppress", "list", "nihon", "--json").strip(), "", "the list")
 
 
 def test_failed(world):

@@ -1,0 +1,63 @@
+#include "config/base/domain.h"
+
+#include <idn2.h>
+
+static bool is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] & 0x80)
+			return false;
+	return true;
+}
+
+/* UTS 46 turns the wide forms of < and @ into the plain ones, which belong into no domain. */
+static bool is_good(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_is_alnum(s.ptr[i]) && !memchr(".-_", s.ptr[i], 3))
+			return false;
+	return s.len && s.ptr[0] != '.' && str_find(s, STR("..")) == s.len;
+}
+
+/* *out_done: `front` and the A-labels of `domain` are in *out. */
+static bool convert(struct arena *arena, struct str front, struct str domain, struct str *out, bool *out_done)
+{
+	const int flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL;
+	struct str typed, labels;
+	uint8_t *found = NULL;
+	bool ok = arena_copy(arena, domain, &typed);
+
+	*out_done = false;
+	if (!ok || memchr(typed.ptr, '\0', typed.len) || idn2_lookup_u8((const uint8_t *)typed.ptr, &found, flags) != IDN2_OK)
+		return ok;
+	labels = str_from_c((const char *)found);
+	while (str_ends(labels, STR(".")))
+		labels.len--;
+	*out_done = is_good(labels);
+	ok = !*out_done || arena_concat(arena, out, front, labels);
+	idn2_free(found);
+	return ok;
+}
+
+bool domain_spell(struct arena *arena, struct str address, struct str *out)
+{
+	struct str local, domain = address, front;
+	bool is_done = false;
+
+	if (!is_ascii(address)) {
+		str_cut_last(address, '@', &local, &domain);
+		if (str_starts(domain, STR("*.")))
+			domain = str_from(domain, 2);
+		front = str_slice(address, 0, address.len - domain.len);
+		if (!is_ascii(domain) && domain.len <= DOMAIN_TYPED_MAX && !convert(arena, front, domain, out, &is_done))
+			return false;
+	}
+	if (!is_done)
+		*out = address;
+	return true;
+}
+
+bool domain_key(struct arena *arena, struct str address, struct str *out)
+{
+	return domain_spell(arena, address, &address) && arena_copy_lower(arena, address, out);
+}
