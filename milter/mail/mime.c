@@ -57,16 +57,26 @@ static size_t count_param(struct str value, struct str name)
 	return count;
 }
 
+/* boundary=b"q: neither a token nor quoted (RFC 2045 5.1), and no boundary or charset has the mark in its name. */
+static bool has_quote(struct str value)
+{
+	return str_find_byte(value, '"') < value.len;
+}
+
 static bool read_type_params(struct mime_part *part, struct arena *arena)
 {
 	bool found;
 
+	if (!header_param(part->content_type, STR("boundary"), arena, &part->boundary, &found) ||
+	    !header_param(part->content_type, STR("charset"), arena, &part->charset, &found) ||
+	    !header_param(part->content_type, STR("protocol"), arena, &part->protocol, &found) ||
+	    !header_param(part->content_type, STR("name"), arena, &(struct str){ 0 }, &part->has_name))
+		return false;
 	if (count_param(part->content_type, STR("boundary")) > 1 || count_param(part->content_type, STR("charset")) > 1)
 		part->doubt = "several parameters of one name in Content-Type";
-	return header_param(part->content_type, STR("boundary"), arena, &part->boundary, &found) &&
-	       header_param(part->content_type, STR("charset"), arena, &part->charset, &found) &&
-	       header_param(part->content_type, STR("protocol"), arena, &part->protocol, &found) &&
-	       header_param(part->content_type, STR("name"), arena, &(struct str){ 0 }, &part->has_name);
+	else if (has_quote(part->boundary) || has_quote(part->charset))
+		part->doubt = "unreadable Content-Type";
+	return true;
 }
 
 static bool read_disposition(struct mime_part *part, struct str value, struct arena *arena)
