@@ -68,12 +68,12 @@ static bool has_escapes(struct str s)
 	return false;
 }
 
-/* RFC 2781 and the web differ on UTF-16 without a mark; the first character of markup tells. */
+/* RFC 2781 takes UTF-16 without a mark for big-endian, the web for little; markup shows that the web is right. */
 static const struct charset *utf16_order(struct str octets)
 {
 	static const struct { struct str begin; const char *label; } rows[] = {
 		{ STR_INIT("\xff\xfe"), "utf-16le" }, { STR_INIT("\xfe\xff"), "utf-16be" },
-		{ STR_INIT("<\0"), "utf-16le" },      { STR_INIT("\0<"), "utf-16be" },
+		{ STR_INIT("<\0"), "utf-16le" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
