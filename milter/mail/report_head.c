@@ -5,6 +5,7 @@
 #include "config/base/words.h"
 #include "milter/mail/header.h"
 #include "milter/mail/report_marks.h"
+#include "milter/mail/report_parts.h"
 
 #define FOLDED_MAX 512
 #define CONVERSATION 6                 /* what marks in a Subject and a text may add up to */
@@ -110,14 +111,14 @@ static bool from_words(struct str from, struct arena *arena, struct str *out)
 	return true;
 }
 
-static bool text_decode(struct str value, struct arena *arena, struct str *out)
+static bool text_decode(const struct report_head *head, struct str value, struct arena *arena, struct str *out)
 {
 	struct buf text;
 	struct str made;
 
 	*out = value = str_slice(value, 0, FOLDED_MAX);
 	if (str_find(value, STR("=?")) == value.len)
-		return true;
+		return parts_field_text(value, head->content_type, arena, out);
 	buf_init(&text, FOLDED_MAX * 8);
 	header_text(value, &text);
 
@@ -186,7 +187,7 @@ bool report_head_read(const struct phrase_set *marks, struct str header, bool is
 
 	*out = (struct report_head){ .score = 0, .evidence = STR_EMPTY };
 	fields_pick(header, out);
-	if (!text_decode(out->from, arena, &out->from) || !text_decode(out->subject, arena, &out->subject) ||
+	if (!text_decode(out, out->from, arena, &out->from) || !text_decode(out, out->subject, arena, &out->subject) ||
 	    !from_words(out->from, arena, &from))
 		return false;
 	type_weigh(out);

@@ -1,5 +1,6 @@
 #include "milter/mail/report_parts.h"
 
+#include "config/base/json.h"
 #include "milter/mail/base64.h"
 #include "milter/mail/charset.h"
 #include "milter/mail/qp.h"
@@ -272,6 +273,25 @@ static bool to_utf8(struct str label, struct str octets, struct arena *arena, st
 
 	buf_clear(&utf8);
 	return ok;
+}
+
+static bool is_utf8(struct str s)
+{
+	for (size_t n; s.len; s = str_from(s, n))
+		if ((n = utf8_length(s)) == 0)
+			return false;
+	return true;
+}
+
+bool parts_field_text(struct str value, struct str content_type, struct arena *arena, struct str *out)
+{
+	struct str label = parameter(content_type, STR("charset"));
+
+	if (str_find_byte(value, '\x1b') == value.len && is_utf8(value)) {
+		*out = value;
+		return true;
+	}
+	return to_utf8(label, value, arena, out);
 }
 
 bool part_decode(const struct part *part, size_t max, struct arena *arena, struct str *out)

@@ -52,6 +52,9 @@ void parts_find(struct str header, struct str body, struct parts *out);
 
 /* The part's body as UTF-8, at most `max` octets. False: memory is out. */
 bool part_decode(const struct part *part, size_t max, struct arena *arena, struct str *out);
+/* A field of the message with this Content-Type as UTF-8: one that nobody encoded (RFC 2047) has the charset of the text.
+ * False: memory is out. */
+bool parts_field_text(struct str value, struct str content_type, struct arena *arena, struct str *out);
 /* HTML as text: tags that end a line do so. False: memory is out. */
 bool part_strip_html(struct arena *arena, struct str html, struct str *out);
 

@@ -148,6 +148,20 @@ static const struct str other_labels[] = {
 	STR_INIT(" error "), STR_INIT(" generating "), STR_INIT(" help"), STR_INIT(" original envelope "), STR_INIT(" original address "),
 };
 
+/* The To field of the returned message, as mail programs of many tongues write it. */
+static bool is_to(struct str label)
+{
+	static const struct str names[] = {
+		STR_INIT(" to "), STR_INIT(" apparently to "), STR_INIT(" an "), STR_INIT(" à "), STR_INIT(" para "), STR_INIT(" a "),
+		STR_INIT(" aan "), STR_INIT(" till "), STR_INIT(" til "), STR_INIT(" do "), STR_INIT(" кому "),
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_eq(label, names[i]))
+			return true;
+	return false;
+}
+
 /* "some words: a@b" */
 static bool label_read(struct str line, struct str *out_address, enum sighting_kind *out_kind, size_t *out_end)
 {
@@ -167,8 +181,7 @@ static bool label_read(struct str line, struct str *out_address, enum sighting_k
 		return false;
 	words_init(&words, folded, sizeof folded);
 	words_add(&words, label);
-	if (str_eq(words_view(&words), STR(" to ")) || str_eq(words_view(&words), STR(" an ")) ||
-	    str_eq(words_view(&words), STR(" para ")) || str_eq(words_view(&words), STR(" apparently to "))) {
+	if (is_to(words_view(&words))) {
 		*out_kind = SIGHTING_TO;
 	} else {
 		if (words_contain_any(words_view(&words), other_labels, sizeof other_labels / sizeof *other_labels))

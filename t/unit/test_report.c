@@ -45,6 +45,12 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "a@one.example", "sendmail", false },
 	{ "a label", HEAD("Postmaster <postmaster@mx.example>", "Undeliverable Mail")
 	  "\nUnknown user: a@one.example\n\nOriginal message follows.\n\nTo: b@c.example\n", "a@one.example", "text", false },
+	{ "Subject in raw ISO-2022-JP, and few words", HEAD("postmaster@mx.example", "\033$B%(%i!<%a!<%k\033(B")
+	  "Content-Type: text/plain; charset=iso-2022-jp\n\na@one.example\n  mailbox full\n", "a@one.example", "text", false },
+	{ "Subject in raw Shift_JIS", HEAD("postmaster@mx.example", "\x83\x47\x83\x89\x81\x5b\x83\x81\x81\x5b\x83\x8b")
+	  "Content-Type: text/plain; charset=Shift_JIS\n\na@one.example\n  mailbox full\n", "a@one.example", "text", false },
+	{ "a French mail behind a French report", HEAD("MAILER-DAEMON@mx.example", "Message non délivré")
+	  "\nVotre message adressé à <a@one.example> n'a pas pu être délivré.\n\nÀ : c@three.example\n", "a@one.example", "text", false },
 	{ "a sentence", HEAD("MAILER-DAEMON <>", "Mail delivery failed")
 	  "\nThis is the DragonFly Mail Agent v1 at mx.example.\n\nThere was an error delivering your mail to <a@one.example>.\n\n"
 	  "no route to host\n\nMessage headers follow.\n\nTo: b@c.example\n", "a@one.example", "dragonfly", false },
