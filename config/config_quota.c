@@ -74,10 +74,16 @@ static bool parse_amount(struct str s, enum quota_counts counts, int64_t *out)
 	return true;
 }
 
-static const char *amount_words(enum quota_counts counts)
+static const char *amount_words(enum quota_counts counts, struct str found)
 {
-	return counts == COUNTS_BYTES ? "a size such as 10GiB, or none, with or without a period as in 10GiB/day" :
-					"a whole number up to 10^15, or none, with or without a period as in 1000/hour";
+	bool has_unit = found.len && !ascii_is_digit(found.ptr[found.len - 1]);
+	int64_t octets;
+
+	if (counts == COUNTS_BYTES)
+		return "a size such as 10GiB, or none, with or without a period as in 10GiB/day";
+	if (has_unit && num_parse_bytes(found, &octets))
+		return "a whole number as in 1000/hour, or counts: bytes for a size";
+	return "a whole number up to 10^15 (digits alone), or none, with or without a period as in 1000/hour";
 }
 
 /* "1000" or "1000/hour". */
@@ -89,7 +95,7 @@ static bool read_limit(struct making *m, const char *name, const struct node *no
 
 	*out_has_period = str_cut(node->text, '/', &amount, &period);
 	if (node->kind != NODE_TEXT || !parse_amount(amount, quota->counts, &quota->limit))
-		return config_expected(m->r, m->scope, name, node, amount_words(quota->counts));
+		return config_expected(m->r, m->scope, name, node, amount_words(quota->counts, amount));
 	return !*out_has_period || parse_period(period, out_period) || refuse_period(m, name, node, period);
 }
 

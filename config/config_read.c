@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "config/config_hint.h"
+
 const char *scope_text(const struct scope *scope, char out[SCOPE_TEXT_MAX])
 {
 	const char *join = " in ";
@@ -48,11 +50,12 @@ bool config_no_memory(struct reader *r)
 bool config_expected(struct reader *r, const struct scope *scope, const char *name, const struct node *node,
 		     const char *expected)
 {
-	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE];
+	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE], hint[CONFIG_HINT_SIZE] = "";
 	bool is_text = node->kind == NODE_TEXT && (node->text.len || node->is_quoted);
 
-	return config_refuse(r, node_place(node), "%s%s: expected %s, found %s", name, scope_text(scope, where),
-			     expected, is_text ? config_quote(node->text, quoted) : node_kind_words(node));
+	return config_refuse(r, node_place(node), "%s%s: expected %s, found %s%s", name, scope_text(scope, where),
+			     expected, is_text ? config_quote(node->text, quoted) : node_kind_words(node),
+			     is_text ? config_hint_wide(node->text, hint) : hint);
 }
 
 bool config_read_items(struct reader *r, const struct scope *scope, const char *name, const struct node *node,
@@ -87,12 +90,13 @@ static bool refuse_key(struct reader *r, const struct scope *scope, const struct
 		       const struct node *node)
 {
 	struct config_nearest nearest = { .name = node->key };
-	char quoted[CONFIG_QUOTE_SIZE], where[SCOPE_TEXT_MAX], hint[CONFIG_QUOTE_SIZE];
+	char quoted[CONFIG_QUOTE_SIZE], where[SCOPE_TEXT_MAX], hint[CONFIG_QUOTE_SIZE], wide[CONFIG_HINT_SIZE];
 
 	for (size_t i = 0; i < table->count; i++)
 		config_nearest_offer(&nearest, table->rows[i].name);
 	return config_refuse(r, node_key_place(node), "unknown key %s%s%s", config_quote(node->key, quoted),
-			     scope ? scope_text(scope, where) : "", config_nearest_hint(&nearest, hint));
+			     scope ? scope_text(scope, where) : "",
+			     nearest.best ? config_nearest_hint(&nearest, hint) : config_hint_wide(node->key, wide));
 }
 
 static bool is_from_every_file(enum setting_type type)

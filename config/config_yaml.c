@@ -1,8 +1,10 @@
 #include "config/config_yaml.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "config/config_hint.h"
 #include "config/hash.h"
 
 /* Keys of a map of this size or less are compared with one another; a larger map gets a table. */
@@ -83,25 +85,34 @@ static struct config_place offset_place(const struct builder *b, size_t offset)
 	return at;
 }
 
-/* libyaml's own complaint, at the place where it stopped. */
+static bool refuse_octets(struct builder *b)
+{
+	const yaml_parser_t *p = &b->parser;
+	struct config_place at = offset_place(b, p->problem_offset);
+	const char *hint = config_hint_encoding(b->text, p->problem_value >= 0 ? p->problem_value : 0xff);
+
+	if (p->problem_value >= 0)
+		config_report_error(b->report, at, "not UTF-8 text: %s (0x%02x)%s", p->problem, (unsigned)p->problem_value, hint);
+	else
+		config_report_error(b->report, at, "not UTF-8 text: %s%s", p->problem, hint);
+	return false;
+}
+
+/* libyaml's own complaint, at the place where it stopped, and where what it was reading began. */
 static bool refuse_syntax(struct builder *b)
 {
 	const yaml_parser_t *p = &b->parser;
+	struct config_place at = mark_place(b, p->problem_mark);
+	char begun[48] = "", hint[CONFIG_HINT_SIZE];
 
 	if (p->error == YAML_MEMORY_ERROR)
 		return refuse_memory(b);
-	if (p->error == YAML_READER_ERROR) {
-		struct config_place at = offset_place(b, p->problem_offset);
-
-		if (p->problem_value >= 0)
-			config_report_error(b->report, at, "not UTF-8 text: %s (0x%02x)", p->problem,
-					    (unsigned)p->problem_value);
-		else
-			config_report_error(b->report, at, "not UTF-8 text: %s", p->problem);
-		return false;
-	}
-	config_report_error(b->report, mark_place(b, p->problem_mark), "not valid YAML: %s%s%s", p->problem,
-			    p->context ? " " : "", p->context ? p->context : "");
+	if (p->error == YAML_READER_ERROR)
+		return refuse_octets(b);
+	if (p->context && p->context_mark.line + 1 < at.line)
+		snprintf(begun, sizeof begun, " that begins in line %zu", p->context_mark.line + 1);
+	config_report_error(b->report, at, "not valid YAML: %s%s%s%s%s", p->problem, p->context ? " " : "",
+			    p->context ? p->context : "", begun, config_hint_syntax(b->text, at.line, at.column, hint));
 	return false;
 }
 
