@@ -93,7 +93,7 @@ start_sentinel() {
 	wait_for 'the replicas' has_replicas
 	for name in sentinel1 sentinel2 sentinel3; do
 		node $name "sentinel monitor relay 127.0.0.1 $(cat "$dir/master/port") 2" \
-			'sentinel down-after-milliseconds relay 500' 'sentinel failover-timeout relay 3000'
+			'sentinel down-after-milliseconds relay 2000' 'sentinel failover-timeout relay 6000'
 		run $name --sentinel
 	done
 	for name in sentinel1 sentinel2 sentinel3; do

@@ -14,7 +14,6 @@
 #define REDIRECTS_MAX 5
 #define MAP_EVERY_US (30 * US_PER_S)
 #define AGAIN_PAUSE_US (20 * INT64_C(1000))
-#define ASK_PAUSE_US (200 * INT64_C(1000))
 #define MAP_PAUSE_US (200 * INT64_C(1000))
 #define TICK_MS 50                     /* while something is not as it should be */
 
@@ -100,8 +99,6 @@ static void finish_failed(struct redis_link *link, struct redis_call *call, cons
 
 /* --- answers */
 
-static void leave_node(struct redis_link *link, struct redis_node *node, const char *why);
-
 static bool starts(const redisReply *reply, const char *word)
 {
 	return str_starts(str_of(reply->str, (size_t)reply->len), str_from_c(word));
@@ -127,7 +124,7 @@ static bool ask_again(struct redis_link *link, struct redis_conn *conn, struct r
 		return redis_call_spell_out(call);
 	if (starts(reply, "READONLY")) {        /* was a master once; may take a while to be one again */
 		conn->has_served = false;
-		leave_node(link, node_of_conn(link, conn), "READONLY: it is no master any more");
+		redis_link_leave_node(link, node_of_conn(link, conn), "READONLY: it is no master any more");
 		return true;
 	}
 	if (!starts(reply, "MOVED ") && !starts(reply, "ASK "))
@@ -300,7 +297,7 @@ static void send_all(struct redis_link *link)
 
 /* --- servers that come and go */
 
-static void leave_node(struct redis_link *link, struct redis_node *node, const char *why)
+void redis_link_leave_node(struct redis_link *link, struct redis_node *node, const char *why)
 {
 	int64_t now_us = clock_mono_us();
 
@@ -309,7 +306,7 @@ static void leave_node(struct redis_link *link, struct redis_node *node, const c
 			redis_conn_fail(&node->conns[i], now_us, answered, link, "%s", why);
 }
 
-static void open_node(struct redis_link *link, int number)
+void redis_link_open_node(struct redis_link *link, int number)
 {
 	struct redis_node *node = &link->nodes[number];
 
@@ -344,13 +341,13 @@ static void keep_node(struct redis_link *link, int number, int64_t now_us)
 	struct redis_node *node = &link->nodes[number];
 
 	if (!node->is_open)
-		open_node(link, number);
+		redis_link_open_node(link, number);
 	if (atomic_load(&node->faults) >= FAULTS_MAX) {
 		atomic_store(&node->faults, 0);
-		leave_node(link, node, "alive perhaps, but it does not answer");
+		redis_link_leave_node(link, node, "alive perhaps, but it does not answer");
 	}
 	if (!link->map.is_used[number]) {
-		leave_node(link, node, "not part of the cluster any more");
+		redis_link_leave_node(link, node, "not part of the cluster any more");
 		return;
 	}
 	for (int i = 0; i < REDIS_POOL; i++)
@@ -363,115 +360,6 @@ static void keep_node(struct redis_link *link, int number, int64_t now_us)
 	if (node->is_ready && !is_ready(node))
 		link->map_us = 0;
 	tell(link, number);
-}
-
-/* --- Sentinel */
-
-static void sentinel_answered(void *arg, struct redis_conn *conn, struct redis_call *call, redisReply *reply)
-{
-	struct redis_link *link = arg;
-	struct redis_address address;
-	char text[300] = "";
-
-	(void)conn;
-	link->sentinel_says[0] = '\0';
-	if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str &&
-	    reply->element[1]->str)
-		snprintf(text, sizeof text, strchr(reply->element[0]->str, ':') ? "[%s]:%s" : "%s:%s",
-			 reply->element[0]->str, reply->element[1]->str);
-	else if (reply && reply->type == REDIS_REPLY_ERROR)
-		snprintf(link->sentinel_says, sizeof link->sentinel_says, "%.200s", reply->str);
-	if (reply)
-		freeReplyObject(reply);
-	redis_call_free(call);
-	if (!redis_address_parse(str_from_c(text), &address, NULL))
-		return;
-
-	/* There is one node, wherever it is now. */
-	pthread_mutex_lock(&link->mutex);
-	bool has_moved = link->map.count == 0 || strcmp(link->map.nodes[0].text, address.text) != 0;
-
-	link->map.nodes[0] = address;
-	link->map.is_used[0] = true;
-	link->map.count = 1;
-	pthread_mutex_unlock(&link->mutex);
-	link->master_us = clock_mono_us();
-	if (has_moved && link->nodes[0].is_open) {
-		leave_node(link, &link->nodes[0], "the master is another one now");
-		open_node(link, 0);
-		log_info("store: redis: the master of %s is %s", link->master, address.text);
-	}
-}
-
-/* What was said before a connection broke may have been the reason: it is asked again. */
-static bool needs_master(const struct redis_link *link)
-{
-	const struct redis_node *node = &link->nodes[0];
-
-	for (int i = 0; link->map.count && node->is_open && i < REDIS_POOL; i++)
-		if (node->conns[i].phase == CONN_DOWN && node->conns[i].down_us >= link->master_us)
-			return true;
-	return link->map.count == 0;
-}
-
-static void ask_sentinel(struct redis_link *link, int64_t now_us)
-{
-	const struct str words[] = { STR("SENTINEL"), STR("get-master-addr-by-name"), str_from_c(link->master) };
-	struct redis_conn *asker = &link->asker;
-
-	if (!needs_master(link)) {
-		redis_conn_clear(asker);
-		asker->why[0] = '\0';
-		return;
-	}
-	if (asker->phase == CONN_DOWN && now_us >= link->ask_us) {
-		char why[sizeof asker->why];
-
-		snprintf(why, sizeof why, "%s", asker->why);
-		if (asker->was_refused)
-			redis_link_greet_anew(link);
-		link->ask_us = now_us + ASK_PAUSE_US;
-		link->asked = (link->asked + 1) % link->seed_count;
-		redis_conn_clear(asker);
-		redis_conn_init(asker, &link->seeds[link->asked], &link->sentinel_greeting);
-		asker->tls = link->tls;
-		redis_conn_open(asker, now_us);
-		if (!asker->why[0])
-			snprintf(asker->why, sizeof asker->why, "%s", why);
-	}
-	if (asker->phase == CONN_READY && asker->under_way == 0) {
-		struct redis_call *call =
-			redis_call_new(&(struct redis_words){ .script = SCRIPT_NONE, .words = words, .count = 3 });
-
-		if (call)
-			redis_conn_send(asker, call);
-		asker->deadline_us = now_us + link->timeout_us;
-	}
-}
-
-/* It answered, and that is why it is left. */
-static void leave_asker(struct redis_link *link, int64_t now_us)
-{
-	struct redis_conn *asker = &link->asker;
-
-	asker->has_served = false;
-	if (link->sentinel_says[0])
-		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s: %s", asker->address.text, link->sentinel_says);
-	else
-		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s knows no master %s", asker->address.text,
-				link->master);
-}
-
-static void drive_asker(struct redis_link *link, short revents, int64_t now_us)
-{
-	struct redis_conn *asker = &link->asker;
-
-	redis_conn_drive(asker, revents, now_us, sentinel_answered, link);
-	if (asker->phase == CONN_READY && asker->under_way && now_us > asker->deadline_us)
-		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s does not answer",
-				asker->address.text);
-	else if (asker->phase == CONN_READY && asker->has_served && needs_master(link))
-		leave_asker(link, now_us);
 }
 
 /* --- Cluster */
@@ -510,7 +398,7 @@ static void remember_seeds(struct redis_link *link)
 static void keep(struct redis_link *link, int64_t now_us)
 {
 	if (link->mode == REDIS_SENTINEL)
-		ask_sentinel(link, now_us);
+		redis_sentinel_keep(link, now_us);
 	else
 		remember_seeds(link);
 	for (int i = 0; i < link->map.count; i++)
@@ -528,12 +416,12 @@ static void drive_all(struct redis_link *link, const struct pollfd *fds, int nod
 			if (link->nodes[i].is_open)
 				redis_conn_drive(&link->nodes[i].conns[j], fds ? fds[at].revents : 0, now_us, answered,
 						 link);
-	drive_asker(link, fds ? fds[1].revents : 0, now_us);
+	redis_sentinel_drive(link, fds ? fds[1].revents : 0, now_us);
 }
 
 static bool fill_polls(const struct redis_link *link, struct pollfd *fds, nfds_t *out_count)
 {
-	bool is_all_well = link->asker.phase == CONN_DOWN && !link->waiting;
+	bool is_all_well = redis_sentinel_is_quiet(link) && !link->waiting;
 	nfds_t at = 2;
 
 	fds[0] = (struct pollfd){ .fd = link->wake, .events = POLLIN };

@@ -1,7 +1,8 @@
 /*
  * store_redis_drive - the inside of a link: what its one thread keeps, and the thread itself.
  *
- * For store_redis_link.c, where others wait, and store_redis_drive.c, where the thread runs; for nobody else.
+ * For store_redis_link.c, where others wait, store_redis_drive.c, where the thread runs, and store_redis_sentinel.c, where it
+ * asks who the master is; for nobody else.
  */
 #ifndef SEKISHO_STORE_REDIS_DRIVE_H
 #define SEKISHO_STORE_REDIS_DRIVE_H
@@ -46,9 +47,10 @@ struct redis_link {
 	struct redis_call *waiting, **waiting_last;
 	struct redis_conn asker;       /* to a Sentinel */
 	int asked;                     /* the seed that is asked */
-	char sentinel_says[201];       /* the error that one answered with last */
-	int64_t ask_us;                /* not before */
-	int64_t master_us;             /* when a Sentinel named the master last */
+	int64_t tried_us;              /* when one was connected to last */
+	int64_t master_us;             /* when the master was named last that is kept to */
+	int64_t watch_us;              /* when to ask whether it still is */
+	int64_t epoch;                 /* of the failover that made it master, as far as Sentinels have told; the later is right */
 	struct redis_call *map_call;   /* CLUSTER SLOTS under way */
 	int64_t map_us;                /* when the map is to be learnt again */
 };
@@ -58,5 +60,16 @@ void redis_link_greet_anew(struct redis_link *link);
 
 /* The thread; ends when is_closing. */
 void *redis_link_drive(void *link);
+/* What is under way at a node fails, with this reason. NULL for a node does nothing. */
+void redis_link_leave_node(struct redis_link *link, struct redis_node *node, const char *why);
+/* Its connections become those of the address that the map has for it, down. */
+void redis_link_open_node(struct redis_link *link, int number);
+
+/* store_redis_sentinel.c, once a turn of the thread. Asks for the master when it is lost, and every second whether it still is. */
+void redis_sentinel_keep(struct redis_link *link, int64_t now_us);
+/* What poll said of the asker, or 0. */
+void redis_sentinel_drive(struct redis_link *link, short revents, int64_t now_us);
+/* Nothing is under way that needs a look at the clock before the next question is due. */
+bool redis_sentinel_is_quiet(const struct redis_link *link);
 
 #endif

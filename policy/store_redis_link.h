@@ -9,7 +9,7 @@
  * the outcome of is undone as soon as there is a server again. One that refuses the password is told the one that its file
  * has by then.
  *
- * Sentinel  before each connect the next Sentinel of the list is asked for the master
+ * Sentinel  before each connect the next Sentinel of the list is asked for the master, and one every second whether it still is
  * Cluster   slots are learnt from CLUSTER SLOTS, again after MOVED, and again and again while a node is lost; ASK is obeyed
  */
 #ifndef SEKISHO_STORE_REDIS_LINK_H

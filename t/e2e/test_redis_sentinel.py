@@ -3,7 +3,7 @@ import time
 
 from lib.harness import check, check_eq, wait_for
 from lib.load import Load, longest, slowest
-from lib.redis import Lab, failed_over
+from lib.redis import Lab, failed_over, failovers, settled
 from lib.relay import Relay, refused
 from lib.shared import counted, is_shared, modes, used
 
@@ -34,7 +34,7 @@ def test_master_killed(world):
     wait_for(lambda: sum(load.passed for load in loads) > LIMIT // 10, "mail before", 20)
     moment = time.monotonic()
     master.kill()
-    other = wait_for(lambda: failed_over(world.lab, master), "another master", 20, 0.02)
+    wait_for(lambda: failed_over(world.lab, master), "another master", 20, 0.02)
     elected = time.monotonic()
     wait_for(lambda: all(is_shared(relay) for relay in world.relays), "both relays to count in Redis again", 20)
     back = time.monotonic() - elected
@@ -55,9 +55,12 @@ def test_master_killed(world):
     check(any(s.passed for s in meanwhile), "no mail passed meanwhile")
     check(longest(sent) < HANG, "somebody waited {} s", longest(sent))
     check(passed <= bound, "{} passed, of a limit of {}", passed, LIMIT)
-    check_eq(other.role, "master", "the new master")
+    wait_for(lambda: settled(world.lab) and all(is_shared(relay) for relay in world.relays), "one master for everybody", 20)
+    count = failovers(world.lab)
     for relay in world.relays:
-        check_eq(modes(relay), ["local", "shared"], "changes on the record")
+        changes = modes(relay)
+        check(changes and changes == ["local", "shared"] * (len(changes) // 2) and len(changes) <= 2 * count,
+              "changes on the record: {}, with {} failovers", changes, count)
         check_eq(counted(relay, "acme"), {"quota:shared", "quota:local"}, "how messages were counted, by their records")
         relay.gate.verify()
 

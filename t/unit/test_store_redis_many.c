@@ -129,6 +129,37 @@ START_TEST(sentinel_names_another_master)
 }
 END_TEST
 
+/* An admin's order, and the old master goes on as one: nothing tells but the Sentinel, and what it takes now is lost. */
+START_TEST(sentinel_gives_the_order)
+{
+	struct config config;
+	char id[24], command[80];
+	int n = 1;
+
+	setup(&config, REDIS_SENTINEL, 3);
+	config.redis_addresses.items = &addresses[2];
+	config.redis_addresses.count = 1;
+	struct store *st = open_store(&config);
+
+	ck_assert_int_eq(charge_until_taken(st, "acme", "1"), 1);
+	ck_assert_str_eq(redis_server_ask(&servers[0], "ACL SETUSER default -replicaof -slaveof"), "OK");
+	ask_until(&servers[2], "SENTINEL FAILOVER relay", "OK");        /* once it knows enough of the replica */
+	do {
+		usleep(20000);
+		snprintf(id, sizeof id, "%d", ++n);
+		charge_until_taken(st, "acme", id);
+		snprintf(command, sizeof command, "EXISTS sekisho:{acme}:charge:%s", id);
+	} while (strcmp(redis_server_ask(&servers[1], command), "1") != 0 ||
+		 !strstr(redis_server_ask(&servers[1], "INFO replication"), "role:master"));
+	ck_assert_ptr_nonnull(strstr(redis_server_ask(&servers[0], "INFO replication"), "role:master"));
+	snprintf(id, sizeof id, "%d", ++n);
+	charge_until_taken(st, "acme", id);
+	snprintf(command, sizeof command, "EXISTS sekisho:{acme}:charge:%s", id);
+	ck_assert_str_eq(redis_server_ask(&servers[0], command), "0");
+	store_close(st);
+}
+END_TEST
+
 /* It says why, as soon as it is known. */
 static void fail_until(struct store *st, const char *why)
 {
@@ -328,6 +359,7 @@ int main(void)
 	tcase_set_timeout(sentinel, 60);
 	tcase_add_checked_fixture(sentinel, start_sentinel, stop_all);
 	tcase_add_loop_test(sentinel, sentinel_names_another_master, 0, 2);
+	tcase_add_test(sentinel, sentinel_gives_the_order);
 	tcase_add_test(sentinel, sentinel_with_a_password);
 	suite_add_tcase(suite, cluster);
 	tcase_set_timeout(cluster, 60);

@@ -234,3 +234,16 @@ def failed_over(lab, before):
             return server
     return None
 
+
+def settled(lab):
+    """The one master, when all Sentinels agree on it."""
+    named = {tuple(s.try_ask("SENTINEL", "get-master-addr-by-name", "relay") or ()) for s in lab.named("sentinel")}
+    masters = lab.masters()
+    return masters[0] if len(masters) == 1 and named == {("127.0.0.1", str(masters[0].port))} else None
+
+
+def failovers(lab):
+    """How many there were. A busy machine makes Sentinels give up a master that lives."""
+    words = lab["sentinel1"].ask("SENTINEL", "MASTER", "relay")
+    return int(words[words.index("config-epoch") + 1])
+
