@@ -111,11 +111,6 @@ bool net_prefix_covers(const struct net_prefix *prefix, const struct net_addr *a
 	       ((prefix->addr.octets[whole] ^ addr->octets[whole]) & octet_mask(prefix->length % 8)) == 0;
 }
 
-bool net_addr_eq(const struct net_addr *a, const struct net_addr *b)
-{
-	return memcmp(a->octets, b->octets, sizeof a->octets) == 0;
-}
-
 void net_format_addr(const struct net_addr *addr, char out[INET6_ADDRSTRLEN])
 {
 	/* The longest forms of both families fit, so inet_ntop cannot fail. */

@@ -30,7 +30,6 @@ bool net_addr_from_sockaddr(const struct sockaddr *sa, struct net_addr *out);
 /* "127.0.0.1:9185", "[::1]:9185": for bind(2). */
 bool net_parse_listen(struct str s, struct sockaddr_storage *out, socklen_t *out_len);
 bool net_prefix_covers(const struct net_prefix *prefix, const struct net_addr *addr);
-bool net_addr_eq(const struct net_addr *a, const struct net_addr *b);
 /* `out` holds INET6_ADDRSTRLEN octets; IPv4 is written as IPv4. */
 void net_format_addr(const struct net_addr *addr, char out[INET6_ADDRSTRLEN]);
 

@@ -25,7 +25,6 @@ enum bounce_reason {
 };
 
 const char *bounce_reason_name(enum bounce_reason reason);
-const char *bounce_reason_meaning(enum bounce_reason reason);
 bool bounce_reason_parse(struct str name, enum bounce_reason *out);
 /* `is_transient`: the code is 4xx. */
 bool bounce_reason_is_hard(enum bounce_reason reason, bool is_transient);

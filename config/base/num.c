@@ -28,23 +28,6 @@ bool num_parse_i64(struct str s, int64_t *out)
 	return true;
 }
 
-bool num_parse_hex(struct str s, uint64_t *out)
-{
-	uint64_t value = 0;
-
-	if (s.len == 0 || s.len > 16)
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		int digit = ascii_hex(s.ptr[i]);
-
-		if (digit < 0)
-			return false;
-		value = value << 4 | (uint64_t)digit;
-	}
-	*out = value;
-	return true;
-}
-
 struct unit {
 	struct str name;
 	int64_t factor;

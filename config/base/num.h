@@ -23,7 +23,6 @@ static inline bool size_mul(size_t a, size_t b, size_t *out)
 
 bool num_parse_u64(struct str s, uint64_t *out);
 bool num_parse_i64(struct str s, int64_t *out);      /* an optional leading '-' */
-bool num_parse_hex(struct str s, uint64_t *out);     /* 1 to 16 digits */
 
 /* "90s", "500ms", "15m", "12h", "60d", "2w", "1y" (365 days): microseconds. A bare number is refused, 0 excepted. */
 bool num_parse_duration(struct str s, int64_t *out_us);

@@ -169,8 +169,3 @@ void phrase_scan(const struct phrase_set *set, struct str text, phrase_hit_fn *h
 					return;
 	}
 }
-
-size_t phrase_set_states(const struct phrase_set *set)
-{
-	return set->states;
-}

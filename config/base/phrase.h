@@ -28,7 +28,4 @@ void phrase_set_free(struct phrase_set *set);            /* NULL is fine */
 typedef bool phrase_hit_fn(void *arg, uint32_t id, size_t end);
 void phrase_scan(const struct phrase_set *set, struct str text, phrase_hit_fn *hit, void *arg);
 
-/* For the curious: how large it became. */
-size_t phrase_set_states(const struct phrase_set *set);
-
 #endif

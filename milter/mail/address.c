@@ -487,10 +487,3 @@ struct str address_domain(struct str address)
 		at--;
 	return at > 0 ? str_from(address, at) : str_from(address, address.len);
 }
-
-struct str address_local(struct str address)
-{
-	struct str domain = address_domain(address);
-
-	return domain.len || str_ends(address, STR("@")) ? str_slice(address, 0, address.len - domain.len - 1) : address;
-}

@@ -43,7 +43,5 @@ bool address_parse_list(struct str value, struct arena *arena, struct address_li
 
 /* Of a bare address: what stands after the last @; empty without one. */
 struct str address_domain(struct str address);
-/* What stands before it; the whole without one. */
-struct str address_local(struct str address);
 
 #endif

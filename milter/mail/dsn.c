@@ -37,13 +37,6 @@ static const struct { struct str word; enum dsn_action action; } actions[] = {
 	{ STR_INIT("expanded"), DSN_EXPANDED },
 };
 
-const char *dsn_action_name(enum dsn_action action)
-{
-	static const char *const names[] = { "", "failed", "delayed", "delivered", "relayed", "expanded" };
-
-	return names[action];
-}
-
 struct reader {
 	struct str rest;
 	struct arena *arena;

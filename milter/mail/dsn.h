@@ -45,7 +45,4 @@ struct dsn_report {
 
 bool dsn_parse(struct str text, struct arena *arena, struct dsn_report *out, struct err *err);
 
-/* "failed", "delayed" ...; "" for DSN_ACTION_NONE. */
-const char *dsn_action_name(enum dsn_action action);
-
 #endif

@@ -376,16 +376,3 @@ bool mime_decode(const struct mime_part *part, struct buf *out)
 		return !out->failed;
 	}
 }
-
-bool mime_text(const struct mime_part *part, struct buf *out)
-{
-	const struct charset *charset = charset_find(part->charset);
-	struct buf octets;
-	bool ok;
-
-	buf_init(&octets, out->max);
-	ok = mime_decode(part, &octets);
-	ok &= charset_to_utf8(charset ? charset : charset_utf8, buf_view(&octets), out);
-	buf_clear(&octets);
-	return ok;
-}

@@ -65,7 +65,5 @@ bool mime_is(const struct mime_part *part, struct str type, struct str subtype);
 /* The body without its transfer encoding, appended. False: an encoding that is not known, or readers could disagree about
  * it (what could be read is there). */
 bool mime_decode(const struct mime_part *part, struct buf *out);
-/* A text part's body as UTF-8: decoded, and read by its charset (UTF-8 where none, or an unknown one, is given). */
-bool mime_text(const struct mime_part *part, struct buf *out);
 
 #endif

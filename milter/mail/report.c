@@ -48,13 +48,6 @@ void report_reader_free(struct report_reader *reader)
 	free(reader);
 }
 
-bool report_is_likely(const struct report_reader *reader, struct str header, bool is_null_sender, struct arena *arena)
-{
-	struct report_head head;
-
-	return report_head_read(reader->marks, header, is_null_sender, arena, &head) && head.score >= REPORT_HEAD_MIN;
-}
-
 /* --- texts */
 
 struct tally {

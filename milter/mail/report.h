@@ -4,9 +4,8 @@
  * Reads DSNs (RFC 3464, 6533), abuse reports (RFC 5965), SES notices (JSON), and the many bounces that follow no
  * standard. It finds recipients and the words about each; what the words mean is policy/bounce's business.
  *
- * Two steps, because nearly all mail is neither: report_is_likely looks at the header alone, and only what passes is
- * worth its body. report_read repeats that step. A message is taken for a report when header and text together say so;
- * a recipient named in a mail from a person is no bounce, however much it talks about bounces.
+ * A message is taken for a report when header and text together say so; a recipient named in a mail from a person is no
+ * bounce, however much it talks about bounces. The header comes first: nearly all mail is neither, and its body is not read.
  *
  * Input    a whole message, any line ends but bare CR, from anybody
  * Memory   in `arena`; strings point into the message or the arena. At most REPORT_TEXT_MAX decoded octets are held
@@ -60,7 +59,6 @@ bool report_reader_new(struct report_reader **out, struct err *err);
 void report_reader_free(struct report_reader *reader);
 
 /* `is_null_sender`: the envelope says so; a Return-Path field of <> says the same. */
-bool report_is_likely(const struct report_reader *reader, struct str header, bool is_null_sender, struct arena *arena);
 bool report_read(const struct report_reader *reader, struct str message, bool is_null_sender, struct arena *arena,
 		 struct report *out, struct err *err);
 

@@ -175,19 +175,6 @@ bool record_seal(struct record_body body, const struct record_stamp *stamp, stru
 	return true;
 }
 
-bool record_format(const struct record_event *event, const struct record_stamp *stamp, struct chain_hash *hash,
-		   unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err)
-{
-	struct record_body body;
-	struct buf text;
-
-	buf_init(&text, RECORD_LINE_MAX);
-	bool ok = record_format_body(event, &text, &body, err) && record_seal(body, stamp, hash, chain, out, err);
-
-	buf_clear(&text);
-	return ok;
-}
-
 void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1])
 {
 	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";

@@ -76,10 +76,6 @@ bool record_format_body(const struct record_event *event, struct buf *out, struc
 bool record_seal(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
 		 unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err);
 
-/* Both in one. */
-bool record_format(const struct record_event *event, const struct record_stamp *stamp, struct chain_hash *hash,
-		   unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err);
-
 /* A fresh ULID; sortable, unique over nodes. Out holds RECORD_ID_LEN + 1 octets. */
 void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1]);
 

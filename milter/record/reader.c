@@ -20,7 +20,6 @@ struct record_reader {
 	int fd;
 	struct lines lines;
 	char name[RECORD_NAME_MAX];
-	int64_t offset;
 };
 
 static void keep_days(struct record_reader *reader, int64_t first_day, int64_t last_day)
@@ -159,16 +158,10 @@ bool record_reader_next(struct record_reader *reader, struct str *out_line, bool
 	}
 	*out_line = line.text;
 	*out_is_torn = !line.is_whole;
-	reader->offset = line.offset;
 	return true;
 }
 
 const char *record_reader_file(const struct record_reader *reader)
 {
 	return reader->name;
-}
-
-int64_t record_reader_offset(const struct record_reader *reader)
-{
-	return reader->offset;
 }

@@ -28,6 +28,5 @@ bool record_reader_next(struct record_reader *reader, struct str *out_line, bool
 			struct err *err);
 /* Of the line just given. */
 const char *record_reader_file(const struct record_reader *reader);
-int64_t record_reader_offset(const struct record_reader *reader);
 
 #endif

@@ -11,7 +11,7 @@ static void check(struct str address, struct arena *arena)
 
 	assert(address_parse_path(address, arena, &again, NULL));
 	assert(str_eq(address, again));
-	assert(address_domain(address).len + address_local(address).len <= address.len);
+	assert(address_domain(address).len <= address.len);
 	for (size_t i = 0; i < address.len; i++)
 		assert(address.ptr[i] != '\0' && address.ptr[i] != '\r' && address.ptr[i] != '\n');
 }

@@ -9,7 +9,7 @@ static void check(const struct mime_part *part, struct str all, struct buf *out)
 {
 	assert(part->body.ptr >= all.ptr && part->body.len <= (size_t)(all.ptr + all.len - part->body.ptr));
 	buf_reset(out);
-	mime_text(part, out);
+	mime_decode(part, out);
 	buf_reset(out);
 	header_text(part->content_type, out);
 }

@@ -203,20 +203,6 @@ START_TEST(bounds)
 }
 END_TEST
 
-START_TEST(text_of_a_part)
-{
-	struct str text = STR("Content-Type: text/plain; charset=iso-2022-jp\r\nContent-Transfer-Encoding: base64\r\n\r\nGyRCJCIbKEI=\r\n");
-	struct mime mime;
-	struct buf out;
-
-	buf_init(&out, 1000);
-	ck_assert(mime_scan_text(text, &arena, &mime, NULL));
-	ck_assert(mime_text(&mime.parts[0], &out));
-	ck_assert_str_is(buf_view(&out), STR("\xe3\x81\x82"));
-	buf_clear(&out);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("mime");
@@ -229,7 +215,6 @@ int main(void)
 	unit_add_rows(tcase, cuts, structure_rows);
 	unit_add_rows(tcase, encodings, encoding_rows);
 	tcase_add_test(tcase, bounds);
-	tcase_add_test(tcase, text_of_a_part);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

@@ -35,11 +35,16 @@ static struct str format(const struct record_event *event, const struct record_s
 {
 	unsigned char chain[CHAIN_LEN] = { 0 };
 	struct chain_hash *hash;
+	struct record_body body;
+	struct buf text;
 	struct err err;
 
 	ck_assert(chain_hash_new(&hash, &err));
 	buf_init(out, 4 * RECORD_LINE_MAX);
-	ck_assert_msg(record_format(event, stamp, hash, chain, out, &err), "%s", err.text);
+	buf_init(&text, RECORD_LINE_MAX);
+	ck_assert_msg(record_format_body(event, &text, &body, &err) && record_seal(body, stamp, hash, chain, out, &err), "%s",
+		      err.text);
+	buf_clear(&text);
 	chain_hash_free(hash);
 	return buf_view(out);
 }
