@@ -181,29 +181,32 @@ static bool erase_stores(const struct erasure *e, struct erased *out, struct err
 
 /* --- the paper */
 
-static void write_head(const struct erasure *e, const char *time, struct buf *out)
+static void write_head(const struct erasure *e, bool is_japanese, const char *time, struct buf *out)
 {
-	buf_printf(out, "Certificate of erasure / 消去証明書\nrelay " STR_FMT "\n%s " STR_FMT "\ntime %s\n", STR_ARG(e->config->node),
-		   e->tenant.len ? "tenant" : "record", STR_ARG(e->tenant.len ? e->tenant : e->id), time);
+	const char *whose = e->tenant.len ? is_japanese ? "テナント" : "tenant" : is_japanese ? "記録" : "record";
+
+	buf_printf(out, is_japanese ? "中継ノード " STR_FMT "\n%s " STR_FMT "\n日時 %s\n" : "relay " STR_FMT "\n%s " STR_FMT "\ntime %s\n",
+		   STR_ARG(e->config->node), whose, STR_ARG(e->tenant.len ? e->tenant : e->id), time);
 	if (e->reason.len)
-		buf_printf(out, "reason " STR_FMT "\n", STR_ARG(e->reason));
+		buf_printf(out, is_japanese ? "理由 " STR_FMT "\n" : "reason " STR_FMT "\n", STR_ARG(e->reason));
 }
 
-static void write_figures(const struct erasure *e, const struct erased *erased, struct buf *out)
+static void write_figures(const struct erasure *e, bool is_japanese, const struct erased *erased, struct buf *out)
 {
 	for (size_t i = 0; i < erased->class_count; i++)
 		if (e->tenant.len || erased->classes[i].records)
-			buf_printf(out, "class " STR_FMT ": %lld records in %lld files\n", STR_ARG(erased->classes[i].name),
-				   (long long)erased->classes[i].records, (long long)erased->classes[i].files);
+			buf_printf(out, is_japanese ? "区分 " STR_FMT "：記録 %lld 件（%lld ファイル）\n" : "class " STR_FMT ": %lld records in %lld files\n",
+				   STR_ARG(erased->classes[i].name), (long long)erased->classes[i].records,
+				   (long long)erased->classes[i].files);
 	if (!e->tenant.len)
 		return;
-	buf_printf(out, "store: %lld entries\n", (long long)erased->entries);
+	buf_printf(out, is_japanese ? "計数と配信停止リスト：%lld 件\n" : "store: %lld entries\n", (long long)erased->entries);
 	if (e->config->log_is_sealed)
-		buf_add_c(out, "key of sealed records: destroyed\n");
+		buf_add_c(out, is_japanese ? "記録の暗号鍵：破棄\n" : "key of sealed records: destroyed\n");
 }
 
 /* Broken into lines here: it is printed, mailed and put into files as it stands, and signed so. */
-static void write_words(const struct erasure *e, struct buf *out)
+static void write_english(const struct erasure *e, struct buf *out)
 {
 	const bool is_tenant = e->tenant.len > 0, is_sealed = is_tenant && e->config->log_is_sealed;
 
@@ -216,8 +219,14 @@ static void write_words(const struct erasure *e, struct buf *out)
 				 : "Copies in backups end when their time is over; a backup that is restored is\n"
 				   "made to forget first.\n");
 	buf_add_c(out, "The mail server's own log is not part of this.\n\n");
-	buf_add_c(out, is_tenant ? "上記のテナントについて本中継ノードが記録・集計した情報は、\n記載のとおりすべて消去されました。\n"
-				 : "上記の記録の内容は消去されました。\n");
+}
+
+static void write_japanese(const struct erasure *e, struct buf *out)
+{
+	const bool is_tenant = e->tenant.len > 0, is_sealed = is_tenant && e->config->log_is_sealed;
+
+	buf_add_c(out, is_tenant ? "\n上記のテナントについて本中継ノードが記録・集計した情報は、\n記載のとおりすべて消去されました。\n"
+				 : "\n上記の記録の内容は消去されました。\n");
 	buf_add_c(out, "残るのは、他の記録が失われていないことを示すための\n連番とソルト付きハッシュ値のみです。\n");
 	buf_add_c(out, is_sealed ? "記録の暗号鍵は破棄されたため、暗号化された記録の複製は、\nバックアップを含め、もはや読むことができません。\n"
 				 : "バックアップ内の複製は保存期間の満了とともに消滅し、\n復元の際にはこの消去が先に適用されます。\n");
@@ -254,9 +263,13 @@ static bool certify(const struct erasure *e, const struct erased *erased, struct
 
 	jst_format_time(clock_now_us(), time);
 	snprintf(name, sizeof name, "sekisho:" STR_FMT "/erasure", STR_ARG(e->config->node));
-	write_head(e, time, out);
-	write_figures(e, erased, out);
-	write_words(e, out);
+	buf_add_c(out, "Certificate of erasure / 消去証明書\n");
+	write_head(e, false, time, out);
+	write_figures(e, false, erased, out);
+	write_english(e, out);
+	write_head(e, true, time, out);
+	write_figures(e, true, erased, out);
+	write_japanese(e, out);
 	if (!note_seal(out, str_from_c(name), e->key, err) || !buf_done(out, &text, err) ||
 	    !keep_copy(e, e->config->state_dir, time, text, err))
 		return false;
