@@ -150,19 +150,37 @@ size_t screen_width(struct str clean)
 	return width;
 }
 
+/* JIS X 4051: what no line begins with, and what none ends with. */
+static const struct str no_begin = STR_INIT("!),.:;?]、。々〉》」』】〜ぁぃぅぇぉっゃゅょァィゥェォッャュョ・ー！），．：；？］｝～");
+static const struct str no_end = STR_INIT("([〈《「『【（［｛");
+
+/* After a blank; and beside a character of a script that puts none between words. */
+static bool may_break(struct str before, struct str after)
+{
+	size_t left = screen_width(before), right = screen_width(after);
+
+	if (str_eq(before, STR(" ")))
+		return true;
+	return before.len && right && (left == 2 || right == 2) && str_find(no_begin, after) == no_begin.len &&
+	       str_find(no_end, before) == no_end.len;
+}
+
 size_t screen_fit(struct str clean, size_t columns)
 {
-	size_t at = 0, width = 0, blank = 0, len;
+	struct str before = STR_EMPTY;
+	size_t at = 0, width = 0, cut = 0;
 
 	while (at < clean.len) {
-		uint32_t c = decode(str_from(clean, at), &len);
+		size_t len = utf8_length(str_from(clean, at));
+		struct str c = str_slice(clean, at, len ? len : 1);
 
-		width += char_width(c);
+		if (may_break(before, c))
+			cut = at;
+		width += screen_width(c);
 		if (width > columns && at > 0)
-			return c == ' ' || blank <= at / 2 ? at : blank;
-		at += len ? len : 1;
-		if (c == ' ')
-			blank = at;
+			return str_eq(c, STR(" ")) || cut <= at / 2 ? at : cut;
+		at += c.len;
+		before = c;
 	}
 	return at;
 }

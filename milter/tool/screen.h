@@ -31,7 +31,8 @@ struct str screen_text(struct arena *arena, struct str s);
 
 /* Columns that a clean text takes. */
 size_t screen_width(struct str clean);
-/* How many octets of it fit into so many columns, at a blank where there is one near the end; at least one character. */
+/* How many octets of it fit into so many columns, at a blank where there is one near the end, or between two characters of a
+ * script without blanks, as JIS X 4051 allows; at least one character. */
 size_t screen_fit(struct str clean, size_t columns);
 
 /* Lines as wide as the screen: the first begins with `lead`, the others are indented by its width. */

@@ -63,6 +63,12 @@ static const struct {
 	{ "é", 1, 10, 2 },
 	{ "one two three", 13, 9, 8 },         /* at the blank */
 	{ "a bcdefghijkl", 13, 9, 9 },         /* that blank is too far back */
+	{ "abc記録", 7, 5, 6 },                /* between two that have no blank between them */
+	{ "記録 12 が欠落", 14, 9, 10 },
+	{ "記録1234", 8, 6, 6 },               /* and no number in two */
+	{ "関所の記録。", 12, 11, 12 },        /* no line begins so, */
+	{ "記録（一）", 10, 6, 6 },            /* and none ends so */
+	{ "か\u304b\u3099", 4, 2, 3 },
 };
 
 START_TEST(width)
