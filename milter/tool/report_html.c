@@ -190,8 +190,8 @@ static void write_days(const struct page *page)
 	int64_t top = busiest_day(report, days);
 	double width = (double)(CHART_W - CHART_LEFT) / (double)days;
 
-	buf_printf(page->out, "<section class=whole><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=12 fill=\"#4a5568\">\n",
-		   word(page, W_BY_DAY), CHART_W, CHART_H);
+	buf_printf(page->out, "<section class=whole><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"%s\" font-size=12 "
+		   "fill=\"#4a5568\">\n", word(page, W_BY_DAY), CHART_W, CHART_H, word(page, W_BY_DAY));
 	write_axes(page, top);
 	for (int64_t at = 0; at < days; at++)
 		write_day(page, at, CHART_LEFT + width * ((double)at + 0.07), width, top);
@@ -240,7 +240,7 @@ static void write_bars(const struct page *page, enum report_word title, const st
 
 		buf_add_c(page->out, "<tr><th>");
 		write_name(page, title, is_rest ? str_from_c(word(page, W_OTHERS)) : all.rows[i].name);
-		buf_printf(page->out, "</th><td><svg viewBox=\"0 0 300 10\" style=\"width:80mm\" role=img><rect width=\"%.1f\" height=\"9\" "
+		buf_printf(page->out, "</th><td><svg viewBox=\"0 0 300 10\" style=\"width:80mm\" aria-hidden=true><rect width=\"%.1f\" height=\"9\" "
 			   "fill=\"%s\"/></svg></td><td class=n>", 300.0 * (double)n / (double)most, colour);
 		add_number(page->out, n);
 		buf_printf(page->out, " %s</td></tr>\n", report_unit(unit, page->lang, n));
@@ -296,7 +296,7 @@ static void write_bar(const struct page *page, struct str name, int64_t n, int64
 
 	buf_add_c(page->out, "<tr><th>");
 	add_text(page->out, name);
-	buf_printf(page->out, "</th><td><svg viewBox=\"0 0 300 10\" style=\"width:70mm\" role=img><rect width=\"300\" height=\"9\" "
+	buf_printf(page->out, "</th><td><svg viewBox=\"0 0 300 10\" style=\"width:70mm\" aria-hidden=true><rect width=\"300\" height=\"9\" "
 		   "fill=\"#edf2f7\"/><rect width=\"%.1f\" height=\"9\" fill=\"%s\"/></svg></td><td class=n>", width < 300 ? width : 300.0,
 		   colour);
 	add_number(page->out, n);
@@ -394,8 +394,8 @@ static void write_strips(const struct page *page)
 	days = days < REPORT_DAYS_MAX ? days : REPORT_DAYS_MAX;
 	jst_format_date(report->first_day, first);
 	jst_format_date(report->last_day, last);
-	buf_printf(page->out, "<section class=whole><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img font-size=12 fill=\"#4a5568\">\n",
-		   word(page, W_STRIPS), CHART_W, height);
+	buf_printf(page->out, "<section class=whole><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"%s\" font-size=12 "
+		   "fill=\"#4a5568\">\n", word(page, W_STRIPS), CHART_W, height, word(page, W_STRIPS));
 	for (int strip = 0; strip < REPORT_STRIPS; strip++)
 		write_strip(page, (enum report_strip)strip, days);
 	buf_printf(page->out, "<text x=\"%d\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text></svg>"

@@ -7,7 +7,7 @@ static const char style[] =
 	":root{color-scheme:light dark}"
 	"body{margin:0;font:1.125rem/1.7 system-ui,sans-serif;background:#fff;color:#1a1a1a}"
 	"main{max-width:34rem;margin:0 auto;padding:3rem 1.25rem}"
-	"h1{font-size:1.6rem;line-height:1.35;margin:0 0 1rem}"
+	"h1{font-size:1.6rem;line-height:1.35;margin:0 0 1rem;text-wrap:balance}p{text-wrap:pretty}:lang(ja){word-break:auto-phrase}"
 	".address{font-weight:600;overflow-wrap:anywhere}"
 	"button{font:inherit;font-weight:600;padding:.7rem 1.6rem;border:2px solid #0b57a4;border-radius:.4rem;"
 	"background:#0b57a4;color:#fff;cursor:pointer}"
@@ -29,14 +29,14 @@ static const struct words words[PAGE_COUNT][PAGE_LANGUAGE_COUNT] = {
 		  "Nothing changes until you press the button.", "Unsubscribe", "日本語" },
 	},
 	[PAGE_DONE] = {
-		{ "ja", "配信停止", "配信を停止しました", "次のメールアドレスへの配信を停止しました。",
+		{ "ja", "配信停止の完了", "配信を停止しました", "次のメールアドレスへの配信を停止しました。",
 		  "すでに送信処理中のメールは、行き違いで届くことがあります。", NULL, "English" },
-		{ "en", "Unsubscribe", "You are unsubscribed", "No more mail will be sent to this address:",
+		{ "en", "Unsubscribed", "You are unsubscribed", "No more mail will be sent to this address:",
 		  "A message that is on its way already may still arrive.", NULL, "日本語" },
 	},
 	[PAGE_LATER] = {
-		{ "ja", "配信停止", "いま手続きができません", "申し訳ありません。数分後にもう一度お試しください。", NULL, "もう一度試す", "English" },
-		{ "en", "Unsubscribe", "This did not work just now", "We are sorry. Please try again in a few minutes.", NULL, "Try again",
+		{ "ja", "配信停止の未完了", "いま手続きができません", "申し訳ありません。数分後にもう一度お試しください。", NULL, "もう一度試す", "English" },
+		{ "en", "Not unsubscribed yet", "This did not work just now", "We are sorry. Please try again in a few minutes.", NULL, "Try again",
 		  "日本語" },
 	},
 	[PAGE_UNKNOWN] = {
@@ -94,16 +94,14 @@ void page_write(enum page page, enum page_language language, struct str recipien
 {
 	const struct words *w = &words[page][language];
 	const char *other = language == PAGE_JA ? "en" : "ja";
-	bool is_result = page == PAGE_DONE || page == PAGE_LATER;
 
 	buf_printf(out,
 		   "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
 		   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 		   "<meta name=\"robots\" content=\"noindex, nofollow\">\n<title>%s</title>\n"
-		   "<style>%s</style>\n</head>\n<body>\n<main%s>\n"
+		   "<style>%s</style>\n</head>\n<body>\n<main>\n"
 		   "<h1>%s</h1>\n<p>%s</p>\n",
-		   w->lang, w->title, style, is_result ? " role=\"main\" aria-live=\"polite\"" : "", w->heading,
-		   w->text);
+		   w->lang, w->title, style, w->heading, w->text);
 	if (recipient.len) {
 		buf_add_c(out, "<p class=\"address\">");
 		add_escaped(recipient, out);

@@ -163,7 +163,7 @@ START_TEST(quotas)
 	for (size_t i = 0; i < REPORT_NAMES_MAX; i++)
 		ck_assert_int_eq(report.quotas[i].used, 47 - (int64_t)i);
 	report_write(&report, REPORT_JA, &page);
-	ck_assert(says("現在の割当使用量") && says("117&thinsp;%"));
+	ck_assert(says("送信枠の現在の使用量") && says("117&thinsp;%"));
 }
 END_TEST
 
@@ -200,7 +200,7 @@ START_TEST(both_languages)
 
 	report.verify = &verify;
 	report_write(&report, REPORT_JA, &page);
-	ck_assert(says("<html lang=ja>") && says("改変あり") && says("12,345") && says("record 6 was altered") && says("日本時間"));
+	ck_assert(says("<html lang=ja>") && says("改ざんあり") && says("12,345") && says("record 6 was altered") && says("日本時間"));
 	ck_assert(!says("(null)"));
 	buf_reset(&page);
 	verify.result = VERIFY_OK;
