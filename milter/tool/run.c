@@ -139,6 +139,18 @@ static bool asks_for_help(const char *word)
 	return str_eq(str_from_c(word), STR("--help")) || str_eq(str_from_c(word), STR("-h"));
 }
 
+/* "verify" alone: the first command that ends so. */
+static void offer_ending(struct config_nearest *best, const char *word)
+{
+	for (size_t i = 0; command_groups[i].title; i++)
+		for each_command(command_groups[i], row) {
+			struct str first, last;
+
+			if (!best->best && str_cut(str_from_c((*row)->name), ' ', &first, &last) && str_eq(last, str_from_c(word)))
+				best->best = (*row)->name;
+		}
+}
+
 /* Compared with as many words as were given: "tenant lst" with "tenant list", "explian acme" with "explain". */
 static int refuse_command(struct tool *tool, char *const *argv, size_t argc, bool wants_help)
 {
@@ -157,6 +169,7 @@ static int refuse_command(struct tool *tool, char *const *argv, size_t argc, boo
 			for each_command(command_groups[i], row)
 				config_nearest_offer(&best, (*row)->name);
 	}
+	offer_ending(&best, argv[0]);
 	return tool_usage(tool, "there is no command %s%s", config_quote(str_from_c(typed), quoted),
 			  config_nearest_hint(&best, hint));
 }

@@ -73,8 +73,8 @@ static void show_log(struct tool *tool, const json_t *status)
 	tool_field(tool, "Relay log", STR_FMT ", seq %lld, %s records in %s commits", STR_ARG(daemon_str(status, "relay_log.file")),
 		   (long long)daemon_i64(status, "relay_log.seq"), tool_number(tool, daemon_i64(status, "relay_log.records")).ptr,
 		   tool_number(tool, daemon_i64(status, "relay_log.groups")).ptr);
-	tool_field(tool, "", "last sync %lld us, slowest %lld us; signed " STR_FMT " JST",
-		   (long long)daemon_i64(status, "relay_log.sync_us_last"), (long long)daemon_i64(status, "relay_log.sync_us_max"),
+	tool_field(tool, "", "last sync %.1f ms, slowest %.1f ms; signed " STR_FMT " JST",
+		   (double)daemon_i64(status, "relay_log.sync_us_last") / 1000, (double)daemon_i64(status, "relay_log.sync_us_max") / 1000,
 		   STR_ARG(tool_time(tool, time_of(status, "relay_log.last_checkpoint"))));
 	tool_field(tool, "", "disk %lld %% free%s", (long long)daemon_i64(status, "relay_log.free_percent"),
 		   is_full ? ": FULL, mail is deferred" : is_low ? ": LOW" : "");
@@ -120,8 +120,8 @@ static void show_status(struct tool *tool, const json_t *status, const struct on
 		tool_field(tool, "Guard", "%s strikes since the start; last " STR_FMT " JST, " STR_FMT,
 			   tool_number(tool, daemon_i64(status, "guard.strikes")).ptr,
 			   STR_ARG(tool_time(tool, time_of(status, "guard.last_at"))), STR_ARG(daemon_str(status, "guard.last")));
-	tool_field(tool, "Clock", STR_FMT ", off by at most %lld us", STR_ARG(daemon_str(status, "clock.state")),
-		   (long long)daemon_i64(status, "clock.max_error_us"));
+	tool_field(tool, "Clock", STR_FMT ", off by at most %.1f ms", STR_ARG(daemon_str(status, "clock.state")),
+		   (double)daemon_i64(status, "clock.max_error_us") / 1000);
 }
 
 /* Things that an operator must act on. */

@@ -266,6 +266,8 @@ static int run_stats(struct tool *tool, const void *values)
 		return TOOL_NO;
 	if (stats->days > DAYS_MAX)
 		return tool_usage(tool, "--days goes up to %d", DAYS_MAX);
+	if (stats->days && stats->message.ptr)
+		return tool_usage(tool, "--message is counted as a whole, from its first open on; --days is about the tenant");
 	if (!tool_store(tool, TOOL_LOOK))
 		return TOOL_UNKNOWN;
 	return stats->message.ptr ? stats_of_message(tool, tenant->name, stats->message) :
