@@ -246,6 +246,7 @@ struct config_error {
 	struct str file;
 	size_t line, column;           /* from 1; 0: about the file as a whole */
 	struct str text;               /* "unknown key `limt` in quotas[0]; did you mean `limit`?" */
+	struct str command;            /* that mends it, as "chmod 600 /etc/sekisho/key"; empty: none does */
 };
 
 struct config_report {

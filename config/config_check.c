@@ -177,12 +177,12 @@ static bool check_secret(struct reader *r, enum setting_table_id table, const ch
 		return true;
 	if (!S_ISREG(st.st_mode))
 		return config_refuse(r, at, "%s in %s: " STR_FMT " is no regular file", name, section, STR_ARG(path));
-	if (st.st_mode & 077)
-		return config_refuse(r, at,
-				     "%s in %s: mode %04o of " STR_FMT
-				     " lets others use this secret; run: chmod 600 " STR_FMT,
-				     name, section, (unsigned)(st.st_mode & 07777), STR_ARG(path), STR_ARG(path));
-	return true;
+	if ((st.st_mode & 077) == 0)
+		return true;
+	config_refuse(r, at, "%s in %s: mode %04o of " STR_FMT " lets others use this secret", name, section,
+		      (unsigned)(st.st_mode & 07777), STR_ARG(path));
+	config_report_command(r->report, "chmod 600 " STR_FMT, STR_ARG(path));
+	return false;
 }
 
 static bool is_inside(struct str path, struct str dir)

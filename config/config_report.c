@@ -28,7 +28,7 @@ static void fill(struct config_report *report, struct config_error *out, struct 
 	char text[ERR_TEXT_MAX];
 
 	vsnprintf(text, sizeof text, fmt, ap);
-	*out = (struct config_error){ .line = at.line, .column = at.column, .file = STR_EMPTY };
+	*out = (struct config_error){ .line = at.line, .column = at.column, .file = STR_EMPTY, .command = STR_EMPTY };
 	out->text = STR("out of memory");
 	if (arena_copy(&report->arena, at.file, &out->file))
 		arena_copy(&report->arena, str_from_c(text), &out->text);
@@ -43,6 +43,19 @@ void config_report_error(struct config_report *report, struct config_place at, c
 		fill(report, &report->errors[report->count], at, fmt, ap);
 	va_end(ap);
 	report->count++;
+}
+
+void config_report_command(struct config_report *report, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list ap;
+
+	if (report->count == 0 || report->count > CONFIG_ERRORS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	arena_copy(&report->arena, str_from_c(text), &report->errors[report->count - 1].command);
 }
 
 void config_report_warning(struct config_report *report, struct config_place at, const char *fmt, ...)
@@ -65,6 +78,8 @@ void config_error_format(const struct config_error *error, struct buf *out)
 		buf_add(out, STR(": "));
 	}
 	buf_add(out, error->text);
+	if (error->command.len)
+		buf_printf(out, "; run: " STR_FMT, STR_ARG(error->command));
 }
 
 void config_report_first(const struct config_report *report, struct err *err)

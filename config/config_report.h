@@ -18,6 +18,8 @@ struct config_place {
 void config_report_init(struct config_report *report);
 void config_report_error(struct config_report *report, struct config_place at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The command that mends the last error; its words are ours and the operator's, never a tenant's. */
+void config_report_command(struct config_report *report, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void config_report_warning(struct config_report *report, struct config_place at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

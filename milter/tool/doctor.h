@@ -91,7 +91,8 @@ const char *doctor_postfix_us_first(struct doctor *doctor, struct str milters);
 const char *doctor_postfix_fix(struct doctor *doctor, const struct doctor_smtpd *smtpd, bool is_own, const char *name, const char *value);
 /* An smtpd on loopback, where a content filter of this host hands mail back that passed the gate on its way there. */
 bool doctor_postfix_is_reinjection(const struct doctor_smtpd *smtpd);
-/* Words between blanks and commas. */
+/* Words between blanks and commas: takes the next one off the list; is this one there? */
+bool doctor_next_word(struct str *rest, struct str *out);
 bool doctor_has_word(struct str list, struct str word);
 
 /* --- the milters that an MTA names */

@@ -290,21 +290,25 @@ static int64_t span_days(struct str value)
 	return -1;
 }
 
-static void read_journald(struct str text, struct str *out)
+/* Does this file say it? */
+static bool read_journald(struct str text, struct str *out)
 {
 	struct str line, name, value;
+	bool is_there = false;
 
 	while (str_next(&text, '\n', &line))
-		if (str_cut(line, '=', &name, &value) && str_eq(str_trim(name), STR("MaxRetentionSec")))
+		if (str_cut(line, '=', &name, &value) && str_eq(str_trim(name), STR("MaxRetentionSec"))) {
 			*out = str_trim(value);
+			is_there = true;
+		}
+	return is_there;
 }
 
 static enum doctor_level look_journald(struct doctor *doctor)
 {
-	const char *main = doctor_text(doctor, "%s/systemd/journald.conf", doctor->etc);
-	const char *fix = doctor_text(doctor, "%s: MaxRetentionSec=%lldday", main, (long long)relay_days(doctor));
+	const char *where = doctor_text(doctor, "%s/systemd/journald.conf", doctor->etc), *fix;
 	struct str value = STR_EMPTY, text;
-	bool is_there = doctor_read(doctor, main, &text, NULL);
+	bool is_there = doctor_read(doctor, where, &text, NULL);
 	int64_t days;
 	glob_t found;
 
@@ -312,10 +316,11 @@ static enum doctor_level look_journald(struct doctor *doctor)
 		read_journald(text, &value);
 	if (glob(doctor_text(doctor, "%s/systemd/journald.conf.d/*.conf", doctor->etc), 0, NULL, &found) == 0) {
 		for (size_t i = 0; i < found.gl_pathc; i++, is_there = true)
-			if (doctor_read(doctor, found.gl_pathv[i], &text, NULL))
-				read_journald(text, &value);
+			if (doctor_read(doctor, found.gl_pathv[i], &text, NULL) && read_journald(text, &value))
+				where = doctor_text(doctor, "%s", found.gl_pathv[i]);
 		globfree(&found);
 	}
+	fix = doctor_text(doctor, "%s: MaxRetentionSec=%lldday", where, (long long)relay_days(doctor));
 	days = span_days(value);
 	if (!is_there)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "journald is not set up here");

@@ -9,31 +9,40 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == ',';
 }
 
-bool doctor_next_milter(struct str *rest, struct str *out_name, struct str *out_options)
+static struct str skip_blanks(struct str s)
 {
-	struct str s = *rest, inner, left, right;
-	size_t len = 0;
-
 	while (s.len && is_blank(s.ptr[0]))
 		s = str_from(s, 1);
-	if (s.len == 0)
-		return false;
-	*out_options = STR_EMPTY;
-	if (s.ptr[0] == '{') {
-		len = str_find_byte(s, '}');
-		inner = str_trim(str_slice(s, 1, len - 1));
-		*rest = str_from(s, len + 1);
-		*out_name = inner;
-		if (str_cut(inner, ',', &left, &right)) {
-			*out_name = str_trim(left);
-			*out_options = right;
-		}
-		return true;
-	}
+	return s;
+}
+
+bool doctor_next_word(struct str *rest, struct str *out)
+{
+	struct str s = skip_blanks(*rest);
+	size_t len = 0;
+
 	while (len < s.len && !is_blank(s.ptr[len]))
 		len++;
-	*out_name = str_slice(s, 0, len);
+	*out = str_slice(s, 0, len);
 	*rest = str_from(s, len);
+	return len > 0;
+}
+
+bool doctor_next_milter(struct str *rest, struct str *out_name, struct str *out_options)
+{
+	struct str s = skip_blanks(*rest), inner, left, right;
+	size_t len = str_find_byte(s, '}');
+
+	*out_options = STR_EMPTY;
+	if (s.len == 0 || s.ptr[0] != '{')
+		return doctor_next_word(rest, out_name);
+	inner = str_trim(str_slice(s, 1, len - 1));
+	*rest = str_from(s, len + 1);
+	*out_name = inner;
+	if (str_cut(inner, ',', &left, &right)) {
+		*out_name = str_trim(left);
+		*out_options = right;
+	}
 	return true;
 }
 

@@ -69,14 +69,6 @@ static struct str override_of(struct doctor *doctor, struct str overrides, struc
 	return has_setting(overrides, key) ? setting_of(overrides, key) : doctor_postfix_setting(doctor, name);
 }
 
-static bool next_word(struct str *rest, struct str *out)
-{
-	while (str_next(rest, ' ', out))
-		if (out->len)
-			return true;
-	return false;
-}
-
 /* service type private unprivileged chroot wakeup maxproc command */
 static void read_service(struct doctor *doctor, struct str line, struct str overrides)
 {
@@ -84,7 +76,7 @@ static void read_service(struct doctor *doctor, struct str line, struct str over
 	struct doctor_smtpd *smtpd = &doctor->smtpds[doctor->smtpd_count];
 
 	for (size_t i = 0; i < 8; i++)
-		if (!next_word(&line, &words[i]))
+		if (!doctor_next_word(&line, &words[i]))
 			return;
 
 	bool is_chrooted = str_eq(words[4], STR("y"));
@@ -191,9 +183,23 @@ const char *doctor_postfix_us_first(struct doctor *doctor, struct str milters)
 	return list;
 }
 
+/* postconf takes no blanks for master.cf: commas alone part a list there, with { } in it too. */
+static const char *without_blanks(struct doctor *doctor, const char *list)
+{
+	struct str rest = str_from_c(list), word;
+	char last = '{';
+	const char *out = "";
+
+	while (doctor_next_word(&rest, &word)) {
+		out = doctor_text(doctor, "%s%s" STR_FMT, out, last == '{' || word.ptr[0] == '}' ? "" : ",", STR_ARG(word));
+		last = word.ptr[word.len - 1];
+	}
+	return out;
+}
+
 const char *doctor_postfix_fix(struct doctor *doctor, const struct doctor_smtpd *smtpd, bool is_own, const char *name, const char *value)
 {
-	return is_own ? doctor_text(doctor, "postconf -P '" STR_FMT "/%s=%s'", STR_ARG(smtpd->name), name, value)
+	return is_own ? doctor_text(doctor, "postconf -P '" STR_FMT "/%s=%s'", STR_ARG(smtpd->name), name, without_blanks(doctor, value))
 		      : doctor_text(doctor, "%s = %s", name, value);
 }
 
@@ -282,12 +288,11 @@ static enum doctor_level look_default_action(struct doctor *doctor)
 
 bool doctor_has_word(struct str list, struct str word)
 {
-	struct str part, piece;
+	struct str piece;
 
-	while (str_next(&list, ',', &part))
-		while (next_word(&part, &piece))
-			if (str_eq(piece, word))
-				return true;
+	while (doctor_next_word(&list, &piece))
+		if (str_eq(piece, word))
+			return true;
 	return false;
 }
 

@@ -120,9 +120,13 @@ static enum doctor_level look_config(struct doctor *doctor)
 		doctor->config = doctor->tool->config;
 		doctor_say(doctor, DOCTOR_FINE, NULL, "%s is good", path);
 	} else {
+		const struct config_error *first = &report.errors[0];
+
 		doctor->tool->config = NULL;
 		config_report_first(&report, &err);
-		doctor_say(doctor, DOCTOR_FAULT, "sekisho check", "the configuration does not hold: %s", err.text);
+		doctor_say(doctor, DOCTOR_FAULT,
+			   report.count && first->command.len ? doctor_text(doctor, STR_FMT, STR_ARG(first->command)) : "sekisho check",
+			   "the configuration does not hold: %s", err.text);
 	}
 	config_report_clear(&report);
 	return doctor->config ? DOCTOR_FINE : DOCTOR_FAULT;

@@ -99,6 +99,13 @@ def test_master_cf(world):
                    f"{world.relay.mta.special_port} inet n - n - 20 smtpd\n  -o smtpd_milters="):
         names(world, "smtpd_milters", str(world.relay.mta.special_port),
               f"postconf -P '{world.relay.mta.special_port}/inet/smtpd_milters={world.relay.gate.socket}'")
+    others = "{inet:localhost:8891,default_action=accept},inet:localhost:1"
+    with master_cf(world, "-o milter_macro_daemon_name=special", f"-o smtpd_milters={others}"):
+        setting = f"{special}/inet/smtpd_milters={world.relay.gate.socket},{others}"
+        names(world, "smtpd_milters", special, f"postconf -P '{setting}'")
+        done = world.relay.mta.tool("postconf", "-P", setting)
+        check_eq((done.returncode, done.stderr), (0, ""), "postconf takes the line")
+        check_eq(well(world)["smtpd_milters"]["level"], "ok", "mended by the line")
     with master_cf(world, f"{special} inet n - n", f"{special} inet n - y"):
         names(world, "smtpd_milters", "chrooted", "smtpd_milters = unix:milter/sekisho.sock")
 
@@ -197,7 +204,7 @@ def test_key(world):
     os.chmod(key, 0o644)
     code, found = examine(world)
     check_eq((code, found["configuration"]["level"]), (1, "fault"), "an open key")
-    check(f"chmod 600 {key}" in found["configuration"]["text"], "{}", found["configuration"])
+    check_eq(found["configuration"]["fix"], f"chmod 600 {key}", "the line")
     os.chmod(key, 0o600)
     os.rename(f"{key}.pub", f"{key}.away")
     names(world, "public_key", key, "openssl pkey")
@@ -233,7 +240,7 @@ def test_other_logs(world):
     check_eq(well(world)["journald"]["level"], "note", "bounded by its size alone")
     with open(f"{world.etc}/systemd/journald.conf.d/long.conf", "w") as out:
         out.write("[Journal]\nMaxRetentionSec=6month\n")
-    names(world, "journald", "183 days", "MaxRetentionSec=60day")
+    names(world, "journald", "183 days", "journald.conf.d/long.conf: MaxRetentionSec=60day")
     shutil.rmtree(f"{world.etc}/systemd")
     well(world)
 
