@@ -65,10 +65,11 @@ function compare_page(name, before, after, seen, why) {
 
 // --- one message
 
+// Behind a page in a multipart without end, line ends are the page's.
 function compare_octets(raw, out, pieces) {
   const octets = (list) => Buffer.concat(list.map((piece) => piece.fixed));
-  const at = pieces.findIndex((piece) => piece.page), begin = octets(pieces.slice(0, at)), end = octets(pieces.slice(at
-    + 1));
+  const at = pieces.findIndex((piece) => piece.page), begin = octets(pieces.slice(0, at)), behind = octets(pieces.slice(at
+    + 1)), end = behind.subarray(/^(\r\n)*/.exec(behind.toString('latin1'))[0].length);
   const head_of = (octets_) => octets_.toString('latin1').split('\r\n\r\n')[0].split('\r\n')
     .filter((line) => !/^content-transfer-encoding:/i.test(line)).join('\n');
   demand(out.subarray(0, begin.length).equals(begin), 'octets before the page differ');
