@@ -117,11 +117,12 @@ static size_t place_before(const struct href_scan *scan, size_t at)
 static void note_formatting(struct href_scan *scan, const struct html_token *token)
 {
 	size_t *open = &scan->open[token->name];
+	bool is_open = *open > scan->open_outside[token->name];
 
 	if (token->kind == HTML_END) {
-		scan->open_total -= *open > 0;
-		*open -= *open > 0;
-	} else if (!token->is_svg && !(*open && (token->name == HTML_A || token->name == HTML_NOBR))) {
+		scan->open_total -= is_open;
+		*open -= is_open;
+	} else if (!token->is_svg && !(is_open && (token->name == HTML_A || token->name == HTML_NOBR))) {
 		++*open;
 		scan->open_total++;
 		scan->opened_at[token->name] = ++scan->opened;
@@ -164,14 +165,22 @@ static bool stands_in_head(const struct html_token *token)
 	}
 }
 
+static void note_table(struct href_scan *scan, bool begins)
+{
+	if (begins && scan->tables++ == 0)
+		memcpy(scan->open_outside, scan->open, sizeof scan->open);
+	else if (!begins && scan->tables && --scan->tables == 0)
+		memset(scan->open_outside, 0, sizeof scan->open_outside);
+}
+
 static void note_element(struct href_scan *scan, const struct html_token *token)
 {
 	if (token->kind == HTML_START && !scan->has_element)
 		scan->has_element = !stands_in_head(token);
-	if (token->name == HTML_TABLE && token->kind == HTML_START)
-		scan->tables++;
-	else if (token->name == HTML_TABLE && scan->tables)
-		scan->tables--;
+	if (token->name == HTML_TABLE)
+		note_table(scan, token->kind == HTML_START);
+	scan->is_before_line = token->kind == HTML_START &&
+			       (str_eq_nocase(token->tag, STR("pre")) || str_eq_nocase(token->tag, STR("listing")));
 	scan->is_in_columns = token->kind == HTML_START && scan->tables &&
 			      (str_eq_nocase(token->tag, STR("colgroup")) || str_eq_nocase(token->tag, STR("col")));
 }
@@ -237,6 +246,8 @@ static size_t place_at_end(const struct href_scan *scan)
 		page.len--;
 	while (str_ends(page, STR("\r")))
 		page.len--;
+	if (scan->is_before_line && page.len == scan->last_end)
+		page = scan->page.page;
 	return place_before(scan, page.len);
 }
 

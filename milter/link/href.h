@@ -26,12 +26,14 @@ struct href_scan {
 	bool is_in_comment;
 	size_t body_end, html_end;     /* the last </body> and </html> where a pixel may stand; page.len + 1: none */
 	size_t open[HTML_FORMATTING_MAX], open_total;      /* formatting elements that have not ended */
+	size_t open_outside[HTML_FORMATTING_MAX];          /* of them, those outside of the table: no tag in a cell ends them */
 	size_t opened_at[HTML_FORMATTING_MAX];             /* the last of each, which it was of all */
 	size_t opened;
 	size_t run_from, run_to;       /* the last run of tags of other elements; run_to 0: none to stand before */
 	size_t last_end;               /* behind the last tag or comment */
 	size_t tables;                 /* open <table> elements */
 	bool is_in_columns;            /* the last tag has opened a colgroup */
+	bool is_before_line;           /* the last tag swallows the line end behind it (HTML 13.2.6.4.7, "pre") */
 	bool has_element;              /* one that stands in a body */
 };
 
