@@ -181,7 +181,8 @@ static const struct setting redis_rows[] = {
 	{ "tls", SETTING_BOOL, CONFIG(redis_tls), .fallback = "false",
 	  .meaning = "Speak TLS, and only to servers whose certificate is valid for the name or address used." },
 	{ "ca_file", SETTING_PATH, CONFIG(redis_ca_file), .accepts_none = true, .fallback = "none",
-	  .meaning = "Certificate authorities that servers are held against; none: those of the system." },
+	  .meaning = "Certificate authorities that servers are held against; none: those of the system. A file that has changed is "
+		     "read again by the next connection, and so are the two below, so new ones need no restart." },
 	{ "cert_file", SETTING_PATH, CONFIG(redis_cert_file), .accepts_none = true, .fallback = "none",
 	  .meaning = "Certificate (chain) to show to servers that ask for one." },
 	{ "key_file", SETTING_PATH, CONFIG(redis_key_file), .accepts_none = true, .fallback = "none",

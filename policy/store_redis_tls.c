@@ -7,9 +7,24 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+
+#include "config/base/log.h"
+
+enum { AUTHORITIES, CERTIFICATE, KEY, FILE_COUNT };
+
+/* What a file was when it was read. */
+struct stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec changed;
+};
 
 struct redis_tls {
-	SSL_CTX *context;
+	SSL_CTX *context;              /* of the next connection; those that stand keep theirs */
+	char paths[FILE_COUNT][PATH_MAX];      /* empty: none */
+	struct stamp stamps[FILE_COUNT];
 };
 
 static const char *reason(char room[200])
@@ -21,37 +36,92 @@ static const char *reason(char room[200])
 	return code ? room : "closed by the server";
 }
 
-static bool load(SSL_CTX *context, struct str ca_file, struct str cert_file, struct str key_file, struct err *err)
+static bool load(SSL_CTX *context, char paths[FILE_COUNT][PATH_MAX], struct err *err)
 {
-	char path[PATH_MAX], why[200];
+	const char *authorities = paths[AUTHORITIES], *certificate = paths[CERTIFICATE], *key = paths[KEY];
+	char why[200];
 
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(ca_file));
-	if (ca_file.len ? SSL_CTX_load_verify_file(context, path) != 1 : SSL_CTX_set_default_verify_paths(context) != 1)
-		return err_set(err, ERR_CONFIG, "%s: no usable certificate authorities: %s", path, reason(why));
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(cert_file));
-	if (cert_file.len && SSL_CTX_use_certificate_chain_file(context, path) != 1)
-		return err_set(err, ERR_CONFIG, "%s: no usable certificate: %s", path, reason(why));
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(key_file));
-	if (key_file.len && SSL_CTX_use_PrivateKey_file(context, path, SSL_FILETYPE_PEM) != 1)
-		return err_set(err, ERR_CONFIG, "%s: no usable private key: %s", path, reason(why));
+	if (*authorities ? SSL_CTX_load_verify_file(context, authorities) != 1 : SSL_CTX_set_default_verify_paths(context) != 1)
+		return err_set(err, ERR_CONFIG, "%s: no usable certificate authorities: %s", authorities, reason(why));
+	if (*certificate && SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
+		return err_set(err, ERR_CONFIG, "%s: no usable certificate: %s", certificate, reason(why));
+	if (*key && SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+		return err_set(err, ERR_CONFIG, "%s: no usable private key: %s", key, reason(why));
 	return true;
+}
+
+/* NULL with err. */
+static SSL_CTX *make_context(char paths[FILE_COUNT][PATH_MAX], struct err *err)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+
+	if (!context || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1) {
+		SSL_CTX_free(context);
+		err_memory(err);
+		return NULL;
+	}
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+	if (load(context, paths, err))
+		return context;
+	SSL_CTX_free(context);
+	return NULL;
+}
+
+static bool is_same(const struct stamp *a, const struct stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* True: some file is another than it was. */
+static bool look_at_files(struct redis_tls *tls)
+{
+	bool has_changed = false;
+
+	for (int i = 0; i < FILE_COUNT; i++) {
+		struct stamp now = { 0 };
+		struct stat st;
+
+		if (tls->paths[i][0] && stat(tls->paths[i], &st) == 0)
+			now = (struct stamp){ st.st_dev, st.st_ino, st.st_size, st.st_mtim };
+		has_changed |= !is_same(&now, &tls->stamps[i]);
+		tls->stamps[i] = now;
+	}
+	return has_changed;
+}
+
+/* Certificates are renewed under a running process. Files that are no good, perhaps because only one of two has been
+ * replaced yet, leave what was read before; they are looked at again when they change again. */
+static void read_again(struct redis_tls *tls)
+{
+	struct err err = { 0 };
+	SSL_CTX *context;
+
+	if (!look_at_files(tls))
+		return;
+	context = make_context(tls->paths, &err);
+	if (!context) {
+		log_warn("redis: TLS goes on with the certificates read before: %s", err.text);
+		return;
+	}
+	SSL_CTX_free(tls->context);
+	tls->context = context;
 }
 
 bool redis_tls_new(struct str ca_file, struct str cert_file, struct str key_file, struct redis_tls **out,
 		   struct err *err)
 {
+	const struct str files[FILE_COUNT] = { [AUTHORITIES] = ca_file, [CERTIFICATE] = cert_file, [KEY] = key_file };
 	struct redis_tls *tls = calloc(1, sizeof *tls);
 
 	if (!tls)
 		return err_memory(err);
-	tls->context = SSL_CTX_new(TLS_client_method());
-	if (!tls->context || SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION) != 1) {
-		redis_tls_free(tls);
-		return err_memory(err);
-	}
-	SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
-	if (!load(tls->context, ca_file, cert_file, key_file, err)) {
+	for (int i = 0; i < FILE_COUNT; i++)
+		snprintf(tls->paths[i], sizeof tls->paths[i], STR_FMT, STR_ARG(files[i]));
+	look_at_files(tls);
+	tls->context = make_context(tls->paths, err);
+	if (!tls->context) {
 		redis_tls_free(tls);
 		return false;
 	}
@@ -77,8 +147,10 @@ static bool expect_peer(SSL *ssl, const char *host)
 
 static bool begin(struct redis_conn *conn)
 {
-	SSL *ssl = SSL_new(conn->tls->context);
+	SSL *ssl;
 
+	read_again(conn->tls);
+	ssl = SSL_new(conn->tls->context);
 	if (!ssl || SSL_set_fd(ssl, conn->fd) != 1 || !expect_peer(ssl, conn->address.host)) {
 		SSL_free(ssl);
 		return false;

@@ -2,7 +2,10 @@
  * store_redis_tls - TLS under a connection to Redis, with OpenSSL on the socket itself.
  *
  * Debian 12's hiredis knows no TLS; as hiredis only reads and writes the protocol here, it need not.
- * The server's certificate must be valid for the configured host name or address, always.
+ * The server's certificate must be valid for the configured host name or address, always. Files that have changed are
+ * read again by the next connection; those that stand go on.
+ *
+ * Threads  the one that drives connections
  */
 #ifndef SEKISHO_STORE_REDIS_TLS_H
 #define SEKISHO_STORE_REDIS_TLS_H

@@ -325,6 +325,17 @@ static void let_expire(const char *key_path, const char *cert_path)
 	EVP_PKEY_free(key);
 }
 
+/* A server that speaks TLS with this certificate, beside its plain port. */
+static void restart_with(const char *key, const char *cert)
+{
+	char port[16];
+
+	snprintf(port, sizeof port, "%d", the_redis.bus_port);
+	redis_server_restart(&the_redis,
+			     (const char *[]){ "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+					       "--tls-ca-cert-file", cert, "--tls-auth-clients", "no", NULL });
+}
+
 static const struct { const char *name, *address_in_it; bool trusts_it, has_expired; const char *says; } tls_rows[] = {
 	{ "all is well", "127.0.0.1", true, false, NULL },
 	{ "not our authority", "127.0.0.1", false, false, "certificate" },
@@ -336,21 +347,18 @@ START_TEST(tls)
 	struct config config;
 	struct store *st;
 	struct err err = { 0 };
-	char key[300], cert[300], port[16], own[64];
+	char key[300], cert[300], own[64];
 	bool is_taken;
 
 	redis_end();
 	snprintf(key, sizeof key, "%s/key.pem", the_redis.dir);
 	snprintf(cert, sizeof cert, "%s/cert.pem", the_redis.dir);
-	snprintf(port, sizeof port, "%d", the_redis.bus_port);
 	make_certificate(key, cert, tls_rows[_i].address_in_it);
 	if (tls_rows[_i].has_expired)
 		let_expire(key, cert);
-	redis_server_restart(&the_redis,
-			     (const char *[]){ "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
-					       "--tls-ca-cert-file", cert, "--tls-auth-clients", "no", NULL });
+	restart_with(key, cert);
 	redis_setup(&config, false);
-	snprintf(own, sizeof own, "127.0.0.1:%s", port);
+	snprintf(own, sizeof own, "127.0.0.1:%d", the_redis.bus_port);
 	redis_address = str_from_c(own);
 	config.redis_tls = true;
 	config.redis_ca_file = tls_rows[_i].trusts_it ? str_from_c(cert) : STR_EMPTY;
@@ -369,6 +377,63 @@ START_TEST(tls)
 		redis_server_ask(&the_redis, "CLIENT KILL TYPE normal SKIPME yes");
 		redis_charge_until_taken(st, "again");
 	}
+	store_close(st);
+}
+END_TEST
+
+static void put_file(const char *path, struct str text)
+{
+	struct err err = { 0 };
+
+	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	struct err err = { 0 };
+	struct buf text;
+
+	buf_init(&text, 65536);
+	ck_assert_msg(io_read_file(from, &text, &err), "%s", err.text);
+	put_file(to, buf_view(&text));
+	buf_clear(&text);
+}
+
+/* Authorities change while the process runs: the file is read again, and one that is no good changes nothing. */
+START_TEST(new_authorities)
+{
+	struct config config;
+	struct err err = { 0 };
+	char keys[2][300], certs[2][300], ca[300], own[64];
+	bool is_taken;
+
+	redis_end();
+	for (int i = 0; i < 2; i++) {
+		snprintf(keys[i], sizeof keys[i], "%s/key%d.pem", the_redis.dir, i);
+		snprintf(certs[i], sizeof certs[i], "%s/cert%d.pem", the_redis.dir, i);
+		make_certificate(keys[i], certs[i], "127.0.0.1");
+	}
+	snprintf(ca, sizeof ca, "%s/ca.pem", the_redis.dir);
+	copy_file(certs[0], ca);
+	restart_with(keys[0], certs[0]);
+	redis_setup(&config, false);
+	snprintf(own, sizeof own, "127.0.0.1:%d", the_redis.bus_port);
+	redis_address = str_from_c(own);
+	config.redis_tls = true;
+	config.redis_ca_file = str_from_c(ca);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	put_file(ca, STR("half a file"));
+	redis_server_ask(&the_redis, "CLIENT KILL TYPE normal SKIPME yes");
+	redis_charge_until_taken(st, "with the old ones");
+	redis_server_stop(&the_redis);
+	restart_with(keys[1], certs[1]);
+	do {
+		ck_assert_msg(!redis_charge_one(st, "stranger", LIMIT_NONE, &is_taken, &err), "a stranger is believed");
+	} while (!strstr(err.text, "certificate"));
+	copy_file(certs[1], ca);
+	redis_charge_until_taken(st, "with the new ones");
 	store_close(st);
 }
 END_TEST
@@ -458,6 +523,7 @@ int main(void)
 	unit_add_rows(tc, words_of_a_server, words_rows);
 	tcase_add_test(tc, a_server_that_forgets);
 	unit_add_rows(tc, tls, tls_rows);
+	tcase_add_test(tc, new_authorities);
 	tcase_add_test(tc, passwords);
 	tcase_add_test(tc, a_password_that_changes);
 	return unit_main(suite);
