@@ -11,7 +11,7 @@
 static const char usage_text[] =
 	"usage: milterload [options] SOCKET         SOCKET is unix:/path or inet:port@host\n"
 	"  -c N       connections (64)\n"
-	"  -m N       messages a connection (100)\n"
+	"  -m N       messages a connection, on the average: who is ready takes the next (100)\n"
 	"  -s SIZE    octets of body (4KiB)\n"
 	"  -r N       recipients a message (1)\n"
 	"  -l LOGIN   SASL login (user@tenant.test); # becomes the number of the tenant\n"

@@ -47,7 +47,7 @@ struct peer {
 	size_t number;
 	enum stage stage;
 	size_t index;                  /* of the recipient, header or body octet within the stage */
-	size_t messages_left, refused; /* recipients refused of this message */
+	size_t refused;                /* recipients of this message */
 	bool is_waiting, is_held, is_done, is_watched_for_room;
 	uint32_t steps;
 	int64_t eom_us;
@@ -60,6 +60,7 @@ struct crew {                          /* one thread's share */
 	const struct mta_options *options;
 	struct peer *peers;
 	size_t peer_count, open_count;
+	size_t messages_left;          /* not begun: whichever connection is ready takes the next */
 	int epoll;
 	int64_t end_us;
 	struct mta_result result;
@@ -188,19 +189,20 @@ static void begin_message(struct crew *crew, struct peer *peer)
 	enter_stage(peer, STAGE_MAIL);
 	peer->refused = 0;
 	peer->is_held = false;
-	if (peer->messages_left == 0 || clock_mono_us() > crew->end_us) {
+	if (crew->messages_left == 0 || clock_mono_us() > crew->end_us) {
 		size_t at = wire_begin(&peer->out, 'Q');
 
 		wire_end(&peer->out, at);
 		wire_flush(peer->fd, &peer->out, &peer->out_at);
 		peer_close(crew, peer);
+		return;
 	}
+	crew->messages_left--;
 }
 
 static void end_message(struct crew *crew, struct peer *peer, enum mta_outcome outcome)
 {
 	crew->result.outcomes[outcome]++;
-	peer->messages_left--;
 	begin_message(crew, peer);
 }
 
@@ -351,7 +353,6 @@ static bool peer_open(struct crew *crew, struct peer *peer, struct err *err)
 	if (peer->fd < 0)
 		return false;
 	crew->open_count++;
-	peer->messages_left = crew->options->messages;
 	if (!wire_negotiate(peer->fd, &offer, err))
 		return false;
 	peer->steps = offer.steps;
@@ -363,7 +364,7 @@ static bool peer_open(struct crew *crew, struct peer *peer, struct err *err)
 
 static bool crew_open(struct crew *crew)
 {
-	crew->latency_size = crew->peer_count * crew->options->messages;
+	crew->messages_left = crew->latency_size = crew->peer_count * crew->options->messages;
 	crew->result.latency_us = calloc(crew->latency_size, sizeof(uint32_t));
 	crew->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!crew->result.latency_us || crew->epoll < 0)

@@ -1,9 +1,12 @@
 /*
  * mta - many MTA sessions against one milter, for measuring it.
  *
- * Speaks the MTA's side of the milter protocol (version 6) over K connections, each sending M messages one after
- * another, and obeys what the milter negotiated: steps it does not want are not sent, steps it does not answer are not
- * waited for. Packets up to the next answer leave in one write, as an MTA's buffered stream does.
+ * Speaks the MTA's side of the milter protocol (version 6) over K connections that share K times M messages, and obeys
+ * what the milter negotiated: steps it does not want are not sent, steps it does not answer are not waited for. Packets
+ * up to the next answer leave in one write, as an MTA's buffered stream does.
+ *
+ * Whichever connection is ready takes the next message, so that all K are at work until the last one. Were each given
+ * its M, a run would end with the few that libmilter's pool of workers had left behind, and measure those.
  *
  * Bounds   MTA_THREADS_MAX threads, MTA_CONNECTIONS_MAX connections, MTA_MESSAGES_MAX messages in all; a run ends at
  *          `limit_us` even when messages are left
@@ -19,7 +22,7 @@
 
 struct mta_options {
 	struct str socket;             /* "unix:/path" or "inet:port@host" */
-	size_t connections, messages;  /* messages a connection */
+	size_t connections, messages;  /* messages a connection, on the average */
 	size_t size;                   /* octets of body */
 	size_t recipients;
 	struct str login, sender;      /* "#" becomes the connection's number modulo `tenants` */
