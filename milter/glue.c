@@ -18,6 +18,7 @@
 #include "milter/listener.h"
 #include "milter/mail/address.h"
 #include "milter/session.h"
+#include "milter/workers.h"
 
 /* Descriptors that are not sessions: log files, store, metrics, standard ones. */
 #define FILES_RESERVED 64
@@ -248,14 +249,23 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
 	return leave(answer_of(ctx, answer, &reply));
 }
 
+static void begin_wait(void)
+{
+	if (workers_begin_wait(metrics_read(METRIC_SESSIONS)))
+		listener_knock();
+}
+
 static sfsistat on_data(SMFICTX *ctx)
 {
 	struct session_macros macros = read_macros(ctx);
 	struct reply reply;
 
 	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	begin_wait();
+
 	enum session_answer answer = session_data(front->session, &macros, &reply);
 
+	workers_end_wait();
 	return leave(answer_of(ctx, answer, &reply));
 }
 
@@ -384,9 +394,13 @@ static sfsistat on_eom(SMFICTX *ctx)
 	struct reply reply;
 
 	FRONT_OR(ctx, SMFIS_TEMPFAIL);
+	begin_wait();
 	await_turn(ctx, front->session);
 
 	enum session_answer answer = session_eom(front->session, &macros, &changes, &reply);
+
+	workers_end_wait();
+
 	bool ok = answer == SESSION_DISCARD || pass_on(ctx, front->session, &changes);
 
 	session_done(front->session);
