@@ -19,7 +19,6 @@
 #include "milter/link/path.h"
 #include "policy/store.h"
 
-#define RETURN_PATH_ADDRESS_MAX (PATH_LOCAL_LEN + 1 + 255)
 #define RETURN_PATH_RECIPIENTS_MAX (STORE_VALUE_MAX / PATH_RECIPIENT_LEN)      /* of one message; of the rest nobody is known again */
 
 /* What goes out. `message` is the id of its record. */

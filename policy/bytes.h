@@ -67,13 +67,4 @@ static inline bool bytes_take_octet(struct str *in, unsigned char *out)
 	return true;
 }
 
-static inline bool bytes_take_str(struct str *in, size_t len, struct str *out)
-{
-	if (in->len < len)
-		return false;
-	*out = str_of(in->ptr, len);
-	*in = str_from(*in, len);
-	return true;
-}
-
 #endif
