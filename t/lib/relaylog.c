@@ -64,11 +64,11 @@ void relaylog_append(struct record_writer *writer, const char *event, const char
 	ck_assert_msg(relaylog_try_append(writer, event, tenant, &err), "%s", err.text);
 }
 
-void relaylog_two_days(const struct relaylog *log, int records)
+void relaylog_days(const struct relaylog *log, int days, int records)
 {
 	struct record_writer *writer = relaylog_open(log);
 
-	for (int day = 0; day < 2; day++) {
+	for (int day = 0; day < days; day++) {
 		clock_set(NOON + day * DAY_US);
 		for (int i = 0; i < records; i++)
 			relaylog_append(writer, "accepted", i % 2 ? "ginza" : "acme");
@@ -309,4 +309,14 @@ void relaylog_verify(const struct relaylog *log, struct verify_report *out)
 	struct err err;
 
 	ck_assert_msg(record_verify(&options, out, &err), "%s", err.text);
+}
+
+void relaylog_must_verify(const struct relaylog *log, enum verify_result want)
+{
+	struct verify_report report;
+
+	relaylog_verify(log, &report);
+	ck_assert_msg(report.result == want, "%d, not %d: " STR_FMT, (int)report.result, (int)want,
+		      STR_ARG(report.finding_count ? report.findings[0].text : STR_EMPTY));
+	verify_report_clear(&report);
 }

@@ -28,8 +28,8 @@ struct record_writer_config relaylog_config(const struct relaylog *log);
 struct record_writer *relaylog_open(const struct relaylog *log);
 bool relaylog_try_append(struct record_writer *writer, const char *event, const char *tenant, struct err *err);
 void relaylog_append(struct record_writer *writer, const char *event, const char *tenant);
-/* So many records a day on NOON's day and the next, acme's and ginza's in turn; the clock stands at the second. */
-void relaylog_two_days(const struct relaylog *log, int records);
+/* So many days from NOON's on of so many records each, acme's and ginza's in turn; the clock stands at the last. */
+void relaylog_days(const struct relaylog *log, int days, int records);
 
 /* "begin checkpoint accepted:acme:1 ..."; with_files: each file's name and a colon before its lines. Static. */
 const char *relaylog_story(const struct relaylog *log, bool with_files);
@@ -54,5 +54,7 @@ void relaylog_opinions(const struct relaylog *log, int want, const char *what, .
 int relaylog_search(const struct relaylog *log);
 /* Verifies; the caller clears the report. */
 void relaylog_verify(const struct relaylog *log, struct verify_report *out);
+/* Fails the test unless that ends with `want`. */
+void relaylog_must_verify(const struct relaylog *log, enum verify_result want);
 
 #endif

@@ -20,7 +20,7 @@ static struct relaylog relay;
 static void setup(void)
 {
 	relaylog_setup(&relay);
-	relaylog_two_days(&relay, 20);
+	relaylog_days(&relay, 2, 20);
 }
 
 static struct verify_options options(void)

@@ -15,7 +15,7 @@ static struct relaylog relay;
 static void setup(void)
 {
 	relaylog_setup(&relay);
-	relaylog_two_days(&relay, 4);
+	relaylog_days(&relay, 2, 4);
 }
 
 /* With the operator's key. */

@@ -2,11 +2,9 @@
 #include "t/lib/relaylog.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "milter/record/commit.h"
@@ -142,15 +140,6 @@ START_TEST(clock_degrades)
 }
 END_TEST
 
-static void must_verify(enum verify_result want)
-{
-	struct verify_report report;
-
-	relaylog_verify(&relay, &report);
-	ck_assert_msg(report.result == want, "%d: " STR_FMT, report.result, STR_ARG(report.findings[0].text));
-	verify_report_clear(&report);
-}
-
 /* Two on one directory, as the daemon and the tool are: turn by turn, over midnight. */
 START_TEST(two_writers)
 {
@@ -169,7 +158,7 @@ START_TEST(two_writers)
 	ck_assert_str_eq(relaylog_story(&relay, true),
 			 "2026-11-21.jsonl: begin checkpoint accepted:acme:1 access:acme:2 access:ginza:1 accepted:acme:3 checkpoint "
 			 "2026-11-22.jsonl: begin tenants access:acme:4 accepted:acme:5 checkpoint accepted:ginza:2 checkpoint");
-	must_verify(VERIFY_OK);
+	relaylog_must_verify(&relay, VERIFY_OK);
 }
 END_TEST
 
@@ -245,7 +234,7 @@ START_TEST(torn_tails)
 	relaylog_append(writer, "accepted", "acme");
 	record_writer_close(writer);
 	ck_assert_str_eq(relaylog_story(&relay, true), harm_rows[_i].want);
-	must_verify(harm_rows[_i].result);
+	relaylog_must_verify(&relay, harm_rows[_i].result);
 }
 END_TEST
 
@@ -367,7 +356,7 @@ START_TEST(queued_records)
 	ck_assert_int_eq(state.seq, 1003);
 	ck_assert_int_lt(state.groups, 1001);
 	record_writer_close(writer);
-	must_verify(VERIFY_OK);
+	relaylog_must_verify(&relay, VERIFY_OK);
 }
 END_TEST
 
@@ -413,7 +402,7 @@ START_TEST(many_appenders)
 	ck_assert_int_eq(state.records, APPENDERS * APPENDS + 1);
 	ck_assert_int_gt(state.seq, state.records + 2);      /* signed meanwhile, by whoever led */
 	record_writer_close(writer);
-	must_verify(VERIFY_OK);
+	relaylog_must_verify(&relay, VERIFY_OK);
 }
 END_TEST
 
@@ -433,7 +422,7 @@ START_TEST(long_queue)
 	record_writer_state(writer, &state);
 	ck_assert_int_eq(state.records, (int64_t)count + 1);
 	record_writer_close(writer);
-	must_verify(VERIFY_OK);
+	relaylog_must_verify(&relay, VERIFY_OK);
 }
 END_TEST
 
@@ -455,7 +444,7 @@ START_TEST(timed_checkpoints)
 	record_writer_close(writer);
 	ck_assert_int_eq(strncmp(relaylog_story(&relay, false), "begin checkpoint ", 17), 0);
 	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "checkpoint checkpoint checkpoint"));
-	must_verify(VERIFY_OK);
+	relaylog_must_verify(&relay, VERIFY_OK);
 }
 END_TEST
 
@@ -475,105 +464,6 @@ START_TEST(bad_settings)
 	config.dir = STR("/proc/nothing/relay");
 	ck_assert(!record_writer_open(&config, &writer, &err));
 	record_writer_close(NULL);
-}
-END_TEST
-
-/* --- kill -9 under eight threads: whatever was acknowledged is there */
-
-#define THREADS 8
-
-struct child {
-	struct record_writer *writer;
-	int out;
-};
-
-static void *append_and_tell(void *arg)
-{
-	const struct child *child = arg;
-	struct record_event event = { .event = STR("accepted"), .tenant = STR("acme"), .verdict = STR("accept") };
-	char id[RECORD_ID_LEN + 2];
-
-	while (record_append(child->writer, &event, RECORD_DURABLE, id, NULL)) {
-		id[RECORD_ID_LEN] = '\n';
-		if (write(child->out, id, RECORD_ID_LEN + 1) != RECORD_ID_LEN + 1)
-			break;
-	}
-	return NULL;
-}
-
-static void run_child(int out)
-{
-	struct child child = { relaylog_open(&relay), out };
-	pthread_t threads[THREADS];
-
-	for (int i = 0; i < THREADS; i++)
-		if (pthread_create(&threads[i], NULL, append_and_tell, &child) != 0)
-			_exit(1);
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	_exit(0);
-}
-
-/* Reads what the child said until its end of the pipe closes; it is killed once it has said enough. */
-static void read_until_killed(pid_t pid, int in, size_t enough, struct buf *ids)
-{
-	size_t begin = ids->len;
-
-	for (;;) {
-		ck_assert(buf_reserve(ids, 4096));
-		ssize_t n = read(in, ids->ptr + ids->len, 4096);
-
-		if (n <= 0)
-			break;
-		ids->len += (size_t)n;
-		if (ids->len - begin > enough)
-			kill(pid, SIGKILL);
-	}
-}
-
-START_TEST(killed)
-{
-	struct buf ids, text;
-	unsigned seed = 7;
-
-	buf_init(&ids, 64 << 20);
-	for (int round = 0; round < 30; round++) {
-		int ends[2];
-
-		ck_assert_int_eq(pipe(ends), 0);
-		pid_t pid = fork();
-
-		ck_assert_int_ge(pid, 0);
-		if (pid == 0) {
-			close(ends[0]);
-			run_child(ends[1]);
-		}
-		close(ends[1]);
-		read_until_killed(pid, ends[0], (size_t)rand_r(&seed) % 8000, &ids);
-		close(ends[0]);
-		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	}
-	record_writer_close(relaylog_open(&relay));
-	must_verify(VERIFY_OK);
-	relaylog_read(&relay, "2026-11-21.jsonl", &text);
-
-	struct str rest = buf_view(&ids), id;
-	size_t count = 0, at = 0;
-
-	/* Eight threads tell their ids almost in the order of the file: look on from a little before the last one, and from the
-	 * beginning for one whose thread had to wait for its turn. */
-	for (; str_next(&rest, '\n', &id) && id.len == RECORD_ID_LEN; count++) {
-		size_t from = at > 100000 ? at - 100000 : 0;
-		size_t hit = from + str_find(str_from(buf_view(&text), from), id);
-
-		if (hit >= text.len)
-			hit = str_find(buf_view(&text), id);
-		ck_assert_msg(hit < text.len, "acknowledged, and gone: " STR_FMT, STR_ARG(id));
-		at = hit;
-	}
-	ck_assert_uint_gt(count, 100);
-	buf_clear(&ids);
-	buf_clear(&text);
 }
 END_TEST
 
@@ -602,7 +492,6 @@ int main(void)
 	tcase_add_test(tcase, long_queue);
 	tcase_add_test(tcase, timed_checkpoints);
 	tcase_add_test(tcase, bad_settings);
-	tcase_add_test(tcase, killed);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
