@@ -130,6 +130,16 @@ bool io_read_secret(const char *path, struct buf *out, struct err *err)
 	return ok;
 }
 
+/* What root writes anew stays whose it was: a daemon's own file is not taken from it. */
+static bool keep_owner(int fd, const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(path, &st) != 0)
+		return true;
+	return fchown(fd, st.st_uid, st.st_gid) == 0 || err_errno(err, ERR_BUSY, "giving %s to its owner", path);
+}
+
 bool io_replace_file(const char *path, struct str data, mode_t mode, struct err *err)
 {
 	char tmp[PATH_MAX];
@@ -141,7 +151,7 @@ bool io_replace_file(const char *path, struct str data, mode_t mode, struct err 
 
 	if (fd < 0)
 		return false;
-	bool ok = io_write_all(fd, data, tmp, err) && io_sync(fd, tmp, err);
+	bool ok = keep_owner(fd, path, err) && io_write_all(fd, data, tmp, err) && io_sync(fd, tmp, err);
 
 	close(fd);
 	if (ok && io_calls.rename(tmp, path) != 0)

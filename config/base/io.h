@@ -35,7 +35,8 @@ bool io_sync_dir_of(const char *path, struct err *err);
 bool io_read_file(const char *path, struct buf *out, struct err *err);
 /* Standard input to its end, likewise. */
 bool io_read_stdin(struct buf *out, struct err *err);
-/* Old content or new, never half: temporary file beside it, sync, rename, sync of the directory. */
+/* Old content or new, never half: temporary file beside it, sync, rename, sync of the directory. A file that was there keeps its
+ * owner, also when root replaces it. */
 bool io_replace_file(const char *path, struct str data, mode_t mode, struct err *err);
 /* As io_read_file; refused (ERR_CONFIG, with the chmod that mends it) when group or others may read or write it. */
 bool io_read_secret(const char *path, struct buf *out, struct err *err);

@@ -1,6 +1,7 @@
 /* sekisho key rotate, key list: the keys that seal tracked links. */
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -51,19 +52,30 @@ static bool add_key(struct buf *text, unsigned id)
 	return !text->failed;
 }
 
+/* A first key that root makes is the daemons', who run as the owner of the state directory. */
+static bool give_to_daemons(const struct config *config, const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(config->state_dir.ptr, &st) != 0)
+		return true;
+	return chown(path, st.st_uid, st.st_gid) == 0 || err_errno(err, ERR_BUSY, "giving %s to the owner of %s", path, config->state_dir.ptr);
+}
+
 static int rotate(struct tool *tool, const char *path, struct buf *text)
 {
+	bool is_first = access(path, F_OK) != 0;
 	unsigned id;
 	struct err err;
 
-	if (access(path, F_OK) == 0 && !io_read_secret(path, text, &err))
+	if (!is_first && !io_read_secret(path, text, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	id = free_id(buf_view(text));
 	if (id == 0)
 		return tool_fail(tool, TOOL_NO, "%s has all the keys a file can hold", path);
 	if (!add_key(text, id))
 		return tool_fail(tool, TOOL_UNKNOWN, "no random numbers to be had");
-	if (!io_replace_file(path, buf_view(text), 0600, &err))
+	if (!io_replace_file(path, buf_view(text), 0600, &err) || (is_first && !give_to_daemons(tool->config, path, &err)))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_field(tool, "Key", "%u in %s", id, path);
 	tool_field(tool, "Next",
@@ -96,7 +108,8 @@ const struct tool_command command_key_rotate = {
 	.summary = "make a new key for tracked links",
 	.about = "Adds a key to tracking.key_file, or makes that file with its first one. From the next reload on it "
 		 "seals new links; "
-		 "links that were made before are opened with the keys that are there already.",
+		 "links that were made before are opened with the keys that are there already. As root: the file stays whose it is, "
+		 "and a new one is given to the owner of state_dir, whom the daemons run as.",
 	.options = no_options,
 	.examples = "sekisho key rotate",
 	.ok = "added",

@@ -39,8 +39,8 @@ static int told(struct tool *tool, const json_t *status, const struct before *be
 	struct str error = daemon_str(status, "config.last_error");
 
 	if (generation > before->generation) {
-		tool_print(tool, "Configuration %lld is in force, %lld tenants.\n", (long long)generation,
-			   (long long)daemon_i64(status, "config.tenants"));
+		tool_print(tool, "Configuration %lld is in force, %lld tenant%s.\n", (long long)generation,
+			   (long long)daemon_i64(status, "config.tenants"), daemon_i64(status, "config.tenants") == 1 ? "" : "s");
 		return TOOL_OK;
 	}
 	if (error.len && !str_eq(error, before->error))

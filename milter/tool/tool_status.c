@@ -103,9 +103,10 @@ static void show_status(struct tool *tool, const json_t *status, const struct on
 		   STR_ARG(daemon_str(status, "program")), STR_ARG(daemon_str(status, "version")),
 		   STR_ARG(daemon_str(status, "node")), (long long)daemon_i64(status, "pid"),
 		   STR_ARG(tool_duration(tool, now_us > started_us ? now_us - started_us : 0)));
-	tool_field(tool, "Configuration", STR_FMT ", generation %lld, loaded " STR_FMT " JST, %lld tenants",
+	tool_field(tool, "Configuration", STR_FMT ", generation %lld, loaded " STR_FMT " JST, %lld tenant%s",
 		   STR_ARG(daemon_str(status, "config.path")), (long long)daemon_i64(status, "config.generation"),
-		   STR_ARG(tool_time(tool, time_of(status, "config.loaded"))), (long long)daemon_i64(status, "config.tenants"));
+		   STR_ARG(tool_time(tool, time_of(status, "config.loaded"))), (long long)daemon_i64(status, "config.tenants"),
+		   daemon_i64(status, "config.tenants") == 1 ? "" : "s");
 	if (daemon_str(status, "config.last_error").len)
 		tool_field(tool, "", "NOT RELOADED: " STR_FMT, STR_ARG(daemon_str(status, "config.last_error")));
 	tool_field(tool, "Sessions", "%s now, %s since the start", tool_number(tool, daemon_i64(status, "sessions")).ptr,
@@ -243,7 +244,8 @@ static int without_it(struct tool *tool, const struct err *why, const struct on_
 		tool_field(tool, "", "but process %d runs", (int)pid);
 	else
 		tool_field(tool, "", "%s", err.text);
-	tool_field(tool, "Configuration", STR_FMT ", good, %zu tenants", STR_ARG(config->path), config->tenant_count);
+	tool_field(tool, "Configuration", STR_FMT ", good, %zu tenant%s", STR_ARG(config->path), config->tenant_count,
+		   config->tenant_count == 1 ? "" : "s");
 	show_held(tool, held);
 	tool_field(tool, "Store", STR_FMT, STR_ARG(store_there(tool)));
 	tool_field(tool, "Relay log", STR_FMT ", " STR_FMT, STR_ARG(config->log_dir), STR_ARG(free_space(tool, config->log_dir)));
