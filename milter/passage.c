@@ -68,11 +68,30 @@ bool passage_learn(struct passage *p, const struct session_macros *macros)
 	       passage_keep(p, is_verified ? macros->cert_issuer : STR_EMPTY, &facts->cert_issuer);
 }
 
-bool passage_keep_address(struct passage *p, struct str argument, struct str *out)
+static void refuse_unreadable(const struct passage *p, struct str address, struct verdict *out)
+{
+	out->action = VERDICT_REJECT;
+	out->reason = REASON_ADDRESS;
+	out->tenant = p->tenant;
+	out->rule = POLICY_RULE_ADDRESS;
+	out->scope = address;
+}
+
+/* What cannot be read is kept as it was typed, for the record. */
+static bool keep_address(struct passage *p, struct str argument, struct str *out, bool *out_is_readable)
 {
 	struct err err;
 
-	return passage_keep(p, address_parse_path(argument, &p->arena, out, &err) ? *out : str_trim(argument), out);
+	*out_is_readable = address_parse_path(argument, &p->arena, out, &err);
+	return passage_keep(p, *out_is_readable ? *out : str_trim(argument), out);
+}
+
+bool passage_keep_sender(struct passage *p, struct str argument)
+{
+	bool is_readable, ok = keep_address(p, argument, &p->facts.sender, &is_readable);
+
+	p->is_sender_unreadable = !is_readable;
+	return ok;
 }
 
 void passage_postpone(struct passage *p, struct verdict *verdict)
@@ -88,6 +107,11 @@ void passage_identify(struct passage *p, const struct policy *policy, struct ver
 	policy_on_mail(policy, p->config, &p->facts, &p->arena, verdict);
 	p->tenant = verdict->tenant;
 	p->matched_by = verdict->matched_by;
+
+	bool is_about_sender = verdict->action == VERDICT_ACCEPT || verdict->action == VERDICT_HOLD || verdict->reason == REASON_SENDER;
+
+	if (p->is_sender_unreadable && is_about_sender)
+		refuse_unreadable(p, p->facts.sender, verdict);
 }
 
 void passage_take_quotas(struct passage *p, const struct policy *policy, struct verdict *verdict)
@@ -134,11 +158,17 @@ static bool add_str(struct passage *p, struct str **items, size_t *count, size_t
 	return true;
 }
 
-bool passage_add_recipient(struct passage *p, struct str address)
+bool passage_keep_recipient(struct passage *p, struct str argument, struct str *out, struct verdict *verdict)
 {
-	if (!grow(p, &p->recipients, p->facts.recipient_count, &p->recipient_room))
+	bool is_readable;
+
+	if (!keep_address(p, argument, out, &is_readable) || !grow(p, &p->recipients, p->facts.recipient_count, &p->recipient_room))
 		return false;
-	p->recipients[p->facts.recipient_count++] = address;
+	if (!is_readable && !p->facts.is_internal) {
+		refuse_unreadable(p, *out, verdict);
+		return false;
+	}
+	p->recipients[p->facts.recipient_count++] = *out;
 	p->facts.recipients = p->recipients;
 	return true;
 }

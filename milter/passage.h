@@ -41,6 +41,7 @@ struct passage {
 	bool is_out_of_memory;
 	bool is_returned;              /* it came back: what the MTA says of it is no delivery of the tenant's */
 	struct verdict postponed;      /* of a message that may be going to a return path: said at its first other recipient */
+	bool is_sender_unreadable;
 	bool is_late;                  /* whose it is comes with the header: late.h */
 	size_t submit_count;           /* fields SUBMIT_HEADER; the first one's value: */
 	struct str submit_field;
@@ -76,10 +77,13 @@ struct session_macros {
 /* Whom the MTA takes the client for, and what MAIL's parameters say. */
 bool passage_learn(struct passage *p, const struct session_macros *macros);
 void passage_learn_size(struct passage *p, const struct str *params, size_t count);
-/* An address that cannot be read is judged as it stands: no tenant owns it, and the record shows it. */
-bool passage_keep_address(struct passage *p, struct str argument, struct str *out);
-/* `address` is kept already, or lives as long as the passage. */
-bool passage_add_recipient(struct passage *p, struct str address);
+/*
+ * The arguments of MAIL and RCPT. The MTA may find an address in what cannot be read as one, and another than we would: no
+ * limit, list or owner could be sure of it. So it is refused: a sender by passage_identify, a recipient at once (false, and
+ * *verdict says so, or memory is out). A local submission can refuse nobody; its recipient stands as it was typed.
+ */
+bool passage_keep_sender(struct passage *p, struct str argument);
+bool passage_keep_recipient(struct passage *p, struct str argument, struct str *out, struct verdict *verdict);
 void passage_drop_recipient(struct passage *p);                /* the last one: it was refused */
 void passage_add_header(struct passage *p, struct str name, struct str value);
 /* Monitored limits and warn levels: into the record's actions and the operator's log. */

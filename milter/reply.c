@@ -32,6 +32,8 @@ static const struct row {
 	[REASON_SUSPENDED] = { "SKQ-SUSP", { 450, "4.7.1" }, { 550, "5.7.13" },     /* RFC 5248: account disabled */
 		"{tenant}: sending is suspended{until}{why}" },
 	[REASON_SENDER] = { "SKQ-SENDER", { 450, "4.7.1" }, { 550, "5.7.1" }, "{tenant} may not send as {sender}" },
+	[REASON_ADDRESS] = { "SKQ-ADDR", { 450, "4.1.0" }, { 553, "5.1.0" },
+		"{scope} cannot be read as one address; write user@domain" },
 	[REASON_FROM] = { "SKQ-FROM", { 450, "4.7.1" }, { 550, "5.7.1" },
 		"{tenant} may not send with {sender} in From or Sender; put an address of its own there" },
 	[REASON_TLS] = { "SKQ-TLS", { 451, "4.7.0" }, { 530, "5.7.0" },             /* RFC 3207 4 */

@@ -218,7 +218,7 @@ enum session_answer session_mail(struct session *s, struct str sender, const str
 	p->facts.is_internal = s->is_local;
 	macros_note(MACROS_MAIL, macros);
 	passage_learn_size(p, params, param_count);
-	if (passage_learn(p, macros) && passage_keep_address(p, sender, &p->facts.sender) && !late_begins(p, s->gate)) {
+	if (passage_learn(p, macros) && passage_keep_sender(p, sender) && !late_begins(p, s->gate)) {
 		passage_identify(p, &s->gate->policy, &verdict);
 		passage_postpone(p, &verdict);
 	}
@@ -261,8 +261,9 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 
 	if (!step(s, EV_RCPT))
 		return out_of_order(reply);
-	if (!passage_keep_address(p, recipient, &bare) || !passage_add_recipient(p, bare)) {
-		verdict = verdict_of_memory(s);
+	if (!passage_keep_recipient(p, recipient, &bare, &verdict)) {
+		if (p->is_out_of_memory)
+			verdict = verdict_of_memory(s);
 		return s->is_local ? settle(s, &verdict, reply) : refuse_recipient(s, &verdict, bare, reply);
 	}
 	if (returning_meet(&s->returning, s->gate, p, &verdict)) {

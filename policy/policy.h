@@ -35,6 +35,7 @@ enum verdict_reason {
 	REASON_NO_TENANT,              /* SKQ-WHO */
 	REASON_SUSPENDED,              /* SKQ-SUSP */
 	REASON_SENDER,                 /* SKQ-SENDER: envelope sender not the tenant's */
+	REASON_ADDRESS,                /* SKQ-ADDR: envelope sender or recipient that cannot be read */
 	REASON_FROM,                   /* SKQ-FROM: header From not the tenant's */
 	REASON_TLS,                    /* SKQ-TLS */
 	REASON_AUTH,                   /* SKQ-AUTH */
@@ -87,6 +88,7 @@ struct policy_note {
 /* verdict.rule where no quota decided */
 #define POLICY_RULE_SUSPENDED STR("suspended")
 #define POLICY_RULE_SENDERS STR("senders")
+#define POLICY_RULE_ADDRESS STR("address")
 #define POLICY_RULE_FROM STR("from")
 #define POLICY_RULE_TLS STR("require_tls")
 #define POLICY_RULE_AUTH STR("require_auth")

@@ -35,6 +35,18 @@ def test_senders(world):
             refused(c.mail(sender), 550, "5.7.1", "SKQ-SENDER")
 
 
+def test_unreadable(world):
+    """an address that the MTA finds in a text, and another that somebody else would: refused, whichever is whose"""
+    with client(world, "owner") as c:
+        for sender in ("<a@evil.test>(x@owner.test", "<>x\\@owner.test", "<a@evil.test\\@owner.test>"):
+            refused(c.command(f"MAIL FROM:{sender}"), 553, "5.1.0", "SKQ-ADDR")
+        check_eq(c.mail("a@owner.test").code, 250, "MAIL")
+        refused(c.command("RCPT TO:<a@evil.test>(x@owner.test"), 553, "5.1.0", "SKQ-ADDR")
+        check_eq(c.rcpt(TO).code, 250, "RCPT")
+        accepted(c.data(message("a@owner.test", TO)))
+    check_eq(world.relay.gate.mail_records(event="accepted")[-1]["to"], [TO], "recipients")
+
+
 def from_reply(world, tenant, head, sender=None):
     with client(world, tenant) as c:
         return c.send(sender or f"a@{tenant}.test", [TO], f"{head}To: {TO}\r\nSubject: from\r\n\r\nhi\r\n".encode())

@@ -69,6 +69,8 @@ static const struct {
 	{ "sender",
 	  { .action = VERDICT_REJECT, .reason = REASON_SENDER, .tenant = &acme, .scope = STR_INIT("x@other.example") },
 	  "550 5.7.1 acme may not send as x@other.example [SKQ-SENDER] (ref R)", 0 },
+	{ "unreadable", { .action = VERDICT_REJECT, .reason = REASON_ADDRESS, .tenant = &acme, .scope = STR_INIT("<a@b>(c@d") },
+	  "553 5.1.0 <a@b>(c@d cannot be read as one address; write user@domain [SKQ-ADDR] (ref R)", 0 },
 	{ "header From", { .action = VERDICT_REJECT, .reason = REASON_FROM, .tenant = &acme },
 	  "550 5.7.1 acme may not send with a missing or unreadable address in From or Sender; put an address of its own there [SKQ-FROM] (ref R)", 0 },
 	{ "TLS", { .action = VERDICT_REJECT, .reason = REASON_TLS, .tenant = &acme },

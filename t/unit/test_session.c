@@ -196,6 +196,9 @@ static const struct { const char *name, *auth, *sender; int code; const char *ta
 	{ "nobody's", "", "<a@acme.example>", 550, "SKQ-WHO" },
 	{ "not its sender", "acme", "<a@other.example>", 550, "SKQ-SENDER" },
 	{ "suspended", "halt", "<a@halt.example>", 550, "SKQ-SUSP" },
+	{ "another's before its own", "acme", "<a@other.example>(b@acme.example", 553, "SKQ-ADDR" },
+	{ "nobody's before its own", "acme", "<>x\\@acme.example", 553, "SKQ-ADDR" },
+	{ "two", "acme", "<a@other.example> <b@acme.example>", 553, "SKQ-ADDR" },
 };
 START_TEST(refuses_at_mail)
 {
