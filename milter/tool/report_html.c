@@ -172,7 +172,7 @@ static void write_axes(const struct page *page, int64_t top)
 
 		buf_printf(page->out, "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#e2e8f0\"/><text x=\"%d\" y=\"%.1f\" "
 			   "text-anchor=\"end\">", CHART_LEFT, CHART_W, y, y, CHART_LEFT - 6, y + 3.5);
-		if (i < 2 || top > 1)
+		if (top * i % 2 == 0)
 			add_number(page->out, top * i / 2);
 		buf_add_c(page->out, "</text>\n");
 	}
@@ -411,13 +411,20 @@ static void write_strips(const struct page *page)
 	buf_add_c(page->out, "</table></section>\n");
 }
 
+/* Changes of its state; where there were none, the state that the records tell. */
 static void write_clock(const struct page *page)
 {
-	if (page->report->clocks.count) {
-		write_bars(page, W_CLOCK, &page->report->clocks, "#718096", W_TIMES);
+	const struct report *report = page->report;
+	unsigned worst = MARK_UNKNOWN;
+
+	if (report->clocks.count) {
+		write_bars(page, W_CLOCK, &report->clocks, "#718096", W_TIMES);
 		return;
 	}
-	buf_printf(page->out, "<section><h2>%s</h2><p>%s</p></section>\n", word(page, W_CLOCK), word(page, W_CLOCK_GOOD));
+	for (size_t at = 0; at < REPORT_DAYS_MAX; at++)
+		worst = report->marks[STRIP_CLOCK][at] > worst ? report->marks[STRIP_CLOCK][at] : worst;
+	buf_printf(page->out, "<section><h2>%s</h2><p>%s</p></section>\n", word(page, W_CLOCK),
+		   word(page, worst == MARK_GOOD ? W_CLOCK_GOOD : mark_words[worst]));
 }
 
 void report_write(const struct report *report, enum report_lang lang, struct buf *out)

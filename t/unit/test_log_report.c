@@ -193,6 +193,48 @@ START_TEST(words_of_the_log)
 }
 END_TEST
 
+static struct str section(const char *title)
+{
+	struct str from = str_from(buf_view(&page), str_find(buf_view(&page), str_from_c(title)));
+
+	return str_slice(from, 0, str_find(from, STR("</section>")));
+}
+
+/* The clock of each record, the words for it, and those that must not be there. */
+static const struct { const char *name, *clock, *want; } clock_rows[] = {
+	{ "no record, no claim", NULL, "<p>not told</p>" },
+	{ "good all along", "", "<p>Synchronised throughout.</p>" },
+	{ "bad since before these days", "unsynchronised", "<p>wrong</p>" },
+	{ "off since before these days", "degraded", "<p>not certain</p>" },
+};
+
+START_TEST(clocks)
+{
+	struct record_line record = { .event = { .event = STR("accepted") }, .stamp = { .seq = 1, .time_us = NOON } };
+
+	if (clock_rows[_i].clock) {
+		record.stamp.clock = str_from_c(clock_rows[_i].clock);
+		report_take(&report, &record);
+	}
+	report_write(&report, REPORT_EN, &page);
+	ck_assert_msg(str_find(section("<h2>Clock"), str_from_c(clock_rows[_i].want)) < section("<h2>Clock").len, "%s", clock_rows[_i].name);
+}
+END_TEST
+
+/* Half of an odd scale is no number of messages. */
+START_TEST(scale)
+{
+	report_write(&report, REPORT_EN, &page);
+
+	struct str rest = section("<h2>Messages a day"), first;
+	size_t zeros = 0;
+
+	while (str_cut(rest, '\n', &first, &rest))
+		zeros += str_find(first, STR(">0</text>")) < first.len;
+	ck_assert_uint_eq(zeros, 1);
+}
+END_TEST
+
 START_TEST(both_languages)
 {
 	struct verify_report verify = { .result = VERIFY_TAMPERED, .records = 12345, .finding_count = 1,
@@ -223,6 +265,8 @@ int main(void)
 	unit_add_rows(tcase, hostile_names, hostile_rows);
 	tcase_add_test(tcase, days);
 	tcase_add_test(tcase, quotas);
+	unit_add_rows(tcase, clocks, clock_rows);
+	tcase_add_test(tcase, scale);
 	tcase_add_test(tcase, limited);
 	tcase_add_test(tcase, words_of_the_log);
 	tcase_add_test(tcase, both_languages);
