@@ -119,15 +119,6 @@ static void write_maillog(struct json *json)
 	config_release(config);
 }
 
-static void write_kinds(struct json *json, const char *key, const int64_t counts[TRAFFIC_KINDS])
-{
-	json_key(json, key);
-	json_object_open(json);
-	for (size_t i = 0; i < TRAFFIC_KINDS; i++)
-		json_member_i64(json, traffic_kind_name((enum traffic_kind)i), counts[i]);
-	json_object_close(json);
-}
-
 static void write_store(struct json *json, const struct store *store)
 {
 	json_key(json, "store");
@@ -168,7 +159,7 @@ static void write_status(struct monitor *monitor, struct buf *out)
 	json_member_i64(&json, "sessions_total", metrics_read(METRIC_SESSIONS_TOTAL));
 	write_messages(&json);
 	traffic_read(monitor->gate->traffic, &everybody, 1);
-	write_kinds(&json, "minute", everybody.minute);
+	traffic_write_counts(&json, "minute", everybody.minute);
 	json_key(&json, "answers");
 	json_object_open(&json);
 	json_member_i64(&json, "count", metrics_read(METRIC_EOM_TIME));
@@ -203,8 +194,8 @@ static void write_tenants(struct monitor *monitor, struct buf *out)
 	for (size_t i = 1; i < count; i++) {
 		json_object_open(&json);
 		json_member_str(&json, "name", str_from_c(sums[i].name));
-		write_kinds(&json, "minute", sums[i].minute);
-		write_kinds(&json, "total", sums[i].total);
+		traffic_write_counts(&json, "minute", sums[i].minute);
+		traffic_write_counts(&json, "total", sums[i].total);
 		member_time(&json, "last", sums[i].last_us);
 		json_object_close(&json);
 	}

@@ -36,6 +36,15 @@ const char *traffic_kind_name(enum traffic_kind kind)
 	return names[kind];
 }
 
+void traffic_write_counts(struct json *json, const char *key, const int64_t counts[TRAFFIC_KINDS])
+{
+	json_key(json, key);
+	json_object_open(json);
+	for (size_t i = 0; i < TRAFFIC_KINDS; i++)
+		json_member_i64(json, traffic_kind_name((enum traffic_kind)i), counts[i]);
+	json_object_close(json);
+}
+
 struct traffic *traffic_new(void)
 {
 	struct traffic *t = calloc(1, sizeof *t);

@@ -13,7 +13,7 @@
 #ifndef SEKISHO_TRAFFIC_H
 #define SEKISHO_TRAFFIC_H
 
-#include "config/base/str.h"
+#include "config/base/json.h"
 
 #define TRAFFIC_TENANTS_MAX 4096
 #define TRAFFIC_SLOT_S 5
@@ -26,6 +26,8 @@ enum traffic_kind {
 	TRAFFIC_KINDS
 };
 const char *traffic_kind_name(enum traffic_kind kind);
+/* A member `key` of the open object: an object of one count a kind. */
+void traffic_write_counts(struct json *json, const char *key, const int64_t counts[TRAFFIC_KINDS]);
 
 struct traffic_sum {
 	char name[TRAFFIC_NAME_MAX + 1];         /* empty: everybody */

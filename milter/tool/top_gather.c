@@ -247,15 +247,6 @@ void top_gather(struct top_source *source, struct arena *arena, struct top *top)
 
 /* --- for programs */
 
-static void write_kinds(struct json *json, const char *key, const int64_t counts[TRAFFIC_KINDS])
-{
-	json_key(json, key);
-	json_object_open(json);
-	for (size_t i = 0; i < TRAFFIC_KINDS; i++)
-		json_member_i64(json, traffic_kind_name((enum traffic_kind)i), counts[i]);
-	json_object_close(json);
-}
-
 static void write_look(struct json *json, const struct top_look *look)
 {
 	json_member_bool(json, "suspended", look->is_suspended);
@@ -284,8 +275,8 @@ void top_write_json(const struct top *top, struct json *json)
 		jst_format_time(t->sent.last_us, last);
 		json_object_open(json);
 		json_member_str(json, "name", str_from_c(t->sent.name));
-		write_kinds(json, "minute", t->sent.minute);
-		write_kinds(json, "total", t->sent.total);
+		traffic_write_counts(json, "minute", t->sent.minute);
+		traffic_write_counts(json, "total", t->sent.total);
 		json_member_str(json, "last", str_from_c(last));
 		if (t->look.looked_us)
 			write_look(json, &t->look);

@@ -96,19 +96,13 @@ class Tracking:
                 for peer in peers:
                     peer.step("B", chunk)
         with ThreadPoolExecutor(count) as pool:
-            sizes = list(pool.map(self.end_of_message, peers))
+            sizes = list(pool.map(self.finish, peers))
         check(min(sizes) > octets * 0.9, "a body came back with {} octets", min(sizes))
 
     @staticmethod
-    def end_of_message(peer):
-        """How many octets of a new body come before the answer."""
-        peer.macros("E", i="4AbCdEf")
-        peer.packet("E")
-        size = 0
-        while True:
-            command, payload = peer.read()
-            if command not in "hib+-2meplq":
-                check(command in "ac", "answer {}", command)
-                peer.socket.close()
-                return size
-            size += len(payload) if command == "b" else 0
+    def finish(peer):
+        """How many octets of a new body came before the answer."""
+        command, size = peer.end_of_message()
+        check(command in "ac", "answer {}", command)
+        peer.socket.close()
+        return size

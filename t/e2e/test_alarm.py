@@ -4,7 +4,7 @@ import json
 import os
 import pathlib
 
-from lib.harness import Skipped, check, check_eq, wait_for
+from lib.harness import Skipped, check, check_eq, fill_disk, wait_for
 from lib.relay import Relay, accepted
 from lib.smtp import message
 
@@ -64,18 +64,12 @@ def test_disk_and_gap(world):
         raise Skipped("no tmpfs can be mounted here")
     with world.relay.client(LOGIN="user@acme.test") as client:
         accepted(send(client))
-        with open(f"{world.disk}/filler", "wb", buffering=0) as filler:
-            for size in (1 << 16, 1 << 12, 1):
-                try:
-                    while True:
-                        filler.write(bytes(size))
-                except OSError:
-                    pass
+        filler = fill_disk(world.disk)
         wait_for(lambda: send(client).code != 250, "the log's disk to be full", 30)
         page = wait_page(world, "disk", "raised")
         check("of the disk is free" in page["text"] and page["node"] == "gate1", "page: {}", page)
         check("could not be written" in wait_page(world, "gap", "raised")["text"], "gap: {}", pages(world, "gap"))
-        os.unlink(f"{world.disk}/filler")
+        os.unlink(filler)
         wait_for(lambda: send(client).code == 250, "room again", 10, 0.2)
     wait_page(world, "disk", "over")
     check_eq((len(pages(world, "disk")), len(pages(world, "gap"))), (2, 1), "pages about disk and gap")

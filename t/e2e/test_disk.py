@@ -1,7 +1,7 @@
 """A relay log on a disk that fills up: the mail waits, and nothing is lost or overwritten."""
 import os
 
-from lib.harness import Skipped, check, check_eq, wait_for
+from lib.harness import Skipped, check, check_eq, fill_disk, wait_for
 from lib.relay import Relay, accepted, refused
 from lib.smtp import message
 
@@ -23,29 +23,18 @@ def send(client):
     return client.send("a@acme.test", [TO], message("a@acme.test", TO))
 
 
-def fill(world):
-    """Takes all the room there is."""
-    with open(f"{world.disk}/filler", "wb", buffering=0) as filler:
-        for size in (1 << 16, 1 << 12, 1):
-            try:
-                while True:
-                    filler.write(bytes(size))
-            except OSError:
-                pass
-
-
 def test_full(world):
     """452 while there is no room, 250 as soon as there is"""
     if not world.is_mounted:
         raise Skipped("no tmpfs can be mounted here")
     with world.relay.client(LOGIN="user@acme.test") as client:
         accepted(send(client))
-        fill(world)
+        filler = fill_disk(world.disk)
         reply = wait_for(lambda: next((r for r in (send(client) for _ in range(50)) if r.code != 250), None),
                          "the log's disk to be full", 30)
         refused(reply, 452, "4.3.1", "SKQ-DISK")
         check(world.relay.gate.is_alive, "the daemon died")
-        os.unlink(f"{world.disk}/filler")
+        os.unlink(filler)
         wait_for(lambda: send(client).code == 250, "room again", 10, 0.2)
     passed = world.relay.gate.mail_records(event="accepted")
     world.relay.sink.wait_count(len(passed))

@@ -184,7 +184,7 @@ def test_memory(world):
         for peer in peers:
             peer.step("B", chunk)
     with ThreadPoolExecutor(count) as pool:
-        answers = list(pool.map(end_of_message, peers))
+        answers = list(pool.map(MilterPeer.end_of_message, peers))
     for peer in peers:
         peer.socket.close()
     check_eq({answer for answer, _ in answers}, {"c"}, "answers")
@@ -195,18 +195,6 @@ def test_memory(world):
 
 
 test_memory.seconds = 240
-
-
-def end_of_message(peer):
-    """The answer, and how many octets of a new body came before it."""
-    peer.macros("E", i="4AbCdEf")
-    peer.packet("E")
-    size = 0
-    while True:
-        command, payload = peer.read()
-        if command not in "hib+-2meplq":
-            return command, size
-        size += len(payload) if command == "b" else 0
 
 
 def test_keys_come_and_go(world):

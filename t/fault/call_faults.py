@@ -3,8 +3,8 @@ import errno
 import os
 import time
 
-from lab import DAY, LOGIN, TENANTS, fault, fill
-from lib.harness import check, wait_for
+from lab import DAY, LOGIN, TENANTS, fault
+from lib.harness import check, fill_disk, wait_for
 from lib.milter import MilterPeer, milter_answers
 from lib.planted import KINDS, Planted
 from lib.redis import Redis
@@ -191,7 +191,7 @@ def calls_told(lab, most):
     lab.rest()
     for n in range(most):
         lab.planted.arm("spawn thread", 1 + n % 2)
-        fill(disk)
+        fill_disk(disk)
         wait_for(lambda: not mail.send(), "the disk to be full", 30, 0)
         lab.refused += 1
         if n == 0:

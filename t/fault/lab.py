@@ -126,16 +126,3 @@ class Lab:
         """With the time that the gate has."""
         done = self.gate.tool("log", "verify", env={**os.environ, **self.planted.environment})
         check(done.returncode == 0, "log verify: exit {}\n{}{}", done.returncode, done.stdout, done.stderr)
-
-
-def fill(disk):
-    """Takes all the room there is; the file to remove."""
-    path = f"{disk}/filler"
-    with open(path, "wb", buffering=0) as filler:
-        for size in (1 << 16, 1 << 12, 1):
-            try:
-                while True:
-                    filler.write(bytes(size))
-            except OSError:
-                pass
-    return path

@@ -4,8 +4,8 @@ import os
 import signal
 import time
 
-from lab import DAY, HOUR, fault, fill
-from lib.harness import check, process_alive, wait_for
+from lab import DAY, HOUR, fault
+from lib.harness import check, fill_disk, process_alive, wait_for
 from lib.planted import ALWAYS
 from lib.redis import Lab as RedisLab
 from lib.redis import Proxy, Redis, failed_over
@@ -98,7 +98,7 @@ def break_off(lab, tries, begin, end, code):
 def log_disk_full(lab, tries):
     disk = lab.mount()
     lab.begin(settings={"relay_log": {"preallocate": "64KiB"}}, log_dir=f"{disk}/log")
-    break_off(lab, tries, lambda: fill(disk), lambda: os.unlink(f"{disk}/filler"), 452)
+    break_off(lab, tries, lambda: fill_disk(disk), lambda: os.unlink(f"{disk}/filler"), 452)
 
 
 @fault("disks", "the store's disk full (ext4)", 20, 1)
@@ -106,7 +106,7 @@ def store_disk_full(lab, tries):
     """A store that has pages to use again needs no room."""
     disk = lab.mount()
     lab.begin(settings={"store": {"path": f"{disk}/store", "size_max": "8MiB"}})
-    break_off(lab, tries, lambda: fill(disk), lambda: os.unlink(f"{disk}/filler"), None)
+    break_off(lab, tries, lambda: fill_disk(disk), lambda: os.unlink(f"{disk}/filler"), None)
 
 
 def broken_calls(lab, tries, kind, place, error=errno.EIO, **begin):

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "config/base/io.h"
+
 static char dir[PATH_MAX];
 static pid_t dir_owner;
 
@@ -37,6 +39,27 @@ const char *unit_dir(void)
 	dir_owner = getpid();
 	atexit(dir_remove);
 	return dir;
+}
+
+const char *unit_file(const char *name, struct str text)
+{
+	static char path[PATH_MAX];
+	struct err err;
+
+	ck_assert_int_lt(snprintf(path, sizeof path, "%s/%s", unit_dir(), name), PATH_MAX);
+	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
+	return path;
+}
+
+size_t unit_count(struct str text, const char *needle)
+{
+	size_t n = 0, at;
+
+	while ((at = str_find(text, str_from_c(needle))) < text.len) {
+		n++;
+		text = str_from(text, at + strlen(needle));
+	}
+	return n;
 }
 
 int unit_main(Suite *suite)

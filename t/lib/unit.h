@@ -1,7 +1,7 @@
 /*
  * unit - what every unit test program needs around its tests.
  *
- * A program has one suite; unit_main runs it and prints "NAME: N passed, N failed" as its last line.
+ * A program has one suite; unit_main runs it and prints "unit: N passed, N failed" as its last line.
  */
 #ifndef SEKISHO_UNIT_H
 #define SEKISHO_UNIT_H
@@ -30,5 +30,10 @@ void unit_wall_free(struct str s);
 
 /* A fresh directory below $TMPDIR, removed with all that is in it when the program ends. */
 const char *unit_dir(void);
+/* A file of this name in it, mode 0600; its path, until the next call. */
+const char *unit_file(const char *name, struct str text);
+
+/* How often `needle` stands in `text`. */
+size_t unit_count(struct str text, const char *needle);
 
 #endif

@@ -9,6 +9,7 @@
 #include "milter/guarding.h"
 #include "milter/notify.h"
 #include "policy/tenant.h"
+#include "t/lib/configured.h"
 #include "t/lib/relaylog.h"
 
 #define LONG_US (30 * US_PER_S)
@@ -29,7 +30,6 @@ static void write_file(const char *path, const char *text, mode_t mode)
 static void setup(void)
 {
 	char home[1000], path[PATH_MAX], text[8 * 1024];
-	struct config_report report;
 	struct err err = { .text = "" };
 
 	relaylog_setup(&ops);                  /* sets the clock, too */
@@ -49,10 +49,7 @@ static void setup(void)
 		 home);
 	snprintf(path, sizeof path, "%.900s.yaml", home);
 	write_file(path, text, 0600);
-	if (!config_load(path, &config, &report))
-		config_report_first(&report, &err);
-	ck_assert_msg(config, "%s", err.text);
-	config_report_clear(&report);
+	config = configured_file(path);
 	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
 	config_publish(config);
 	config = config_acquire();

@@ -66,21 +66,11 @@ static struct config *load_or_fail(const char *path)
 	return config;
 }
 
-static const char *write_file(const char *name, struct str text)
-{
-	static char path[600];
-	struct err err;
-
-	snprintf(path, sizeof path, "%s/%s", unit_dir(), name);
-	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
-	return path;
-}
-
 #define ONE_TENANT "tenants: {t: {match: [{auth: t}]}}\n"
 
 static struct config *load_text(const char *text)
 {
-	return load_or_fail(write_file("config.yaml", str_from_c(text)));
+	return load_or_fail(unit_file("config.yaml", str_from_c(text)));
 }
 
 START_TEST(fixture)
@@ -372,12 +362,12 @@ START_TEST(includes)
 
 	snprintf(dir, sizeof dir, "%s/a[1]*/tenants.d", unit_dir());
 	ck_assert_msg(io_make_dirs(dir, 0700, &err), "%s", err.text);
-	write_file("a[1]*/main.yaml", STR("include: [tenants.d/*.yaml, more.yaml]\n"
+	unit_file("a[1]*/main.yaml", STR("include: [tenants.d/*.yaml, more.yaml]\n"
 					  "plans: {gold: {recipients_max: 7}}\n"));
-	write_file("a[1]*/more.yaml", STR("milter: {listen: 'inet:1@::1'}\nlocal_domains: [x.example]\n"));
-	write_file("a[1]*/tenants.d/b.yaml", STR("tenants: {b: {plan: gold, match: [{auth: b}]}}\n"
+	unit_file("a[1]*/more.yaml", STR("milter: {listen: 'inet:1@::1'}\nlocal_domains: [x.example]\n"));
+	unit_file("a[1]*/tenants.d/b.yaml", STR("tenants: {b: {plan: gold, match: [{auth: b}]}}\n"
 						 "milter: {sessions_max: 9}\n"));
-	write_file("a[1]*/tenants.d/a.yaml", STR("tenants: {a: {plan: gold, match: [{auth: a}]}}\n"));
+	unit_file("a[1]*/tenants.d/a.yaml", STR("tenants: {a: {plan: gold, match: [{auth: a}]}}\n"));
 	snprintf(path, sizeof path, "%s/a[1]*/main.yaml", unit_dir());
 
 	struct config *config = load_or_fail(path);
@@ -412,7 +402,7 @@ START_TEST(many_files)
 		fclose(out);
 	}
 
-	const char *path = write_file("main.yaml", STR("include: many/*.yaml\n"));
+	const char *path = unit_file("main.yaml", STR("include: many/*.yaml\n"));
 
 	config = load_or_fail(path);
 	ck_assert_uint_eq(config->tenant_count, FILES);
@@ -433,11 +423,11 @@ START_TEST(secret_mode)
 	struct err err;
 	char key[600], text[700];
 
-	snprintf(key, sizeof key, "%s", write_file("key.pem", STR("secret")));
+	snprintf(key, sizeof key, "%s", unit_file("key.pem", STR("secret")));
 	snprintf(text, sizeof text, "relay_log: {key_file: %s}\n" ONE_TENANT, key);
 	config_free(load_text(text));
 	ck_assert_int_eq(chmod(key, 0640), 0);
-	ck_assert(!config_load(write_file("config.yaml", str_from_c(text)), &config, &report));
+	ck_assert(!config_load(unit_file("config.yaml", str_from_c(text)), &config, &report));
 	config_report_first(&report, &err);
 	ck_assert_ptr_nonnull(strstr(err.text, "config.yaml:1:23: key_file in relay_log: mode 0640 of "));
 	ck_assert_ptr_nonnull(strstr(err.text, "run: chmod 600 "));

@@ -1,5 +1,6 @@
 /* config/sekisho.yaml, the annotated example: it loads, also with all that stands in its comments, and shows every setting with its
  * default. */
+#include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
 #include <stdio.h>
@@ -11,15 +12,7 @@
 
 static void load(const char *path)
 {
-	struct config *config = NULL;
-	struct config_report report;
-	struct err err = { .text = "" };
-
-	if (!config_load(path, &config, &report))
-		config_report_first(&report, &err);
-	ck_assert_msg(config, "%s", err.text);
-	config_report_clear(&report);
-	config_free(config);
+	config_free(configured_file(path));
 }
 
 static struct node *read_tree(struct str text, struct arena *arena)

@@ -10,21 +10,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "config/base/io.h"
 #include "config/config.h"
 
 #define RANDOM_SIZE ((size_t)10 << 20)
 #define REPEAT_SIZE ((size_t)3 << 20)
-
-static const char *write_file(const char *name, struct str text)
-{
-	static char path[600];
-	struct err err;
-
-	snprintf(path, sizeof path, "%s/%s", unit_dir(), name);
-	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
-	return path;
-}
 
 static void check_refused(const char *path, const char *want)
 {
@@ -88,7 +77,7 @@ START_TEST(hostile)
 		hostile_rows[_i].make(&text);
 	while (hostile_rows[_i].repeat && text.len < REPEAT_SIZE)
 		buf_add_c(&text, hostile_rows[_i].repeat);
-	check_refused(write_file("hostile.yaml", buf_view(&text)), hostile_rows[_i].want);
+	check_refused(unit_file("hostile.yaml", buf_view(&text)), hostile_rows[_i].want);
 	buf_clear(&text);
 }
 END_TEST
@@ -105,7 +94,7 @@ START_TEST(cuts)
 	for (size_t len = 0; len < sizeof text; len++) {
 		struct config *config = NULL;
 		struct config_report report;
-		bool ok = config_load(write_file("cut.yaml", str_of(text, len)), &config, &report);
+		bool ok = config_load(unit_file("cut.yaml", str_of(text, len)), &config, &report);
 
 		ck_assert_int_eq(ok, report.count == 0);
 		config_free(config);
@@ -151,7 +140,7 @@ static struct config *load_small(const char *path)
 
 START_TEST(publish)
 {
-	const char *path = write_file("small.yaml", STR("tenants: {acme: {match: [{auth: 'acme-*'}]}}\n"));
+	const char *path = unit_file("small.yaml", STR("tenants: {acme: {match: [{auth: 'acme-*'}]}}\n"));
 	pthread_t readers[READERS];
 
 	ck_assert_ptr_null(config_acquire());

@@ -1,27 +1,12 @@
 /* config: whose mail it is. */
+#include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
 #include <stdio.h>
 
-#include "config/base/io.h"
-#include "config/config.h"
-
 static struct config *load(struct str text)
 {
-	struct config *config = NULL;
-	struct config_report report;
-	char path[600];
-	struct err err;
-
-	snprintf(path, sizeof path, "%s/match.yaml", unit_dir());
-	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
-
-	bool ok = config_load(path, &config, &report);
-
-	config_report_first(&report, &err);
-	ck_assert_msg(ok, "%s", err.text);
-	config_report_clear(&report);
-	return config;
+	return configured_file(unit_file("match.yaml", text));
 }
 
 static const char rules[] =

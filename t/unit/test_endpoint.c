@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "config/base/io.h"
 #include "milter/track/endpoint.h"
+#include "t/lib/configured.h"
 #include "t/lib/relaylog.h"
 #include "t/lib/store_fake.h"
 
@@ -34,34 +34,20 @@ static in_port_t free_port(void)
 	return ntohs(at.sin_port);
 }
 
-static void write_file(const char *path, const char *text)
-{
-	struct err err;
-
-	ck_assert_msg(io_replace_file(path, str_from_c(text), 0600, &err), "%s", err.text);
-}
-
 static void load(void)
 {
-	char keys[PATH_MAX], path[PATH_MAX], text[3 * PATH_MAX];
-	struct config_report report;
-	struct err err = { .text = "" };
+	char keys[PATH_MAX], name[32], text[2 * TOKEN_KEY_LEN + 8];
+	struct err err;
 	size_t parent = (size_t)(strrchr(action.dir, '/') - action.dir);
 
-	snprintf(keys, sizeof keys, "%s/%d.keys", unit_dir(), (int)getpid());
+	snprintf(name, sizeof name, "%d.keys", (int)getpid());
 	snprintf(text, sizeof text, "7 %0*d\n", 2 * TOKEN_KEY_LEN, 1);
-	write_file(keys, text);
-	snprintf(path, sizeof path, "%s/%d.yaml", unit_dir(), (int)getpid());
-	snprintf(text, sizeof text,
-		 "node: n1\nrelay_log: {dir: %.*s, key_file: none}\ntracking: {key_file: %s, listen: \"127.0.0.1:%d\"}\n"
-		 "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true, clicks: true}}}\n",
-		 (int)parent, action.dir, keys, port);
+	snprintf(keys, sizeof keys, "%s", unit_file(name, str_from_c(text)));
+	snprintf(name, sizeof name, "%d.yaml", (int)getpid());
+	config = configured(name, "node: n1\nrelay_log: {dir: %.*s, key_file: none}\ntracking: {key_file: %s, listen: \"127.0.0.1:%d\"}\n"
+			    "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true, clicks: true}}}\n",
+			    (int)parent, action.dir, keys, port);
 	snprintf(action.dir + parent, sizeof action.dir - parent, "/action");
-	write_file(path, text);
-	if (!config_load(path, &config, &report))
-		config_report_first(&report, &err);
-	ck_assert_msg(config, "%s", err.text);
-	config_report_clear(&report);
 	keyring_init(&ring);
 	ck_assert_msg(keyring_load(&ring, config->token_key_file, &err), "%s", err.text);
 }

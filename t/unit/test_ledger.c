@@ -8,6 +8,7 @@
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "milter/track/ledger.h"
+#include "t/lib/configured.h"
 #include "t/lib/relaylog.h"
 #include "t/lib/store_fake.h"
 
@@ -18,26 +19,16 @@ static struct ledger *ledger;
 
 static void open_config(void)
 {
-	struct config_report report;
-	char path[PATH_MAX], text[2 * PATH_MAX];
-	struct err err = { .text = "" };
+	char name[32];
 
 	relaylog_setup(&action);
 
 	size_t parent = (size_t)(strrchr(action.dir, '/') - action.dir);
 
-	snprintf(path, sizeof path, "%s/%d.yaml", unit_dir(), (int)getpid());
-	snprintf(text, sizeof text, "node: n1\nrelay_log: {dir: %.*s, key_file: none}\ntenants: {acme: {match: [{auth: a}]}}\n",
-		 (int)parent, action.dir);
+	snprintf(name, sizeof name, "%d.yaml", (int)getpid());
+	config = configured(name, "node: n1\nrelay_log: {dir: %.*s, key_file: none}\ntenants: {acme: {match: [{auth: a}]}}\n", (int)parent,
+			    action.dir);
 	snprintf(action.dir + parent, sizeof action.dir - parent, "/action");
-	ck_assert_msg(io_replace_file(path, str_from_c(text), 0600, &err), "%s", err.text);
-
-	bool ok = config_load(path, &config, &report);
-
-	if (!ok)
-		config_report_first(&report, &err);
-	ck_assert_msg(ok, "%s", err.text);
-	config_report_clear(&report);
 }
 
 static void setup(void)

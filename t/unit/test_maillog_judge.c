@@ -1,5 +1,6 @@
 /* milter/maillog_outcome: a real gate (embedded store, relay log), lines in, records and counts out; once, whatever comes
  * again. */
+#include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
 #include <stdatomic.h>
@@ -39,13 +40,11 @@ static const char *home;
 static void open_gate(void)
 {
 	char path[4096];
-	struct config_report report;
 	struct config *config;
-	struct err err = { .text = "" };
+	struct err err;
 
 	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), home);
-	ck_assert(config_load(path, &config, &report));
-	config_report_clear(&report);
+	config = configured_file(path);
 	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
 	config_publish(config);
 	judge = calloc(1, sizeof *judge);

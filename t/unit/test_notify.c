@@ -1,4 +1,5 @@
 /* milter/notify and milter/letterbox: the operator is told by a program and by mail, and nobody waits for either of them. */
+#include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
 #include <netinet/in.h>
@@ -294,23 +295,11 @@ END_TEST
 
 static struct config *configuration(const char *server)
 {
-	struct config_report report;
-	struct config *config = NULL;
-	char file[4096], text[1024];
-	struct err err;
+	char name[32];
 
-	snprintf(file, sizeof file, "%s/notify%d.yaml", unit_dir(), (int)getpid());
-	snprintf(text, sizeof text, "node: gate1\nrelay_log: {key_file: none}\ntenants: {a: {match: [{auth: a}]}}\n"
-				    "notify: {to: [ops@example.org], from: sekisho@gate.example, server: \"%s\", timeout: 1s}\n", server);
-	ck_assert_msg(io_replace_file(file, str_from_c(text), 0600, &err), "%s", err.text);
-
-	bool ok = config_load(file, &config, &report);
-
-	if (!ok)
-		config_report_first(&report, &err);
-	ck_assert_msg(ok, "%s", err.text);
-	config_report_clear(&report);
-	return config;
+	snprintf(name, sizeof name, "notify%d.yaml", (int)getpid());
+	return configured(name, "node: gate1\nrelay_log: {key_file: none}\ntenants: {a: {match: [{auth: a}]}}\n"
+				"notify: {to: [ops@example.org], from: sekisho@gate.example, server: \"%s\", timeout: 1s}\n", server);
 }
 
 /* All of it is copied: the configuration may go while the letter is on its way. */

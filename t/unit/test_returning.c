@@ -1,4 +1,5 @@
 /* milter/returning, milter/envelope, milter/return_path: sessions that send and get back, with a real gate. */
+#include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
 #include <glob.h>
@@ -27,34 +28,17 @@ static const char yaml[] =
 static struct gate gate;
 static char name[32];
 
-static void write_file(const char *file, const char *text)
-{
-	char path[4096];
-	struct err err;
-
-	snprintf(path, sizeof path, "%s/%s", unit_dir(), file);
-	ck_assert_msg(io_replace_file(path, str_from_c(text), 0600, &err), "%s", err.text);
-}
-
 static void setup(void)
 {
-	char text[4096], path[4096];
-	struct config_report report;
-	struct config *config;
-	struct err err = { .text = "" };
+	char file[100];
+	struct err err;
 
 	snprintf(name, sizeof name, "returning-%ld", (long)getpid());         /* each test has a process */
-	snprintf(text, sizeof text, yaml, unit_dir(), name);
-	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), name);
-	write_file(strrchr(path, '/') + 1, text);
-	write_file("tokens", "1 " DIGITS_64 DIGITS_64 "\n");
+	snprintf(file, sizeof file, "%s.yaml", name);
+	unit_file("tokens", STR("1 " DIGITS_64 DIGITS_64 "\n"));
 
-	bool ok = config_load(path, &config, &report);
+	struct config *config = configured(file, yaml, unit_dir(), name);
 
-	if (!ok)
-		config_report_first(&report, &err);
-	ck_assert_msg(ok, "%s", err.text);
-	config_report_clear(&report);
 	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
 	config_publish(config);
 }
@@ -76,17 +60,6 @@ static struct str relay_log(void)
 		ck_assert_msg(io_read_file(found.gl_pathv[i], &buf, &err), "%s", err.text);
 	globfree(&found);
 	return buf_view(&buf);
-}
-
-static size_t count(struct str text, const char *needle)
-{
-	size_t n = 0, at;
-
-	while ((at = str_find(text, str_from_c(needle))) < text.len) {
-		n++;
-		text = str_from(text, at + strlen(needle));
-	}
-	return n;
 }
 
 static struct session *visitor(void)
@@ -165,7 +138,7 @@ START_TEST(waits_for_the_recipient)
 	ck_assert_int_eq(come_back(s, path, 0, &changes, &reply), SESSION_CONTINUE);
 	session_done(s);
 	session_free(s);
-	ck_assert_uint_eq(count(relay_log(), "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
 }
 END_TEST
 
@@ -189,9 +162,9 @@ START_TEST(cuts)
 
 	struct str log = relay_log();
 
-	ck_assert_uint_eq(count(log, "\"event\":\"bounced\""), sizeof report);
-	ck_assert_uint_eq(count(log, "\"known\":true"), sizeof report - 1);
-	ck_assert_uint_eq(count(log, "\"rcpt\":\"neko@example.jp\",\"outcome\":{\"dsn\":\"5.1.1\""), sizeof report);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"bounced\""), sizeof report);
+	ck_assert_uint_eq(unit_count(log, "\"known\":true"), sizeof report - 1);
+	ck_assert_uint_eq(unit_count(log, "\"rcpt\":\"neko@example.jp\",\"outcome\":{\"dsn\":\"5.1.1\""), sizeof report);
 }
 END_TEST
 
@@ -214,9 +187,9 @@ START_TEST(shares_a_domain)
 
 	struct str log = relay_log();
 
-	ck_assert_uint_eq(count(log, "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
-	ck_assert_uint_eq(count(log, "\"event\":\"bounced\",\"tenant\":\"other\""), 1);
-	ck_assert_uint_eq(count(log, "\"known\":true"), 0);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"bounced\",\"tenant\":\"other\""), 1);
+	ck_assert_uint_eq(unit_count(log, "\"known\":true"), 0);
 }
 END_TEST
 
@@ -239,7 +212,7 @@ START_TEST(never_refuses_the_mta)
 	ck_assert_uint_eq(changes.envelope->add.len, 0);
 	session_done(s);
 	session_free(s);
-	ck_assert_uint_eq(count(relay_log(), "\"event\":\"bounced\""), 0);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"bounced\""), 0);
 }
 END_TEST
 
@@ -265,7 +238,7 @@ START_TEST(endless)
 	ck_assert_int_eq(session_eom(s, &nothing, &changes, &reply), SESSION_CONTINUE);
 	session_done(s);
 	session_free(s);
-	ck_assert_uint_eq(count(relay_log(), "\"event\":\"bounced\""), 0);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"bounced\""), 0);
 }
 END_TEST
 

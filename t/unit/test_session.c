@@ -1,4 +1,5 @@
 /* milter/session: a scripted front, a real gate (embedded store, relay log) in a directory of its own. */
+#include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
 #include <glob.h>
@@ -45,33 +46,16 @@ static const char yaml[] =
 static struct gate gate;
 static const char *home;
 
-static void write_file(const char *name, struct str text)
-{
-	char path[4096];
-	struct err err;
-
-	snprintf(path, sizeof path, "%s/%s", unit_dir(), name);
-	ck_assert_msg(io_replace_file(path, text, 0600, &err), "%s", err.text);
-}
-
 static void open_gate(const char *name)
 {
-	char text[8192], path[4096];
-	struct config_report report;
-	struct config *config;
-	struct err err = { .text = "" };
+	char file[100];
+	struct err err;
 
 	home = name;
-	snprintf(text, sizeof text, yaml, unit_dir(), name);
-	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), name);
-	write_file(strrchr(path, '/') + 1, str_from_c(text));
+	snprintf(file, sizeof file, "%s.yaml", name);
 
-	bool ok = config_load(path, &config, &report);
+	struct config *config = configured(file, yaml, unit_dir(), name);
 
-	if (!ok)
-		config_report_first(&report, &err);
-	ck_assert_msg(ok, "%s", err.text);
-	config_report_clear(&report);
 	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
 	config_publish(config);
 }
@@ -97,17 +81,6 @@ static struct str class_log(const char *class)
 static struct str relay_log(void)
 {
 	return class_log("relay");
-}
-
-static size_t count(struct str text, const char *needle)
-{
-	size_t n = 0, at;
-
-	while ((at = str_find(text, str_from_c(needle))) < text.len) {
-		n++;
-		text = str_from(text, at + strlen(needle));
-	}
-	return n;
 }
 
 static struct session *visitor(void)
@@ -170,11 +143,11 @@ START_TEST(passes_and_records)
 
 	struct str log = relay_log();
 
-	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 2);
-	ck_assert_uint_eq(count(log, "\"tenant\":\"acme\""), 2);
-	ck_assert_uint_eq(count(log, "\"queue_id\":\"4QfQ1\""), 2);
-	ck_assert_uint_eq(count(log, "\"client\":\"192.0.2.1\""), 2);
-	ck_assert_uint_eq(count(log, "\"message_id\":\"<1@acme.example>\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"tenant\":\"acme\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"queue_id\":\"4QfQ1\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"client\":\"192.0.2.1\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"message_id\":\"<1@acme.example>\""), 2);
 }
 END_TEST
 
@@ -187,7 +160,7 @@ START_TEST(a_tenant_may_have_a_class_of_its_own)
 
 	ck_assert_int_eq(send_as(s, "own", 1, &reply), SESSION_CONTINUE);
 	session_free(s);
-	ck_assert_uint_eq(count(class_log("history"), "\"event\":\"accepted\""), 1);
+	ck_assert_uint_eq(unit_count(class_log("history"), "\"event\":\"accepted\""), 1);
 }
 END_TEST
 
@@ -216,8 +189,8 @@ START_TEST(refuses_at_mail)
 
 	struct str log = relay_log();
 
-	ck_assert_uint_eq(count(log, "\"event\":\"rejected\""), 1);
-	ck_assert_uint_eq(count(log, mail_rows[_i].tag), 1);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"rejected\""), 1);
+	ck_assert_uint_eq(unit_count(log, mail_rows[_i].tag), 1);
 }
 END_TEST
 
@@ -254,8 +227,8 @@ START_TEST(quota_is_exact_and_comes_back)
 
 	struct str log = relay_log();
 
-	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 2);
-	ck_assert_uint_eq(count(log, "\"event\":\"deferred\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"deferred\""), 2);
 }
 END_TEST
 
@@ -278,8 +251,8 @@ START_TEST(refused_recipients_cost_nothing)
 
 	struct str log = relay_log();
 
-	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 2);
-	ck_assert_uint_eq(count(log, "\"refused\":45"), 1);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 2);
+	ck_assert_uint_eq(unit_count(log, "\"refused\":45"), 1);
 }
 END_TEST
 
@@ -328,7 +301,7 @@ START_TEST(holds)
 
 	ck_assert_int_eq(send_as(s, "held", 1, &reply), SESSION_HOLD);
 	session_free(s);
-	ck_assert_uint_eq(count(relay_log(), "\"event\":\"held\""), 1);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"held\""), 1);
 }
 END_TEST
 
@@ -444,7 +417,7 @@ START_TEST(any_order)
 		}
 		session_free(s);
 	}
-	ck_assert_uint_eq(count(relay_log(), "\"event\":\"held\""), 1);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"held\""), 1);
 }
 END_TEST
 
@@ -482,8 +455,8 @@ START_TEST(rewrites_what_its_tenant_tracks)
 		ck_assert(changes.has_body);
 		ck_assert_uint_eq(changes.field_count, recipients == 1 ? 3 : 1);   /* two of them List-Unsubscribe's */
 		ck_assert(session_next_chunk(s, &chunk));
-		ck_assert_uint_eq(count(chunk, "https://track.seen.example/c/"), 2);
-		ck_assert_uint_eq(count(chunk, "https://track.seen.example/o/"), 1);
+		ck_assert_uint_eq(unit_count(chunk, "https://track.seen.example/c/"), 2);
+		ck_assert_uint_eq(unit_count(chunk, "https://track.seen.example/o/"), 1);
 		ck_assert(!session_next_chunk(s, &chunk));
 		session_done(s);
 	}
@@ -492,10 +465,10 @@ START_TEST(rewrites_what_its_tenant_tracks)
 
 	struct str log = relay_log();
 
-	ck_assert_uint_eq(count(log, "\"actions\":[\"opens\",\"clicks:2\",\"unsubscribe\"]"), 1);
-	ck_assert_uint_eq(count(log, "\"actions\":[\"opens\",\"clicks:2\"]"), 1);
-	ck_assert_uint_eq(count(log, "\"actions\":[\"opens\",\"unsubscribe\"]"), 1);
-	ck_assert_uint_eq(count(log, "\"event\":\"accepted\""), 3);
+	ck_assert_uint_eq(unit_count(log, "\"actions\":[\"opens\",\"clicks:2\",\"unsubscribe\"]"), 1);
+	ck_assert_uint_eq(unit_count(log, "\"actions\":[\"opens\",\"clicks:2\"]"), 1);
+	ck_assert_uint_eq(unit_count(log, "\"actions\":[\"opens\",\"unsubscribe\"]"), 1);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 3);
 }
 END_TEST
 
@@ -522,7 +495,7 @@ START_TEST(rewrites_only_what_passes)
 	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
 	ck_assert_msg(!changes.has_body && changes.record_id.len == 0, "out of order");
 	session_free(s);
-	ck_assert_uint_eq(count(relay_log(), "\"actions\""), 0);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"actions\""), 0);
 }
 END_TEST
 
@@ -533,7 +506,7 @@ static void make_key(void)
 	memset(tokens + 2, 'a', 64);
 	memset(tokens + 66, 'b', 64);
 	tokens[130] = '\n';
-	write_file("tokens", str_of(tokens, 131));
+	unit_file("tokens", str_of(tokens, 131));
 
 	char path[4096], id[SIGN_ID_LEN + 1];
 	struct err err;

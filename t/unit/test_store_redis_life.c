@@ -3,6 +3,7 @@
  * over the whole keyspace. No key without an end, none that lives longer than its kind may, none that nobody documented, and
  * none documented that nobody wrote.
  */
+#include "t/lib/configured.h"
 #include "t/lib/redis_fixture.h"
 #include "t/lib/unit.h"
 
@@ -74,7 +75,6 @@ static struct arena arena;
 static void load_config(void)
 {
 	char path[400], text[4096];
-	struct config_report report;
 
 	snprintf(path, sizeof path, "%s/sekisho.yaml", the_redis.dir);
 	snprintf(text, sizeof text,
@@ -98,12 +98,7 @@ static void load_config(void)
 		 "    quotas: [{name: small, limit: 2/hour, counts: messages}]\n",
 		 the_redis.dir, the_redis.dir, the_redis.address);
 	ck_assert(io_replace_file(path, str_from_c(text), 0600, NULL));
-	struct err err = { 0 };
-	bool ok = config_load(path, &config, &report);
-
-	config_report_first(&report, &err);
-	config_report_clear(&report);
-	ck_assert_msg(ok, "%s", err.text);
+	config = configured_file(path);
 }
 
 static void make_keys(void)

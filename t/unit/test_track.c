@@ -1,4 +1,5 @@
 /* milter/track: what the endpoint says to whom, and what it counts; a real store in a directory of its own. */
+#include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
 #include <stdio.h>
@@ -6,7 +7,6 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
-#include "config/base/io.h"
 #include "milter/track/agents.h"
 #include "milter/track/answer.h"
 #include "milter/track/deny.h"
@@ -22,18 +22,10 @@ static struct keyring ring;
 static struct tracker tracker;
 static struct arena arena;
 
-static void write_file(const char *path, const char *text)
-{
-	struct err err;
-
-	ck_assert_msg(io_replace_file(path, str_from_c(text), 0600, &err), "%s", err.text);
-}
-
 static void open_tracker(void)
 {
 	static int runs;
-	char path[4096], key[4096], text[8192], keys[300];
-	struct config_report report;
+	char key[4096], keys[300];
 	struct store *store;
 	struct err err;
 
@@ -41,16 +33,11 @@ static void open_tracker(void)
 	snprintf(keys, sizeof keys, "7 ");
 	for (size_t i = 0; i < 2 * TOKEN_KEY_LEN; i++)
 		keys[2 + i] = "0123456789abcdef"[i * 5 % 16];
-	snprintf(key, sizeof key, "%s/tokens", unit_dir());
-	write_file(key, keys);
-	snprintf(path, sizeof path, "%s/sekisho.yaml", unit_dir());
-	snprintf(text, sizeof text,
-		 "node: n\nstate_dir: %s/state%d\ntracking: {key_file: %s}\n"
-		 "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true}}}\n",
-		 unit_dir(), (int)getpid() + runs++, key);
-	write_file(path, text);
-	ck_assert(config_load(path, &config, &report));
-	config_report_clear(&report);
+	snprintf(key, sizeof key, "%s", unit_file("tokens", str_from_c(keys)));
+	config = configured("sekisho.yaml",
+			    "node: n\nstate_dir: %s/state%d\ntracking: {key_file: %s}\n"
+			    "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true}}}\n",
+			    unit_dir(), (int)getpid() + runs++, key);
 	keyring_init(&ring);
 	ck_assert_msg(keyring_load(&ring, config->token_key_file, &err), "%s", err.text);
 	ck_assert_msg(store_open(config, &store, &err), "%s", err.text);

@@ -45,6 +45,19 @@ def need_own_memory(world):
         raise Skipped("memory is measured without sanitizers")
 
 
+def fill_disk(directory):
+    """Takes all the room there is; the file to remove."""
+    path = f"{directory}/filler"
+    with open(path, "wb", buffering=0) as filler:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    filler.write(bytes(size))
+            except OSError:
+                pass
+    return path
+
+
 def check(condition, text, *values):
     """The one assertion: `text` is formatted with `values` only when it is needed."""
     if not condition:

@@ -103,6 +103,17 @@ class MilterPeer:
         answers.append(self.step("T"))
         return answers
 
+    def end_of_message(self):
+        """The answer, and how many octets of a new body came before it."""
+        self.macros("E", i="4AbCdEf")
+        self.packet("E")
+        size = 0
+        while True:
+            command, payload = self.read()
+            if command not in "hib+-2meplq":
+                return command, size
+            size += len(payload) if command == "b" else 0
+
 
 def milter_answers(spec):
     """Does something negotiate at this socket?"""
