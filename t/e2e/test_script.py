@@ -4,7 +4,7 @@ import re
 import socket
 
 from lib.gate import Gate
-from lib.harness import Skipped, check, check_eq, free_port, need_namespaces, wait_for
+from lib.harness import check, check_eq, free_port, need_namespaces, wait_for
 from lib.postfix import Postfix
 from lib.relay import accepted, refused
 from lib.sendmail import Sendmail
