@@ -5,8 +5,7 @@ from .harness import wait_for
 
 
 class MailLog:
-    """`self.maillog_path` is where; `DELIVERED` finds the queue id in a line that tells of a delivery."""
-    DELIVERED = None
+    """`self.maillog_path` is where."""
 
     def maillog(self):
         try:
@@ -17,7 +16,3 @@ class MailLog:
 
     def wait_log(self, pattern, seconds=15.0):
         return wait_for(lambda: re.search(pattern, self.maillog()), f"{pattern!r} in the mail log", seconds)
-
-    def delivered_ids(self):
-        """Queue ids that were delivered to at least one recipient."""
-        return set(re.findall(self.DELIVERED, self.maillog()))

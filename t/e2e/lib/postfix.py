@@ -96,7 +96,6 @@ smtp_tls_security_level = none
 
 
 class Postfix(MailLog):
-    DELIVERED = r"/smtp\[\d+\]: (\w+): to=.* status=sent"
     bounce_subject, shows_bounces = "Undelivered Mail Returned to Sender", True     # its own, to milters
     patience = 2000                    # NOOPs that it answers without a pause
 

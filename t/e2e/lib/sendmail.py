@@ -89,7 +89,6 @@ SWITCH = "hosts files\naliases files\npasswd files\n"
 
 
 class Sendmail(MailLog):
-    DELIVERED = r"\]: (\w+): to=.* stat=Sent"
     bounce_subject, shows_bounces = "Returned mail: see transcript for details", False
     patience = 18                    # NOOPs that it answers without a pause
     has_client_queue = False
