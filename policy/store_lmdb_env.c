@@ -20,6 +20,7 @@
 #define SWEEP_TEND 500                 /* and when there is time */
 #define SWEEP_FULL 64                  /* in each of the steps that make room in a full map */
 #define SWEEP_FULL_STEPS 32
+#define SPARES_MAX 64                  /* reading transactions kept for the next: each holds one of the readers' slots */
 #define RESERVE ((size_t)2 << 20)      /* octets over size_max that only making room may use: see make_room */
 struct waiter {
 	struct waiter *next;
@@ -39,6 +40,10 @@ struct lmdb_env {
 	atomic_bool is_dirty;          /* committed, not synced */
 	pthread_rwlock_t resize;       /* held for reading by every transaction: the map may only move without them */
 	unsigned int openings;         /* guarded by `resize` */
+
+	pthread_mutex_t spare_mutex;   /* guards what follows */
+	MDB_txn *spares[SPARES_MAX];   /* ended, and to begin again: that takes no lock that other processes share */
+	size_t spare_count;
 
 	pthread_mutex_t mutex;         /* guards what follows */
 	struct waiter *first, **last;  /* those whose work nobody has begun */
@@ -141,6 +146,7 @@ bool lmdb_env_open(const char *dir, int64_t size_max, bool is_durable, struct lm
 	env->size_max = whole_pages(size_max);
 	env->last = &env->first;
 	pthread_rwlock_init(&env->resize, NULL);
+	pthread_mutex_init(&env->spare_mutex, NULL);
 	pthread_mutex_init(&env->mutex, NULL);
 	if (snprintf(env->path, sizeof env->path, "%s", dir) >= (int)sizeof env->path) {
 		lmdb_env_close(env);
@@ -172,15 +178,22 @@ static void sync_now(struct lmdb_env *env)
 		atomic_store(&env->is_dirty, true);
 }
 
+static void close_files(struct lmdb_env *env)
+{
+	while (env->spare_count)
+		mdb_txn_abort(env->spares[--env->spare_count]);
+	mdb_env_close(env->env);               /* of NULL is fine */
+	env->env = NULL;
+}
+
 void lmdb_env_close(struct lmdb_env *env)
 {
 	if (!env)
 		return;
-	if (env->env) {
-		sync_now(env);
-		mdb_env_close(env->env);
-	}
+	sync_now(env);
+	close_files(env);
 	pthread_mutex_destroy(&env->mutex);
+	pthread_mutex_destroy(&env->spare_mutex);
 	pthread_rwlock_destroy(&env->resize);
 	free(env);
 }
@@ -221,17 +234,53 @@ static bool reopen(struct lmdb_env *env, unsigned int seen, struct err *err)
 	if (!stop_all(env))
 		return lmdb_fail(env, MDB_PANIC, err);
 	if (env->openings == seen) {
-		mdb_env_close(env->env);            /* of NULL is fine */
-		env->env = NULL;
+		close_files(env);
 		ok = open_files(env, err);
-		if (!ok) {
-			mdb_env_close(env->env);
-			env->env = NULL;
-		}
+		if (!ok)
+			close_files(env);
 		env->openings += ok;
 	}
 	pthread_rwlock_unlock(&env->resize);
 	return ok;
+}
+
+/* NULL: none is left. */
+static MDB_txn *take_spare(struct lmdb_env *env)
+{
+	MDB_txn *txn = NULL;
+
+	pthread_mutex_lock(&env->spare_mutex);
+	if (env->spare_count)
+		txn = env->spares[--env->spare_count];
+	pthread_mutex_unlock(&env->spare_mutex);
+	return txn;
+}
+
+static void keep_spare(struct lmdb_env *env, MDB_txn *txn)
+{
+	mdb_txn_reset(txn);
+	pthread_mutex_lock(&env->spare_mutex);
+	if (env->spare_count < SPARES_MAX) {
+		env->spares[env->spare_count++] = txn;
+		txn = NULL;
+	}
+	pthread_mutex_unlock(&env->spare_mutex);
+	mdb_txn_abort(txn);                    /* of NULL is fine */
+}
+
+static int begin_here(struct lmdb_env *env, unsigned int flags, MDB_txn **out)
+{
+	MDB_txn *spare = flags & MDB_RDONLY ? take_spare(env) : NULL;
+
+	if (!spare)
+		return mdb_txn_begin(env->env, NULL, flags, out);
+
+	int code = mdb_txn_renew(spare);
+
+	if (code)
+		mdb_txn_abort(spare);
+	*out = spare;
+	return code;
 }
 
 static int begin_once(struct lmdb_env *env, unsigned int flags, struct lmdb_txn *out, unsigned int *out_opening)
@@ -240,7 +289,7 @@ static int begin_once(struct lmdb_env *env, unsigned int flags, struct lmdb_txn 
 	*out = (struct lmdb_txn){ .dbi = env->dbi, .env = env, .now_us = clock_now_us() };
 	*out_opening = env->openings;
 
-	int code = env->env ? mdb_txn_begin(env->env, NULL, flags, &out->txn) : MDB_PANIC;
+	int code = env->env ? begin_here(env, flags, &out->txn) : MDB_PANIC;
 
 	if (code == MDB_READERS_FULL)
 		mdb_reader_check(env->env, NULL);
@@ -296,7 +345,8 @@ bool lmdb_env_read(struct lmdb_env *env, lmdb_work *work, void *arg, struct err 
 
 	bool ok = work(&txn, arg, err);
 
-	end(&txn);
+	keep_spare(env, txn.txn);
+	pthread_rwlock_unlock(&env->resize);
 	return ok;
 }
 
