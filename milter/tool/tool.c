@@ -148,9 +148,11 @@ void tool_progress(const char *what, int64_t done, int64_t total)
 
 bool tool_is_japanese(struct str lang)
 {
-	const char *all = getenv("LC_ALL"), *locale = all && *all ? all : getenv("LANG");
+	static const char *const names[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
 
-	return str_starts(lang.ptr ? lang : str_from_c(locale), STR("ja"));
+	for (size_t i = 0; !lang.len && i < sizeof names / sizeof *names; i++)
+		lang = str_from_c(getenv(names[i]));
+	return str_starts(lang, STR("ja"));
 }
 
 const char *tool_word(const struct tool *tool, const char *english)

@@ -76,10 +76,10 @@ void tool_progress(const char *what, int64_t done, int64_t total);
 
 /* --- words */
 
-/* `lang` is what --lang said, "en" or "ja"; not given: what LC_ALL or LANG begin with. */
+/* `lang` is what --lang said, "en" or "ja"; not given: what the first of LC_ALL, LC_MESSAGES and LANG begins with. */
 bool tool_is_japanese(struct str lang);
 #define TOOL_LANG_OPTION(at) \
-	{ "--lang", OPTION_WORD, at, "LANG", "en|ja", "en or ja (default: ja where LANG or LC_ALL begins with it)" }
+	{ "--lang", OPTION_WORD, at, "LANG", "en|ja", "en or ja (default: ja where LC_ALL, LC_MESSAGES or LANG says so)" }
 /* In the language of the answer. */
 const char *tool_word(const struct tool *tool, const char *english) __attribute__((format_arg(2)));
 
