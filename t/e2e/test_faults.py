@@ -57,6 +57,7 @@ def make_gate(world):
     os.mkdir(f"{log}/log", 0o750)
     world.gate = Gate(world, TENANTS, {
         "milter": {"listen": f"unix:{spool}/milter/sekisho.sock", "socket_mode": "0660", "socket_group": "postfix"},
+        "relay_log": {"disk_warn": 10},
         "tracking": {"key_file": keys, "listen": f"127.0.0.1:{world.port}"}}, log_dir=f"{log}/log")
 
 
