@@ -451,7 +451,8 @@ static const struct setting quota_rows[] = {
 	{ "counts", SETTING_WORD, QUOTA(counts), .words = counts_words, .fallback = "recipients",
 	  .meaning = "What is counted." },
 	{ "key", SETTING_WORD, QUOTA(key), .words = key_words, .fallback = "tenant",
-	  .meaning = "Whose count it is: one for the tenant, or one for each value." },
+	  .meaning = "Whose count it is: one for the tenant, or one for each value. Who may write any sender, or has a whole IPv6 "
+		     "network, has as many counts by sender or client as he likes: give the tenant one of its own too." },
 	{ "on_excess", SETTING_WORD, QUOTA(on_excess), .words = excess_words, .fallback = "defer",
 	  .meaning = "What happens to mail over the limit: it waits at the sender, is refused, or is held in the MTA's "
 		     "queue." },

@@ -99,10 +99,9 @@ static const char report[] =
 	"Final-Recipient: rfc822; neko@example.jp\r\nAction: failed\r\nStatus: 5.1.1\r\n"
 	"Diagnostic-Code: smtp; 550 5.1.1 User unknown\r\n\r\n--b--\r\n";
 
-static enum session_answer come_back(struct session *s, const char *path, size_t cut, struct session_changes *changes,
-				     struct reply *reply)
+static enum session_answer come_back_with(struct session *s, const char *path, struct str body, size_t cut,
+					  struct session_changes *changes, struct reply *reply)
 {
-	struct str body = str_of(report, sizeof report - 1);
 	enum session_answer answer;
 
 	ck_assert_int_eq(session_mail(s, STR("<>"), NULL, 0, &nothing, reply), SESSION_CONTINUE);
@@ -116,6 +115,12 @@ static enum session_answer come_back(struct session *s, const char *path, size_t
 	session_body(s, str_slice(body, 0, cut));
 	session_body(s, str_from(body, cut));
 	return session_eom(s, &nothing, changes, reply);
+}
+
+static enum session_answer come_back(struct session *s, const char *path, size_t cut, struct session_changes *changes,
+				     struct reply *reply)
+{
+	return come_back_with(s, path, str_of(report, sizeof report - 1), cut, changes, reply);
 }
 
 /* What is said against nobody's mail is said of other recipients; the path's own tenant has nothing against it. */
@@ -165,6 +170,30 @@ START_TEST(cuts)
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"bounced\""), sizeof report);
 	ck_assert_uint_eq(unit_count(log, "\"known\":true"), sizeof report - 1);
 	ck_assert_uint_eq(unit_count(log, "\"rcpt\":\"neko@example.jp\",\"outcome\":{\"dsn\":\"5.1.1\""), sizeof report);
+}
+END_TEST
+
+/* Sent to one spelling of a domain, and reported under the other. */
+static const struct { const char *sent, *reported; } spellings[] = {
+	{ "<neko@日本語.jp>", "rfc822; neko@xn--wgv71a119e.jp" },
+	{ "<neko@xn--wgv71a119e.jp>", "utf-8; neko@日本語.JP" },
+};
+START_TEST(two_spellings)
+{
+	struct session_changes changes;
+	struct reply reply;
+	char path[512], text[600];
+
+	go_out("acme", spellings[_i].sent, path);
+	snprintf(text, sizeof text, "--b\r\n\r\nfailed\r\n\r\n--b\r\nContent-Type: message/global-delivery-status\r\n\r\n"
+		 "Reporting-MTA: dns; mx.far.example\r\n\r\nFinal-Recipient: %s\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+		 "Diagnostic-Code: smtp; 550 5.1.1 User unknown\r\n\r\n--b--\r\n", spellings[_i].reported);
+	struct session *s = visitor();
+
+	ck_assert_int_eq(come_back_with(s, path, str_from_c(text), 0, &changes, &reply), SESSION_CONTINUE);
+	session_done(s);
+	session_free(s);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"rcpt\":\"neko@xn--wgv71a119e.jp\",\"outcome\":{\"dsn\":\"5.1.1\""), 1);
 }
 END_TEST
 
@@ -251,6 +280,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, waits_for_the_recipient);
 	tcase_add_test(tcase, cuts);
+	unit_add_rows(tcase, two_spellings, spellings);
 	tcase_add_test(tcase, shares_a_domain);
 	tcase_add_test(tcase, never_refuses_the_mta);
 	tcase_add_test(tcase, endless);
