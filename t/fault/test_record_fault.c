@@ -244,7 +244,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 120);
 	unit_add_rows(tcase, nth_call_fails, rows);
 	unit_add_rows(tcase, nth_call_fails_sealed, rows);
 	tcase_add_test(tcase, parts_without_checkpoint);

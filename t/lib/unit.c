@@ -9,8 +9,16 @@
 
 #include "config/base/io.h"
 
+#define PATIENCE_S "300"                /* with one test: it only ends what hangs, on any machine and under any sanitizer */
+
 static char dir[PATH_MAX];
 static pid_t dir_owner;
+
+/* check looks when a test case is made, which is before anybody could tell it otherwise. */
+__attribute__((constructor)) static void be_patient(void)
+{
+	setenv("CK_DEFAULT_TIMEOUT", PATIENCE_S, 0);
+}
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {

@@ -183,7 +183,6 @@ int main(void)
 	tcase_add_test(tcase, a_sender_alone);
 	tcase_add_test(tcase, only_told);
 	tcase_add_test(tcase, nothing_to_say);
-	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

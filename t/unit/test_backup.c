@@ -522,7 +522,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, a_generation);
 	tcase_add_test(tcase, altered);
 	tcase_add_test(tcase, pruned);

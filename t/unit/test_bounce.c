@@ -385,7 +385,6 @@ int main(void)
 	TCase *tc = tcase_create("bounce");
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 30);
 	tcase_add_unchecked_fixture(tc, rules_make, rules_drop);
 	unit_add_rows(tc, replies, rows);
 	unit_add_rows(tc, reply_cuts, rows);

@@ -169,7 +169,6 @@ int main(void)
 	TCase *tc = tcase_create("config_hostile");
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 60);
 	unit_add_rows(tc, hostile, hostile_rows);
 	tcase_add_test(tc, cuts);
 	tcase_add_test(tc, publish);

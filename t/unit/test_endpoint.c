@@ -245,7 +245,6 @@ int main(void)
 	tcase_add_test(tcase, too_large);
 	tcase_add_test(tcase, large_body);
 	tcase_add_test(tcase, taken);
-	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

@@ -217,7 +217,6 @@ int main(void)
 	tcase_add_test(tcase, counts_fail);
 	tcase_add_test(tcase, too_many);
 	tcase_add_test(tcase, no_directory);
-	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

@@ -387,7 +387,6 @@ int main(void)
 	tcase_add_test(files, long_lines);
 	unit_add_rows(files, no_position, position_rows);
 	suite_add_tcase(suite, files);
-	tcase_set_timeout(map, 30);
 	tcase_add_test(map, remembered);
 	tcase_add_test(map, bounded);
 	suite_add_tcase(suite, map);

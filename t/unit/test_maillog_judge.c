@@ -331,7 +331,6 @@ int main(void)
 	Suite *suite = suite_create("maillog judge");
 	TCase *tcase = tcase_create("judge");
 
-	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, outcomes);
 	tcase_add_test(tcase, said_twice);

@@ -352,7 +352,6 @@ int main(void)
 	tcase_add_test(tcase, too_many);
 	tcase_add_test(tcase, by_mail);
 	tcase_add_test(tcase, a_program_that_hangs);
-	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

@@ -196,7 +196,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, half_a_line);
 	tcase_add_test(tcase, a_busy_gate);
 	unit_add_rows(tcase, changed_meanwhile, rows);

@@ -302,7 +302,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, a_tenant);
 	tcase_add_test(tcase, an_old_file_is_back);
 	tcase_add_test(tcase, one_record);

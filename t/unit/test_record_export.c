@@ -168,7 +168,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 60);
 	unit_add_rows(tcase, csv_cells, cell_rows);
 	unit_add_rows(tcase, exports, rows);
 	tcase_add_test(tcase, not_signed);

@@ -120,14 +120,12 @@ int main(void)
 	TCase *log = tcase_create("log"), *sealed = tcase_create("sealed");
 
 	tcase_add_checked_fixture(log, setup, NULL);
-	tcase_set_timeout(log, 120);
 	tcase_add_test(log, same_answers);
 	tcase_add_test(log, every_value);
 	tcase_add_test(log, limited);
 	tcase_add_test(log, any_of_several);
 	suite_add_tcase(suite, log);
 	tcase_add_checked_fixture(sealed, setup_sealed, asked_close);
-	tcase_set_timeout(sealed, 120);
 	tcase_add_test(sealed, same_answers);
 	tcase_add_test(sealed, every_value);
 	tcase_add_test(sealed, key_destroyed);

@@ -233,7 +233,6 @@ int main(void)
 	TCase *log = tcase_create("log"), *sealed = tcase_create("sealed");
 
 	tcase_add_checked_fixture(log, setup, NULL);
-	tcase_set_timeout(log, 120);
 	tcase_add_test(log, discloses_nothing);
 	tcase_add_test(log, flipped);
 	tcase_add_test(log, cut);
@@ -244,7 +243,6 @@ int main(void)
 	tcase_add_test(log, grown);
 	suite_add_tcase(suite, log);
 	tcase_add_checked_fixture(sealed, setup_sealed, asked_close);
-	tcase_set_timeout(sealed, 120);
 	tcase_add_test(sealed, after_erasure);
 	suite_add_tcase(suite, sealed);
 	return unit_main(suite);

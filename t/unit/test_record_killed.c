@@ -117,7 +117,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, killed);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);

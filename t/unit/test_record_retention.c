@@ -326,7 +326,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 120);
 	unit_add_rows(tcase, purge_days, day_rows);
 	unit_add_rows(tcase, record_ends, end_rows);
 	tcase_add_test(tcase, ends_and_days_agree);

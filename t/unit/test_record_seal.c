@@ -410,7 +410,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, reads_as_if_plain);
 	tcase_add_test(tcase, the_log_about_itself);
 	tcase_add_test(tcase, moved);

@@ -469,7 +469,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 120);
 	unit_add_rows(tcase, attacks, rows);
 	tcase_add_test(tcase, figures);
 	tcase_add_test(tcase, personal_data);

@@ -380,7 +380,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, a_log_goes_on);
 	tcase_add_test(tcase, rewritten_history);
 	tcase_add_test(tcase, broken_offers);

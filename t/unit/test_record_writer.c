@@ -473,7 +473,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, first_records);
 	tcase_add_test(tcase, goes_on_after_restart);
 	tcase_add_test(tcase, reader_goes_back);

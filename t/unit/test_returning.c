@@ -277,7 +277,6 @@ int main(void)
 	TCase *tcase = tcase_create("returning");
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
-	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, waits_for_the_recipient);
 	tcase_add_test(tcase, cuts);
 	unit_add_rows(tcase, two_spellings, spellings);

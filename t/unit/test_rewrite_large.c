@@ -106,7 +106,6 @@ int main(void)
 	Suite *suite = suite_create("rewrite_large");
 	TCase *tcase = tcase_create("rewrite_large");
 
-	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	unit_add_rows(tcase, large, rows);
 	suite_add_tcase(suite, tcase);

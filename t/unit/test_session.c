@@ -522,7 +522,6 @@ int main(void)
 
 	unit_dir();
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 60);
 	tcase_add_unchecked_fixture(tc, make_key, NULL);
 	tcase_add_test(tc, passes_and_records);
 	tcase_add_test(tc, a_tenant_may_have_a_class_of_its_own);

@@ -296,7 +296,6 @@ int main(void)
 
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, crowd);
-	tcase_set_timeout(crowd, 60);
 	tcase_add_loop_test(tc, rows, 0, store_row_count);
 	tcase_add_test(crowd, beside_a_charge);
 	tcase_add_loop_test(crowd, random_operations, 0, 6);

@@ -453,7 +453,6 @@ int main(void)
 	TCase *tc = tcase_create("files");
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, clean_close_leaves_no_mark);
 	tcase_add_test(tc, death_in_the_same_boot_needs_no_mending);
 	tcase_add_test(tc, power_failure_rebuilds);

@@ -293,7 +293,6 @@ int main(void)
 	TCase *tc = tcase_create("store local");
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, redis_begin, redis_end);
 	tcase_add_loop_test(tc, without_redis_counts_locally, 0, 2);
 	tcase_add_test(tc, no_more_than_was_left);

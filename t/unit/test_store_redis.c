@@ -355,7 +355,6 @@ int main(void)
 	TCase *tc = tcase_create("store redis");
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, redis_begin, redis_end);
 	tcase_add_loop_test(tc, rows, 0, store_row_count);
 	tcase_add_test(tc, beside_a_charge);

@@ -510,7 +510,6 @@ int main(void)
 	TCase *tc = tcase_create("store redis faults");
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, redis_begin, redis_end);
 	tcase_add_test(tc, a_silent_server);
 	tcase_add_loop_test(tc, a_server_that_dies, 0, 2);

@@ -440,7 +440,6 @@ int main(void)
 	TCase *tc = tcase_create("life");
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, begin, end);
 	tcase_add_test(tc, every_key_expires);
 	tcase_add_test(tc, every_key_is_documented);

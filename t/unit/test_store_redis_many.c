@@ -356,13 +356,11 @@ int main(void)
 	TCase *sentinel = tcase_create("sentinel"), *cluster = tcase_create("cluster");
 
 	suite_add_tcase(suite, sentinel);
-	tcase_set_timeout(sentinel, 60);
 	tcase_add_checked_fixture(sentinel, start_sentinel, stop_all);
 	tcase_add_loop_test(sentinel, sentinel_names_another_master, 0, 2);
 	tcase_add_test(sentinel, sentinel_gives_the_order);
 	tcase_add_test(sentinel, sentinel_with_a_password);
 	suite_add_tcase(suite, cluster);
-	tcase_set_timeout(cluster, 60);
 	tcase_add_unchecked_fixture(cluster, start_cluster, stop_all);
 	tcase_add_test(cluster, cluster_spreads_tenants);
 	tcase_add_test(cluster, cluster_moves_a_slot);
