@@ -238,6 +238,15 @@ static struct str from_domain(struct str from)
 	return str_slice(from, at + 1, end - at - 1);
 }
 
+/* What a person or a program wrote into the message, without transfer encoding: its first text. */
+static bool text_of(const struct reading *r, struct str body, struct str *out)
+{
+	const struct part *text = report_part(r, PART_TEXT);
+
+	*out = body;
+	return !text || part_decode(text, REPORT_TEXT_MAX, r->arena, out) || err_memory(r->err);
+}
+
 /* A forwarded report with "> " before each line, as mail programs quote: the quoted message. */
 static bool quoted_take(struct reading *r, struct str body, struct str *out)
 {
@@ -278,7 +287,7 @@ static bool nested_read(struct reading *r, struct str body, int nested)
 	if (nested >= NESTED_MAX)
 		return true;
 	if (r->head.is_forward) {
-		if (!quoted_take(r, body, &message))
+		if (!text_of(r, body, &body) || !quoted_take(r, body, &message))
 			return false;
 	} else if (inside && r->head.score >= SCORE_MIN && !r->parts.is_digest &&
 		   str_starts_nocase(parts_field(report_part_returned(inside), STR("Content-Type")), STR("multipart/report"))) {
@@ -309,7 +318,7 @@ static bool message_read(const struct report_reader *reader, struct str message,
 	parts_find(header, body, &r->parts);
 	if (r->parts.is_digest)
 		return true;
-	if (r->head.sns_message_id.len && !report_json_read(body, arena, out))
+	if (r->head.sns_message_id.len && (!text_of(r, body, &body) || !report_json_read(body, arena, out)))
 		return err_memory(err);
 	if (out->kind == REPORT_NONE && !report_take_complaint(r))
 		return false;

@@ -88,6 +88,14 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "SES by JSON", "From: no-reply@sns.amazonaws.com\nx-amz-sns-message-id: 1\nSubject: AWS Notification Message\n\n"
 	  "{\"bounce\":{\"bouncedRecipients\":[{\"emailAddress\":\"a@one.example\",\"status\":\"5.1.1\"},{\"emailAddress\":\"b\\u0040two.example\"}]}}\n",
 	  "a@one.example b@two.example", "amazonses-json", false },
+	{ "SES by JSON in base64", "From: no-reply@sns.amazonaws.com\nx-amz-sns-message-id: 1\nSubject: AWS Notification Message\n"
+	  "Content-Transfer-Encoding: base64\n\neyJib3VuY2UiOnsiYm91bmNlZFJlY2lwaWVudHMiOlt7ImVtYWlsQWRkcmVzcyI6ImFAb25lLmV4YW1wbGUiLCJzdGF0dXMiOiI1LjEuMSJ9XX19Cg==\n",
+	  "a@one.example", "amazonses-json", false },
+	{ "forwarded line by line, quoted-printable", "From: user@tenant.example\nSubject: Fwd: Returned mail: see transcript\n"
+	  "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\nBegin forwarded message:\n\n"
+	  "> From: Mail Delivery Subsystem <MAILER-DAEMON>\n> Subject: Returned mail: see transcript=\n for details\n>=20\n"
+	  ">    ----- The following addresses had permanent fatal errors -----\n> <a@one.exam=\nple>\n"
+	  ">     (reason: 550 5.1.1 =E3=81=AA=E3=81=97)\n", "a@one.example", "sendmail", false },
 	{ "a language that no mark knows", HEAD("MAILER-DAEMON@mx.example (Mail Delivery System)", "Viesti palautettu")
 	  "\nViestin toimitus ei onnistunut.\n\n<a@one.example>: host mx.one.example[192.0.2.1] said: 550 5.1.1\n    <a@one.example>: unknown\n",
 	  "a@one.example", "text", false },
