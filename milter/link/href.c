@@ -114,14 +114,27 @@ static size_t place_before(const struct href_scan *scan, size_t at)
 	return scan->open_total && is_run_until(scan, at) ? scan->run_from : at;
 }
 
-static void note_formatting(struct href_scan *scan, const struct html_token *token)
+/* What neither opens nor ends an element leaves a run as it is: comments, and end tags of what is not open. */
+static void run_pass(struct href_scan *scan, const struct html_token *token)
+{
+	if (is_run_until(scan, token->at))
+		scan->run_to = token->end;
+}
+
+static bool is_idle(const struct href_scan *scan, const struct html_token *token)
+{
+	return token->kind == HTML_END && scan->open[token->name] <= scan->open_outside[token->name];
+}
+
+/* An end tag among SVG's is SVG's own, one inside of an <object> may be: what is open outside stays so. */
+static void note_formatting(struct href_scan *scan, const struct html_token *token, bool was_plain)
 {
 	size_t *open = &scan->open[token->name];
-	bool is_open = *open > scan->open_outside[token->name];
+	bool is_open = *open > scan->open_outside[token->name], ends = is_open && was_plain && !scan->markers;
 
 	if (token->kind == HTML_END) {
-		scan->open_total -= is_open;
-		*open -= is_open;
+		scan->open_total -= ends;
+		*open -= ends;
 	} else if (!token->is_svg && !(is_open && (token->name == HTML_A || token->name == HTML_NOBR))) {
 		++*open;
 		scan->open_total++;
@@ -173,14 +186,29 @@ static void note_table(struct href_scan *scan, bool begins)
 		memset(scan->open_outside, 0, sizeof scan->open_outside);
 }
 
+static void note_other(struct href_scan *scan, const struct html_token *token)
+{
+	bool begins = token->kind == HTML_START;
+
+	scan->is_before_line = begins && (str_eq_nocase(token->tag, STR("pre")) || str_eq_nocase(token->tag, STR("listing")));
+	if (!str_eq_nocase(token->tag, STR("object")) && !str_eq_nocase(token->tag, STR("marquee")) &&
+	    !str_eq_nocase(token->tag, STR("applet")))
+		return;
+	if (begins)
+		scan->markers++;
+	else
+		scan->markers -= scan->markers > 0;
+}
+
 static void note_element(struct href_scan *scan, const struct html_token *token)
 {
 	if (token->kind == HTML_START && !scan->has_element)
 		scan->has_element = !stands_in_head(token);
 	if (token->name == HTML_TABLE)
 		note_table(scan, token->kind == HTML_START);
-	scan->is_before_line = token->kind == HTML_START &&
-			       (str_eq_nocase(token->tag, STR("pre")) || str_eq_nocase(token->tag, STR("listing")));
+	scan->is_before_line = false;
+	if (token->name == HTML_OTHER)
+		note_other(scan, token);
 	scan->is_in_columns = token->kind == HTML_START && scan->tables &&
 			      (str_eq_nocase(token->tag, STR("colgroup")) || str_eq_nocase(token->tag, STR("col")));
 }
@@ -188,13 +216,17 @@ static void note_element(struct href_scan *scan, const struct html_token *token)
 static void note_place(struct href_scan *scan, const struct html_token *token, bool was_plain)
 {
 	scan->last_end = token->end;
-	if (token->kind == HTML_COMMENT)
+	if (token->kind == HTML_COMMENT) {
+		run_pass(scan, token);
 		return;
+	}
 	note_element(scan, token);
 	if (token->name != HTML_OTHER && token->name < HTML_FORMATTING_MAX) {
 		bool is_lost = is_misnested(scan, token);
 
-		note_formatting(scan, token);
+		if (is_idle(scan, token))
+			run_pass(scan, token);
+		note_formatting(scan, token, was_plain);
 		if (is_lost)
 			note_run(scan, token, was_plain);
 		return;

@@ -32,6 +32,7 @@ struct href_scan {
 	size_t run_from, run_to;       /* the last run of tags of other elements; run_to 0: none to stand before */
 	size_t last_end;               /* behind the last tag or comment */
 	size_t tables;                 /* open <table> elements */
+	size_t markers;                /* open <object>, <marquee> and <applet>: no tag in them ends what is open outside */
 	bool is_in_columns;            /* the last tag has opened a colgroup */
 	bool is_before_line;           /* the last tag swallows the line end behind it (HTML 13.2.6.4.7, "pre") */
 	bool has_element;              /* one that stands in a body */
