@@ -119,7 +119,5 @@ bool config_check(struct reader *r, struct config_draft *draft);
 
 bool config_is_name(struct str s);
 bool config_is_domain(struct str s);
-/* "user@domain", "@domain", "@*.domain". */
-bool config_is_address_pattern(struct str s);
 
 #endif

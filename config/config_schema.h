@@ -86,6 +86,7 @@ struct setting_table {
 	size_t count;
 };
 #define CONFIG_ADDRESS_WORDS "an address pattern: user@domain, \"@domain\" or \"@*.domain\""
+bool config_is_address_pattern(struct str s);
 #define SETTING_ROWS_MAX 24
 extern const struct setting_table setting_tables[TABLE_COUNT];
 

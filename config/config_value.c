@@ -64,13 +64,14 @@ bool config_is_domain(struct str s)
 	return true;
 }
 
+/* A star before the @ would be a mailbox of that name, and is always meant for what "@domain" says. */
 bool config_is_address_pattern(struct str s)
 {
 	struct str local, domain;
 
 	if (!value_is_clean(s) || !str_cut_last(s, '@', &local, &domain) || local.len > 255)
 		return false;
-	if (str_find_byte(local, '@') < local.len && local.ptr[0] != '"')
+	if ((str_find_byte(local, '@') < local.len && local.ptr[0] != '"') || str_find_byte(local, '*') < local.len)
 		return false;
 	if (local.len == 0 && str_starts(domain, STR("*.")))
 		domain = str_from(domain, 2);

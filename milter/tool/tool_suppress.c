@@ -173,7 +173,7 @@ static bool join_senders(struct tool *tool, struct str_list senders, struct str 
 	struct str joined = STR_EMPTY;
 
 	for (size_t i = 0; i < senders.count; i++) {
-		if (str_find_byte(senders.items[i], '@') == senders.items[i].len || str_find_byte(senders.items[i], ' ') < senders.items[i].len)
+		if (!config_is_address_pattern(senders.items[i]) || str_find_byte(senders.items[i], ' ') < senders.items[i].len)
 			return tool_usage(tool, "--sender: expected " CONFIG_ADDRESS_WORDS ", not " STR_FMT,
 					  STR_ARG(senders.items[i])) == TOOL_OK;
 		joined = tool_text(tool, STR_FMT "%s" STR_FMT, STR_ARG(joined), i ? " " : "",
