@@ -66,6 +66,7 @@ START_TEST(a_server_that_is_not_there_yet)
 	struct config config;
 
 	redis_setup(&config, false);
+	config.store_timeout_us = 60 * US_PER_S;
 	redis_server_stop(&the_redis);
 	struct store *st = redis_open(&config);
 
@@ -277,6 +278,7 @@ START_TEST(a_server_that_forgets)
 	struct config config;
 
 	redis_setup(&config, true);
+	config.store_timeout_us = 60 * US_PER_S;       /* what is asked at open is asked once */
 	ck_assert_str_eq(redis_server_ask(&the_redis, "CONFIG SET maxmemory-policy allkeys-lru"), "OK");
 	struct store *st = redis_open(&config);
 
@@ -360,6 +362,7 @@ START_TEST(tls)
 	redis_setup(&config, false);
 	snprintf(own, sizeof own, "127.0.0.1:%d", the_redis.bus_port);
 	redis_address = str_from_c(own);
+	config.store_timeout_us = 60 * US_PER_S;       /* it is the handshake that fails */
 	config.redis_tls = true;
 	config.redis_ca_file = tls_rows[_i].trusts_it ? str_from_c(cert) : STR_EMPTY;
 	st = redis_open(&config);
