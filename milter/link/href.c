@@ -191,6 +191,9 @@ static void note_other(struct href_scan *scan, const struct html_token *token)
 	bool begins = token->kind == HTML_START;
 
 	scan->is_before_line = begins && (str_eq_nocase(token->tag, STR("pre")) || str_eq_nocase(token->tag, STR("listing")));
+	if (begins && scan->tables == 1 && (str_eq_nocase(token->tag, STR("td")) || str_eq_nocase(token->tag, STR("th")) ||
+					    str_eq_nocase(token->tag, STR("caption"))))
+		memcpy(scan->open_outside, scan->open, sizeof scan->open);      /* what a table holds outside of its cells, too */
 	if (!str_eq_nocase(token->tag, STR("object")) && !str_eq_nocase(token->tag, STR("marquee")) &&
 	    !str_eq_nocase(token->tag, STR("applet")))
 		return;

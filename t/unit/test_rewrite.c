@@ -53,6 +53,8 @@ static const struct row rows[] = {
 	  STR_INIT(HTML BLANK "<p><a href=x>x<svg><a>y</a></svg><p>z{}</p>\r\n"), NULL },
 	{ "25 a link outside of a marquee that never ends", STR_INIT(HTML BLANK "<p><a href=x>x<marquee><a href=y>y</a></a><p>z</p>\r\n"),
 	  STR_INIT(HTML BLANK "<p><a href=x>x<marquee><a href=y>y</a></a><p>z{}</p>\r\n"), NULL },
+	{ "26 a link in a table, but in none of its cells", STR_INIT(HTML BLANK "<table><a href=x>x<tr><td><a href=y>y</a></td></tr></table>\r\n"),
+	  STR_INIT(HTML BLANK "<table><a href=x>x<tr><td><a href=y>y</a>{}</td></tr></table>\r\n"), NULL },
 	{ "35 the line end that <pre> swallows", STR_INIT(HTML BLANK "x<pre>\r\n"), STR_INIT(HTML BLANK "x<pre>\r\n{}"), NULL },
 	{ "35 and a second one", STR_INIT(HTML BLANK "x<pre>\r\n\r\n"), STR_INIT(HTML BLANK "x<pre>\r\n{}\r\n"), NULL },
 	{ "45 text outside stays", STR_INIT(HTML BLANK "&amp;&nbsp <a  title='&eacute'  href = 'http://x/?a&amp;b' >http://x/?a</a><br/>"),
