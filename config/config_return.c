@@ -34,7 +34,8 @@ bool config_return_build(struct reader *r, struct config *config)
 		const struct tenant *tenant = &config->tenants[i];
 
 		if (tenant->return_domain.len)
-			owners[at++] = (struct return_owner){ tenant->return_domain, config_return_mark(tenant->name), tenant };
+			owners[at++] = (struct return_owner){ tenant->return_domain, config_return_mark(tenant->name),
+							      tenant };
 	}
 	if (count)
 		qsort(owners, count, sizeof *owners, order);

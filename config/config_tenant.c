@@ -135,7 +135,8 @@ bool config_follows_maillog(const struct config *config)
 
 bool config_tenant_tracks(const struct tenant *tenant)
 {
-	return tenant->tracking_host.len && (tenant->tracks_opens || tenant->tracks_clicks || tenant->adds_list_unsubscribe);
+	return tenant->tracking_host.len &&
+	       (tenant->tracks_opens || tenant->tracks_clicks || tenant->adds_list_unsubscribe);
 }
 
 static bool read_settings(struct tenants *t, const struct scope *scope, const struct node *node, enum setting_origin origin,

@@ -92,7 +92,8 @@ static bool refuse_octets(struct builder *b)
 	const char *hint = config_hint_encoding(b->text, p->problem_value >= 0 ? p->problem_value : 0xff);
 
 	if (p->problem_value >= 0)
-		config_report_error(b->report, at, "not UTF-8 text: %s (0x%02x)%s", p->problem, (unsigned)p->problem_value, hint);
+		config_report_error(b->report, at, "not UTF-8 text: %s (0x%02x)%s", p->problem,
+				    (unsigned)p->problem_value, hint);
 	else
 		config_report_error(b->report, at, "not UTF-8 text: %s%s", p->problem, hint);
 	return false;

@@ -47,7 +47,8 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
 
 bool backup_remove_tree(const char *path, struct err *err)
 {
-	return nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT || err_errno(err, ERR_BUSY, "remove %s", path);
+	return nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT ||
+	       err_errno(err, ERR_BUSY, "remove %s", path);
 }
 
 /* --- the generations that are there */
@@ -251,7 +252,8 @@ static bool copy_public(struct run *run, struct str key_file, const char *name, 
 		return true;
 	snprintf(to, sizeof to, "%s/%s", run->path, name);
 	buf_init(&text, PUBLIC_MAX);
-	bool ok = io_read_file(from, &text, err) && io_replace_file(to, buf_view(&text), 0640, err) && add_file(run, name, err);
+	bool ok = io_read_file(from, &text, err) && io_replace_file(to, buf_view(&text), 0640, err) &&
+		  add_file(run, name, err);
 
 	buf_clear(&text);
 	return ok;
@@ -299,7 +301,8 @@ static void name_now(char out[BACKUP_NAME_LEN + 1], int64_t now_us)
 	char time[JST_TIME_LEN + 1];
 
 	jst_format_time(now_us, time);
-	snprintf(out, BACKUP_NAME_LEN + 1, "%.4s%.2s%.2sT%.2s%.2s%.2s", time, time + 5, time + 8, time + 11, time + 14, time + 17);
+	snprintf(out, BACKUP_NAME_LEN + 1, "%.4s%.2s%.2sT%.2s%.2s%.2s", time, time + 5, time + 8, time + 11, time + 14,
+		 time + 17);
 }
 
 /* The newest one that can be read; what a crash left of a run is removed. */

@@ -23,7 +23,8 @@ static void check_file(const char *dir, const struct manifest_file *file, struct
 	struct stat st;
 	struct err err;
 
-	if (snprintf(path, sizeof path, "%s/" STR_FMT, dir, STR_ARG(file->path)) >= (int)sizeof path || lstat(path, &st) != 0) {
+	if (snprintf(path, sizeof path, "%s/" STR_FMT, dir, STR_ARG(file->path)) >= (int)sizeof path ||
+	    lstat(path, &st) != 0) {
 		find(out, VERIFY_TAMPERED, file->path, "is missing");
 	} else if (!S_ISREG(st.st_mode) || st.st_size != file->size) {
 		find(out, VERIFY_TAMPERED, file->path, "is not as long as it was");

@@ -213,7 +213,8 @@ static void write_english(const struct erasure *e, struct buf *out)
 	buf_add_c(out, is_tenant ? "\nEverything that this relay recorded or counted about the tenant named above,\n"
 				   "as listed, was erased.\n"
 				 : "\nWhat the record named above said was erased.\n");
-	buf_add_c(out, "Only numbers and salted hashes remain, so that it can be shown that nothing\nelse was removed.\n");
+	buf_add_c(out,
+		  "Only numbers and salted hashes remain, so that it can be shown that nothing\nelse was removed.\n");
 	buf_add_c(out, is_sealed ? "The key of its records was destroyed: copies of sealed records, in backups\n"
 				   "too, can no longer be read.\n"
 				 : "Copies in backups end when their time is over; a backup that is restored is\n"

@@ -186,7 +186,8 @@ static bool carry_out(struct eraser *eraser, const struct config *config, const 
 		return false;
 	erasure.key = key;
 	buf_init(&certificate, CERTIFICATE_MAX);
-	bool ok = erasure_run(&erasure, &erased, &certificate, err) && erasure_order_cancel(config, order->tenant, &found, err);
+	bool ok = erasure_run(&erasure, &erased, &certificate, err) &&
+		  erasure_order_cancel(config, order->tenant, &found, err);
 
 	if (ok) {
 		record_done(eraser, order, &erased);

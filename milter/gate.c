@@ -114,7 +114,8 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 	gate->submit = (struct submit){ .socket = -1 };
 	gate->traffic = traffic_new();
 	gate->pulse = pulse_new();
-	if (!gate->traffic || !gate->pulse || (config_follows_maillog(config) && !(gate->queue_ids = maillog_map_new()))) {
+	if (!gate->traffic || !gate->pulse ||
+	    (config_follows_maillog(config) && !(gate->queue_ids = maillog_map_new()))) {
 		gate_close(gate);
 		return err_memory(err);
 	}

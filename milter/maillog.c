@@ -57,7 +57,8 @@ static bool load_position(struct maillog *m, int64_t *out_saved_us)
 	bool ok = io_read_file(m->position_path, &file, &err);
 
 	text = str_trim(buf_view(&file));
-	ok = ok && str_cut_last(text, ' ', &position, &saved) && num_parse_i64(saved, out_saved_us) && position.len < sizeof m->saved;
+	ok = ok && str_cut_last(text, ' ', &position, &saved) && num_parse_i64(saved, out_saved_us) &&
+	     position.len < sizeof m->saved;
 	if (ok)
 		snprintf(m->saved, sizeof m->saved, STR_FMT, STR_ARG(position));
 	buf_clear(&file);
@@ -175,7 +176,8 @@ static bool open_source(struct maillog *m)
 	}
 	if (is_found || !has_position)
 		return true;
-	log_warn("maillog: %s does not have the place that was read last any more; reading from its beginning", m->where);
+	log_warn("maillog: %s does not have the place that was read last any more; reading from its beginning",
+		 m->where);
 	m->saved[0] = '\0';
 	return true;
 }

@@ -127,7 +127,8 @@ static bool parse_rfc3339(struct str stamp, int64_t *out_us)
 
 	if (stamp.len < 24 || stamp.len > 40 || (stamp.ptr[sign] != '+' && stamp.ptr[sign] != '-') || str_find_byte(str_from(stamp, sign), ':') < 5)
 		return jst_parse_time(stamp, out_us);
-	snprintf(text, sizeof text, STR_FMT ":" STR_FMT, STR_ARG(str_slice(stamp, 0, stamp.len - 2)), STR_ARG(str_from(stamp, stamp.len - 2)));
+	snprintf(text, sizeof text, STR_FMT ":" STR_FMT, STR_ARG(str_slice(stamp, 0, stamp.len - 2)),
+		 STR_ARG(str_from(stamp, stamp.len - 2)));
 	return jst_parse_time(str_from_c(text), out_us);
 }
 

@@ -258,7 +258,8 @@ void maillog_map_wait(struct maillog_map *map, struct str queue_id, struct str r
 
 	if (e)
 		settle(map, e, recipient);
-	if (e && map->open_count < MAILLOG_OPEN_MAX && e->open_count < MAILLOG_OPEN_ONE_MAX && (open = open_new(recipient, status, said))) {
+	if (e && map->open_count < MAILLOG_OPEN_MAX && e->open_count < MAILLOG_OPEN_ONE_MAX &&
+	    (open = open_new(recipient, status, said))) {
 		open->next = e->open;
 		e->open = open;
 		e->open_count++;

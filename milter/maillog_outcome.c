@@ -373,7 +373,8 @@ bool maillog_judge_recall(struct maillog_judge *judge, const struct config *conf
 
 	arena_init(&r.arena, (size_t)8 << 20);
 	for (size_t i = 0; ok && i < config->class_count && !*stop; i++)
-		ok = str_eq(config->classes[i].name, GATE_CLASS_OPS) || recall_class(&r, config, &config->classes[i], stop, err);
+		ok = str_eq(config->classes[i].name, GATE_CLASS_OPS) ||
+		     recall_class(&r, config, &config->classes[i], stop, err);
 	arena_clear(&r.arena);
 	return ok;
 }

@@ -261,7 +261,8 @@ static enum MHD_Result respond_page(struct monitor *monitor, struct MHD_Connecti
 
 	bool ok = buf_done(&body, &text, &err);
 	bool is_sick = page->write == write_health && !str_eq(buf_view(&body), STR("ok\n"));
-	enum MHD_Result result = respond(peer, !ok || is_sick ? 503 : 200, ok ? text : str_from_c(err.text), page->type);
+	enum MHD_Result result = respond(peer, !ok || is_sick ? 503 : 200, ok ? text : str_from_c(err.text),
+					 page->type);
 
 	buf_clear(&body);
 	return result;

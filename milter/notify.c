@@ -81,10 +81,12 @@ static bool see_off(const char *path, pid_t pid, int64_t timeout_us, struct err 
 	while (waitid(P_PID, (id_t)pid, &info, WEXITED) != 0 && errno == EINTR)
 		;
 	if (ready == 0)
-		return err_set(err, ERR_BUSY, "%s: killed, it ran longer than %lld s", path, (long long)(timeout_us / US_PER_S));
+		return err_set(err, ERR_BUSY, "%s: killed, it ran longer than %lld s", path,
+			       (long long)(timeout_us / US_PER_S));
 	if (info.si_code == CLD_EXITED && info.si_status != 0)
 		return err_set(err, ERR_BUSY, "%s: exit status %d", path, info.si_status);
-	return info.si_code == CLD_EXITED || info.si_code == 0 || err_set(err, ERR_BUSY, "%s: ended by signal %d", path, info.si_status);
+	return info.si_code == CLD_EXITED || info.si_code == 0 ||
+	       err_set(err, ERR_BUSY, "%s: ended by signal %d", path, info.si_status);
 }
 
 static bool run(const char *path, struct str line, int64_t timeout_us, struct err *err)

@@ -108,7 +108,8 @@ void passage_identify(struct passage *p, const struct policy *policy, struct ver
 	p->tenant = verdict->tenant;
 	p->matched_by = verdict->matched_by;
 
-	bool is_about_sender = verdict->action == VERDICT_ACCEPT || verdict->action == VERDICT_HOLD || verdict->reason == REASON_SENDER;
+	bool is_about_sender = verdict->action == VERDICT_ACCEPT || verdict->action == VERDICT_HOLD ||
+			       verdict->reason == REASON_SENDER;
 
 	if (p->is_sender_unreadable && is_about_sender)
 		refuse_unreadable(p, p->facts.sender, verdict);
@@ -347,7 +348,8 @@ static void note_passed(const struct passage *p, struct gate *gate, const struct
 {
 	maillog_map_add(gate->queue_ids, event->queue_id, event->message, event->tenant, event->from);
 	if (p->tenant)
-		pulse_note_passed(gate->pulse, p->tenant, p->facts.sender, p->facts.auth, p->facts.client, event->nrcpt);
+		pulse_note_passed(gate->pulse, p->tenant, p->facts.sender, p->facts.auth, p->facts.client,
+				  event->nrcpt);
 }
 
 bool passage_record(struct passage *p, struct gate *gate, const struct peer *peer, const struct decision *decision,

@@ -78,7 +78,8 @@ bool process_detach(struct process *process, const struct config *config)
 	}
 
 	/* In a container nobody may take syslog: a start that fails would say nothing. */
-	bool is_watched = process->is_foreground && (isatty(STDERR_FILENO) || !config->log_to_syslog || access(_PATH_LOG, W_OK) != 0);
+	bool is_watched = process->is_foreground &&
+			  (isatty(STDERR_FILENO) || !config->log_to_syslog || access(_PATH_LOG, W_OK) != 0);
 
 	log_open(process->name, is_watched ? LOG_TO_STDERR : LOG_TO_SYSLOG, (enum log_level)config->log_level);
 	return true;

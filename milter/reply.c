@@ -351,7 +351,8 @@ bool reply_text_check(struct str tag, struct str text, struct err *err)
 	if (!check_tag(tag, err))
 		return false;
 	if (text.len == 0 || text.len > REPLY_SENTENCE_MAX)
-		return err_set(err, ERR_CONFIG, "a reply text has 1 to %d octets, not %zu", REPLY_SENTENCE_MAX, text.len);
+		return err_set(err, ERR_CONFIG, "a reply text has 1 to %d octets, not %zu", REPLY_SENTENCE_MAX,
+			       text.len);
 	for (size_t i = 0; i < text.len; i++)
 		if (text.ptr[i] < 0x20 || text.ptr[i] > 0x7e)
 			return err_set(err, ERR_CONFIG, "octet %zu of the reply text is not printable ASCII", i + 1);

@@ -258,7 +258,8 @@ static bool is_free(const struct config *config, struct err *err)
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < config->class_count; i++) {
-		snprintf(path, sizeof path, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(config->classes[i].name));
+		snprintf(path, sizeof path, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir),
+			 STR_ARG(config->classes[i].name));
 		if (access(path, F_OK) == 0)
 			return err_set(err, ERR_CONFIG, "%s is there: stop sekisho-milter and move it away first", path);
 	}

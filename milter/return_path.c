@@ -64,8 +64,10 @@ static bool keep_recipients(struct store *st, const struct return_path_message *
 	if (!marks || !sent_key(message->tenant->name, path->message, arena, &key))
 		return err_memory(err);
 	for (size_t i = 0; i < count; i++)
-		path_mark(message->tenant->name, message->recipients[i], marks + i * PATH_RECIPIENT_LEN, PATH_RECIPIENT_LEN);
-	return st->ops->put(st, key, str_of((const char *)marks, count * PATH_RECIPIENT_LEN), message->tenant->return_keep_us, err);
+		path_mark(message->tenant->name, message->recipients[i], marks + i * PATH_RECIPIENT_LEN,
+			  PATH_RECIPIENT_LEN);
+	return st->ops->put(st, key, str_of((const char *)marks, count * PATH_RECIPIENT_LEN),
+			    message->tenant->return_keep_us, err);
 }
 
 static bool make(struct store *st, const struct token_keys *keys, const struct return_path_message *message,
@@ -100,7 +102,8 @@ bool return_path_make(struct store *st, const struct token_keys *keys, const str
 	bool ok = make(st, keys, message, &work, &path, local, err);
 
 	arena_clear(&work);
-	return ok && (arena_printf(arena, out, "%s@" STR_FMT, local, STR_ARG(message->tenant->return_domain)) || err_memory(err));
+	return ok && (arena_printf(arena, out, "%s@" STR_FMT, local, STR_ARG(message->tenant->return_domain)) ||
+		      err_memory(err));
 }
 
 /* --- what comes back */
@@ -160,7 +163,8 @@ bool return_path_marks(struct store *st, const struct return_path *path, struct 
 	bool found;
 
 	if (return_path_is_single(path))
-		return arena_copy(arena, str_of((const char *)path->path.recipient, PATH_RECIPIENT_LEN), out) || err_memory(err);
+		return arena_copy(arena, str_of((const char *)path->path.recipient, PATH_RECIPIENT_LEN), out) ||
+		       err_memory(err);
 	if (!sent_key(path->tenant->name, path->path.message, arena, &key))
 		return err_memory(err);
 	if (!st->ops->get(st, key, arena, out, &found, err))

@@ -101,7 +101,8 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (!rows[i].is_same)
-			log_warn("%s has changed in the configuration; that takes effect at the next start", rows[i].name);
+			log_warn("%s has changed in the configuration; that takes effect at the next start",
+				 rows[i].name);
 }
 
 static void record_config(const struct config *config, struct str error)

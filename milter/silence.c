@@ -30,7 +30,8 @@ static void reach(struct silence *silence, int64_t hour)
 /* Records in the whole hours between, so many days before; that of the last record is none of them. */
 static bool was_busy(struct silence *silence, int64_t from_us, int64_t to_us, int64_t days)
 {
-	int64_t first = from_us / HOUR_US + 1 - days * DAY_HOURS, last = to_us / HOUR_US - 1 - days * DAY_HOURS, sum = 0;
+	int64_t first = from_us / HOUR_US + 1 - days * DAY_HOURS, last = to_us / HOUR_US - 1 - days * DAY_HOURS,
+		sum = 0;
 
 	for (int64_t hour = first; hour <= last; hour++)
 		sum += *cell(silence, hour);

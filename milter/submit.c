@@ -106,7 +106,8 @@ static bool load_key(struct submit *submit, const char *path, struct err *err)
 	bool ok;
 
 	if (access(path, F_OK) != 0) {
-		ok = RAND_bytes(submit->key, SUBMIT_KEY_LEN) == 1 || err_set(err, ERR_BUSY, "no random octets for a key");
+		ok = RAND_bytes(submit->key, SUBMIT_KEY_LEN) == 1 ||
+		     err_set(err, ERR_BUSY, "no random octets for a key");
 		return ok && io_replace_file(path, str_of((const char *)submit->key, SUBMIT_KEY_LEN), 0600, err);
 	}
 	buf_init(&text, SUBMIT_KEY_LEN);
@@ -153,7 +154,8 @@ static void answer(const struct submit *submit, int peer)
 static void *serve(void *arg)
 {
 	struct submit *submit = arg;
-	struct pollfd fds[] = { { .fd = submit->socket, .events = POLLIN }, { .fd = submit->stop[0], .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = submit->socket, .events = POLLIN },
+				{ .fd = submit->stop[0], .events = POLLIN } };
 
 	for (;;) {
 		int peer;
@@ -179,7 +181,8 @@ static bool listen_at(struct submit *submit, struct str path, struct err *err)
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 
 	if (path.len >= sizeof at.sun_path)
-		return err_set(err, ERR_CONFIG, "submit.socket: a path of a socket has at most %zu octets", sizeof at.sun_path - 1);
+		return err_set(err, ERR_CONFIG, "submit.socket: a path of a socket has at most %zu octets",
+			       sizeof at.sun_path - 1);
 	memcpy(at.sun_path, path.ptr, path.len);
 	submit->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	unlink(at.sun_path);

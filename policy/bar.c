@@ -39,7 +39,8 @@ static bool is_against(const struct asking *a, const struct suppression *s, stru
 		return false;
 	if (a->tenant->suppress != SUPPRESS_MODE_MONITOR)
 		return true;
-	asking_note(a, (struct policy_note){ .rule = POLICY_RULE_SUPPRESS, .scope = recipient, .reason = REASON_SUPPRESSED });
+	asking_note(a, (struct policy_note){
+			       .rule = POLICY_RULE_SUPPRESS, .scope = recipient, .reason = REASON_SUPPRESSED });
 	return false;
 }
 
@@ -155,7 +156,8 @@ void bar_check_recipient(const struct asking *a)
 
 bool bar_begin(struct bar *bar, const struct asking *a, bool with_recipients)
 {
-	bool is_asked = with_recipients && bar_is_far(a) && a->tenant->suppress != SUPPRESS_MODE_OFF && !a->facts->is_internal;
+	bool is_asked = with_recipients && bar_is_far(a) && a->tenant->suppress != SUPPRESS_MODE_OFF &&
+			!a->facts->is_internal;
 	size_t recipients = is_asked ? a->facts->recipient_count : 0;
 
 	if (!begin(bar, a, true, recipients))

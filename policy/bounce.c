@@ -90,7 +90,8 @@ static bool host_ends(struct str host, struct str suffix)
 	host.len = end;
 	if (!str_ends_nocase(host, suffix))
 		return false;
-	return host.len == suffix.len || host.ptr[host.len - suffix.len - 1] == '.' || host.ptr[host.len - suffix.len - 1] == '@';
+	return host.len == suffix.len || host.ptr[host.len - suffix.len - 1] == '.' ||
+	       host.ptr[host.len - suffix.len - 1] == '@';
 }
 
 static bool host_matches(struct str suffixes, const struct bounce_facts *facts)

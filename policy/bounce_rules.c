@@ -107,7 +107,8 @@ static void row_read(struct loader *l, const struct node *row, struct bounce_rul
 {
 	*rule = (struct bounce_rule){ .priority = -1, .place = node_place(row) };
 	if (row->kind != NODE_MAP) {
-		config_report_error(l->report, node_place(row), "a rule is a map of keys, here is %s", node_kind_words(row));
+		config_report_error(l->report, node_place(row), "a rule is a map of keys, here is %s",
+				    node_kind_words(row));
 		l->ok = false;
 		return;
 	}

@@ -191,7 +191,8 @@ static bool ask_store(const struct asking *a, const struct store_charge *charge,
 				       .marked = arena_array(a->arena, charge->mark_count, sizeof *out->marked) };
 	if (!out->taken || !out->marked)
 		return err_memory(err);
-	return st->ops->charge(st, charge, out, err) || err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
+	return st->ops->charge(st, charge, out, err) ||
+	       err_wrap(err, "quotas of tenant " STR_FMT, STR_ARG(a->tenant->name));
 }
 
 /* What a suspension of the mildest kind leaves. */

@@ -88,7 +88,8 @@ static bool rcpts_load(struct message *m)
 		rcpt->address = m->facts->recipients[i];
 		rcpt->domain = domain_of(rcpt->address);
 		rcpt->is_local = is_local_domain(m->config, rcpt->domain);
-		rcpt->is_same_tenant = m->tenant->senders.count > 0 && address_list_covers(m->tenant->senders, rcpt->address);
+		rcpt->is_same_tenant = m->tenant->senders.count > 0 &&
+				       address_list_covers(m->tenant->senders, rcpt->address);
 	}
 	qsort(m->rcpts, count, sizeof *m->rcpts, rcpt_cmp);
 	return true;
@@ -190,7 +191,8 @@ int64_t quota_limit(const struct quota *quota, struct str scope)
 	const struct quota_override *found = NULL;
 
 	if (quota->override_count)
-		found = bsearch(&scope, quota->overrides, quota->override_count, sizeof *quota->overrides, override_cmp);
+		found = bsearch(&scope, quota->overrides, quota->override_count, sizeof *quota->overrides,
+				override_cmp);
 	return found ? found->limit : quota->limit;
 }
 
@@ -256,7 +258,8 @@ static bool plan_one(struct quota_plan *plan, struct message *m, const struct qu
 			return false;
 		rcpts = count_rcpts(quota, m->rcpts, 0, m->facts->recipient_count);
 	}
-	return scope_of(quota, m->facts, m->arena, &scope) && plan_add(plan, m, quota, scope, cost_of(quota, m->facts, rcpts));
+	return scope_of(quota, m->facts, m->arena, &scope) &&
+	       plan_add(plan, m, quota, scope, cost_of(quota, m->facts, rcpts));
 }
 
 /* No more takes than these can come of the quotas; exact where none is kept by domain. */

@@ -111,7 +111,8 @@ static void note_charge(struct charge_book *book, const struct charge_work *work
 
 	for (size_t i = 0; i < charge->count; i++)
 		if (work->windows[i].mark.delta > 0)
-			notes[count++] = (struct charge_note){ .take = charge->takes[i], .mark = work->windows[i].mark };
+			notes[count++] = (struct charge_note){ .take = charge->takes[i],
+							       .mark = work->windows[i].mark };
 	if (count && !charge_book_add(book, charge->tenant, charge->id, notes, count, work->out->now_us,
 				      lmdb_later_us(work->out->now_us, STORE_CHARGE_TTL_US)))
 		log_warn("store: out of memory: charge " STR_FMT " cannot be given back", STR_ARG(charge->id));

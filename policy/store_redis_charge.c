@@ -175,7 +175,8 @@ bool redis_charge_send(struct redis_link *link, struct redis_hints *hints, const
 	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = words, .count = 1, .key_count = 1 };
 	const struct redis_words call = { .script = SCRIPT_CHARGE, .words = words, .count = keys + args, .key_count = keys,
 					  .undo = charge->is_peek || charge->is_once ? NULL : &undo };
-	bool ok = ((words && digits) || err_memory(err)) && redis_charge_key(charge->tenant, charge->id, room, &record, err);
+	bool ok = ((words && digits) || err_memory(err)) &&
+		  redis_charge_key(charge->tenant, charge->id, room, &record, err);
 
 	if (ok)
 		put_charge(&q, charge, record);

@@ -224,7 +224,8 @@ void redis_link_greet_anew(struct redis_link *link)
 
 static bool fits(struct str s, char *out, size_t size, const char *what, struct err *err)
 {
-	return snprintf(out, size, STR_FMT, STR_ARG(s)) < (int)size || err_set(err, ERR_CONFIG, "redis: the %s is too long", what);
+	return snprintf(out, size, STR_FMT, STR_ARG(s)) < (int)size ||
+	       err_set(err, ERR_CONFIG, "redis: the %s is too long", what);
 }
 
 static bool take_settings(struct redis_link *link, const struct config *config, struct err *err)

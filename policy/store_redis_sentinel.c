@@ -166,7 +166,8 @@ void redis_sentinel_drive(struct redis_link *link, short revents, int64_t now_us
 
 	redis_conn_drive(asker, revents, now_us, sentinel_answered, link);
 	if (asker->phase == CONN_READY && asker->under_way && now_us > asker->deadline_us)
-		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s does not answer", asker->address.text);
+		redis_conn_fail(asker, now_us, sentinel_answered, link, "sentinel %s does not answer",
+				asker->address.text);
 }
 
 bool redis_sentinel_is_quiet(const struct redis_link *link)

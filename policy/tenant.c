@@ -235,7 +235,8 @@ static bool keep_key(void *arg, struct str key, struct str value, int64_t expire
 
 	(void)value;
 	(void)expires_us;
-	return r->count < sizeof r->keys / sizeof *r->keys && arena_copy(&r->arena, key, &r->keys[r->count]) && ++r->count;
+	return r->count < sizeof r->keys / sizeof *r->keys && arena_copy(&r->arena, key, &r->keys[r->count]) &&
+	       ++r->count;
 }
 
 static bool resume_some(struct store *st, struct str tenant, struct resuming *r, struct err *err)

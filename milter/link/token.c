@@ -56,7 +56,8 @@ static bool key_read(struct token_keys *keys, struct str line, size_t line_no, s
 	if (keys->has_key[id])
 		return err_set(err, ERR_CONFIG, "line %zu: key %u is there twice", line_no, (unsigned)id);
 	if (!day_cut(&key_text, &made))
-		return err_set(err, ERR_CONFIG, "line %zu: behind a key stands the day when it was made, 2026-11-21", line_no);
+		return err_set(err, ERR_CONFIG, "line %zu: behind a key stands the day when it was made, 2026-11-21",
+			       line_no);
 	if (key_text.len != 2 * TOKEN_KEY_LEN)
 		return err_set(err, ERR_CONFIG, "line %zu: a key has %d hex digits", line_no, 2 * TOKEN_KEY_LEN);
 	for (size_t i = 0; i < TOKEN_KEY_LEN; i++) {

@@ -44,7 +44,8 @@ static bool head_read_5424(struct str line, struct outcome_head *out, struct str
 static bool head_read_3164(struct str line, struct outcome_head *out, struct str *out_rest)
 {
 	struct str head = str_slice(line, 0, HEAD_MAX);
-	size_t end = str_find(head, STR("]: ")), n = line.len && ascii_is_digit(line.ptr[0]) ? str_find_byte(line, ' ') : TRADITIONAL_LEN;
+	size_t end = str_find(head, STR("]: ")),
+	       n = line.len && ascii_is_digit(line.ptr[0]) ? str_find_byte(line, ' ') : TRADITIONAL_LEN;
 
 	if (end == head.len || n >= line.len || line.ptr[n] != ' ' || !str_cut_last(str_slice(head, 0, end), ' ', &head, &out->program))
 		return false;

@@ -114,7 +114,8 @@ static void code_weigh(struct reading *r, const struct report_text *text)
 	if (r->head.score < HEAD_SURE || r->text_score >= CODED)
 		return;
 	for (size_t i = 0; i < text->count; i++)
-		if (text->items[i].kind <= SIGHTING_REPLY && has_reply_code(str_slice(text->items[i].words, 0, CODED_LOOKED_AT))) {
+		if (text->items[i].kind <= SIGHTING_REPLY &&
+		    has_reply_code(str_slice(text->items[i].words, 0, CODED_LOOKED_AT))) {
 			r->text_score = CODED;
 			return;
 		}

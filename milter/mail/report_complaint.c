@@ -58,7 +58,8 @@ bool report_take_complaint(struct reading *r)
 			return err_memory(r->err);
 		if (!arf_parse(text, &arf, NULL))
 			return true;
-	} else if (parts_field(header, STR("X-HmXmrOriginalRecipient")).len == 0 && r->head.complaint_recipient.len == 0) {
+	} else if (parts_field(header, STR("X-HmXmrOriginalRecipient")).len == 0 &&
+		   r->head.complaint_recipient.len == 0) {
 		return true;
 	}
 	r->out->kind = REPORT_COMPLAINT;

@@ -271,7 +271,8 @@ static const struct str ends[] = {
 
 static bool is_ruler(char c)
 {
-	return c == '-' || c == ' ' || c == '=' || c == '*' || c == '#' || c == '_' || c == '~' || c == '\t' || c == '.' || c == '|';
+	return c == '-' || c == ' ' || c == '=' || c == '*' || c == '#' || c == '_' || c == '~' || c == '\t' ||
+	       c == '.' || c == '|';
 }
 
 bool report_is_end(struct str line)

@@ -311,7 +311,8 @@ static bool line_dialogue(struct scan *s, struct str line, bool *out_taken)
 	if (!address_next(rest, 0, &address, &at))
 		return true;
 	if (is_command)                /* only if nobody refuses it by name */
-		return sighting_add(s, SIGHTING_SENTENCE, address, str_of(s->transcript, (size_t)(line.ptr + line.len - s->transcript)));
+		return sighting_add(s, SIGHTING_SENTENCE, address,
+				    str_of(s->transcript, (size_t)(line.ptr + line.len - s->transcript)));
 
 	struct str words = str_of(s->transcript, (size_t)(line.ptr + line.len - s->transcript));
 

@@ -188,7 +188,8 @@ static bool replace_file(struct erase *erase, struct record_file file, const cha
 
 	if (ok)                                     /* what it says of the lines that go is nobody's to know any more */
 		index_remove(erase->dir, file);
-	ok = ok && (io_calls.rename(tmp, path) == 0 || err_errno(err, ERR_BUSY, "rename %s", path)) && io_sync_dir_of(path, err);
+	ok = ok && (io_calls.rename(tmp, path) == 0 || err_errno(err, ERR_BUSY, "rename %s", path)) &&
+	     io_sync_dir_of(path, err);
 
 	tail_unlock(&erase->tail);
 	if (!ok)
@@ -257,7 +258,8 @@ static bool is_there(struct str dir)
 {
 	char path[PATH_MAX];
 
-	return snprintf(path, sizeof path, STR_FMT, STR_ARG(dir)) < (int)sizeof path && (access(path, F_OK) == 0 || errno != ENOENT);
+	return snprintf(path, sizeof path, STR_FMT, STR_ARG(dir)) < (int)sizeof path &&
+	       (access(path, F_OK) == 0 || errno != ENOENT);
 }
 
 bool record_erase(const struct record_writer_config *config, const struct erase_request *request, struct erase_result *out,

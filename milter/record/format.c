@@ -84,7 +84,8 @@ static bool body_fits(const struct record_event *event, struct err *err)
 	if (event->event.len == 0)
 		return err_set(err, ERR_INPUT, "a record without an event name");
 	if (event->outcome.len > RECORD_JSON_MAX || event->detail.len > RECORD_JSON_MAX)
-		return err_set(err, ERR_INPUT, "a record's outcome or detail is larger than %zu octets", RECORD_JSON_MAX);
+		return err_set(err, ERR_INPUT, "a record's outcome or detail is larger than %zu octets",
+			       RECORD_JSON_MAX);
 	return true;
 }
 
@@ -329,7 +330,8 @@ bool record_parse(struct str line, struct arena *arena, struct record_line *out,
 	enum scan_step step;
 
 	if (!record_parse_link(line, NULL, &link))
-		return err_set(err, ERR_INPUT, "not a record: it must begin with seq, time and event and end with its chain value");
+		return err_set(err, ERR_INPUT,
+			       "not a record: it must begin with seq, time and event and end with its chain value");
 	parsed.stamp.seq = link.seq;
 	parsed.leaf_text = link.leaf_text;
 	memcpy(parsed.chain, link.chain, CHAIN_LEN);

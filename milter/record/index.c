@@ -79,7 +79,8 @@ static void derive(const unsigned char key[INDEX_KEY_LEN], char what, struct str
 	memcpy(text + 2 + INDEX_SALT_LEN, name.ptr, name_len);
 	for (char half = 0; half < 2; half++) {
 		text[1] = half;
-		le64_write(siphash(key + half * SIPHASH_KEY_LEN, str_of(text, 2 + INDEX_SALT_LEN + name_len)), out + half * 8);
+		le64_write(siphash(key + half * SIPHASH_KEY_LEN, str_of(text, 2 + INDEX_SALT_LEN + name_len)),
+			   out + half * 8);
 	}
 }
 
@@ -191,7 +192,8 @@ static bool read_head(struct index *index, const unsigned char head[INDEX_HEAD_L
 		return false;
 	index->covered = (int64_t)covered;
 
-	uint64_t size = INDEX_HEAD_LEN + ((uint64_t)INDEX_ROW_LEN << index->bucket_bits) + index->postings * INDEX_POSTING_LEN;
+	uint64_t size = INDEX_HEAD_LEN + ((uint64_t)INDEX_ROW_LEN << index->bucket_bits) +
+			index->postings * INDEX_POSTING_LEN;
 
 	return fstat(index->fd, &st) == 0 && (uint64_t)st.st_size == size;
 }
@@ -281,7 +283,8 @@ bool index_look_up(const struct index *index, enum index_field field, struct str
 		return false;
 
 	unsigned char *postings = malloc(count * INDEX_POSTING_LEN + 1);
-	int64_t at = INDEX_HEAD_LEN + ((int64_t)INDEX_ROW_LEN << index->bucket_bits) + (int64_t)(first * INDEX_POSTING_LEN);
+	int64_t at = INDEX_HEAD_LEN + ((int64_t)INDEX_ROW_LEN << index->bucket_bits) +
+		     (int64_t)(first * INDEX_POSTING_LEN);
 	bool ok = postings && read_exact(index->fd, postings, count * INDEX_POSTING_LEN, at) &&
 		  take_bucket(index, row, postings, count, (uint32_t)(hash >> (48 - index->bucket_bits)) & 0xffff, blocks);
 

@@ -389,7 +389,8 @@ static bool update_file(struct update *update, size_t at, struct err *err)
 		if (is_good)
 			index_close(&index);
 		else
-			ok = build_one(update, at, fd, record_file_end(update->dir, files[at], &files[at + 1], st.st_size), err);
+			ok = build_one(update, at, fd,
+				       record_file_end(update->dir, files[at], &files[at + 1], st.st_size), err);
 		count_size(update, files[at]);
 	}
 	close(fd);
@@ -410,7 +411,8 @@ static void remove_strays(const struct update *update)
 	while (stream && (entry = readdir(stream)) != NULL) {
 		struct str name = str_from_c(entry->d_name);
 		struct record_file file;
-		bool is_known = str_ends(name, STR(".idx")) && record_file_parse(str_slice(name, 0, name.len - 4), &file);
+		bool is_known = str_ends(name, STR(".idx")) &&
+				record_file_parse(str_slice(name, 0, name.len - 4), &file);
 		bool is_there = false;
 
 		for (size_t i = 0; is_known && !is_there && i + 1 < update->count; i++)

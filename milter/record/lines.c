@@ -188,7 +188,8 @@ static bool next_backward(struct lines *lines, struct line *out, bool *out_found
 
 		if (newline || lines->begin == 0) {
 			lines->at = from;
-			give(out, lines->buffer + (from - lines->begin), (size_t)(stop - from), from, end, is_whole && !is_long);
+			give(out, lines->buffer + (from - lines->begin), (size_t)(stop - from), from, end,
+			     is_whole && !is_long);
 			return true;
 		}
 		if (len > RECORD_LINE_MAX) {        /* only its first octets matter: forget the last ones */

@@ -136,7 +136,8 @@ bool note_read(struct str file, const struct sign_publics *publics, struct note 
 	char sig[SIGN_BASE64_LEN + 1];
 
 	if (end == file.len)
-		return err_set(err, ERR_INPUT, "not a checkpoint as `sekisho log checkpoint` prints it: no empty line in it");
+		return err_set(err, ERR_INPUT,
+			       "not a checkpoint as `sekisho log checkpoint` prints it: no empty line in it");
 	out->text = str_slice(file, 0, end + 1);
 	if (!read_text(out->text, out))
 		return err_set(err, ERR_INPUT, "not a checkpoint as `sekisho log checkpoint` prints it");

@@ -195,7 +195,8 @@ static bool take_text(struct piece *piece, const struct piece_texts *texts, stru
 static bool keep_line(struct piece *piece, struct str line, struct err *err)
 {
 	bool is_opened = line.ptr == piece->plain.ptr;
-	struct piece_line kept = { is_opened ? piece->opened.len : (size_t)(line.ptr - piece->text.ptr), line.len, is_opened };
+	struct piece_line kept = { is_opened ? piece->opened.len : (size_t)(line.ptr - piece->text.ptr), line.len,
+				   is_opened };
 
 	if (is_opened)
 		buf_add(&piece->opened, line);

@@ -322,7 +322,8 @@ static void run_purger(void *arg)
 	do {
 		int64_t day;
 
-		while ((day = jst_day(clock_now_us())) != purger->day && clock_mono_us() >= retry_us && !task_is_stopping(&purger->task)) {
+		while ((day = jst_day(clock_now_us())) != purger->day && clock_mono_us() >= retry_us &&
+		       !task_is_stopping(&purger->task)) {
 			bool ok = purge_all(purger);
 
 			purger->day = ok ? day : purger->day;
@@ -358,7 +359,8 @@ bool purger_start(const struct purge_class *classes, size_t count, struct purger
 	if (!purger)
 		return err_memory(err);
 	arena_init(&purger->arena, 1 << 20);
-	if (!(copy_classes(purger, classes, count) || err_memory(err)) || !task_start(&purger->task, "purge", run_purger, purger, err)) {
+	if (!(copy_classes(purger, classes, count) || err_memory(err)) ||
+	    !task_start(&purger->task, "purge", run_purger, purger, err)) {
 		arena_clear(&purger->arena);
 		free(purger);
 		return false;

@@ -125,7 +125,8 @@ static bool is_same(const struct derived *place, struct str tenant, int64_t day)
 /* Nothing has to be looked up: nearly always so, and then nobody waits for anybody. */
 static bool is_fresh(const struct derived *place, struct str tenant, int64_t day, bool is_wanted)
 {
-	return is_same(place, tenant, day) && clock_mono_us() - place->looked_us < SEAL_CACHE_US && (place->is_there || !is_wanted);
+	return is_same(place, tenant, day) && clock_mono_us() - place->looked_us < SEAL_CACHE_US &&
+	       (place->is_there || !is_wanted);
 }
 
 /* Brings a place up to date. One that was good a while ago is most likely still there: it is looked at before it is made. */

@@ -239,7 +239,8 @@ bool seal_destroy_days(struct str keyring, struct str class_name, int64_t day, i
 	while (ok && (entry = readdir(list)) != NULL) {
 		if (!is_before(entry->d_name, day))
 			continue;
-		ok = snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) < (int)sizeof path && destroy(path, &found, err);
+		ok = snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) < (int)sizeof path &&
+		     destroy(path, &found, err);
 		*out_count += ok && found;
 	}
 	closedir(list);

@@ -70,7 +70,8 @@ bool sign_key_load(const char *path, struct sign_key **out, struct err *err)
 		goto done;
 	key->pkey = read_private(buf_view(&pem));
 	if (!key->pkey || !public_of(key->pkey, &key->public)) {
-		err_set(err, ERR_CONFIG, "%s: not an Ed25519 private key in PEM; make one with: sekisho key new %s", path, path);
+		err_set(err, ERR_CONFIG, "%s: not an Ed25519 private key in PEM; make one with: sekisho key new %s",
+			path, path);
 		goto done;
 	}
 	*out = key;

@@ -161,7 +161,8 @@ static void *check_some(void *arg)
 static void check_files(struct run *run)
 {
 	pthread_t threads[VERIFY_THREADS_MAX];
-	int wanted = run->options->threads < VERIFY_THREADS_MAX ? run->options->threads : VERIFY_THREADS_MAX, started = 0;
+	int wanted = run->options->threads < VERIFY_THREADS_MAX ? run->options->threads : VERIFY_THREADS_MAX,
+	    started = 0;
 
 	while (started < wanted - 1 && pthread_create(&threads[started], NULL, check_some, run) == 0)
 		started++;
@@ -207,7 +208,8 @@ static void check_head(struct run *run, struct verify_file *file)
 	if (file->previous.part == 0) {
 		run->report->is_from_start = file->after == 0 && memcmp(file->hash, zero, CHAIN_LEN) == 0;
 		if (!run->report->is_from_start)
-			verify_file_find(file, VERIFY_TAMPERED, 0, -1, "says that it begins the log, but its numbers continue another file");
+			verify_file_find(file, VERIFY_TAMPERED, 0, -1,
+					 "says that it begins the log, but its numbers continue another file");
 		return;
 	}
 	/* An earlier day that was not asked for may be gone for good reason: its purge may be on a day not asked for. */
@@ -366,10 +368,12 @@ static void check_retention(struct run *run)
 
 			record_file_name(purged->file, name);
 			if (purged->time_us < jst_day_start_us(retention_purge_day(options->keep, purged->file.day)))
-				verify_file_find(file, VERIFY_RETENTION, -1, purged->seq, "EARLY: %s was purged before its time was over", name);
+				verify_file_find(file, VERIFY_RETENTION, -1, purged->seq,
+						 "EARLY: %s was purged before its time was over", name);
 		}
 		if (now_us >= jst_day_start_us(retention_purge_day(options->keep, file->file.day)) + VERIFY_LATE_US)
-			verify_file_find(file, VERIFY_RETENTION, -1, -1, "OVERDUE: its time is over, and it is still there");
+			verify_file_find(file, VERIFY_RETENTION, -1, -1,
+					 "OVERDUE: its time is over, and it is still there");
 	}
 }
 

@@ -19,7 +19,8 @@ static uint64_t sum_up(const struct tseq *tseq)
 	uint64_t sum = 1;
 
 	for (size_t i = 0; i < tseq->count; i++) {
-		uint64_t one = str_hash(tseq->rows[i].tenant) ^ (uint64_t)tseq->rows[i].last * UINT64_C(0x9e3779b97f4a7c15);
+		uint64_t one = str_hash(tseq->rows[i].tenant) ^
+			       (uint64_t)tseq->rows[i].last * UINT64_C(0x9e3779b97f4a7c15);
 
 		one ^= one >> 29;
 		sum += one * UINT64_C(0xbf58476d1ce4e5b9);
@@ -83,7 +84,8 @@ void verify_content_take(struct verify_content *content, struct str text, int64_
 		return;
 	arena_reset(&content->arena);
 	if (!record_parse(text, &content->arena, &record, &err)) {
-		verify_file_find(content->file, VERIFY_TAMPERED, offset, link->seq, "no record as sekisho-log(5) has it: %s", err.text);
+		verify_file_find(content->file, VERIFY_TAMPERED, offset, link->seq,
+				 "no record as sekisho-log(5) has it: %s", err.text);
 		return;
 	}
 	if (str_eq(record.event.event, STR("begin")))

@@ -88,7 +88,8 @@ static void take_begin(struct verify_file *file, const struct verify_context *co
 	struct begin_entry begin;
 
 	if (!read_begin(text, &begin)) {
-		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "does not begin with a line that says what it continues");
+		verify_file_find(file, VERIFY_TAMPERED, 0, -1,
+				 "does not begin with a line that says what it continues");
 		return;
 	}
 	if (begin.previous.len && !record_file_parse(begin.previous, &file->previous)) {
@@ -254,7 +255,8 @@ static bool check_statement(struct state *state, const struct line *line, const 
 	struct str key = STR_EMPTY;
 
 	*out_strange = false;
-	switch (statement_check(detail, link->event, is_operators ? state->context->operators : state->context->publics)) {
+	switch (statement_check(detail, link->event,
+				is_operators ? state->context->operators : state->context->publics)) {
 	case STATEMENT_GOOD:
 		return true;
 	case STATEMENT_UNSIGNED:
@@ -286,7 +288,8 @@ static void check_purged(struct state *state, const struct line *line, const str
 	if (!purged_entry_read(detail, &entry) || !record_file_parse(entry.file, &purged->file) ||
 	    (state->context->node.len && !str_eq(entry.node, state->context->node)) ||
 	    (state->context->class_name.len && !str_eq(entry.class_name, state->context->class_name))) {
-		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link->seq, "a purged record of another log");
+		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link->seq,
+				 "a purged record of another log");
 		return;
 	}
 	purged->last = entry.last;
@@ -417,7 +420,8 @@ static void check_personal(struct state *state, const struct line *line, const s
 			verify_file_find(state->file, VERIFY_RETENTION, line->offset, link->seq, "personal data: member \"" STR_FMT
 					 "\"", STR_ARG(names[i]));
 	if (str_find_byte(line->text, '@') < line->text.len)
-		verify_file_find(state->file, VERIFY_RETENTION, line->offset, link->seq, "personal data: what looks like an address");
+		verify_file_find(state->file, VERIFY_RETENTION, line->offset, link->seq,
+				 "personal data: what looks like an address");
 }
 
 static void look_outside(const struct verify_context *context, const struct record_link *link)
@@ -472,7 +476,8 @@ static void check_line(struct state *state, const struct line *line)
 	else if (str_eq(link.event, STR("restored")))
 		check_restored(state, line, &link);
 	else if (str_eq(link.event, STR("begin")) && line->offset > 0)
-		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a first line in the middle of a file");
+		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq,
+				 "a first line in the middle of a file");
 	if (state->context->outsides->count)
 		look_outside(state->context, &link);
 	if (state->context->no_personal_data && link.leaf_text.len)
@@ -487,7 +492,8 @@ static bool is_at_limit(const struct state *state, int64_t offset)
 {
 	const struct verify_file *file = state->file;
 
-	return offset == file->limit && state->seq == file->limit_seq && memcmp(state->chain, file->limit_chain, CHAIN_LEN) == 0;
+	return offset == file->limit && state->seq == file->limit_seq &&
+	       memcmp(state->chain, file->limit_chain, CHAIN_LEN) == 0;
 }
 
 static void check_lines(struct state *state, struct lines *lines)

@@ -11,7 +11,8 @@
 
 static void find_nothing(struct verify_report *report, const struct verify_outside *outside, const char *why)
 {
-	FIND(report, outside, VERIFY_UNKNOWN, "says nothing about this log: %s", report->tongue ? report->tongue(why) : why);
+	FIND(report, outside, VERIFY_UNKNOWN, "says nothing about this log: %s",
+	     report->tongue ? report->tongue(why) : why);
 }
 
 /* --- what was given */
@@ -92,7 +93,8 @@ static void take_agreed(const struct verify_outside *outside, struct verify_repo
 
 static void judge(const struct verify_outside *outside, const struct verify_options *options, struct verify_report *report)
 {
-	bool is_beside = outside->head < report->first_seq || outside->head > report->last_seq, is_witnessed = outside->witness.len > 0;
+	bool is_beside = outside->head < report->first_seq || outside->head > report->last_seq,
+	     is_witnessed = outside->witness.len > 0;
 
 	if (outside->seen == OUTSIDE_SAME)
 		take_agreed(outside, report);

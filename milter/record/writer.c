@@ -250,7 +250,8 @@ static void lead(struct record_writer *writer)
 static bool wait_for_work(struct record_writer *writer)
 {
 	for (;;) {
-		int64_t now_us = clock_mono_us(), until_us = writer->due_us > now_us ? writer->due_us : now_us + DUE_AGAIN_US;
+		int64_t now_us = clock_mono_us(),
+			until_us = writer->due_us > now_us ? writer->due_us : now_us + DUE_AGAIN_US;
 		struct timespec until = { .tv_sec = until_us / US_PER_S, .tv_nsec = until_us % US_PER_S * 1000 };
 
 		if (!writer->is_led && (writer->first || writer->is_stopping || writer->due_us <= now_us))

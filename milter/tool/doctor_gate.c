@@ -86,7 +86,8 @@ static enum doctor_level look_listen(struct doctor *doctor)
 	struct str listen = doctor->config->listen, port, host = STR_EMPTY;
 
 	if (socket_path(doctor))
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "only this host's users can come to " STR_FMT, STR_ARG(listen));
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "only this host's users can come to " STR_FMT,
+				  STR_ARG(listen));
 	if (str_cut(listen, '@', &port, &host) && is_loopback_host(host))
 		return doctor_say(doctor, DOCTOR_NOTE, "sekisho.yaml: milter: {listen: \"unix:/var/spool/postfix/milter/sekisho.sock\"}",
 				  "every user of this host can come to " STR_FMT ", as a socket in a directory would not allow",
@@ -165,7 +166,8 @@ static enum doctor_level look_access(struct doctor *doctor)
 	struct stat st;
 
 	if (!path || stat(path, &st) != 0)
-		return doctor_say(doctor, path ? DOCTOR_UNSEEN : DOCTOR_FINE, NULL, "there is no socket file to look at");
+		return doctor_say(doctor, path ? DOCTOR_UNSEEN : DOCTOR_FINE, NULL,
+				  "there is no socket file to look at");
 	if (st.st_mode & 2)
 		return doctor_say(doctor, DOCTOR_FAULT, "sekisho.yaml: milter: {socket_mode: \"0660\"}",
 				  "every user of this host can write to %s (mode %04o)", path, (unsigned)st.st_mode & 07777);
@@ -191,7 +193,8 @@ static enum doctor_level look_clock(struct doctor *doctor)
 	enum timesync state = timesync_judge(error_us);
 
 	if (state == TIMESYNC_OK)
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "the clock is off by at most %lld us", (long long)error_us);
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "the clock is off by at most %lld us",
+				  (long long)error_us);
 	/* No promise is broken: mail passes, and each record says in what state the clock was. */
 	if (state == TIMESYNC_NONE)
 		return doctor_say(doctor, DOCTOR_NOTE, "apt-get install chrony", "the clock is " STR_FMT ": the kernel vouches for nothing",

@@ -17,9 +17,11 @@ static enum doctor_level look_keyring(struct doctor *doctor)
 	struct stat st;
 
 	if (!doctor->config->log_is_sealed)
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "relay_log.personal_data is plain: there is nothing to open");
+		return doctor_say(doctor, DOCTOR_FINE, NULL,
+				  "relay_log.personal_data is plain: there is nothing to open");
 	if (stat(path, &st) != 0)
-		return doctor_say_errno(doctor, path, doctor_text(doctor, "install -d -m 700 -o sekisho -g sekisho %s", path));
+		return doctor_say_errno(doctor, path,
+					doctor_text(doctor, "install -d -m 700 -o sekisho -g sekisho %s", path));
 	/* Its mode was looked at with the configuration. */
 	return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "leave %s out of every backup (it carries a CACHEDIR.TAG)", path),
 			  "records are sealed with the keys in %s: a copy of it outlives what is to be destroyed", path);

@@ -25,11 +25,13 @@ static enum doctor_level look_dir(struct doctor *doctor)
 	uid_t uid;
 
 	if (stat(dir, &st) != 0)
-		return doctor_say_errno(doctor, dir, doctor_text(doctor, "install -d -o sekisho -g sekisho -m 0750 %s", dir));
+		return doctor_say_errno(doctor, dir,
+					doctor_text(doctor, "install -d -o sekisho -g sekisho -m 0750 %s", dir));
 	if (!S_ISDIR(st.st_mode))
 		return doctor_say(doctor, DOCTOR_FAULT, NULL, "%s is no directory", dir);
 	if (!doctor_daemon_user(doctor, &uid))
-		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "whom sekisho-milter runs as cannot be told: it does not run yet");
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL,
+				  "whom sekisho-milter runs as cannot be told: it does not run yet");
 	user = getpwuid(uid);
 	if (uid != 0 && (st.st_uid != uid || (st.st_mode & 0300) != 0300))
 		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chown -R %s: %s && chmod 0750 %s",
@@ -108,7 +110,8 @@ static enum doctor_level look_key(struct doctor *doctor)
 
 static enum doctor_level look_public_key(struct doctor *doctor)
 {
-	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->log_key_file)), *public = doctor_text(doctor, "%s.pub", path);
+	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->log_key_file)),
+		   *public = doctor_text(doctor, "%s.pub", path);
 	struct sign_publics *publics = arena_new(&doctor->tool->arena, struct sign_publics);
 	struct sign_key *key;
 	struct err err;
@@ -143,7 +146,8 @@ static enum doctor_level look_maillog(struct doctor *doctor)
 	if (!*path)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA's log is read from the journal");
 	if (stat(path, &st) != 0)
-		return doctor_say_errno(doctor, path, "sekisho.yaml: maillog: {journal: system}, or apt-get install rsyslog");
+		return doctor_say_errno(doctor, path,
+					"sekisho.yaml: maillog: {journal: system}, or apt-get install rsyslog");
 	if (doctor_daemon_user(doctor, &uid))
 		user = getpwuid(uid);
 	if (user && !doctor_may(user, &st, 4))

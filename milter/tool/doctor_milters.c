@@ -116,7 +116,8 @@ enum doctor_level doctor_say_login(struct doctor *doctor, bool has_sasl, bool ha
 					  STR_ARG(tenant->name));
 	}
 	if (config_match_has(doctor->config, MATCH_AUTH) && !has_sasl)
-		return doctor_say(doctor, DOCTOR_NOTE, sasl_fix, "tenants are known by their logins, and no listener offers to log in");
+		return doctor_say(doctor, DOCTOR_NOTE, sasl_fix,
+				  "tenants are known by their logins, and no listener offers to log in");
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "what tenants must use, the MTA offers");
 }
 

@@ -178,7 +178,8 @@ const char *doctor_postfix_us_first(struct doctor *doctor, struct str milters)
 			continue;
 		while (before.len && (before.ptr[0] == ',' || before.ptr[0] == ' ' || before.ptr[0] == '\t'))
 			before = str_from(before, 1);
-		list = doctor_text(doctor, "%s, " STR_FMT, list, STR_ARG(str_slice(before, 0, before.len - milters.len)));
+		list = doctor_text(doctor, "%s, " STR_FMT, list,
+				   STR_ARG(str_slice(before, 0, before.len - milters.len)));
 	}
 	return list;
 }
@@ -220,7 +221,8 @@ static enum doctor_level look_smtpd_milters(struct doctor *doctor)
 
 		if (doctor_postfix_names_us(doctor, smtpd->milters, smtpd->is_chrooted))
 			continue;
-		if (smtpd->milters.len == 0 && doctor_postfix_is_reinjection(smtpd) && doctor_postfix_setting(doctor, "smtpd_milters").len) {
+		if (smtpd->milters.len == 0 && doctor_postfix_is_reinjection(smtpd) &&
+		    doctor_postfix_setting(doctor, "smtpd_milters").len) {
 			bypass = smtpd->name.ptr;
 			continue;
 		}

@@ -78,7 +78,8 @@ static enum doctor_level look_filter(struct doctor *doctor)
 				  STR_ARG(doctor->config->listen));
 	while (str_next(&list, ',', &piece))
 		if (str_eq(str_trim(piece), ours.name))
-			return doctor_say(doctor, DOCTOR_FINE, NULL, "Sendmail comes to the gate as filter " STR_FMT, STR_ARG(ours.name));
+			return doctor_say(doctor, DOCTOR_FINE, NULL, "Sendmail comes to the gate as filter " STR_FMT,
+					  STR_ARG(ours.name));
 	return doctor_say(doctor, DOCTOR_FAULT, mc_line(doctor), "filter " STR_FMT " is defined, but not in InputMailFilters",
 			  STR_ARG(ours.name));
 }
@@ -183,7 +184,8 @@ static enum doctor_level look_socket_safety(struct doctor *doctor)
 					  "sekisho.yaml: milter: {listen: \"inet:8890@127.0.0.1\"}, or a directory that only root can change",
 					  "%s can be changed by others than root, so Sendmail calls the socket unsafe", dir);
 	}
-	return doctor_say(doctor, DOCTOR_FINE, NULL, "Sendmail trusts the way to " STR_FMT, STR_ARG(doctor->config->listen));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "Sendmail trusts the way to " STR_FMT,
+			  STR_ARG(doctor->config->listen));
 }
 
 static bool has_option(const struct doctor *doctor, struct str option)

@@ -16,7 +16,8 @@ static enum doctor_level look_embedded(struct doctor *doctor)
 	if (access(path, F_OK) != 0)
 		return doctor_say_errno(doctor, path, "systemctl start sekisho-milter");
 	if (!tool_store_open(doctor->tool, TOOL_LOOK, &err))
-		return doctor_say(doctor, err.kind == ERR_BUSY && geteuid() != 0 ? DOCTOR_UNSEEN : DOCTOR_FAULT, NULL, "store: %s", err.text);
+		return doctor_say(doctor, err.kind == ERR_BUSY && geteuid() != 0 ? DOCTOR_UNSEEN : DOCTOR_FAULT, NULL,
+				  "store: %s", err.text);
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "the store in %s opens", path);
 }
 

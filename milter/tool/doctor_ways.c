@@ -118,7 +118,8 @@ static bool find_double(struct str text, struct str *out)
 		if (!line.len || line.ptr[0] == '#' || line.ptr[0] == ' ' || line.ptr[0] == '\t' || !str_cut(line, '=', &name, &value))
 			continue;
 		for (rest = text; str_next(&rest, '\n', &other);)
-			if (str_starts(other, str_trim(name)) && str_cut(other, '=', &theirs, &value) && str_eq(str_trim(theirs), str_trim(name))) {
+			if (str_starts(other, str_trim(name)) && str_cut(other, '=', &theirs, &value) &&
+			    str_eq(str_trim(theirs), str_trim(name))) {
 				*out = str_trim(name);
 				return true;
 			}

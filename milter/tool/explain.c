@@ -53,7 +53,8 @@ static bool ask_recipients(struct explain *e, const struct policy *policy, const
 			if (postponed)
 				verdict = *postponed;
 			else
-				policy_on_rcpt(policy, e->tool->config, before.verdict.tenant, &e->facts, &e->tool->arena, &verdict);
+				policy_on_rcpt(policy, e->tool->config, before.verdict.tenant, &e->facts,
+					       &e->tool->arena, &verdict);
 		}
 		if (!settle(e, STAGE_RCPT, e->recipients.items[i], &verdict))
 			e->facts.recipient_count--;
@@ -79,7 +80,8 @@ static void ask(struct explain *e, const struct policy *policy, struct str *room
 	e->final = (struct answer){ .stage = STAGE_EOM, .verdict = { .action = VERDICT_ACCEPT, .tenant = tenant } };
 
 	/* Nobody's mail may go to a return path, which only its recipient says. */
-	bool is_postponed = config->needs_return_path && matched_by == MATCH_KIND_COUNT && explain_is_refusal(&verdict) && !e->is_local;
+	bool is_postponed = config->needs_return_path && matched_by == MATCH_KIND_COUNT &&
+			    explain_is_refusal(&verdict) && !e->is_local;
 	const struct verdict refusal = verdict;
 
 	if (is_postponed)
@@ -119,5 +121,6 @@ bool explain_ask(struct explain *e, struct err *err)
 		return true;
 	e->facts.recipients = e->recipients.items;
 	e->facts.recipient_count = e->recipients.count;
-	return policy_peek(&policy, e->tool->config, e->final.verdict.tenant, &e->facts, arena, e->states, &e->state_count, err);
+	return policy_peek(&policy, e->tool->config, e->final.verdict.tenant, &e->facts, arena, e->states,
+			   &e->state_count, err);
 }

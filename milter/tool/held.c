@@ -167,7 +167,8 @@ static bool is_suspended(struct tool *tool, const struct tenant *tenant, const s
 	for (size_t i = 0; i < sizeof members / sizeof *members && !stands; i++) {
 		if (i > 0 && members[i].name.len == 0)
 			continue;
-		if (!tenant_suspension(tool->store, tenant->name, members[i], &tool->arena, &suspension, &found, &err)) {
+		if (!tenant_suspension(tool->store, tenant->name, members[i], &tool->arena, &suspension, &found,
+				       &err)) {
 			*out = (struct verdict){ .action = VERDICT_DEFER, .reason = REASON_STORE };
 			return true;
 		}

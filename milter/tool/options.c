@@ -97,9 +97,11 @@ static bool read_value(const struct option *row, struct str value, void *at, str
 		*(struct str *)at = value;
 		return is_word(value, row->words) || refuse_value(row, value, row->words, err);
 	case OPTION_COUNT:
-		return (num_parse_i64(value, at) && *(int64_t *)at > 0) || refuse_value(row, value, "a number from 1", err);
+		return (num_parse_i64(value, at) && *(int64_t *)at > 0) ||
+		       refuse_value(row, value, "a number from 1", err);
 	case OPTION_SIZE:
-		return num_parse_bytes(value, at) || refuse_value(row, value, "a size such as 4096, 512KiB or 25MiB", err);
+		return num_parse_bytes(value, at) ||
+		       refuse_value(row, value, "a size such as 4096, 512KiB or 25MiB", err);
 	case OPTION_DURATION:
 		return (num_parse_duration(value, at) && *(int64_t *)at > 0) ||
 		       refuse_value(row, value, "a duration such as 90s, 15m, 2h or 30d", err);
@@ -132,7 +134,8 @@ static bool refuse_unknown(const struct option_set *sets, size_t set_count, stru
 	for (size_t i = 0; i < set_count; i++)
 		for (const struct option *row = sets[i].rows; row->name; row++)
 			config_nearest_offer(&nearest, row->name);
-	return err_set(err, ERR_INPUT, "no option %s%s", config_quote(name, quoted), config_nearest_hint(&nearest, hint));
+	return err_set(err, ERR_INPUT, "no option %s%s", config_quote(name, quoted),
+		       config_nearest_hint(&nearest, hint));
 }
 
 static const struct {

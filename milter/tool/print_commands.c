@@ -93,7 +93,8 @@ static void add_command(struct buf *out, const struct tool_command *command)
 		buf_add_c(out, ".Bl -tag -width Ds\n");
 		add_options(out, command->options);
 		if (command->has_json)
-			add_options(out, (const struct option[]){ { .name = "--json", .help = TOOL_JSON_HELP }, { .name = NULL } });
+			add_options(out, (const struct option[]){ { .name = "--json", .help = TOOL_JSON_HELP },
+								  { .name = NULL } });
 		buf_add_c(out, ".El\n");
 	}
 	buf_add_c(out, ".Pp\nExit codes:\n.Bl -tag -width 2n -compact\n");

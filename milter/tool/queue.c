@@ -274,7 +274,8 @@ static bool count_files(struct tool *tool, const char *dir, struct str prefix, i
 		if (entry->d_name[0] == '.')
 			continue;
 		if (entry->d_type == DT_DIR)
-			ok = depth == 0 || count_files(tool, tool_text(tool, "%s/%s", dir, entry->d_name).ptr, prefix, depth - 1, total, err);
+			ok = depth == 0 || count_files(tool, tool_text(tool, "%s/%s", dir, entry->d_name).ptr, prefix,
+						       depth - 1, total, err);
 		else
 			*total += str_starts(str_from_c(entry->d_name), prefix);
 	}
@@ -297,7 +298,8 @@ static bool count_postfix(struct tool *tool, const struct queue_mta *mta, int64_
 static bool count_sendmail(struct tool *tool, const struct queue_mta *mta, int64_t *total, struct err *err)
 {
 	glob_t found;
-	bool ok = glob(mta->dirs, GLOB_NOSORT, NULL, &found) == 0 || err_set(err, ERR_BUSY, "%s: no such directory", mta->dirs);
+	bool ok = glob(mta->dirs, GLOB_NOSORT, NULL, &found) == 0 ||
+		  err_set(err, ERR_BUSY, "%s: no such directory", mta->dirs);
 
 	for (size_t i = 0; ok && i < found.gl_pathc; i++)
 		ok = count_files(tool, found.gl_pathv[i], STR("hf"), 1, total, err);

@@ -208,7 +208,8 @@ static bool open_ops(struct tool *tool, struct err *err)
 		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
 	if (access(log_dir, F_OK) != 0)
 		return err_errno(err, ERR_BUSY, "%s", log_dir);
-	return become_owner(log_dir, err) && io_make_dirs(writer.dir.ptr, 0750, err) && record_writer_open(&writer, &tool->ops, err);
+	return become_owner(log_dir, err) && io_make_dirs(writer.dir.ptr, 0750, err) &&
+	       record_writer_open(&writer, &tool->ops, err);
 }
 
 bool tool_owner(struct tool *tool)
@@ -233,7 +234,8 @@ bool tool_ops(struct tool *tool)
 	if (open_ops(tool, &err))
 		return true;
 	tool->ops = NULL;
-	tool_fail(tool, TOOL_UNKNOWN, "this leaves a record of who did it, which cannot be written: %s%s", err.text, way_out());
+	tool_fail(tool, TOOL_UNKNOWN, "this leaves a record of who did it, which cannot be written: %s%s", err.text,
+		  way_out());
 	return false;
 }
 

@@ -134,7 +134,8 @@ static bool arrive(const struct entry *entry, enum origin origin, struct str fro
 		return false;
 	if (origin > queue->origin)
 		queue->origin = origin;
-	return !from_where.len || arena_copy(&entry->reconcile->arena, str_slice(from_where, 0, 200), &queue->from_where);
+	return !from_where.len ||
+	       arena_copy(&entry->reconcile->arena, str_slice(from_where, 0, 200), &queue->from_where);
 }
 
 static bool activate(const struct entry *entry)

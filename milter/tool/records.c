@@ -19,7 +19,8 @@ static bool is_theirs(const struct tool *tool, struct str line)
 {
 	struct str tenant;
 
-	return tool->only_tenant.len == 0 || (record_peek(line, STR("tenant"), &tenant) && str_eq(tenant, tool->only_tenant));
+	return tool->only_tenant.len == 0 ||
+	       (record_peek(line, STR("tenant"), &tenant) && str_eq(tenant, tool->only_tenant));
 }
 
 static bool walk_line(void *arg, struct str line)

@@ -96,7 +96,8 @@ static void write_head(const struct page *page)
 	buf_printf(page->out, "<tr><th>%s</th><td>%s &ndash; %s</td></tr>\n", word(page, W_PERIOD), first, last);
 	write_text_row(page, word(page, W_NODE), report->node);
 	write_text_row(page, word(page, W_TENANT), report->tenant.len ? report->tenant : str_from_c(word(page, W_ALL)));
-	buf_printf(page->out, "<tr><th>%s</th><td>%.10s %.5s JST</td></tr></table>\n", word(page, W_MADE), made, made + 11);
+	buf_printf(page->out, "<tr><th>%s</th><td>%.10s %.5s JST</td></tr></table>\n", word(page, W_MADE), made,
+		   made + 11);
 }
 
 static void write_volume(const struct page *page)

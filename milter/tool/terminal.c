@@ -215,7 +215,8 @@ static int read_key(void)
 int terminal_wait(struct terminal *t, int64_t until_us)
 {
 	for (;;) {
-		struct pollfd fds[] = { { .fd = t->signals, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = t->signals, .events = POLLIN },
+					{ .fd = STDIN_FILENO, .events = POLLIN } };
 		int64_t left_us = until_us - clock_mono_us();
 		int got = 0;
 

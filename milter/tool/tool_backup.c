@@ -72,7 +72,8 @@ static int make(struct tool *tool, const char *dir)
 	struct err err;
 
 	if (tool->config->log_key_file.len == 0)
-		return tool_fail(tool, TOOL_UNKNOWN, "relay_log.key_file is none: nobody could tell the backup from another");
+		return tool_fail(tool, TOOL_UNKNOWN,
+				 "relay_log.key_file is none: nobody could tell the backup from another");
 	if (!sign_key_load(tool_text(tool, STR_FMT, STR_ARG(tool->config->log_key_file)).ptr, &key, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	bool ok = backup_run(tool->config, dir, tool->store, key, show_progress, &made, &err);

@@ -89,7 +89,8 @@ bool doctor_read(struct doctor *doctor, const char *path, struct str *out, struc
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return err_set(err, ERR_BUSY, "%s: there is no such file, or it cannot be seen", path);
 	buf_init(&buf, FILE_MAX);
-	ok = io_read_file(path, &buf, err) && (arena_copy(&doctor->tool->arena, buf_view(&buf), out) || err_memory(err));
+	ok = io_read_file(path, &buf, err) &&
+	     (arena_copy(&doctor->tool->arena, buf_view(&buf), out) || err_memory(err));
 	buf_clear(&buf);
 	return ok;
 }

@@ -128,7 +128,8 @@ static int list_pending(struct tool *tool)
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	for (size_t i = 0; i < count; i++) {
 		if (!orders[i].is_good)
-			tool_print(tool, STR_FMT ": not signed with the operator's key: it will not be carried out\n", STR_ARG(orders[i].file));
+			tool_print(tool, STR_FMT ": not signed with the operator's key: it will not be carried out\n",
+				   STR_ARG(orders[i].file));
 		else
 			tool_print(tool, STR_FMT "  by " STR_FMT " JST (" STR_FMT ")%s\n", STR_ARG(orders[i].tenant),
 				   STR_ARG(tool_time(tool, orders[i].due_us)), STR_ARG(orders[i].rule),
@@ -239,7 +240,8 @@ static int check_certificate(struct tool *tool, struct str key, struct buf *file
 	if (!publics || !sign_publics_load(key.ptr, publics, &err) || !io_read_file(tool->operands.items[0].ptr, file, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", publics ? err.text : "out of memory");
 	if (!note_open(buf_view(file), publics, &text, &name, &err))
-		return tool_fail(tool, TOOL_NO, STR_FMT ": %s", STR_ARG(tool->operands.items[0]), tool_word(tool, err.text));
+		return tool_fail(tool, TOOL_NO, STR_FMT ": %s", STR_ARG(tool->operands.items[0]),
+				 tool_word(tool, err.text));
 	tool_print(tool, STR_FMT "\n", STR_ARG(text));
 	tool_print(tool, "Good: signed as " STR_FMT "\n", STR_ARG(name));
 	return TOOL_OK;

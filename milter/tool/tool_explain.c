@@ -112,7 +112,8 @@ static struct str tenant_text(struct explain *e, const struct verdict *verdict)
 	if (e->path.tenant)
 		return tool_text(tool, STR_FMT ", whose return path this is", STR_ARG(verdict->tenant->name));
 	if (verdict->matched_by == MATCH_KIND_COUNT)
-		return tool_text(tool, STR_FMT ", the default tenant: no match rule claims this", STR_ARG(verdict->tenant->name));
+		return tool_text(tool, STR_FMT ", the default tenant: no match rule claims this",
+				 STR_ARG(verdict->tenant->name));
 	return tool_text(tool, STR_FMT ", by its match rule on %s", STR_ARG(verdict->tenant->name),
 			 match_kind_name(verdict->matched_by));
 }

@@ -332,7 +332,8 @@ static int run_drop(struct tool *tool, const void *values)
 	const struct hold_values *want = values;
 
 	if (want->ids.count == 0 && !want->older_us && !want->is_all)
-		return tool_usage(tool, "which of it? --id, --older or --all: what is dropped is gone, and nobody is told");
+		return tool_usage(tool,
+				  "which of it? --id, --older or --all: what is dropped is gone, and nobody is told");
 	return change(tool, want, QUEUE_DROP);
 }
 

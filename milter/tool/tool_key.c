@@ -44,7 +44,8 @@ static int run(struct tool *tool, const void *values)
 	if (new->owner.ptr && !(user = getpwnam(new->owner.ptr)))
 		return tool_fail(tool, TOOL_NO, "there is no user " STR_FMT, STR_ARG(new->owner));
 
-	struct str path = tool_text(tool, STR_FMT, STR_ARG(file)), public = tool_text(tool, STR_FMT ".pub", STR_ARG(file));
+	struct str path = tool_text(tool, STR_FMT, STR_ARG(file)),
+		   public = tool_text(tool, STR_FMT ".pub", STR_ARG(file));
 
 	if (!sign_key_new(path.ptr, id, &err))
 		return tool_fail(tool, err.kind == ERR_CONFIG ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);

@@ -135,7 +135,8 @@ static bool follow_messages(struct search *s)
 
 static int time_order(const void *a, const void *b)
 {
-	const struct record_stamp *x = &((const struct found *)a)->record.stamp, *y = &((const struct found *)b)->record.stamp;
+	const struct record_stamp *x = &((const struct found *)a)->record.stamp,
+				  *y = &((const struct found *)b)->record.stamp;
 
 	if (x->time_us != y->time_us)
 		return x->time_us < y->time_us ? -1 : 1;
@@ -232,7 +233,8 @@ static struct str elapsed(struct tool *tool, int64_t us)
 	if (us <= 0)
 		return STR_EMPTY;
 	if (us < 10 * US_PER_S)
-		return tool_text(tool, "+%lld.%lld s", (long long)(us / US_PER_S), (long long)(us % US_PER_S / (US_PER_S / 10)));
+		return tool_text(tool, "+%lld.%lld s", (long long)(us / US_PER_S),
+				 (long long)(us % US_PER_S / (US_PER_S / 10)));
 	return tool_text(tool, "+" STR_FMT, STR_ARG(tool_duration(tool, us)));
 }
 

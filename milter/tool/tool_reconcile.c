@@ -218,7 +218,8 @@ static int reconcile(struct run *run)
 	if (!read_maillogs(run, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (run->reconcile.first_us == 0)
-		return tool_fail(tool, TOOL_UNKNOWN, "no line of Postfix or Sendmail about a message: is it the MTA's log?");
+		return tool_fail(tool, TOOL_UNKNOWN,
+				 "no line of Postfix or Sendmail about a message: is it the MTA's log?");
 	if (!read_records(run, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log reconcile"),

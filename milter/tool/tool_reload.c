@@ -19,7 +19,8 @@ static int check_first(struct tool *tool)
 	struct err err;
 
 	if (!config)
-		return tool_fail(tool, TOOL_NO, "nothing was sent to the daemon; `sekisho check` tells all that is wrong");
+		return tool_fail(tool, TOOL_NO,
+				 "nothing was sent to the daemon; `sekisho check` tells all that is wrong");
 	for (size_t i = 0; i < config->reply_text_count; i++)
 		if (!reply_text_check(config->reply_texts[i].tag, config->reply_texts[i].text, &err))
 			return tool_fail(tool, TOOL_NO, "replies: %s; nothing was sent to the daemon", err.text);
@@ -93,7 +94,8 @@ static int run(struct tool *tool, const void *values)
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	}
 	if (!before.is_known)
-		return tool_fail(tool, TOOL_UNKNOWN, "the daemon was told, but whether it did cannot be seen: %s", why.text);
+		return tool_fail(tool, TOOL_UNKNOWN, "the daemon was told, but whether it did cannot be seen: %s",
+				 why.text);
 	return wait_for_it(tool, &before);
 }
 

@@ -11,7 +11,8 @@
 #define TENANT_WIDTH_MAX 16
 
 struct search_values {
-	struct str class_name, tenant, event, verdict, queue_id, id, message_id, sender, recipient, client, reason, purpose;
+	struct str class_name, tenant, event, verdict, queue_id, id, message_id, sender, recipient, client, reason,
+		purpose;
 	struct records_range range;
 	int64_t limit;
 	bool oldest_first, ignores_index;
@@ -108,7 +109,8 @@ static bool matches_reason(const struct record_event *event, struct str reason)
 	if (str_eq_nocase(event->rule, reason) ||
 	    (event->outcome.len && scan_find_string(event->outcome, STR("reason"), &bounce) && str_eq_nocase(bounce, reason)))
 		return true;
-	return str_cut_last(event->reply, '[', &left, &tag) && str_cut(tag, ']', &tag, &left) && str_eq_nocase(tag, reason);
+	return str_cut_last(event->reply, '[', &left, &tag) && str_cut(tag, ']', &tag, &left) &&
+	       str_eq_nocase(tag, reason);
 }
 
 /* In any value; names of members do not count. Outcome and detail are JSON still. */
@@ -324,7 +326,8 @@ static int prepare(struct search *s)
 	if (!records_range_read(tool, &want->range, &s->wish.first_us, &s->wish.last_us))
 		return TOOL_USAGE;
 	if (!wish_client(s))
-		return tool_usage(tool, "--client: an IP address or network wanted, not " STR_FMT, STR_ARG(want->client));
+		return tool_usage(tool, "--client: an IP address or network wanted, not " STR_FMT,
+				  STR_ARG(want->client));
 	for (size_t i = 0; i < tool->operands.count; i++) {
 		struct str text = tool->operands.items[i];
 		size_t before = s->wish.text_count;

@@ -197,7 +197,8 @@ static int answer(struct question *q)
 	if (!tool_config(&q->tool))
 		return TOOL_UNKNOWN;
 	if (!find_asker(q->fd, q->tool.config, &q->asker) || q->asker.tenant_count == 0)
-		return refuse(q, TOOL_NO, "you are no tenant's reader: the setting `readers` of a tenant names users and groups");
+		return refuse(q, TOOL_NO,
+			      "you are no tenant's reader: the setting `readers` of a tenant names users and groups");
 	if (!find_tenant(q, &tenant))
 		return refuse(q, TOOL_NO, "--tenant: not one whose records you may see");
 	if (tenant.len == 0 && q->asker.tenant_count > 1)

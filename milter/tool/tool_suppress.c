@@ -210,7 +210,8 @@ static int run_add(struct tool *tool, const void *values)
 			   STR_ARG(entry.until_us ? tool_time(tool, entry.until_us) : STR_EMPTY));
 	}
 	if (tenant->suppress == SUPPRESS_MODE_OFF)
-		tool_print(tool, "The list is off for this tenant: nobody is refused. See suppress in sekisho.yaml(5).\n");
+		tool_print(tool,
+			   "The list is off for this tenant: nobody is refused. See suppress in sekisho.yaml(5).\n");
 	return TOOL_OK;
 }
 

@@ -20,7 +20,8 @@ static bool read_state(struct tool *tool, const struct tenant *tenant, struct st
 	bool found;
 
 	*out = (struct state){ .is_stopped = tenant->is_suspended };
-	if (!tenant_suspension(tool->store, tenant->name, (struct member){ .kind = MEMBER_ALL }, &tool->arena, &out->suspension, &found, &err)) {
+	if (!tenant_suspension(tool->store, tenant->name, (struct member){ .kind = MEMBER_ALL }, &tool->arena,
+			       &out->suspension, &found, &err)) {
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 		return false;
 	}

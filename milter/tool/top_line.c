@@ -133,7 +133,8 @@ const char *line_span(int64_t us, char room[32])
 	else if (s < 3600)
 		snprintf(room, 32, "%lld:%02lld", (long long)s / 60, (long long)s % 60);
 	else if (s < 2 * 86400)
-		snprintf(room, 32, "%lld:%02lld:%02lld", (long long)s / 3600, (long long)s / 60 % 60, (long long)s % 60);
+		snprintf(room, 32, "%lld:%02lld:%02lld", (long long)s / 3600, (long long)s / 60 % 60,
+			 (long long)s % 60);
 	else
 		snprintf(room, 32, "%lld d", (long long)s / 86400);
 	return room;

@@ -48,7 +48,8 @@ static double by_complaints(const struct top_tenant *t)
 
 static void cell_name(struct line *line, const struct top_tenant *t, size_t width)
 {
-	size_t end_at = line->used + width, room = t->look.is_suspended ? screen_width(str_from_c(line_word(line->view, W_SUSPENDED))) + 2 : 0;
+	size_t end_at = line->used + width,
+	       room = t->look.is_suspended ? screen_width(str_from_c(line_word(line->view, W_SUSPENDED))) + 2 : 0;
 	struct str name = str_from_c(t->sent.name);
 
 	line_put(line, str_slice(name, 0, width > room ? width - room : 1));        /* names of tenants are ASCII */

@@ -187,7 +187,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const 
 		*upload_size = 0;
 		return MHD_YES;
 	}
-	peers_heard(&endpoint->peers, MHD_get_connection_info(peer, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
+	peers_heard(&endpoint->peers,
+		    MHD_get_connection_info(peer, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
 	return answer_call(endpoint, peer, path, method, call);
 }
 
