@@ -105,7 +105,7 @@ static sfsistat answer_of(SMFICTX *ctx, enum session_answer answer, const struct
 	return answer == SESSION_REPLY ? refuse(ctx, reply) : SMFIS_CONTINUE;
 }
 
-/* Macros by stage (MTA-NOTES, "Identity"). Both MTAs take our list in place of their own. */
+/* Macros by stage. Both MTAs take our list in place of their own. */
 static const struct {
 	int stage;
 	const char *names;
@@ -351,7 +351,7 @@ static bool change_envelope(SMFICTX *ctx, const struct envelope *e)
 	       tell_address(smfi_addrcpt, ctx, e->add);
 }
 
-/* In one unbroken run: Postfix fails the mail when anything comes between (MTA-NOTES, "Changing the message"). */
+/* In one unbroken run: Postfix fails the mail when anything comes between. */
 static bool replace_body(SMFICTX *ctx, struct session *session)
 {
 	struct str chunk;

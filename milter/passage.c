@@ -50,7 +50,7 @@ void passage_learn_size(struct passage *p, const struct str *params, size_t coun
 }
 
 /* The MTA's word on who this is. A certificate counts only when the MTA says it verified: Sendmail says {verify}=OK,
- * Postfix has no such macro and gives the subject of trusted chains alone (MTA-NOTES, "Identity"). */
+ * Postfix has no such macro and gives the subject of trusted chains alone. */
 bool passage_learn(struct passage *p, const struct session_macros *macros)
 {
 	struct policy_facts *facts = &p->facts;

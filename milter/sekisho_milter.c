@@ -161,8 +161,8 @@ static void reload(void)
 	config_release(current);
 }
 
-/* Created before libmilter's own signal thread, and so asked first by the kernel; were it not, a stop takes up to five
- * seconds (MTA-NOTES, "Threads and process"), nothing else. */
+/* Created before libmilter's own signal thread, and so asked first by the kernel; were it not, a stop would take up to five
+ * seconds, and nothing else would go wrong. */
 static void *signal_main(void *arg)
 {
 	const sigset_t *signals = arg;

@@ -22,7 +22,7 @@ enum phase {
 };
 enum event { EV_MAIL, EV_RCPT, EV_DATA, EV_CONTENT, EV_EOM, EV_COUNT };
 
-/* MAIL is welcome anywhere: Sendmail sends no abort after an unknown command (MTA-NOTES, "Counting"). */
+/* MAIL is welcome anywhere: Sendmail sends no abort after an unknown command. */
 static const enum phase next_phase[PHASE_COUNT][EV_COUNT] = {
 	[PHASE_READY] = { [EV_MAIL] = PHASE_MAIL },
 	[PHASE_MAIL] = { [EV_MAIL] = PHASE_MAIL, [EV_RCPT] = PHASE_RCPT },

@@ -11,7 +11,7 @@
  *          any of it is, and no message passes without its record. A front that fails half way answers 4xx; the MTA keeps
  *          nothing of such a message, and its next attempt has a record of its own
  * Local    mail that the MTA made or took on the host itself (is_local) is never refused before end of message: neither
- *          MTA can carry such an answer back (MTA-NOTES, "Time and replies")
+ *          MTA can carry such an answer back
  * Memory   one arena a message, at most transaction_memory_max; over it the message is deferred (SKQ-MEM), never the
  *          session ended. Content that may be rewritten is kept beside it: letter.h. Between messages a session owns
  *          only itself
