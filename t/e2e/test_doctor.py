@@ -265,8 +265,12 @@ def test_return_path_dns(world):
     with open(path, "w") as out:
         json.dump({"state_dir": world.etc, "tracking": {"key_file": f"{key}.tracking"}, "relay_log": {"dir": world.etc, "key_file": key},
                    "tenants": {"acme": {"match": [{"auth": "acme"}], "return_path": domain}}}, out)
+    os.chown(world.etc, 1, 1)
     for command in ("key", "new"), ("key", "rotate"):
         check_eq(world.run([world.program("sekisho"), "-c", path, *command]).returncode, 0, " ".join(command))
+    os.chown(world.etc, 0, 0)
+    check_eq(os.stat(f"{key}.tracking").st_uid, 1, "whose the key is that root makes for the daemons")
+    os.chown(f"{key}.tracking", 0, 0)
     for row, level, text in ((["MX", "mx.acme.test"], "ok", "mx.acme.test"), (["A", "192.0.2.1"], "ok", "its own address"),
                              (None, "fault", "has no MX"), (["MX", "."], "fault", "takes no mail")):
         done = world.run([sys.executable, "-B", NAMESERVER, json.dumps({domain: row}), world.program("sekisho"), "-c", path, "doctor",
