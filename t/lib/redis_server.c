@@ -102,7 +102,7 @@ static _Noreturn void run_sentinel(const struct redis_server *server, int master
 	snprintf(path, sizeof path, "%s/sentinel.conf", server->dir);
 	snprintf(text, sizeof text,
 		 "port %d\nbind 127.0.0.1\nunixsocket %s\ndir %s\nlogfile log\nsentinel monitor relay 127.0.0.1 %d 1\n"
-		 "sentinel down-after-milliseconds relay 300\nsentinel failover-timeout relay 2000\n",
+		 "sentinel down-after-milliseconds relay 1500\nsentinel failover-timeout relay 4000\n",
 		 server->port, server->socket + 5, server->dir, master_port);
 	if (!io_replace_file(path, str_from_c(text), 0600, NULL))
 		give_up(path);

@@ -51,7 +51,7 @@ static bool charge(struct store *st, const char *tenant, const char *id, int64_t
 		takes[i] = (struct store_take){ .key = str_from_c(keys[i]),
 						.window = WINDOW_ROLLING,
 						.period_us = DAY_US,
-						.limit = 1000,
+						.limit = 1000000,
 						.cost = 1,
 						.is_enforced = true };
 	}
