@@ -117,8 +117,7 @@ static size_t place_before(const struct href_scan *scan, size_t at)
 /* What neither opens nor ends an element leaves a run as it is: comments, and end tags of what is not open. */
 static void run_pass(struct href_scan *scan, const struct html_token *token)
 {
-	if (is_run_until(scan, token->at))
-		scan->run_to = token->end;
+	scan->run_to = is_run_until(scan, token->at) ? token->end : 0;  /* text between: nobody needs to look there again */
 }
 
 static bool is_idle(const struct href_scan *scan, const struct html_token *token)
@@ -186,21 +185,42 @@ static void note_table(struct href_scan *scan, bool begins)
 		memset(scan->open_outside, 0, sizeof scan->open_outside);
 }
 
-static void note_other(struct href_scan *scan, const struct html_token *token)
+static void note_marker(struct href_scan *scan, bool begins)
 {
-	bool begins = token->kind == HTML_START;
-
-	scan->is_before_line = begins && (str_eq_nocase(token->tag, STR("pre")) || str_eq_nocase(token->tag, STR("listing")));
-	if (begins && scan->tables == 1 && (str_eq_nocase(token->tag, STR("td")) || str_eq_nocase(token->tag, STR("th")) ||
-					    str_eq_nocase(token->tag, STR("caption"))))
-		memcpy(scan->open_outside, scan->open, sizeof scan->open);      /* what a table holds outside of its cells, too */
-	if (!str_eq_nocase(token->tag, STR("object")) && !str_eq_nocase(token->tag, STR("marquee")) &&
-	    !str_eq_nocase(token->tag, STR("applet")))
-		return;
 	if (begins)
 		scan->markers++;
 	else
 		scan->markers -= scan->markers > 0;
+}
+
+/* By length, for there are many tags and few of these. */
+static void note_other(struct href_scan *scan, const struct html_token *token)
+{
+	bool begins = token->kind == HTML_START, is_cell = false;
+	struct str tag = token->tag;
+
+	switch (tag.len) {
+	case 2:
+		is_cell = str_eq_nocase(tag, STR("td")) || str_eq_nocase(tag, STR("th"));
+		break;
+	case 3:
+		scan->is_before_line = begins && str_eq_nocase(tag, STR("pre"));
+		break;
+	case 6:
+		if (str_eq_nocase(tag, STR("object")) || str_eq_nocase(tag, STR("applet")))
+			note_marker(scan, begins);
+		break;
+	case 7:
+		scan->is_before_line = begins && str_eq_nocase(tag, STR("listing"));
+		is_cell = str_eq_nocase(tag, STR("caption"));
+		if (str_eq_nocase(tag, STR("marquee")))
+			note_marker(scan, begins);
+		break;
+	default:
+		break;
+	}
+	if (is_cell && begins && scan->tables == 1)
+		memcpy(scan->open_outside, scan->open, sizeof scan->open);      /* what a table holds outside of its cells, too */
 }
 
 static void note_element(struct href_scan *scan, const struct html_token *token)
