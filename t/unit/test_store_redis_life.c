@@ -80,7 +80,7 @@ static void load_config(void)
 	snprintf(text, sizeof text,
 		 "node: n1\nstate_dir: %s\n"
 		 "tracking: {key_file: %s/tokens}\n"
-		 "store: {backend: redis, redis: {addresses: ['%s']}}\n"
+		 "store: {backend: redis, timeout: 25s, redis: {addresses: ['%s']}}\n"
 		 "tenants:\n"
 		 "  acme:\n"
 		 "    match: [{auth: '*@acme.test'}]\n"
