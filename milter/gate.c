@@ -8,7 +8,7 @@
 #include "milter/erasure_order.h"
 #include "milter/session.h"
 
-#define LOG_QUEUE_MAX ((size_t)64 << 20)
+#define LOG_QUEUE_MAX ((size_t)32 << 20)
 
 static bool class_open(const struct gate *gate, struct gate_class *class, struct err *err)
 {

@@ -46,7 +46,7 @@ struct record_writer {
 	pthread_mutex_t lock;          /* guards what follows */
 	pthread_cond_t wake;
 	struct commit_item *first, **last;
-	size_t queued;                 /* octets */
+	size_t queued;                 /* octets of memory */
 	bool is_led;                   /* somebody commits a group, or has been told to */
 	bool is_stopping;
 	int64_t due_us, sleeps_until_us;       /* the next checkpoint; the thread. Both monotonic */
@@ -161,6 +161,12 @@ static bool commit_now(struct record_writer *writer, struct commit_item *first, 
 	return ok;
 }
 
+/* Of memory: many small records take more than their text. */
+static size_t size_of(const struct waiting *waiting)
+{
+	return sizeof *waiting + waiting->text.size;
+}
+
 static void answer(struct waiting *waiting, bool ok, const struct err *err)
 {
 	if (waiting->wait == RECORD_QUEUED) {
@@ -196,10 +202,10 @@ static struct commit_item *take_group(struct record_writer *writer, int64_t *out
 	*out_records = 0;
 	while (*end && (octets == 0 || octets + waiting_of(*end)->text.len <= COMMIT_GROUP_MAX)) {
 		octets += waiting_of(*end)->text.len;
+		writer->queued -= size_of(waiting_of(*end));
 		end = &(*end)->next;
 		++*out_records;
 	}
-	writer->queued -= octets;
 	writer->first = *end;
 	*end = NULL;
 	if (!writer->first)
@@ -404,6 +410,14 @@ void record_writer_close(struct record_writer *writer)
 	writer_free(writer);
 }
 
+/* A flood of records that nobody waits for leaves room for those on which mail depends. */
+static bool has_room(const struct record_writer *writer, const struct waiting *waiting)
+{
+	size_t max = waiting->wait == RECORD_DURABLE ? 2 * writer->queue_max : writer->queue_max;
+
+	return writer->queued + size_of(waiting) <= max;
+}
+
 /* *out_leads: nobody commits, so the caller does. What nobody waits for wakes the thread. */
 static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool *out_leads, struct err *err)
 {
@@ -412,7 +426,7 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool 
 	pthread_mutex_lock(&writer->lock);
 	if (writer->is_stopping) {
 		err_set(err, ERR_BUSY, "%s: closing", writer->dir);
-	} else if (writer->queued + waiting->text.len > writer->queue_max) {
+	} else if (!has_room(writer, waiting)) {
 		writer->state.failures++;
 		err_set(err, ERR_BUSY, "%s: %zu octets wait for the disk already", writer->dir, writer->queued);
 	} else {
@@ -422,7 +436,7 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool 
 		writer->is_led |= *out_leads;
 		*writer->last = &waiting->item;
 		writer->last = &waiting->item.next;
-		writer->queued += waiting->text.len;
+		writer->queued += size_of(waiting);
 		ok = true;
 	}
 	pthread_mutex_unlock(&writer->lock);

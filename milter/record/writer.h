@@ -39,7 +39,8 @@ struct record_writer_config {
 	int64_t part_max;              /* octets; a larger file is followed by a new part, so that a start, which reads the last
 					* file, takes about a second however busy the day. 0: 256 MiB */
 	int64_t disk_warn_percent;
-	size_t queue_max;              /* octets waiting; beyond: ERR_BUSY at once. 0: 64 MiB */
+	size_t queue_max;              /* octets of memory that waits, for RECORD_DURABLE twice that; beyond: ERR_BUSY at once.
+					* 0: 64 MiB */
 };
 
 struct record_writer;

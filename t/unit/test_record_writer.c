@@ -2,11 +2,13 @@
 #include "t/lib/relaylog.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/base/io.h"
 #include "milter/record/commit.h"
 #include "milter/record/reader.h"
 #include "milter/record/timesync.h"
@@ -342,6 +344,51 @@ START_TEST(queue_is_bounded)
 }
 END_TEST
 
+static atomic_bool disk_goes_on, disk_stands;
+static int (*real_sync)(int fd);
+
+static int stalled_sync(int fd)
+{
+	for (; !disk_goes_on; usleep(1000))
+		disk_stands = true;
+	return real_sync(fd);
+}
+
+static void *append_accepted(void *writer)
+{
+	relaylog_append(writer, "accepted", "acme");
+	return NULL;
+}
+
+/* The disk stands, and records that nobody waits for have filled the queue: one that mail depends on still waits its turn. */
+START_TEST(queue_has_room_for_who_waits)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_event event = { .event = STR("rejected"), .tenant = STR("acme") };
+	struct record_writer *writer;
+	pthread_t thread;
+
+	config.queue_max = 16384;
+	real_sync = io_calls.sync;
+	disk_goes_on = true;
+	io_calls.sync = stalled_sync;
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	disk_goes_on = false;
+	ck_assert(record_append(writer, &event, RECORD_QUEUED, NULL, NULL));
+	while (!disk_stands)
+		usleep(1000);
+	while (record_append(writer, &event, RECORD_QUEUED, NULL, NULL))
+		;
+	ck_assert_int_eq(pthread_create(&thread, NULL, append_accepted, writer), 0);
+	usleep(50000);          /* time enough to be refused in */
+	disk_goes_on = true;
+	pthread_join(thread, NULL);
+	record_writer_close(writer);
+	io_calls.sync = real_sync;
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
 START_TEST(queued_records)
 {
 	struct record_writer *writer = relaylog_open(&relay);
@@ -486,6 +533,7 @@ int main(void)
 	tcase_add_test(tcase, a_large_file_is_followed_by_a_part);
 	tcase_add_loop_test(tcase, shortened_while_open, 0, 2);
 	tcase_add_test(tcase, queue_is_bounded);
+	tcase_add_test(tcase, queue_has_room_for_who_waits);
 	tcase_add_test(tcase, queued_records);
 	tcase_add_test(tcase, many_appenders);
 	tcase_add_test(tcase, long_queue);
