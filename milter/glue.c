@@ -251,7 +251,7 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
 
 static void begin_wait(void)
 {
-	if (workers_begin_wait(metrics_read(METRIC_SESSIONS)))
+	if (workers_begin_wait(metrics_read(METRIC_SESSIONS), clock_mono_us()))
 		listener_knock();
 }
 

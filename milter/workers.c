@@ -3,8 +3,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define KNOCK_PAUSE_US (10 * INT64_C(1000))    /* a knock costs a connection and a thread, as much as a message */
+
 static _Atomic int64_t workers;        /* that are alive, and have waited before */
 static _Atomic int64_t waiting;        /* of them */
+static _Atomic int64_t next_us;        /* monotonic: not before */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t known;            /* of each thread: not NULL once it is counted */
@@ -28,13 +31,21 @@ static void count_this_thread(void)
 		atomic_fetch_add(&workers, 1);
 }
 
-bool workers_begin_wait(int64_t sessions)
+/* For one caller only. */
+static bool is_due(int64_t now_us)
+{
+	int64_t due_us = atomic_load(&next_us);
+
+	return now_us >= due_us && atomic_compare_exchange_strong(&next_us, &due_us, now_us + KNOCK_PAUSE_US);
+}
+
+bool workers_begin_wait(int64_t sessions, int64_t now_us)
 {
 	count_this_thread();
 
-	int64_t now = atomic_fetch_add(&waiting, 1) + 1;
+	int64_t all = atomic_fetch_add(&waiting, 1) + 1;
 
-	return now >= atomic_load(&workers) && now < sessions;
+	return all >= atomic_load(&workers) && all < sessions && is_due(now_us);
 }
 
 void workers_end_wait(void)

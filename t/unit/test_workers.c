@@ -3,10 +3,20 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
+#include "config/base/num.h"
 #include "milter/workers.h"
 
 #define SESSIONS 10
+
+static _Atomic int64_t now_us = US_PER_S;
+
+/* A second later than the one before. */
+static bool begin_wait(int64_t sessions)
+{
+	return workers_begin_wait(sessions, now_us += US_PER_S);
+}
 
 /* A worker that begins to wait, and goes on when it is told to. */
 struct worker {
@@ -20,7 +30,7 @@ static void *work(void *arg)
 {
 	struct worker *worker = arg;
 
-	worker->is_last = workers_begin_wait(worker->sessions);
+	worker->is_last = begin_wait(worker->sessions);
 	sem_post(&worker->waits);
 	sem_wait(&worker->go_on);
 	workers_end_wait();
@@ -61,11 +71,11 @@ START_TEST(one_is_still_there)
 {
 	struct worker other;
 
-	ck_assert(workers_begin_wait(SESSIONS));
+	ck_assert(begin_wait(SESSIONS));
 	workers_end_wait();
 	start(&other, SESSIONS);
 	ck_assert(!other.is_last);
-	ck_assert(workers_begin_wait(SESSIONS));
+	ck_assert(begin_wait(SESSIONS));
 	workers_end_wait();
 	stop(&other);
 }
@@ -97,6 +107,21 @@ START_TEST(the_dead_are_not_waited_for)
 }
 END_TEST
 
+/* However many messages there are. */
+START_TEST(a_knock_now_and_then)
+{
+	static const struct {
+		int64_t at_us;
+		bool want;
+	} rows[] = { { 0, true }, { 1, false }, { 9999, false }, { 10000, true }, { 10001, false }, { 5000000, true } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		ck_assert_int_eq(workers_begin_wait(SESSIONS, US_PER_S + rows[i].at_us), rows[i].want);
+		workers_end_wait();
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("workers");
@@ -107,5 +132,6 @@ int main(void)
 	tcase_add_test(tc, one_is_still_there);
 	tcase_add_test(tc, nobody_stands_behind);
 	tcase_add_test(tc, the_dead_are_not_waited_for);
+	tcase_add_test(tc, a_knock_now_and_then);
 	return unit_main(suite);
 }
