@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define KNOCK_PAUSE_US (10 * INT64_C(1000))    /* a knock costs a connection and a thread, as much as a message */
+#define KNOCK_PAUSE_US (100 * INT64_C(1000))    /* a knock costs a connection and a thread, as much as a message */
 
 static _Atomic int64_t workers;        /* that are alive, and have waited before */
 static _Atomic int64_t waiting;        /* of them */

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /* Before what may wait for disk or store, with the number of open sessions and the monotonic time. True: all workers wait
- * now, and somebody may stand behind them; said every 10 ms at most, since a connection costs as much as a message. */
+ * now, and somebody may stand behind them; said every 100 ms at most, since a connection costs as much as a message. */
 bool workers_begin_wait(int64_t sessions, int64_t now_us);
 void workers_end_wait(void);
 

@@ -113,7 +113,7 @@ START_TEST(a_knock_now_and_then)
 	static const struct {
 		int64_t at_us;
 		bool want;
-	} rows[] = { { 0, true }, { 1, false }, { 9999, false }, { 10000, true }, { 10001, false }, { 5000000, true } };
+	} rows[] = { { 0, true }, { 1, false }, { 99999, false }, { 100000, true }, { 100001, false }, { 5000000, true } };
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		ck_assert_int_eq(workers_begin_wait(SESSIONS, US_PER_S + rows[i].at_us), rows[i].want);
