@@ -3,14 +3,13 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 
 #include "config/base/num.h"
 #include "milter/workers.h"
 
 #define SESSIONS 10
 
-static _Atomic int64_t now_us = US_PER_S;
+static int64_t now_us = US_PER_S; /* the semaphores order who moves it */
 
 /* A second later than the one before. */
 static bool begin_wait(int64_t sessions)
