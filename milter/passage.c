@@ -96,9 +96,11 @@ bool passage_keep_sender(struct passage *p, struct str argument)
 
 void passage_postpone(struct passage *p, struct verdict *verdict)
 {
-	if (verdict->action == VERDICT_ACCEPT || !p->config->needs_return_path || verdict->matched_by != MATCH_KIND_COUNT || p->facts.is_internal)
+	if (verdict->action == VERDICT_ACCEPT || !p->config->needs_return_path || verdict->matched_by != MATCH_KIND_COUNT ||
+	    p->facts.is_internal)
 		return;
 	p->postponed = *verdict;
+	p->postponed.note_count = 0;            /* what is only noted is noted now, and not with each recipient */
 	verdict->action = VERDICT_ACCEPT;
 }
 
