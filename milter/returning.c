@@ -70,7 +70,7 @@ bool returning_meet(struct returning *r, struct gate *gate, const struct passage
 	enum return_path_kind kind = look(gate, p->config, address, &path);
 
 	if (is_local && (kind == RETURN_PATH_FORGED || p->facts.recipient_count > 1))
-		kind = RETURN_PATH_NONE;        /* a notice of the MTA's own cannot be refused: it passes, and counts for nobody */
+		r->kind = kind = RETURN_PATH_NONE;      /* local mail cannot be refused here: it is mail like any other */
 	if (is_local && kind == RETURN_PATH_EXPIRED)
 		kind = RETURN_PATH_GOOD;        /* its queue has outlived the path */
 	if (kind == RETURN_PATH_NONE)
@@ -86,9 +86,15 @@ bool returning_meet(struct returning *r, struct gate *gate, const struct passage
 
 /* --- content */
 
-void returning_begin(struct returning *r, const struct passage *p)
+void returning_begin(struct returning *r, struct passage *p)
 {
 	bool is_null = p->facts.sender.len == 0;
+
+	/* Only now: a recipient that follows, or was refused, would have freed the others of their sender's rules. */
+	if (r->kind != RETURN_PATH_NONE) {
+		p->tenant = r->path.tenant ? r->path.tenant : p->tenant;
+		p->is_late = false;
+	}
 
 	r->is_own = r->kind == RETURN_PATH_NONE && p->facts.is_internal && is_null && p->config->needs_return_path;
 	r->is_kept = returning_is_on(r);

@@ -39,8 +39,8 @@ bool returning_is_on(const struct returning *r);
 
 /* The recipient that p->recipients ends with. False: not our business; *out stays. */
 bool returning_meet(struct returning *r, struct gate *gate, const struct passage *p, struct verdict *out);
-/* After DATA. */
-void returning_begin(struct returning *r, const struct passage *p);
+/* At DATA, when all recipients are known: from here on the message is the path's tenant's. */
+void returning_begin(struct returning *r, struct passage *p);
 void returning_add_field(struct returning *r, struct str name, struct str value);
 void returning_add_body(struct returning *r, struct str chunk);
 /* At end of message. */

@@ -266,13 +266,11 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 			verdict = verdict_of_memory(s);
 		return s->is_local ? settle(s, &verdict, reply) : refuse_recipient(s, &verdict, bare, reply);
 	}
-	if (returning_meet(&s->returning, s->gate, p, &verdict)) {
-		p->tenant = s->returning.path.tenant ? s->returning.path.tenant : p->tenant;
-		p->is_late = false;
-	} else if (p->postponed.action) {
-		verdict = p->postponed;
-	} else if (!p->is_late) {
-		policy_on_rcpt(&s->gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
+	if (!returning_meet(&s->returning, s->gate, p, &verdict)) {
+		if (p->postponed.action)
+			verdict = p->postponed;
+		else if (!p->is_late)
+			policy_on_rcpt(&s->gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
 	}
 	if (s->is_local || verdict.action == VERDICT_ACCEPT || verdict.action == VERDICT_HOLD)
 		return settle(s, &verdict, reply);

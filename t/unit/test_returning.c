@@ -23,24 +23,39 @@ static const char yaml[] =
 	"tenants:\n"
 	"  idle: { suspended: true }\n"
 	"  acme: { match: [ { auth: acme } ], return_path: bounce.shared.example }\n"
-	"  other: { match: [ { auth: other } ], return_path: { domain: bounce.shared.example, bounces: discard } }\n";
+	"  other: { match: [ { auth: other } ], return_path: { domain: bounce.shared.example, bounces: discard } }\n"
+	"  web: { match: [ { sender: \"@web.example\" } ], quotas: [ { name: one, limit: 1/day } ] }\n"
+	"submit: %3$s\n";
 
 static struct gate gate;
 static char name[32];
 
-static void setup(void)
+static void begin(bool has_scripts)
 {
-	char file[100];
+	char file[100], socket[4096];
 	struct err err;
 
 	snprintf(name, sizeof name, "returning-%ld", (long)getpid());         /* each test has a process */
 	snprintf(file, sizeof file, "%s.yaml", name);
 	unit_file("tokens", STR("1 " DIGITS_64 DIGITS_64 "\n"));
 
-	struct config *config = configured(file, yaml, unit_dir(), name);
+	snprintf(socket, sizeof socket, "%s/%s/submit", unit_dir(), name);
+
+	struct config *config = configured(file, yaml, unit_dir(), name, has_scripts ? socket : "none");
 
 	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
 	config_publish(config);
+}
+
+static void setup(void)
+{
+	begin(false);
+}
+
+/* Local mail says whose it is in its header. */
+static void setup_with_scripts(void)
+{
+	begin(true);
 }
 
 /* The relay log, once everything queued is written. */
@@ -271,6 +286,36 @@ START_TEST(endless)
 }
 END_TEST
 
+/* A recipient that is a return path's frees no other recipient of the rules. */
+static const struct { const char *name, *client, *sender, *first, *second, *want; } companies[] = {
+	{ "a script, after postmaster", NULL, "<a@acme.example>", "<postmaster@bounce.shared.example>", "<neko@example.jp>", "SKQ-SUSP" },
+	{ "a script, before postmaster", NULL, "<a@acme.example>", "<neko@example.jp>", "<postmaster@bounce.shared.example>", "SKQ-SUSP" },
+	{ "by loopback, before postmaster", "127.0.0.1", "<a@acme.example>", "<neko@example.jp>", "<postmaster@bounce.shared.example>", "SKQ-SUSP" },
+	{ "by loopback, after a forged one", "127.0.0.1", "<a@acme.example>", "<sk1-forged@bounce.shared.example>", "<neko@example.jp>", "SKQ-SUSP" },
+	{ "sendmail(1), after postmaster", NULL, "<a@web.example>", "<postmaster@bounce.shared.example>", "<neko@example.jp>", "SKQ-NEVER" },
+};
+START_TEST(in_company)
+{
+	struct session *s = visitor();
+	struct session_changes changes;
+	struct net_addr client;
+	struct reply reply;
+
+	if (companies[_i].client)
+		ck_assert(net_parse_addr(str_from_c(companies[_i].client), &client));
+	session_connect(s, companies[_i].client ? &client : NULL, !companies[_i].client);
+	ck_assert_int_eq(session_mail(s, str_from_c(companies[_i].sender), NULL, 0, &nothing, &reply), SESSION_CONTINUE);
+	session_rcpt(s, str_from_c(companies[_i].first), &reply);
+	session_rcpt(s, str_from_c(companies[_i].second), &reply);
+	ck_assert_int_eq(session_data(s, &nothing, &reply), SESSION_CONTINUE);
+	session_header(s, STR("Subject"), STR("hello"));
+	ck_assert_msg(session_eom(s, &nothing, &changes, &reply) == SESSION_REPLY, "%s: passes", companies[_i].name);
+	ck_assert_msg(strstr(reply.text, companies[_i].want), "%s: %s", companies[_i].name, reply.text);
+	session_free(s);
+	relay_log();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("returning");
@@ -283,6 +328,10 @@ int main(void)
 	tcase_add_test(tcase, shares_a_domain);
 	tcase_add_test(tcase, never_refuses_the_mta);
 	tcase_add_test(tcase, endless);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("with scripts");
+	tcase_add_checked_fixture(tcase, setup_with_scripts, NULL);
+	unit_add_rows(tcase, in_company, companies);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
