@@ -165,6 +165,7 @@ class Log:
         self.now = read_time(args.now) if args.now else datetime.datetime.now(JST)
         self.purged, self.checkpoints = [], 0
         self.erased, self.declared = [], []     # lines that were erased; ranges that statements declare, and when
+        self.nodes, self.erased_nodes = set(), []       # this log's names; those that erased records give it, and where
         self.wanted = {}                # seq -> (hash, name) of checkpoints kept elsewhere
         self.first_seq = None
 
@@ -215,6 +216,7 @@ class Log:
         if not sig or not ed25519_check(self.keys[key], text.encode(), sig):
             return self.find(TAMPERED, place, 'the signature of this checkpoint is wrong')
         self.checkpoints += 1
+        self.nodes.add(detail['node'])
         day.signed_time = line['time']
 
     def check_once(self, named, once):
@@ -244,6 +246,7 @@ class Log:
         except (KeyError, ValueError, TypeError):
             return
         day.begin = begin
+        self.nodes.add(begin['node'])
         self.check_owner(day.name, begin)
         if begin['file'] != day.name:
             self.find(TAMPERED, day.name, f'says that it is {begin["file"]}')
@@ -275,6 +278,7 @@ class Log:
                 return self.find(TAMPERED, place, 'a restored record of another place')
             day.is_restored = True
         else:
+            self.erased_nodes.append((detail['node'], place))
             for piece in str(detail['seqs']).split(','):
                 span = re.fullmatch(r'(\d{1,18})(?:-(\d{1,18}))?', piece)
                 if not span:
@@ -393,6 +397,9 @@ class Log:
 
     def check_erasures(self, days):
         declared = Ranges(self.declared)
+        for node, place in self.erased_nodes:
+            if node not in self.nodes:
+                self.find(TAMPERED, place, f'an erased record of another node: {node}')
         for seq, place in self.erased:
             if seq not in declared:
                 self.find(TAMPERED, place, f'record {seq} was erased, and no signed record declares it')

@@ -97,7 +97,7 @@ static void take_begin(struct verify_file *file, const struct verify_context *co
 		return;
 	}
 	check_names(file, context, &begin);
-	file->has_begin = true;
+	file->has_begin = arena_copy(&file->arena, begin.node, &file->node);
 	file->previous_end = begin.end;
 	file->after = begin.after;
 	memcpy(file->hash, begin.hash, CHAIN_LEN);
@@ -215,6 +215,8 @@ static void check_signature(struct state *state, const struct line *line, const 
 		file->checkpoints++;
 		file->last_checkpoint_seq = link->seq;
 		jst_parse_time(link->time, &file->last_checkpoint_us);
+		if (!str_eq(file->signed_node, checkpoint->node))
+			arena_copy(&file->arena, checkpoint->node, &file->signed_node);
 	}
 	buf_clear(&text);
 }
@@ -300,6 +302,17 @@ static void check_purged(struct state *state, const struct line *line, const str
 	state->file->purged = purged;
 }
 
+/* Whose name the whole log has is seen when all of it was. */
+static void keep_erased_node(struct verify_file *file, const struct line *line, int64_t seq, struct str node)
+{
+	if (file->erased_node.len || str_eq(node, file->node))
+		return;
+	if (!arena_copy(&file->arena, node, &file->erased_node))
+		file->erased_node = STR("?");
+	file->erased_offset = line->offset;
+	file->erased_seq = seq;
+}
+
 static void check_erased(struct state *state, const struct line *line, const struct record_link *link)
 {
 	struct verify_file *file = state->file;
@@ -316,6 +329,8 @@ static void check_erased(struct state *state, const struct line *line, const str
 	    (state->context->node.len && !str_eq(node, state->context->node)) ||
 	    (state->context->class_name.len && !str_eq(class_name, state->context->class_name)))
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "an erased record of another log");
+	else
+		keep_erased_node(file, line, link->seq, node);
 }
 
 /* The line before, or, where a new file had to be begun for it, the last one of the file before. */

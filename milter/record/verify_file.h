@@ -42,6 +42,8 @@ struct verify_file {
 	unsigned char limit_chain[CHAIN_LEN];             /* believed when the check finds that record there */
 
 	bool has_begin;                /* what its first line says: */
+	struct str node;               /* of the log, like that of its last good checkpoint: a relay may be renamed */
+	struct str signed_node;
 	struct record_file previous;   /* part 0: the log begins here */
 	int64_t previous_end, after;
 	unsigned char hash[CHAIN_LEN];
@@ -56,6 +58,8 @@ struct verify_file {
 	struct verify_purged *purged;
 	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare, */
 	struct spans due_seqs;                            /* and those that have long been due */
+	struct str erased_node;        /* of the first such statement that does not name `node`; at: */
+	int64_t erased_offset, erased_seq;
 	struct verify_once first_once; /* its first checkpoint, to be held against the file before */
 	char next[ONCE_BASE64_LEN + 1];/* the one-time key that its last checkpoint named */
 

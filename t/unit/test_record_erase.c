@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "config/base/io.h"
+#include "milter/record/entry.h"
 #include "milter/record/erase.h"
 #include "milter/record/span.h"
 
@@ -167,8 +168,8 @@ START_TEST(beside_a_writer)
 }
 END_TEST
 
-/* Somebody without the key takes a line out the same way. */
-START_TEST(forged)
+/* As an erasure would, but without a word about it. */
+static void take_out_record_4(void)
 {
 	struct chain_hash *hash;
 	struct buf text, out;
@@ -187,10 +188,47 @@ START_TEST(forged)
 	buf_printf(&out, "{\"seq\":4,\"erased\":\"%.*s\"", CHAIN_HEX_LEN, hex);
 	buf_add(&out, str_from(buf_view(&text), end - 77));
 	relaylog_write(&relay, DAY1, buf_view(&out));
-	ck_assert_int_eq(verify("records 4 to 4 were erased, and no signed record"), VERIFY_TAMPERED);
 	buf_clear(&text);
 	buf_clear(&out);
 	chain_hash_free(hash);
+}
+
+START_TEST(forged)
+{
+	take_out_record_4();
+	ck_assert_int_eq(verify("records 4 to 4 were erased, and no signed record"), VERIFY_TAMPERED);
+}
+END_TEST
+
+/* The operator of several relays has one key. A statement of his about another relay is none about this one. */
+static const struct { const char *node; enum verify_result want; } nodes[] = { { "mx1", VERIFY_OK }, { "mx2", VERIFY_TAMPERED } };
+START_TEST(of_another_relay)
+{
+	const struct erased_entry entry = { .node = str_from_c(nodes[_i].node), .class_name = STR("relay"), .file = STR(DAY1) };
+	const struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub),
+						.operator_key_file = str_from_c(relay.pub), .first_day = INT64_MIN,
+						.last_day = INT64_MAX };
+	struct record_event event = { .event = STR("erased") };
+	struct record_writer *writer = relaylog_open(&relay);
+	struct spans spans = { 0 };
+	struct verify_report report;
+	struct sign_key *key;
+	struct buf detail;
+	size_t at = 0;
+
+	take_out_record_4();
+	buf_init(&detail, RECORD_JSON_MAX);
+	ck_assert(sign_key_load(relay.key, &key, NULL) && spans_add(&spans, 4, 4));
+	ck_assert(erased_entry_write(&entry, &spans, &at, key, &detail, NULL) && buf_done(&detail, &event.detail, NULL));
+	ck_assert(record_append(writer, &event, RECORD_DURABLE, NULL, NULL));
+	record_writer_close(writer);
+	ck_assert(record_verify(&options, &report, NULL));      /* by somebody who does not know whose log it is */
+	ck_assert_int_eq(report.result, nodes[_i].want);
+	verify_report_clear(&report);
+	relaylog_opinions(&relay, (int)nodes[_i].want, nodes[_i].node, "--node", "", NULL);
+	buf_clear(&detail);
+	spans_clear(&spans);
+	sign_key_free(key);
 }
 END_TEST
 
@@ -308,6 +346,7 @@ int main(void)
 	tcase_add_test(tcase, its_own_lines);
 	tcase_add_test(tcase, beside_a_writer);
 	tcase_add_test(tcase, forged);
+	unit_add_rows(tcase, of_another_relay, nodes);
 	tcase_add_test(tcase, by_an_operator);
 	tcase_add_loop_test(tcase, interrupted, 0, 2);
 	tcase_add_test(tcase, nothing_there);
