@@ -1,208 +1,7 @@
 /* sekisho doctor: does every message that passes this Postfix come to the gate, and wait for it? */
 #include <string.h>
-#include <unistd.h>
 
-#include "milter/tool/child.h"
 #include "milter/tool/doctor.h"
-
-#define ANSWER_MAX ((size_t)1 << 20)
-
-/* --- what Postfix is told */
-
-static const char *find_postconf(void)
-{
-	static const char *const places[] = { "/usr/sbin/postconf", "/usr/local/sbin/postconf", "/sbin/postconf" };
-
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		if (access(places[i], X_OK) == 0)
-			return places[i];
-	return NULL;
-}
-
-static bool postconf(struct doctor *doctor, const char *what, struct str *out, struct err *err)
-{
-	const char *program = find_postconf();
-	char *const argv[] = { (char *)program, (char *)"-c", (char *)doctor->postfix, (char *)what, NULL };
-
-	if (!program)
-		return err_set(err, ERR_BUSY, "there is no postconf on this host");
-	return child_run(argv, CHILD_OUTPUT, ANSWER_MAX, &doctor->tool->arena, out, err);
-}
-
-/* "name = value" lines, the last of a name being in force. */
-static struct str setting_of(struct str lines, struct str name)
-{
-	struct str line, left, right, found = STR_EMPTY;
-
-	while (str_next(&lines, '\n', &line))
-		if (str_cut(line, '=', &left, &right) && str_eq(str_trim(left), name))
-			found = str_trim(right);
-	return found;
-}
-
-struct str doctor_postfix_setting(const struct doctor *doctor, const char *name)
-{
-	return setting_of(doctor->main_cf, str_from_c(name));
-}
-
-static bool has_setting(struct str lines, struct str name)
-{
-	struct str line, left, right;
-
-	while (str_next(&lines, '\n', &line))
-		if (str_cut(line, '=', &left, &right) && str_eq(str_trim(left), name))
-			return true;
-	return false;
-}
-
-/* "smtp/inet/smtpd_milters = ..." of master.cf. */
-static bool is_overridden(struct doctor *doctor, struct str overrides, struct str service, const char *name)
-{
-	return has_setting(overrides, tool_text(doctor->tool, STR_FMT "/%s", STR_ARG(service), name));
-}
-
-/* That, or main.cf's. */
-static struct str override_of(struct doctor *doctor, struct str overrides, struct str service, const char *name)
-{
-	struct str key = tool_text(doctor->tool, STR_FMT "/%s", STR_ARG(service), name);
-
-	return has_setting(overrides, key) ? setting_of(overrides, key) : doctor_postfix_setting(doctor, name);
-}
-
-/* service type private unprivileged chroot wakeup maxproc command */
-static void read_service(struct doctor *doctor, struct str line, struct str overrides)
-{
-	struct str words[8];
-	struct doctor_smtpd *smtpd = &doctor->smtpds[doctor->smtpd_count];
-
-	for (size_t i = 0; i < 8; i++)
-		if (!doctor_next_word(&line, &words[i]))
-			return;
-
-	bool is_chrooted = str_eq(words[4], STR("y"));
-
-	if (str_eq(words[7], STR("cleanup")))
-		doctor->is_cleanup_chrooted = is_chrooted;
-	if (str_eq(words[7], STR("pickup")))
-		smtpd = &doctor->pickup;
-	else if (!str_eq(words[7], STR("smtpd")) || doctor->smtpd_count == DOCTOR_SMTPDS_MAX)
-		return;
-	smtpd->name = tool_text(doctor->tool, STR_FMT "/" STR_FMT, STR_ARG(words[0]), STR_ARG(words[1]));
-	smtpd->receive_options = override_of(doctor, overrides, smtpd->name, "receive_override_options");
-	smtpd->has_own_options = is_overridden(doctor, overrides, smtpd->name, "receive_override_options");
-	if (smtpd == &doctor->pickup)
-		return;
-	smtpd->is_chrooted = is_chrooted;
-	smtpd->milters = override_of(doctor, overrides, smtpd->name, "smtpd_milters");
-	smtpd->default_action = override_of(doctor, overrides, smtpd->name, "milter_default_action");
-	smtpd->content_filter = override_of(doctor, overrides, smtpd->name, "content_filter");
-	smtpd->has_own_milters = is_overridden(doctor, overrides, smtpd->name, "smtpd_milters");
-	smtpd->has_own_action = is_overridden(doctor, overrides, smtpd->name, "milter_default_action");
-	smtpd->has_login = str_eq(override_of(doctor, overrides, smtpd->name, "smtpd_sasl_auth_enable"), STR("yes"));
-	smtpd->has_tls = !str_eq(override_of(doctor, overrides, smtpd->name, "smtpd_tls_security_level"), STR("none")) &&
-			 override_of(doctor, overrides, smtpd->name, "smtpd_tls_security_level").len;
-	doctor->smtpd_count++;
-}
-
-bool doctor_postfix_read(struct doctor *doctor, struct err *err)
-{
-	struct str services, overrides, line;
-
-	if (!postconf(doctor, "-x", &doctor->main_cf, err) || !postconf(doctor, "-M", &services, err) ||
-	    !postconf(doctor, "-Px", &overrides, err))
-		return false;
-	while (str_next(&services, '\n', &line))
-		read_service(doctor, line, overrides);
-	return true;
-}
-
-/* --- whose milters */
-
-bool doctor_postfix_is_reinjection(const struct doctor_smtpd *smtpd)
-{
-	static const struct str loopbacks[] = { STR_INIT("127."), STR_INIT("localhost:"), STR_INIT("[::1]:") };
-
-	for (size_t i = 0; i < sizeof loopbacks / sizeof *loopbacks; i++)
-		if (str_starts_nocase(smtpd->name, loopbacks[i]))
-			return true;
-	return false;
-}
-
-static const char *queue_directory(const struct doctor *doctor)
-{
-	return tool_text(doctor->tool, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "queue_directory"))).ptr;
-}
-
-/* Postfix takes no path without its "unix:". */
-static bool is_us(const struct doctor *doctor, struct str name, bool is_chrooted)
-{
-	const char *dir = queue_directory(doctor);
-
-	return (str_starts(name, STR("unix:")) || str_starts(name, STR("inet:"))) && doctor_is_ours(doctor, name, is_chrooted ? dir : "", dir);
-}
-
-bool doctor_postfix_names_us(const struct doctor *doctor, struct str milters, bool is_chrooted)
-{
-	struct str name, options;
-
-	while (doctor_next_milter(&milters, &name, &options))
-		if (is_us(doctor, name, is_chrooted))
-			return true;
-	return false;
-}
-
-/* What main.cf should say: a path below the queue directory works with and without chroot. */
-static const char *our_name(struct doctor *doctor)
-{
-	struct str listen = doctor->config->listen, path, port, host;
-	struct str dir = doctor_postfix_setting(doctor, "queue_directory");
-
-	if (!str_starts(listen, STR("unix:")))
-		return str_cut(str_from(listen, str_find_byte(listen, ':') + 1), '@', &port, &host)
-			       ? doctor_text(doctor, "inet:" STR_FMT ":" STR_FMT, STR_ARG(host), STR_ARG(port))
-			       : "inet:127.0.0.1:8890";
-	path = str_from(listen, 5);
-	if (dir.len && str_starts(path, dir) && path.ptr[dir.len] == '/')
-		path = str_from(path, dir.len + 1);
-	return doctor_text(doctor, "unix:" STR_FMT, STR_ARG(path));
-}
-
-const char *doctor_postfix_us_first(struct doctor *doctor, struct str milters)
-{
-	const char *dir = queue_directory(doctor), *list = our_name(doctor);
-	struct str before = milters, name, options;
-
-	for (; doctor_next_milter(&milters, &name, &options); before = milters) {
-		/* However it was spelled. */
-		if (doctor_is_ours(doctor, name, "", dir) || doctor_is_ours(doctor, name, dir, dir))
-			continue;
-		while (before.len && (before.ptr[0] == ',' || before.ptr[0] == ' ' || before.ptr[0] == '\t'))
-			before = str_from(before, 1);
-		list = doctor_text(doctor, "%s, " STR_FMT, list,
-				   STR_ARG(str_slice(before, 0, before.len - milters.len)));
-	}
-	return list;
-}
-
-/* postconf takes no blanks for master.cf: commas alone part a list there, with { } in it too. */
-static const char *without_blanks(struct doctor *doctor, const char *list)
-{
-	struct str rest = str_from_c(list), word;
-	char last = '{';
-	const char *out = "";
-
-	while (doctor_next_word(&rest, &word)) {
-		out = doctor_text(doctor, "%s%s" STR_FMT, out, last == '{' || word.ptr[0] == '}' ? "" : ",", STR_ARG(word));
-		last = word.ptr[word.len - 1];
-	}
-	return out;
-}
-
-const char *doctor_postfix_fix(struct doctor *doctor, const struct doctor_smtpd *smtpd, bool is_own, const char *name, const char *value)
-{
-	return is_own ? doctor_text(doctor, "postconf -P '" STR_FMT "/%s=%s'", STR_ARG(smtpd->name), name, without_blanks(doctor, value))
-		      : doctor_text(doctor, "%s = %s", name, value);
-}
 
 static bool is_below_queue(const struct doctor *doctor)
 {
@@ -217,7 +16,7 @@ static enum doctor_level look_smtpd_milters(struct doctor *doctor)
 	const char *bypass = NULL;
 
 	for (size_t i = 0; i < doctor->smtpd_count; i++) {
-		const struct doctor_smtpd *smtpd = &doctor->smtpds[i];
+		const struct doctor_service *smtpd = &doctor->smtpds[i];
 
 		if (doctor_postfix_names_us(doctor, smtpd->milters, smtpd->is_chrooted))
 			continue;
@@ -233,8 +32,7 @@ static enum doctor_level look_smtpd_milters(struct doctor *doctor)
 					  "the smtpd of " STR_FMT " is chrooted to " STR_FMT " and cannot see " STR_FMT, STR_ARG(smtpd->name),
 					  STR_ARG(doctor_postfix_setting(doctor, "queue_directory")), STR_ARG(doctor->config->listen));
 		return doctor_say(doctor, DOCTOR_FAULT,
-				  doctor_postfix_fix(doctor, smtpd, smtpd->has_own_milters, "smtpd_milters",
-						     doctor_postfix_us_first(doctor, smtpd->milters)),
+				  doctor_postfix_fix_list(doctor, smtpd),
 				  "the smtpd of " STR_FMT " does not come to " STR_FMT ": its smtpd_milters is \"" STR_FMT "\"",
 				  STR_ARG(smtpd->name), STR_ARG(doctor->config->listen), STR_ARG(smtpd->milters));
 	}
@@ -248,43 +46,50 @@ static enum doctor_level look_smtpd_milters(struct doctor *doctor)
 
 static enum doctor_level look_non_smtpd(struct doctor *doctor)
 {
-	struct str milters = doctor_postfix_setting(doctor, "non_smtpd_milters");
+	const struct doctor_service *cleanup = &doctor->cleanup;
 
-	if (doctor_postfix_names_us(doctor, milters, doctor->is_cleanup_chrooted))
+	if (doctor_postfix_names_us(doctor, cleanup->milters, cleanup->is_chrooted))
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "mail that is made on this host comes to the gate too");
-	return doctor_say(doctor, DOCTOR_FAULT, "non_smtpd_milters = $smtpd_milters", "non_smtpd_milters is \"" STR_FMT "\"",
-			  STR_ARG(milters));
+	return doctor_say(doctor, DOCTOR_FAULT,
+			  str_eq(cleanup->milters, doctor_postfix_setting(doctor, "non_smtpd_milters"))
+				  ? "non_smtpd_milters = $smtpd_milters"
+				  : doctor_postfix_fix_list(doctor, cleanup),
+			  "non_smtpd_milters is \"" STR_FMT "\"", STR_ARG(cleanup->milters));
 }
 
-/* The action of our own entry when it has one in braces. */
-static struct str own_action(const struct doctor *doctor, const struct doctor_smtpd *smtpd)
+/* What our own entry says of it in braces, or else the service. */
+struct str doctor_postfix_own(struct doctor *doctor, const struct doctor_service *service, const struct doctor_own *own)
 {
-	struct str rest = smtpd->milters, name, options, piece, left, right, action = smtpd->default_action;
+	struct str rest = service->milters, name, options, piece, left, right;
 
 	while (doctor_next_milter(&rest, &name, &options))
-		while (is_us(doctor, name, smtpd->is_chrooted) && str_next(&options, ',', &piece))
-			if (str_cut(piece, '=', &left, &right) && str_eq(str_trim(left), STR("default_action")))
-				action = str_trim(right);
-	return action;
+		while (doctor_postfix_is_us(doctor, name, service->is_chrooted) && str_next(&options, ',', &piece))
+			if (str_cut(piece, '=', &left, &right) && str_eq(str_trim(left), str_from_c(own->in_braces)))
+				return str_trim(right);
+	return doctor_postfix_of(doctor, service, own->setting);
+}
+
+enum doctor_level doctor_postfix_say_own(struct doctor *doctor, enum doctor_level level, const struct doctor_service *service,
+					 const struct doctor_own *own, const char *good)
+{
+	struct str value = doctor_postfix_own(doctor, service, own);
+	bool is_in_braces = !str_eq(value, doctor_postfix_of(doctor, service, own->setting));
+	const char *setting = is_in_braces ? service->list : own->setting;
+
+	return doctor_say(doctor, level,
+			  is_in_braces ? doctor_postfix_fix_list(doctor, service) : doctor_postfix_fix(doctor, service, setting, good),
+			  "%s is " STR_FMT " (" STR_FMT ")", own->setting, STR_ARG(value),
+			  STR_ARG(doctor_postfix_where(doctor, service, setting)));
 }
 
 static enum doctor_level look_default_action(struct doctor *doctor)
 {
-	const struct doctor_smtpd all = { .name = STR("main.cf"), .milters = doctor_postfix_setting(doctor, "smtpd_milters"),
-					  .default_action = doctor_postfix_setting(doctor, "milter_default_action") };
+	static const struct doctor_own action = { "milter_default_action", "default_action" };
+	const struct doctor_service *service;
 
-	for (size_t i = 0; i <= doctor->smtpd_count; i++) {
-		const struct doctor_smtpd *smtpd = i < doctor->smtpd_count ? &doctor->smtpds[i] : &all;
-		struct str action = own_action(doctor, smtpd);
-
-		if (!str_eq(action, STR("tempfail")))
-			return doctor_say(doctor, DOCTOR_FAULT,
-					  str_eq(action, smtpd->default_action)
-						  ? doctor_postfix_fix(doctor, smtpd, smtpd->has_own_action, "milter_default_action", "tempfail")
-						  : doctor_postfix_fix(doctor, smtpd, smtpd->has_own_milters, "smtpd_milters",
-								       doctor_postfix_us_first(doctor, smtpd->milters)),
-					  "milter_default_action is " STR_FMT " (" STR_FMT ")", STR_ARG(action), STR_ARG(smtpd->name));
-	}
+	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++)
+		if (!str_eq(doctor_postfix_own(doctor, service, &action), STR("tempfail")))
+			return doctor_postfix_say_own(doctor, DOCTOR_FAULT, service, &action, "tempfail");
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_default_action is tempfail");
 }
 
@@ -319,40 +124,64 @@ static enum doctor_level look_queue_ids(struct doctor *doctor)
 
 static enum doctor_level look_protocol(struct doctor *doctor)
 {
-	struct str value = doctor_postfix_setting(doctor, "milter_protocol");
+	static const struct doctor_own protocol = { "milter_protocol", "protocol" };
+	const struct doctor_service *service;
 
-	if (str_eq(value, STR("6")))
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_protocol is 6");
-	return doctor_say(doctor, DOCTOR_FAULT, "milter_protocol = 6", "milter_protocol is " STR_FMT, STR_ARG(value));
+	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++)
+		if (!str_eq(doctor_postfix_own(doctor, service, &protocol), STR("6")))
+			return doctor_postfix_say_own(doctor, DOCTOR_FAULT, service, &protocol, "6");
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_protocol is 6");
+}
+
+static enum doctor_level look_soft_bounce(struct doctor *doctor)
+{
+	const struct doctor_service *service;
+
+	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++)
+		if (str_eq(doctor_postfix_of(doctor, service, "soft_bounce"), STR("yes")))
+			return doctor_say(doctor, DOCTOR_FAULT, doctor_postfix_fix(doctor, service, "soft_bounce", "no"),
+					  "%s is " STR_FMT " (" STR_FMT ")", "soft_bounce", STR_ARG(STR("yes")),
+					  STR_ARG(doctor_postfix_where(doctor, service, "soft_bounce")));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "a refusal for good is one");
 }
 
 static enum doctor_level look_proxy_filter(struct doctor *doctor)
 {
-	struct str value = doctor_postfix_setting(doctor, "smtpd_proxy_filter");
+	for (size_t i = 0; i < doctor->smtpd_count; i++) {
+		const struct doctor_service *smtpd = &doctor->smtpds[i];
+		struct str value = doctor_postfix_of(doctor, smtpd, "smtpd_proxy_filter");
 
-	if (value.len == 0)
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "no smtpd_proxy_filter stands between");
-	return doctor_say(doctor, DOCTOR_FAULT, "smtpd_proxy_filter =", "smtpd_proxy_filter is " STR_FMT "; content_filter would do",
-			  STR_ARG(value));
+		if (value.len && doctor_postfix_names_us(doctor, smtpd->milters, smtpd->is_chrooted))
+			return doctor_say(doctor, DOCTOR_FAULT, doctor_postfix_fix(doctor, smtpd, "smtpd_proxy_filter", ""),
+					  "smtpd_proxy_filter is " STR_FMT " (" STR_FMT "); content_filter would do", STR_ARG(value),
+					  STR_ARG(doctor_postfix_where(doctor, smtpd, "smtpd_proxy_filter")));
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "no smtpd_proxy_filter stands between");
 }
 
 static enum doctor_level look_order(struct doctor *doctor)
 {
-	for (size_t i = 0; i < doctor->smtpd_count; i++) {
-		struct str rest = doctor->smtpds[i].milters, name, options;
+	const struct doctor_service *service;
+
+	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++) {
+		struct str rest = service->milters, name, options;
 		struct str signer = STR_EMPTY;
 
 		while (doctor_next_milter(&rest, &name, &options)) {
 			if (doctor_is_signer(name))
 				signer = name;
-			if (signer.len && is_us(doctor, name, doctor->smtpds[i].is_chrooted))
+			if (signer.len && doctor_postfix_is_us(doctor, name, service->is_chrooted))
 				return doctor_say(doctor, doctor->config->needs_rewrite ? DOCTOR_FAULT : DOCTOR_NOTE,
-						  doctor_postfix_fix(doctor, &doctor->smtpds[i], doctor->smtpds[i].has_own_milters, "smtpd_milters",
-								     doctor_postfix_us_first(doctor, doctor->smtpds[i].milters)),
-						  STR_FMT " signs before the gate sees the mail", STR_ARG(signer));
+						  doctor_postfix_fix_list(doctor, service), STR_FMT " signs before the gate sees the mail",
+						  STR_ARG(signer));
 		}
 	}
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no signer stands before the gate");
+}
+
+bool doctor_postfix_has_login(struct doctor *doctor, const struct doctor_service *smtpd)
+{
+	return str_eq(doctor_postfix_of(doctor, smtpd, "smtpd_sasl_auth_enable"), STR("yes"));
 }
 
 static enum doctor_level look_login(struct doctor *doctor)
@@ -360,8 +189,10 @@ static enum doctor_level look_login(struct doctor *doctor)
 	bool has_sasl = false, has_tls = false;
 
 	for (size_t i = 0; i < doctor->smtpd_count; i++) {
-		has_sasl |= doctor->smtpds[i].has_login;
-		has_tls |= doctor->smtpds[i].has_tls;
+		struct str level = doctor_postfix_of(doctor, &doctor->smtpds[i], "smtpd_tls_security_level");
+
+		has_sasl |= doctor_postfix_has_login(doctor, &doctor->smtpds[i]);
+		has_tls |= level.len && !str_eq(level, STR("none"));
 	}
 	return doctor_say_login(doctor, has_sasl, has_tls, "smtpd_sasl_auth_enable = yes", "smtpd_tls_security_level = may");
 }
@@ -381,6 +212,7 @@ const struct doctor_check doctor_postfix_checks[] = {
 	  look_queue_ids },
 	{ "milter_protocol", DOCTOR_POSTFIX, "The gate learns login, certificate and queue id by what version 6 of the protocol has.",
 	  look_protocol },
+	{ "soft_bounce", DOCTOR_POSTFIX, "Senders try again for days what is refused for good, and no bounce is ever a hard one.", look_soft_bounce },
 	{ "smtpd_proxy_filter", DOCTOR_POSTFIX, "Before such a filter the gate sees each message broken off, although it leaves.",
 	  look_proxy_filter },
 	{ "milter_order", DOCTOR_POSTFIX, "What the gate rewrites after it was signed has a broken signature.", look_order },

@@ -5,8 +5,6 @@
 #include "config/base/num.h"
 #include "milter/tool/doctor.h"
 
-#define PATIENCE_S 60                  /* a disk that stalls, a large body that waits for its turn */
-
 /* The list without one word. */
 static const char *without(struct doctor *doctor, struct str list, struct str word)
 {
@@ -24,13 +22,14 @@ static enum doctor_level look_no_milters(struct doctor *doctor)
 	static const struct str word = STR_INIT("no_milters");
 
 	for (size_t i = 0; i <= doctor->smtpd_count; i++) {
-		const struct doctor_smtpd *smtpd = i < doctor->smtpd_count ? &doctor->smtpds[i] : &doctor->pickup;
+		const struct doctor_service *service = i < doctor->smtpd_count ? &doctor->smtpds[i] : &doctor->pickup;
+		struct str list = doctor_postfix_of(doctor, service, "receive_override_options");
 
-		if (doctor_has_word(smtpd->receive_options, word) && !doctor_postfix_is_reinjection(smtpd))
+		if (doctor_has_word(list, word) && !doctor_postfix_is_reinjection(service))
 			return doctor_say(doctor, DOCTOR_FAULT,
-					  doctor_postfix_fix(doctor, smtpd, smtpd->has_own_options, "receive_override_options",
-							     without(doctor, smtpd->receive_options, word)),
-					  "receive_override_options has no_milters (" STR_FMT ")", STR_ARG(smtpd->name));
+					  doctor_postfix_fix(doctor, service, "receive_override_options", without(doctor, list, word)),
+					  "receive_override_options has no_milters (" STR_FMT ")",
+					  STR_ARG(doctor_postfix_where(doctor, service, "receive_override_options")));
 	}
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "nobody is told to leave milters out");
 }
@@ -45,68 +44,92 @@ static enum doctor_level look_maps(struct doctor *doctor)
 			  STR_ARG(maps));
 }
 
-static size_t times_named(const struct doctor *doctor, const struct doctor_smtpd *smtpd)
+static size_t times_named(const struct doctor *doctor, const struct doctor_service *service)
 {
-	struct str rest = smtpd->milters, name, options;
+	struct str rest = service->milters, name, options;
 	size_t count = 0;
 
 	while (doctor_next_milter(&rest, &name, &options))
-		count += doctor_postfix_names_us(doctor, name, smtpd->is_chrooted);
+		count += doctor_postfix_is_us(doctor, name, service->is_chrooted);
 	return count;
+}
+
+/* An smtpd where a content_filter hands back mail that came here on its way there. */
+static const struct doctor_service *find_way_back(struct doctor *doctor)
+{
+	const struct doctor_service *back = NULL;
+	bool has_filter = false;
+
+	for (size_t i = 0; i < doctor->smtpd_count; i++) {
+		const struct doctor_service *smtpd = &doctor->smtpds[i];
+		bool is_filtered = doctor_postfix_of(doctor, smtpd, "content_filter").len;
+
+		has_filter |= is_filtered;
+		if (!is_filtered && times_named(doctor, smtpd) && doctor_postfix_is_reinjection(smtpd) &&
+		    !doctor_has_word(doctor_postfix_of(doctor, smtpd, "receive_override_options"), STR("no_milters")))
+			back = smtpd;
+	}
+	return has_filter ? back : NULL;
 }
 
 static enum doctor_level look_twice(struct doctor *doctor)
 {
-	const struct doctor_smtpd *back = NULL;
-	bool has_filter = false;
+	const struct doctor_service *service;
 
-	for (size_t i = 0; i < doctor->smtpd_count; i++) {
-		const struct doctor_smtpd *smtpd = &doctor->smtpds[i];
-		size_t times = times_named(doctor, smtpd);
-
-		if (times > 1)
-			return doctor_say(doctor, DOCTOR_FAULT,
-					  doctor_postfix_fix(doctor, smtpd, smtpd->has_own_milters, "smtpd_milters",
-							     doctor_postfix_us_first(doctor, smtpd->milters)),
-					  "the smtpd of " STR_FMT " comes to the gate %zu times", STR_ARG(smtpd->name), times);
-		has_filter |= smtpd->content_filter.len != 0;
-		if (times && smtpd->content_filter.len == 0 && doctor_postfix_is_reinjection(smtpd) && !doctor_has_word(smtpd->receive_options, STR("no_milters")))
-			back = smtpd;
-	}
-	if (has_filter && back)
-		return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "postconf -P '" STR_FMT "/smtpd_milters='", STR_ARG(back->name)),
-				  "a content_filter may hand mail back at " STR_FMT ", which comes to the gate as well", STR_ARG(back->name));
+	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++)
+		if (times_named(doctor, service) > 1)
+			return doctor_say(doctor, DOCTOR_FAULT, doctor_postfix_fix_list(doctor, service),
+					  "mail of " STR_FMT " comes to the gate %zu times", STR_ARG(service->name),
+					  times_named(doctor, service));
+	service = find_way_back(doctor);
+	if (service)
+		return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "postconf -P '" STR_FMT "/smtpd_milters='", STR_ARG(service->name)),
+				  "a content_filter may hand mail back at " STR_FMT ", which comes to the gate as well", STR_ARG(service->name));
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no message comes to the gate twice");
 }
 
-/* "300s", "5m": Postfix's time, whose letter postconf prints. */
+/* "300s", "5m", "10": Postfix's time; these settings are in seconds where they do not say. */
 static bool read_time(struct str value, int64_t *out_s)
 {
 	static const struct {
 		char unit;
 		int64_t seconds;
 	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
-	size_t len = value.len ? value.len - 1 : 0;
+	struct str digits = value;
+	int64_t unit_s = 1;
 	uint64_t n;
 
-	if (value.len && ascii_is_digit(value.ptr[len]))
-		return false;
-	for (size_t i = 0; len && i < sizeof units / sizeof *units; i++)
-		if (value.ptr[len] == units[i].unit && num_parse_u64(str_slice(value, 0, len), &n) && n < UINT32_MAX) {
-			*out_s = (int64_t)n * units[i].seconds;
-			return true;
+	for (size_t i = 0; value.len && i < sizeof units / sizeof *units; i++)
+		if (value.ptr[value.len - 1] == units[i].unit) {
+			digits = str_slice(value, 0, value.len - 1);
+			unit_s = units[i].seconds;
 		}
-	return false;
+	if (!num_parse_u64(digits, &n) || n >= UINT32_MAX)
+		return false;
+	*out_s = (int64_t)n * unit_s;
+	return true;
 }
 
-static enum doctor_level look_timeout(struct doctor *doctor)
+/* A second is enough to come to a socket; the gate asks its store, and its disk, before it answers. */
+static enum doctor_level look_timeouts(struct doctor *doctor)
 {
-	struct str value = doctor_postfix_setting(doctor, "milter_content_timeout");
-	int64_t seconds = 0;
+	static const struct {
+		struct doctor_own own;
+		int64_t least_s;
+		const char *good;
+	} rows[] = {
+		{ { "milter_connect_timeout", "connect_timeout" }, 5, "30s" },
+		{ { "milter_command_timeout", "command_timeout" }, 10, "30s" },
+		{ { "milter_content_timeout", "content_timeout" }, 60, "300s" },
+	};
+	const struct doctor_service *service;
+	int64_t seconds;
 
-	if (!read_time(value, &seconds) || seconds >= PATIENCE_S)
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_content_timeout is " STR_FMT, STR_ARG(value));
-	return doctor_say(doctor, DOCTOR_NOTE, "milter_content_timeout = 300s", "milter_content_timeout is " STR_FMT, STR_ARG(value));
+	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++)
+		for (size_t j = 0; j < sizeof rows / sizeof *rows; j++)
+			if (read_time(doctor_postfix_own(doctor, service, &rows[j].own), &seconds) && seconds < rows[j].least_s)
+				return doctor_postfix_say_own(doctor, DOCTOR_NOTE, service, &rows[j].own, rows[j].good);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "Postfix waits long enough for an answer");
 }
 
 /* The first name that main.cf sets a second time; a line that begins with a blank goes on with the one before. */
@@ -165,7 +188,7 @@ static enum doctor_level look_sasl(struct doctor *doctor)
 	struct stat st;
 
 	for (size_t i = 0; i < doctor->smtpd_count; i++)
-		has_login |= doctor->smtpds[i].has_login;
+		has_login |= doctor_postfix_has_login(doctor, &doctor->smtpds[i]);
 	if (!has_login || !str_eq(doctor_postfix_setting(doctor, "smtpd_sasl_type"), STR("dovecot")) || str_starts(path, STR("inet:")))
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "no login waits for a socket");
 	if (str_starts(path, STR("unix:")))
@@ -185,7 +208,7 @@ const struct doctor_check doctor_ways_checks[] = {
 	{ "smtpd_milter_maps", DOCTOR_POSTFIX, "Mail of a listener that does not come to the gate is neither limited nor on the record.",
 	  look_maps },
 	{ "once", DOCTOR_POSTFIX, "What comes twice is counted twice, and the second time nobody has logged in.", look_twice },
-	{ "milter_content_timeout", DOCTOR_POSTFIX, "A disk that stalls for longer turns good mail away for a while.", look_timeout },
+	{ "milter_timeouts", DOCTOR_POSTFIX, "A disk or a store that stalls for longer turns good mail away for a while.", look_timeouts },
 	{ "main_cf_doubles", DOCTOR_POSTFIX, "Each program of Postfix warns of it, and with maillog_file the one that writes warnings waits for itself.",
 	  look_doubles },
 	{ "instances", DOCTOR_POSTFIX, "Each instance has listeners and milters of its own.", look_instances },

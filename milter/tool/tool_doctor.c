@@ -245,7 +245,7 @@ static int sum_up(struct doctor *doctor, const size_t counts[DOCTOR_LEVEL_COUNT]
 static int run(struct tool *tool, const void *values)
 {
 	const struct doctor_check *const rounds[] = { first_checks, doctor_gate_checks, doctor_reach_checks, doctor_postfix_checks,
-						      doctor_ways_checks, doctor_sendmail_checks, doctor_log_checks, doctor_store_checks, doctor_keep_checks };
+						      doctor_ways_checks, doctor_mail_checks, doctor_sendmail_checks, doctor_log_checks, doctor_store_checks, doctor_keep_checks };
 	const struct doctor_values *want = values;
 	struct doctor doctor = { .tool = tool, .main_cf = STR_EMPTY, .sendmail_cf = STR_EMPTY };
 	size_t counts[DOCTOR_LEVEL_COUNT] = { 0 };

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from lib.doctor import Doctor, Edited
-from lib.gate import Gate
+from lib.gate import Gate, new_tracking_key
 from lib.harness import check, check_eq, end_process, need_namespaces, wait_for
 from lib.postfix import Postfix
 from lib.relay import Relay, accepted
@@ -127,12 +127,14 @@ def test_ways(world):
         found = well(world)["once"]
         check_eq((found["level"], found["fix"]), ("note", f"postconf -P '127.0.0.1:{port}/inet/smtpd_milters='"), "a filter's way back")
     for line, finding, text in (("smtpd_milter_maps = cidr:/etc/postfix/maps", "smtpd_milter_maps", "cidr:"),
-                                ("milter_content_timeout = 10s", "milter_content_timeout", "10s"),
+                                ("milter_content_timeout = 10s", "milter_timeouts", "milter_content_timeout is 10s (main.cf)"),
                                 ("multi_instance_directories = /etc/postfix-out", "instances", "postfix-out")):
         with main_cf(world, "myhostname", f"{line}\nmyhostname"):
             found = well(world)[finding]
             check_eq(found["level"], "note", finding)
             check(text in found["text"] and found["why"] and found["fix"], "{}", found)
+    with main_cf(world, "milter_connect_timeout = 10s", "milter_connect_timeout = 1"):
+        check_eq(well(world)["milter_timeouts"]["text"], "milter_connect_timeout is 1 (main.cf)", "seconds without their letter")
     with main_cf(world, "myhostname", "smtpd_milters = inet:localhost:1\nmyhostname"):
         names(world, "main_cf_doubles", "smtpd_milters stands twice", "take out the line of smtpd_milters")
     with main_cf(world, "smtpd_sasl_type = cyrus\nsmtpd_sasl_path = smtpd", "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth"):
@@ -141,6 +143,80 @@ def test_ways(world):
         code, found = examine(world)
         check_eq((code, found["smtpd_milters"]["level"]), (1, "fault"), "a path without its unix:")
         check_eq(found["smtpd_milters"]["fix"], f"smtpd_milters = {socket}", "its line")
+
+
+def test_services(world):
+    """what one service of master.cf, or the gate's entry of the list, has for itself"""
+    socket, port = world.relay.gate.socket, world.relay.mta.special_port
+    special, cleanup = "-o milter_macro_daemon_name=special", "unix n - n - 0 cleanup\n"
+    for option, name, text, good in (("milter_protocol=2", "milter_protocol", "is 2", "6"),
+                                     ("milter_default_action=accept", "milter_default_action", "is accept", "tempfail"),
+                                     ("smtpd_proxy_filter=127.0.0.1:10025", "smtpd_proxy_filter", "10025", ""),
+                                     ("soft_bounce=yes", "soft_bounce", "is yes", "no")):
+        with master_cf(world, special, f"{special} -o {option}"):
+            names(world, name, text, f"postconf -P '127.0.0.1:{port}/inet/{option.partition('=')[0]}={good}'")
+    with master_cf(world, special, f"{special} -o milter_command_timeout=2s"):
+        check_eq(well(world)["milter_timeouts"]["fix"], f"postconf -P '127.0.0.1:{port}/inet/milter_command_timeout=30s'", "its line")
+    with master_cf(world, cleanup, f"{cleanup}  -o non_smtpd_milters=inet:localhost:1\n"):
+        names(world, "non_smtpd_milters", "localhost:1", f"postconf -P 'cleanup/unix/non_smtpd_milters={socket},inet:localhost:1'")
+    with master_cf(world, cleanup, f"{cleanup}  -o milter_default_action=accept\n"):
+        names(world, "milter_default_action", "is accept (cleanup/unix)", "postconf -P 'cleanup/unix/milter_default_action=tempfail'")
+    non_smtpd = "non_smtpd_milters = $smtpd_milters"
+    with main_cf(world, non_smtpd, f"non_smtpd_milters = {{ {socket}, default_action=accept, protocol=6 }}"):
+        names(world, "milter_default_action", "is accept (main.cf)", f"non_smtpd_milters = {socket}")
+    with main_cf(world, non_smtpd, f"non_smtpd_milters = {{ {socket}, protocol=2 }}"):
+        names(world, "milter_protocol", "is 2 (main.cf)", f"non_smtpd_milters = {socket}")
+    with main_cf(world, non_smtpd, f"{non_smtpd}, {socket}"):
+        names(world, "once", "cleanup/unix comes to the gate 2 times", f"non_smtpd_milters = {socket}")
+    with main_cf(world, non_smtpd, f"non_smtpd_milters = inet:localhost:8891, {socket}"):
+        check("localhost:8891" in well(world)["milter_order"]["text"], "a signer before the gate for local mail")
+    with main_cf(world, f"\nsmtpd_milters = {socket}", "\nsmtpd_milters = unix:milter/sekisho.sokc, inet:localhost:7357"):
+        check_eq(examine(world)[1]["smtpd_milters"]["fix"], f"smtpd_milters = {socket}, inet:localhost:7357", "a name with a slip in it goes")
+
+
+def test_chroot_by_default(world):
+    """a "-" of master.cf means a chroot where main.cf has no compatibility_level"""
+    special = f"127.0.0.1:{world.relay.mta.special_port}"
+    with master_cf(world, f"{special} inet n - n", f"{special} inet n - -"):
+        well(world)
+        with main_cf(world, "compatibility_level = 3.6", "compatibility_level = 0"):
+            check_eq(examine(world)[1]["smtpd_milters"]["level"], "fault", "chrooted")
+
+
+def test_mail(world):
+    """what Postfix does to mail itself: its size, return paths, who may speak for others, and whether it runs"""
+    gate, mta, domain = world.relay.gate, world.relay.mta, "bounce.acme.test"
+    check_eq(well(world)["postfix"]["level"], "ok", "Postfix runs")
+    gate.config["tenants"] = {"acme": {**TENANTS["acme"], "size_max": "20MiB", "return_path": domain}}
+    gate.config["tracking"] = {"key_file": new_tracking_key(world)}
+    gate.write_config()
+    with main_cf(world, "message_size_limit = 104857600", "message_size_limit = 10240000"):
+        found = examine(world)[1]["message_size_limit"]
+        check_eq((found["level"], found["fix"]), ("note", "message_size_limit = 20971520"), "less than the tenant may")
+    for settings, level, text, fix in (
+            ("relay_domains = other.test", "fault", "does not take mail", f"relay_domains = other.test, {domain}"),
+            (f"relay_domains = other.test, {domain}", "ok", "takes mail", ""),
+            ("relay_domains = acme.test", "ok", "takes mail", ""),
+            (f"relay_domains = static:{domain}", "ok", "takes mail", ""),
+            (f"relay_domains = {domain}\nrelay_recipient_maps = inline:{{postmaster@{domain}=x}}", "fault", "relay_domains, whose users",
+             f'relay_recipient_maps: a line "@{domain} OK"'),
+            (f"relay_domains = {domain}\nrelay_recipient_maps = inline:{{@{domain}=x}}", "ok", "takes mail", ""),
+            (f"relay_domains =\nvirtual_mailbox_domains = {domain}\nvirtual_mailbox_maps = inline:{{a@{domain}=x}}", "fault",
+             "virtual_mailbox_domains, whose users", f"relay_domains = {domain}"),
+            ("virtual_mailbox_domains = acme.test\nrelay_domains =", "fault", "does not take mail", f"relay_domains = {domain}")):
+        with main_cf(world, "myhostname", f"{settings}\nmyhostname"):
+            found = examine(world)[1]["return_paths"]
+            check_eq(found["level"], level, f"{settings}: {found}")
+            check(text in found["text"] and fix in found.get("fix", ""), "{}: {}", settings, found)
+    gate.config["tenants"] = TENANTS
+    del gate.config["tracking"]
+    gate.write_config()
+    with main_cf(world, "smtpd_authorized_xclient_hosts = 127.0.0.0/8", "smtpd_authorized_xclient_hosts = 127.0.0.0/8, 192.0.2.0/24"):
+        found = well(world)["xclient"]
+        check_eq((found["level"], found["fix"]), ("note", "smtpd_authorized_xclient_hosts ="), "another host's word")
+    with Edited(f"{mta.dir}/spool/pid/master.pid", lambda text: "1\n"):
+        names(world, "postfix", "does not run", f"postfix -c {mta.dir}/etc start")
+    well(world)
 
 
 def test_mail_log(world):
@@ -179,7 +255,7 @@ def test_japanese(world):
     """the same in Japanese, sentence and reason; the line stays as it is"""
     with main_cf(world, "myhostname", "receive_override_options = no_milters\nmyhostname"):
         shown = doctor(world).run("--lang", "ja").stdout
-    check("異常" in shown and "no_milters があります" in shown and "-> receive_override_options = " in shown, "{}", shown)
+    check("異常" in shown and "no_milters があります" in shown and "-> receive_override_options =" in shown, "{}", shown)
 
 
 def test_socket(world):
