@@ -24,6 +24,8 @@
 #define CONFIG_FILES_MAX 200000
 #define CONFIG_DEPTH_MAX 16
 #define CONFIG_ERRORS_MAX 50
+#define CONFIG_CLASSES_MAX 32          /* of records */
+#define CONFIG_NAME_MAX 64             /* octets, of a tenant, plan, quota, node or class */
 #define CONFIG_DEFAULT_PATH "/etc/sekisho/sekisho.yaml"
 
 struct str_list {

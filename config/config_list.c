@@ -258,6 +258,9 @@ bool value_read_classes(const struct value *v)
 		}
 		ok &= read_keep(v, item, class);
 	}
+	if (count > CONFIG_CLASSES_MAX)
+		ok = config_refuse(v->r, node_place(v->node), "classes: %zu, those that are there by themselves included; at most %d",
+				   count, CONFIG_CLASSES_MAX);
 	config->classes = classes;
 	config->class_count = count;
 	return ok;

@@ -45,7 +45,7 @@ bool value_is_clean(struct str s)
 
 bool config_is_name(struct str s)
 {
-	if (s.len == 0 || s.len > 64 || !(ascii_is_lower(s.ptr[0]) || ascii_is_digit(s.ptr[0])))
+	if (s.len == 0 || s.len > CONFIG_NAME_MAX || !(ascii_is_lower(s.ptr[0]) || ascii_is_digit(s.ptr[0])))
 		return false;
 	for (size_t i = 1; i < s.len; i++)
 		if (!ascii_is_lower(s.ptr[i]) && !ascii_is_digit(s.ptr[i]) && !memchr("._-", s.ptr[i], 3))
