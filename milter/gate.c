@@ -61,18 +61,48 @@ static bool keep_path(struct str path, char room[4096], struct err *err)
 /* Every class that the configuration names, those of earlier days too: what nobody writes any more has its time as well. */
 static bool start_purger(struct gate *gate, const struct config *config, struct err *err)
 {
-	struct purge_class classes[GATE_CLASSES_MAX];
-	char dirs[GATE_CLASSES_MAX][sizeof gate->log_dir + sizeof gate->classes->name];
-	size_t count = config->class_count < GATE_CLASSES_MAX ? config->class_count : GATE_CLASSES_MAX;
+	struct purge_class classes[CONFIG_CLASSES_MAX];
+	char dirs[CONFIG_CLASSES_MAX][sizeof gate->log_dir + sizeof gate->classes->name];
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < config->class_count; i++) {
 		const struct record_class *class = &config->classes[i];
 
 		snprintf(dirs[i], sizeof dirs[i], "%s/" STR_FMT, gate->log_dir, STR_ARG(class->name));
 		classes[i] = (struct purge_class){ gate->writer, { class->keep_days, class->keep_is_year } };
 		classes[i].config.dir = str_from_c(dirs[i]);
 	}
-	return purger_start(classes, count, &gate->purger, err);
+	return purger_start(classes, config->class_count, &gate->purger, err);
+}
+
+/* sekisho-track writes opens and clicks into a class of its own, and has no key to sign it with. */
+static bool open_actions(struct gate *gate, const struct config *config, struct err *err)
+{
+	return !config->needs_rewrite || gate_writer(gate, GATE_CLASS_ACTION, err);
+}
+
+static bool has_same_classes(const struct config *a, const struct config *b)
+{
+	if (a->class_count != b->class_count)
+		return false;
+	for (size_t i = 0; i < a->class_count; i++)
+		if (!str_eq(a->classes[i].name, b->classes[i].name) || a->classes[i].keep_days != b->classes[i].keep_days ||
+		    a->classes[i].keep_is_year != b->classes[i].keep_is_year)
+			return false;
+	return true;
+}
+
+void gate_follow(struct gate *gate, const struct config *old, const struct config *new)
+{
+	struct err err;
+
+	if (!open_actions(gate, new, &err))
+		log_error("%s", err.text);
+	if (has_same_classes(old, new))
+		return;
+	purger_stop(gate->purger);
+	gate->purger = NULL;
+	if (!start_purger(gate, new, &err))
+		log_error("nothing is purged before the next start: %s", err.text);
 }
 
 /* In ops: what the store did that limits depend on, so that an auditor knows when counts were not shared. */
@@ -133,9 +163,7 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		.disk_warn_percent = config->disk_warn_percent,
 		.queue_max = LOG_QUEUE_MAX,
 	};
-	/* sekisho-track writes opens and clicks into a class of its own, and has no key to sign it with. */
-	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) &&
-	    (!config->needs_rewrite || gate_writer(gate, GATE_CLASS_ACTION, err)) &&
+	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) && open_actions(gate, config, err) &&
 	    start_purger(gate, config, err) && submit_open(&gate->submit, config, err) &&
 	    eraser_start(gate, &gate->eraser, err)) {
 		gate->policy.store->on_local_arg = gate;

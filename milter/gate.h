@@ -55,7 +55,7 @@ struct gate {
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;
 	struct submit submit;          /* vouches for users of this host */
-	struct purger *purger;         /* removes what is over its time, by the classes' `keep` at the start */
+	struct purger *purger;         /* removes what is over its time */
 	struct traffic *traffic;       /* who sent what lately; NULL: nobody counts */
 	struct eraser *eraser;         /* carries out erasures by rule */
 	struct maillog_map *queue_ids; /* what the MTA calls the messages that passed; NULL: nobody reads its log */
@@ -65,6 +65,8 @@ struct gate {
 };
 
 bool gate_open(struct gate *gate, const struct config *config, struct err *err);
+/* After a reload: what is kept how long, and what is written, is now as `new` has it. One at a time. */
+void gate_follow(struct gate *gate, const struct config *old, const struct config *new);
 /* Frees the sessions still inside, then closes log and store. */
 void gate_close(struct gate *gate);
 

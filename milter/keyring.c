@@ -40,15 +40,25 @@ static bool read_keys(struct str path, struct token_keys **out, struct err *err)
 	return ok;
 }
 
+bool keyring_read(struct str path, struct token_keys **out, struct err *err)
+{
+	if (read_keys(path, out, err))
+		return true;
+	if (err)
+		err->kind = ERR_CONFIG;
+	return err_wrap(err, "tracking.key_file");
+}
+
+bool keyring_put(struct keyring *ring, struct token_keys *keys, struct err *err)
+{
+	return shared_replace(&ring->keys, keys, err);
+}
+
 bool keyring_load(struct keyring *ring, struct str path, struct err *err)
 {
 	struct token_keys *keys;
 
-	if (read_keys(path, &keys, err))
-		return shared_replace(&ring->keys, keys, err);
-	if (err)
-		err->kind = ERR_CONFIG;
-	return err_wrap(err, "tracking.key_file");
+	return keyring_read(path, &keys, err) && keyring_put(ring, keys, err);
 }
 
 struct holding *keyring_acquire(struct keyring *ring)

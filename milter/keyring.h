@@ -16,7 +16,10 @@ struct keyring {
 
 void keyring_init(struct keyring *ring);
 void keyring_clear(struct keyring *ring);
-/* Reads the file and puts its keys in force. */
+bool keyring_read(struct str path, struct token_keys **out, struct err *err);
+/* Takes over `keys`, and puts them in force. */
+bool keyring_put(struct keyring *ring, struct token_keys *keys, struct err *err);
+/* Both. */
 bool keyring_load(struct keyring *ring, struct str path, struct err *err);
 
 /* NULL when there are none. */

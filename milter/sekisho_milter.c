@@ -72,6 +72,37 @@ static bool load(struct config **out, struct err *err)
 	return ok;
 }
 
+static bool is_same_list(struct str_list a, struct str_list b)
+{
+	bool is_same = a.count == b.count;
+
+	for (size_t i = 0; is_same && i < a.count; i++)
+		is_same = str_eq(a.items[i], b.items[i]);
+	return is_same;
+}
+
+/* What a password or a certificate's file holds is read again by itself. */
+static bool has_same_redis(const struct config *a, const struct config *b)
+{
+	return a->redis_mode == b->redis_mode && is_same_list(a->redis_addresses, b->redis_addresses) &&
+	       str_eq(a->redis_master, b->redis_master) && a->redis_database == b->redis_database &&
+	       str_eq(a->redis_user, b->redis_user) && str_eq(a->redis_password_file, b->redis_password_file) &&
+	       str_eq(a->redis_sentinel_password_file, b->redis_sentinel_password_file) && a->redis_tls == b->redis_tls &&
+	       str_eq(a->redis_ca_file, b->redis_ca_file) && str_eq(a->redis_cert_file, b->redis_cert_file) &&
+	       str_eq(a->redis_key_file, b->redis_key_file);
+}
+
+static bool has_same_store(const struct config *a, const struct config *b)
+{
+	bool is_redis = b->store_backend == STORE_REDIS,
+	     had_local = a->on_store_failure == STORE_FAILURE_LOCAL, has_local = b->on_store_failure == STORE_FAILURE_LOCAL;
+
+	return str_eq(a->store_path, b->store_path) && a->store_backend == b->store_backend &&
+	       a->store_size_max == b->store_size_max &&
+	       (!is_redis || (a->store_timeout_us == b->store_timeout_us && a->store_local_share == b->store_local_share &&
+			      had_local == has_local && has_same_redis(a, b)));
+}
+
 /* Settings that main used once, when it opened things: a reload cannot change them. */
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
@@ -86,8 +117,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 		{ "milter.socket_mode", old->socket_mode == new->socket_mode },
 		{ "milter.socket_group", str_eq(old->socket_group, new->socket_group) },
 		{ "milter.sessions_max", old->sessions_max == new->sessions_max },
-		{ "store", str_eq(old->store_path, new->store_path) && old->store_backend == new->store_backend &&
-				   old->store_size_max == new->store_size_max },
+		{ "store", has_same_store(old, new) },
 		{ "relay_log", str_eq(old->log_dir, new->log_dir) && str_eq(old->log_key_file, new->log_key_file) &&
 				       str_eq(old->log_keyring, new->log_keyring) && old->log_is_sealed == new->log_is_sealed &&
 				       old->checkpoint_busy_us == new->checkpoint_busy_us &&
@@ -122,13 +152,20 @@ static void record_config(const struct config *config, struct str error)
 	buf_clear(&detail);
 }
 
-/* The other half of a reload: keys may have been added, rules written. On failure the new snapshot goes. */
+/* The other half of a reload: keys may have been added, rules written. On failure the new snapshot goes, and what was in force
+ * stays. */
 static bool load_beside(struct config *new, struct err *err)
 {
-	if ((!new->needs_keys || keyring_load(&gate.tokens, new->token_key_file, err)) &&
-	    rulebook_load(&gate.rules, new->bounce_rules_file, err))
-		return true;
+	struct token_keys *keys = NULL;
+
+	if ((!new->needs_keys || keyring_read(new->token_key_file, &keys, err)) &&
+	    rulebook_load(&gate.rules, new->bounce_rules_file, err)) {
+		if (!keys || keyring_put(&gate.tokens, keys, err))
+			return true;
+		keys = NULL;
+	}
 	log_error("%s", err->text);
+	token_keys_free(keys);
 	config_free(new);
 	return false;
 }
@@ -147,11 +184,12 @@ static void reload(void)
 		return;
 	}
 	warn_of_restart(old, new);
-	config_release(old);
 	config_publish(new);
 
 	struct config *current = config_acquire();
 
+	gate_follow(&gate, old, current);
+	config_release(old);
 	metrics_add(METRIC_RELOADS, 1);
 	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)current->generation);
 	monitor_note_reload(STR_EMPTY);
@@ -242,7 +280,6 @@ static int run(struct config *config, int pid_fd)
 	struct watch *watch = NULL;
 	struct guarding *guarding = NULL;
 	struct err err;
-	int64_t shutdown_wait_us = config->shutdown_wait_us;
 	bool ok = write_pid(pid_fd, &err) && start_signals(&err) && gate_open(&gate, config, &err);
 
 	if (!ok) {
@@ -264,7 +301,9 @@ static int run(struct config *config, int pid_fd)
 	config_release(config);
 	if (ok) {
 		ok = glue_run(&err);
-		glue_drain(shutdown_wait_us);
+		config = config_acquire();
+		glue_drain(config->shutdown_wait_us);
+		config_release(config);
 		gate_record(&gate, STR("stopped"), STR_EMPTY);
 	}
 	if (!ok)
