@@ -19,23 +19,39 @@ static bool is_good(struct str s)
 	return s.len && s.ptr[0] != '.' && str_find(s, STR("..")) == s.len;
 }
 
-/* *out_done: `front` and the A-labels of `domain` are in *out. */
-static bool convert(struct arena *arena, struct str front, struct str domain, struct str *out, bool *out_done)
+bool domain_labels(struct str domain, struct buf *out)
 {
 	const int flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL;
-	struct str typed, labels;
+	char typed[DOMAIN_TYPED_MAX + 1] = "";
 	uint8_t *found = NULL;
-	bool ok = arena_copy(arena, domain, &typed);
+	struct str labels;
+	bool ok;
 
-	*out_done = false;
-	if (!ok || memchr(typed.ptr, '\0', typed.len) || idn2_lookup_u8((const uint8_t *)typed.ptr, &found, flags) != IDN2_OK)
-		return ok;
+	if (domain.len > DOMAIN_TYPED_MAX || str_find_byte(domain, '\0') < domain.len)
+		return false;
+	memcpy(typed, domain.ptr, domain.len);
+	if (idn2_lookup_u8((const uint8_t *)typed, &found, flags) != IDN2_OK)
+		return false;
 	labels = str_from_c((const char *)found);
 	while (str_ends(labels, STR(".")))
 		labels.len--;
-	*out_done = is_good(labels);
-	ok = !*out_done || arena_concat(arena, out, front, labels);
+	ok = is_good(labels);
+	if (ok)
+		buf_add(out, labels);
 	idn2_free(found);
+	return ok && !out->failed;
+}
+
+/* *out_done: `front` and the A-labels of `domain` are in *out. */
+static bool convert(struct arena *arena, struct str front, struct str domain, struct str *out, bool *out_done)
+{
+	struct buf labels;
+	bool ok;
+
+	buf_init(&labels, DOMAIN_TYPED_MAX);
+	*out_done = domain_labels(domain, &labels);
+	ok = !labels.failed && (!*out_done || arena_concat(arena, out, front, buf_view(&labels)));
+	buf_clear(&labels);
 	return ok;
 }
 
@@ -49,7 +65,7 @@ bool domain_spell(struct arena *arena, struct str address, struct str *out)
 		if (str_starts(domain, STR("*.")))
 			domain = str_from(domain, 2);
 		front = str_slice(address, 0, address.len - domain.len);
-		if (!is_ascii(domain) && domain.len <= DOMAIN_TYPED_MAX && !convert(arena, front, domain, out, &is_done))
+		if (!is_ascii(domain) && !convert(arena, front, domain, out, &is_done))
 			return false;
 	}
 	if (!is_done)

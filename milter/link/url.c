@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "config/base/domain.h"
 #include "config/base/num.h"
 
 /* What must not stand as it is, by component (WHATWG URL 1.3); octets over 0x7e and under 0x21 never may. */
@@ -143,24 +144,47 @@ static bool ipv6_is_good(struct str host)
 	return strlen(text) == host.len - 2 && inet_pton(AF_INET6, text, &addr) == 1;
 }
 
+/* The octet at *at, percent decoding done, and *at behind it; -1: a percent sign that begins none. */
+static int octet_read(struct str host, size_t *at)
+{
+	int high, low;
+
+	if (host.ptr[*at] != '%')
+		return (unsigned char)host.ptr[(*at)++];
+	high = *at + 2 < host.len ? ascii_hex(host.ptr[*at + 1]) : -1;
+	low = high < 0 ? -1 : ascii_hex(host.ptr[*at + 2]);
+	*at += 3;
+	return low < 0 ? -1 : high * 16 + low;
+}
+
+/* What is not ASCII is good when the DNS can hold it; a browser has no URL otherwise. */
+static bool wide_domain_is_good(struct str host)
+{
+	struct buf typed, labels;
+	bool ok;
+
+	buf_init(&typed, host.len + 1);
+	buf_init(&labels, DOMAIN_TYPED_MAX);
+	for (size_t at = 0; at < host.len;)
+		buf_add_byte(&typed, (char)octet_read(host, &at));
+	ok = !typed.failed && domain_labels(buf_view(&typed), &labels) && ipv4_is_good(buf_view(&labels));
+	buf_clear(&typed);
+	buf_clear(&labels);
+	return ok;
+}
+
 static bool domain_is_good(struct str host)
 {
-	for (size_t i = 0; i < host.len; i++) {
-		unsigned char c = (unsigned char)host.ptr[i];
+	bool is_wide = false;
 
-		if (c == '%') {
-			int high = i + 2 < host.len ? ascii_hex(host.ptr[i + 1]) : -1;
-			int low = high < 0 ? -1 : ascii_hex(host.ptr[i + 2]);
+	for (size_t at = 0; at < host.len;) {
+		int octet = octet_read(host, &at);
 
-			if (low < 0)
-				return false;
-			c = (unsigned char)(high * 16 + low);
-			i += 2;
-		}
-		if (is_forbidden(c))
+		if (octet < 0 || is_forbidden((unsigned char)octet))
 			return false;
+		is_wide |= octet >= 0x80;
 	}
-	return host.len > 0 && ipv4_is_good(host);
+	return is_wide ? wide_domain_is_good(host) : host.len > 0 && ipv4_is_good(host);
 }
 
 static bool port_is_good(struct str port)
