@@ -120,6 +120,13 @@ static void run_pass(struct href_scan *scan, const struct html_token *token)
 	scan->run_to = is_run_until(scan, token->at) ? token->end : 0;  /* text between: nobody needs to look there again */
 }
 
+/* So does the text of a <script> and its like, whose start tag stands in the run. */
+static void run_pass_raw(struct href_scan *scan, const struct html_token *token)
+{
+	if (scan->run_to)
+		scan->run_to = token->end;
+}
+
 static bool is_idle(const struct href_scan *scan, const struct html_token *token)
 {
 	return token->kind == HTML_END && scan->open[token->name] <= scan->open_outside[token->name];
@@ -156,7 +163,7 @@ static void note_run(struct href_scan *scan, const struct html_token *token, boo
 {
 	if (!is_run_until(scan, token->at))
 		scan->run_from = token->at;
-	scan->run_to = was_plain ? token->end : 0;    /* behind a script or an SVG a new run begins */
+	scan->run_to = was_plain ? token->end : 0;    /* behind an SVG a new run begins */
 }
 
 /* Start tags that open no body. */
@@ -236,14 +243,19 @@ static void note_element(struct href_scan *scan, const struct html_token *token)
 			      (str_eq_nocase(token->tag, STR("colgroup")) || str_eq_nocase(token->tag, STR("col")));
 }
 
-static void note_place(struct href_scan *scan, const struct html_token *token, bool was_plain)
+static void note_place(struct href_scan *scan, const struct html_token *token, bool was_plain, bool ends_raw)
 {
 	scan->last_end = token->end;
 	if (token->kind == HTML_COMMENT) {
+		scan->is_before_line = false;
 		run_pass(scan, token);
 		return;
 	}
 	note_element(scan, token);
+	if (ends_raw) {
+		run_pass_raw(scan, token);
+		return;
+	}
 	if (token->name != HTML_OTHER && token->name < HTML_FORMATTING_MAX) {
 		bool is_lost = is_misnested(scan, token);
 
@@ -270,11 +282,11 @@ bool href_next(struct href_scan *scan, struct href *out)
 	if (scan->is_in_comment && comment_next(scan, out))
 		return true;
 	for (;;) {
-		bool was_plain = is_in_plain_html(&scan->page);
+		bool was_raw = scan->page.raw, was_plain = is_in_plain_html(&scan->page);
 
 		if (!html_next(&scan->page, &token))
 			return false;
-		note_place(scan, &token, was_plain);
+		note_place(scan, &token, was_plain, was_raw);
 		if (token.kind == HTML_COMMENT && comment_page(token.tag, &value)) {
 			html_init(&scan->comment, value);
 			scan->is_in_comment = true;
@@ -289,6 +301,15 @@ bool href_next(struct href_scan *scan, struct href *out)
 	}
 }
 
+/* Behind the last tag, and the line end that it swallows. */
+static size_t place_behind_tag(const struct href_scan *scan)
+{
+	struct str rest = str_from(scan->page.page, scan->last_end);
+	size_t swallowed = !scan->is_before_line ? 0 : str_starts(rest, STR("\r\n")) ? 2 : str_starts(rest, STR("\n"));
+
+	return scan->last_end + swallowed;
+}
+
 /* Where a page that has no end tag goes on: the text goes on ending as it did, with its line end. */
 static size_t place_at_end(const struct href_scan *scan)
 {
@@ -296,7 +317,7 @@ static size_t place_at_end(const struct href_scan *scan)
 
 	/* In a table, text and blanks go different ways: nothing may come between them. */
 	if (scan->tables)
-		return place_before(scan, scan->last_end);
+		return place_before(scan, place_behind_tag(scan));
 	if (str_ends(page, STR("\n")))
 		page.len--;
 	while (str_ends(page, STR("\r")))

@@ -255,8 +255,8 @@ static bool comment_read(struct html *html, size_t at, struct html_token *out)
 	return true;
 }
 
-/* "<!": a comment, a CDATA section, or something that ends at the next `>` (a doctype, a bogus comment). */
-static bool declaration_skip(struct html *html, size_t at)
+/* "<!", "<?", "</ ": a CDATA section, which is text, or something that ends at the next `>` (a doctype, a bogus comment). */
+static bool declaration_read(struct html *html, size_t at, struct html_token *out, bool *out_is_token)
 {
 	struct str rest = str_from(html->page, at + 2);
 
@@ -266,13 +266,15 @@ static bool declaration_skip(struct html *html, size_t at)
 		if (html_foreign_is_inside(html)) {
 			size_t end = str_find(rest, STR("]]>"));
 
+			*out_is_token = false;
 			html->at = at + 2 + end + 3;
 			return end < rest.len || ends(html, HTML_IN_TEXT);
 		}
 	}
 	size_t end = str_find_byte(rest, '>');
 
-	html->at = at + 2 + end + 1;
+	*out = (struct html_token){ .kind = HTML_COMMENT, .at = at, .tag = str_slice(rest, 0, end) };
+	out->end = html->at = at + 2 + end + 1;
 	return end < rest.len || ends(html, HTML_IN_COMMENT);
 }
 
@@ -378,9 +380,9 @@ static bool markup_read(struct html *html, size_t at, struct html_token *out, bo
 	}
 	if (str_starts(rest, STR("<!--")))
 		return comment_read(html, at, out);
-	*out_is_token = false;
 	if (c == '!' || c == '?' || (c == '/' && rest.len > 2))
-		return declaration_skip(html, at);
+		return declaration_read(html, at, out, out_is_token);
+	*out_is_token = false;
 	html->at = at + 1;
 	html->has_text = true;
 	return c != '/' || ends(html, HTML_IN_TAG);

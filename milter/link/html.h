@@ -37,7 +37,7 @@ enum html_name {
 struct html_token {
 	enum html_kind kind;
 	size_t at, end;                /* from `<` to behind `>` */
-	struct str tag;                /* name as written; of a comment: what stands between <!-- and --> */
+	struct str tag;                /* name as written; of a comment: what stands between <!-- and -->, or <! and > */
 	enum html_name name;
 	size_t attrs;                  /* where the first attribute may begin */
 	bool is_self_closing;
