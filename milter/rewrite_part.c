@@ -96,8 +96,8 @@ static const char *choose_charset(struct page *page)
 	if (page->charset->shape == CHARSET_WIDE) {
 		if (!page->part->charset.len)
 			page->charset = charset_utf8;   /* a page that says so in ASCII is none (HTML 13.2.3.3) */
-		else if (str_eq_nocase(label, STR("utf-16")))
-			page->charset = utf16_order(octets);
+		else if (str_eq_nocase(label, STR("utf-16")) || (has_mark && str_starts_nocase(label, STR("utf-16"))))
+			page->charset = utf16_order(octets);    /* a mark outdoes what the label says of the order */
 		if (!page->charset)
 			return "UTF-16 of unknown order";
 	}
@@ -142,6 +142,14 @@ static bool is_plain(struct str s)
 	return all < 0x80;
 }
 
+static bool is_lost(const struct page *page, const struct href *href)
+{
+	for (size_t at = href->at; page->view.stretch_count && at < href->at + href->len; at++)
+		if (charset_view_state(&page->view, at, false) == CHARSET_LOST)
+			return true;
+	return false;
+}
+
 /* A link's value as characters, references undone. False: it cannot be read surely. */
 static bool read_value(struct page *page, const struct href *href, struct str *out)
 {
@@ -152,7 +160,7 @@ static bool read_value(struct page *page, const struct href *href, struct str *o
 	*out = slice;
 	if (end - begin == slice.len && (page->is_text || is_plain(slice)))
 		return true;
-	if (page->is_text)
+	if (page->is_text || is_lost(page, href))
 		return false;
 	buf_reset(&page->value);
 	buf_reset(&page->url);
@@ -200,6 +208,22 @@ static bool add_tracked(struct page *page, enum token_purpose purpose, struct er
 	return token_seal(job->sealer, &token, job->rules->host, &page->with, err);
 }
 
+static struct str escape_to(char state)
+{
+	switch (state) {
+	case 'J':
+		return STR("\033(J");
+	case 'I':
+		return STR("\033(I");
+	case '$':
+		return STR("\033$B");
+	case 'D':
+		return STR("\033$(D");
+	default:
+		return STR("\033(B");
+	}
+}
+
 static bool is_ascii_state(char state)
 {
 	return state == 'B' || state == 'J';
@@ -222,7 +246,7 @@ static bool edit_value(struct page *page, const struct href *href, struct err *e
 	if (page->with.len > TOKEN_URL_MAX)
 		return true;
 	if (before != after)
-		buf_add(&page->with, after == 'J' ? STR("\033(J") : STR("\033(B"));
+		buf_add(&page->with, escape_to(after));
 	if (!arena_copy(page->job->arena, buf_view(&page->with), &with))
 		return err_memory(err);
 	page->job->links++;
@@ -255,19 +279,29 @@ static bool is_own_pixel(struct page *page, const struct href *href)
 	       str_starts(str_from(src, 8 + host.len), STR("/o/"));
 }
 
+/* Text goes on as it was read before; but right before a sequence there is nothing to go on with. */
+static bool goes_on(const struct page *page, size_t at)
+{
+	return at < page->view.bytes.len &&
+	       charset_view_at(&page->view, at, true) == charset_view_at(&page->view, at, false);
+}
+
 static bool edit_pixel(struct page *page, size_t at, struct err *err)
 {
 	/* An escape that stands just before, and that nothing has been read with yet, comes behind the pixel. */
 	bool before_escape = !is_ascii_state(charset_view_state(&page->view, at, false));
+	char state = charset_view_state(&page->view, at, before_escape);
 	struct str with;
 
 	buf_reset(&page->with);
-	if (!is_ascii_state(charset_view_state(&page->view, at, before_escape)))
-		buf_add(&page->with, STR("\033(B"));
+	if (!is_ascii_state(state))
+		buf_add(&page->with, escape_to('B'));
 	buf_add(&page->with, STR("<img src=\""));
 	if (!add_tracked(page, TOKEN_OPEN, err))
 		return false;
 	buf_add(&page->with, STR("\" width=\"1\" height=\"1\" alt=\"\" style=\"border:0\">"));
+	if (!is_ascii_state(state) && goes_on(page, at))
+		buf_add(&page->with, escape_to(state));
 	if (!arena_copy(page->job->arena, buf_view(&page->with), &with))
 		return err_memory(err);
 	page->out->pixels++;

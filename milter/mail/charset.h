@@ -60,7 +60,11 @@ bool charset_is_sure(const struct charset *charset, struct str utf8);
  * X 0201 Roman, 'I' Katakana, '$' JIS X 0208 and 'D' JIS X 0212, two octets a character. 0: none stands there. */
 size_t charset_escape(struct str s, char *out_state);
 
-/* An escape sequence of ISO-2022-JP is no character: it is missing in the view, and a new stretch begins behind it. */
+/*
+ * An escape sequence of ISO-2022-JP is no character: it is missing in the view, and a new stretch begins behind it. But one
+ * right behind another is read as U+FFFD besides (WHATWG Encoding 12.2.1): it is in the view, as a stretch that is lost.
+ */
+#define CHARSET_LOST '?'
 struct charset_stretch {
 	size_t view_at, text_at;
 	char state;
@@ -77,7 +81,7 @@ struct charset_view {
 bool charset_view(const struct charset *charset, struct str text, struct arena *arena, struct charset_view *out);
 /* Where the octet at `view_at` stands in the text. At the start of a stretch: `before_escape` says on which side. */
 size_t charset_view_at(const struct charset_view *view, size_t view_at, bool before_escape);
-/* The state in which that place is read; 'B' for all other charsets. */
+/* The state in which that place is read, or CHARSET_LOST; 'B' for all other charsets. */
 char charset_view_state(const struct charset_view *view, size_t view_at, bool before_escape);
 
 #endif

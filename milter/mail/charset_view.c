@@ -66,6 +66,7 @@ static bool view_iso_2022_jp(struct str text, struct arena *arena, struct charse
 	size_t count = count_escapes(text) + 1, n = 1, view_at = 0;
 	struct charset_stretch *stretches = arena_array(arena, count, sizeof *stretches);
 	char *bytes = arena_alloc(arena, text.len + 1), state = 'B';
+	bool is_behind = false;        /* right behind another sequence */
 
 	if (!stretches || !bytes)
 		return false;
@@ -73,12 +74,19 @@ static bool view_iso_2022_jp(struct str text, struct arena *arena, struct charse
 	for (size_t at = 0; at < text.len;) {
 		size_t escape = charset_escape(str_from(text, at), &state), end;
 
-		at += escape;
-		if (escape)
+		if (escape && is_behind) {
+			stretches[n - 1].state = CHARSET_LOST;
+			memset(bytes + view_at, OPAQUE, escape);
+			view_at += escape;
+		}
+		is_behind = escape > 0;
+		if (escape) {
+			at += escape;
 			stretches[n++] = (struct charset_stretch){ .view_at = view_at, .text_at = at, .state = state };
+			continue;
+		}
 		/* An escape octet that begins no sequence is an octet like others. */
-		end = escape || at == text.len ? at : at + 1;
-		end += str_find_byte(str_from(text, end), '\033');
+		end = at + 1 + str_find_byte(str_from(text, at + 1), '\033');
 		view_stretch(str_slice(text, at, end - at), state, bytes + view_at);
 		view_at += end - at;
 		at = end;

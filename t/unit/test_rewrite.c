@@ -49,6 +49,10 @@ static const struct row rows[] = {
 	  STR_INIT(HTML BLANK "<b><a href=x>x</b><table><tr><td>-<a href=y>y</a><a href=z>z</a>{}</td></tr></table>\r\n"), NULL },
 	{ "35 a comment and an idle end tag behind what has lost its parent", STR_INIT(HTML BLANK "<p><b>x</p><!-- y --></i>\r\n"),
 	  STR_INIT(HTML BLANK "<p><b>x{}</p><!-- y --></i>\r\n"), NULL },
+	{ "35 a script and a comment that is bogus", STR_INIT(HTML BLANK "<p><b>x</p><![endif]><?y?></ z><script>a</b></script></body>"),
+	  STR_INIT(HTML BLANK "<p><b>x{}</p><![endif]><?y?></ z><script>a</b></script></body>"), NULL },
+	{ "35 the line end that <pre> swallows in a table", STR_INIT(HTML BLANK "<table><tr><td><pre>\r\nx"),
+	  STR_INIT(HTML BLANK "<table><tr><td><pre>\r\n{}x"), NULL },
 	{ "24 the end of a link in SVG ends none outside", STR_INIT(HTML BLANK "<p><a href=x>x<svg><a>y</a></svg><p>z</p>\r\n"),
 	  STR_INIT(HTML BLANK "<p><a href=x>x<svg><a>y</a></svg><p>z{}</p>\r\n"), NULL },
 	{ "25 a link outside of a marquee that never ends", STR_INIT(HTML BLANK "<p><a href=x>x<marquee><a href=y>y</a></a><p>z</p>\r\n"),
@@ -75,6 +79,11 @@ static const struct row rows[] = {
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\033(J<a href=\"{http://x.example/~}\033(B\">\033(B{}"), NULL },
 	{ "65 no way back at the end", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\""),
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\033(B{}"), NULL },
+	{ "65 no way back before the last line end", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\r\n"),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\033(B{}\033$B\r\n"), NULL },
+	{ "65 escapes one behind the other are a character to a browser",
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href=http://x/\033(B\033(By><\033$B\033(Ba href=http://x/></body>"),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href=http://x/\033(B\033(By><\033$B\033(Ba href=http://x/>{}</body>"), NULL },
 	{ "52 query in the page's charset", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href='http://x/?\033$B$\"\033(B'>"),
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href='{http://x/?%1B$B$%22%1B(B}'>{}"), NULL },
 	{ "67 Shift_JIS", STR_INIT("Content-Type: text/html; charset=Shift_JIS\r\n\r\n\x83\x5c<a title='\x95\x5c' href='http://x/\x83\x5c?\x83\x5c'>"),
@@ -334,6 +343,8 @@ START_TEST(utf16)
 		{ "utf-16", "utf-16be", STR_INIT("\xef\xbb\xbf") },
 		{ "utf-16be", "utf-16be", STR_INIT("") },
 		{ "utf-16le", "utf-16le", STR_INIT("") },
+		{ "utf-16le", "utf-16be", STR_INIT("\xef\xbb\xbf") },         /* the mark outdoes the label */
+		{ "utf-16be", "utf-16le", STR_INIT("\xef\xbb\xbf") },
 	};
 	struct rewrite_rules rules = rules_all();
 	struct rewrite_result result;
@@ -429,7 +440,7 @@ int main(void)
 	unit_add_rows(tcase, stillness, rows);
 	unit_add_rows(tcase, cuts, rows);
 	unit_add_rows(tcase, text_links, text_rows);
-	tcase_add_loop_test(tcase, utf16, 0, 4);
+	tcase_add_loop_test(tcase, utf16, 0, 6);
 	tcase_add_test(tcase, dkim_stripped);
 	tcase_add_test(tcase, unsubscribe);
 	suite_add_tcase(suite, tcase);
