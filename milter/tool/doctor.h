@@ -36,7 +36,7 @@ struct doctor {
 	struct tool *tool;
 	const struct config *config;   /* NULL: not good */
 	json_t *status;                /* the daemon's; NULL: it does not answer */
-	const char *etc;               /* of logrotate and journald */
+	const char *etc;               /* of logrotate, journald, tmpfiles and cron */
 
 	const char *postfix;           /* its configuration directory; NULL: not the MTA here */
 	struct str main_cf, overrides; /* what `postconf -x` and `postconf -Px` printed */
@@ -58,7 +58,8 @@ struct doctor_check {
 	enum doctor_level (*look)(struct doctor *doctor);
 };
 extern const struct doctor_check doctor_gate_checks[], doctor_reach_checks[], doctor_postfix_checks[], doctor_ways_checks[],
-	doctor_mail_checks[], doctor_sendmail_checks[], doctor_log_checks[], doctor_store_checks[], doctor_keep_checks[];
+	doctor_mail_checks[], doctor_sendmail_checks[], doctor_log_checks[], doctor_cleaner_checks[], doctor_store_checks[],
+	doctor_keep_checks[];
 
 /* The check's sentence, and the line that mends it (NULL: none). Returns `level`. */
 enum doctor_level doctor_say(struct doctor *doctor, enum doctor_level level, const char *fix, const char *fmt, ...)
@@ -73,6 +74,8 @@ enum doctor_level doctor_say_login(struct doctor *doctor, bool has_sasl, bool ha
 enum doctor_level doctor_say_size(struct doctor *doctor, struct str value, const char *name, const char *fix, const char *end);
 /* A whole file of at most 1 MiB, in the arena. */
 bool doctor_read(struct doctor *doctor, const char *path, struct str *out, struct err *err);
+/* By name, or by what stands behind two names. */
+bool doctor_is_same_file(const char *a, const char *b);
 /* Who sekisho-milter runs as: the process' user, or the owner of the state directory. False: neither is there. */
 bool doctor_daemon_user(struct doctor *doctor, uid_t *out);
 /* By owner, group or others, is this user given 4 (read), 2 (write) or 1 (pass)? */

@@ -1,14 +1,14 @@
-/* sekisho doctor: the relay log, its key and its disk, and the other logs that tell the same. */
+/* sekisho doctor: the relay log, its key and its disk, and the log of the MTA that the gate follows. */
 #include <glob.h>
 #include <pwd.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 
-#include "config/base/num.h"
 #include "milter/record/sign.h"
 #include "milter/tool/doctor.h"
+
+#define STATE_ROOM ((size_t)64 << 20)
 
 /* --- the directory */
 
@@ -40,25 +40,47 @@ static enum doctor_level look_dir(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s can be written", dir);
 }
 
+/* The first of these that has one of the mode's bits. */
+static const char *find_open(struct doctor *doctor, const char *pattern, mode_t bits)
+{
+	const char *open = NULL;
+	glob_t found;
+	struct stat st;
+
+	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+		return NULL;
+	for (size_t i = 0; i < found.gl_pathc && !open; i++)
+		if (lstat(found.gl_pathv[i], &st) == 0 && !S_ISLNK(st.st_mode) && st.st_mode & bits)
+			open = doctor_text(doctor, "%s", found.gl_pathv[i]);
+	globfree(&found);
+	return open;
+}
+
 static enum doctor_level look_privacy(struct doctor *doctor)
 {
-	const char *dir = log_dir(doctor), *wide = NULL;
-	glob_t found;
+	static const struct {
+		const char *below;
+		mode_t bits;
+		const char *text;
+	} rows[] = {
+		{ "", 2, "every user of this host can change %s" },
+		{ "/*", 2, "every user of this host can change %s" },
+		{ "/*/*", 2, "every user of this host can change %s" },
+		{ "/*/*.jsonl", 4, "every user of this host can read %s" },
+	};
+	const char *dir = log_dir(doctor);
 	struct stat st;
 
 	if (stat(dir, &st) != 0)
 		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "%s is not there to look at", dir);
 	if ((st.st_mode & 7) == 0)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "only owner and group can look into %s", dir);
-	if (glob(doctor_text(doctor, "%s/*/*.jsonl", dir), GLOB_NOSORT, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc && !wide; i++)
-			if (stat(found.gl_pathv[i], &st) == 0 && st.st_mode & 6)
-				wide = doctor_text(doctor, "%s", found.gl_pathv[i]);
-		globfree(&found);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *open = find_open(doctor, doctor_text(doctor, "%s%s", dir, rows[i].below), rows[i].bits);
+
+		if (open)
+			return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chmod -R o-rwx %s", dir), rows[i].text, open);
 	}
-	if (wide)
-		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chmod -R o-rwx %s", dir), "every user of this host can read %s",
-				  wide);
 	return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "chmod o-rwx %s", dir), "every user of this host can look into %s", dir);
 }
 
@@ -83,6 +105,46 @@ static enum doctor_level look_disk(struct doctor *doctor)
 		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "df -i %s; remove small files there", dir),
 				  "%lld %% of the inodes on the disk of %s are free", (long long)inodes, dir);
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%lld %% of the log's disk is free", (long long)blocks);
+}
+
+/* The store, and large bodies while they wait. */
+static enum doctor_level look_state_disk(struct doctor *doctor)
+{
+	const char *dir = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->state_dir));
+	struct statvfs fs;
+
+	if (statvfs(dir, &fs) != 0)
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "%s is not there to look at", dir);
+	if (fs.f_bavail < STATE_ROOM / fs.f_frsize)
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "df -h %s; free room", dir),
+				  "the disk of %s has %lld MiB left", dir, (long long)(fs.f_bavail * fs.f_frsize >> 20));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s has room", dir);
+}
+
+/* --- and what kind of disk it is */
+
+static enum doctor_level look_kind(struct doctor *doctor)
+{
+	static const struct {
+		unsigned long magic;       /* statfs(2) */
+		const char *name;
+		enum doctor_level of_store;
+	} kinds[] = {
+		{ 0x01021994, "tmpfs", DOCTOR_NOTE },   { 0x858458f6, "ramfs", DOCTOR_NOTE },  { 0x6969, "NFS", DOCTOR_FAULT },
+		{ 0xff534d42, "SMB", DOCTOR_FAULT },    { 0xfe534d42, "SMB", DOCTOR_FAULT },
+	};
+	const bool is_embedded = doctor->config->store_backend == STORE_EMBEDDED;
+	const char *dirs[] = { log_dir(doctor), doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->state_dir)) };
+	const char *settings[] = { "relay_log: {dir: /var/log/sekisho}", "state_dir: /var/lib/sekisho" };
+	struct statfs fs;
+
+	for (size_t i = 0; i < 2; i++)
+		for (size_t j = 0; statfs(dirs[i], &fs) == 0 && j < sizeof kinds / sizeof *kinds; j++)
+			if (((unsigned long)fs.f_type & 0xffffffff) == kinds[j].magic)
+				return doctor_say(doctor, i == 1 && is_embedded ? kinds[j].of_store : DOCTOR_NOTE,
+						  doctor_text(doctor, "sekisho.yaml: %s, on a disk of this host", settings[i]),
+						  "%s is on %s", dirs[i], kinds[j].name);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "log and state are on disks of this host");
 }
 
 /* --- the key */
@@ -137,12 +199,17 @@ static enum doctor_level look_public_key(struct doctor *doctor)
 static enum doctor_level look_maillog(struct doctor *doctor)
 {
 	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->maillog_path));
+	struct str theirs = doctor->postfix ? doctor_postfix_setting(doctor, "maillog_file") : STR_EMPTY;
+	const char *fix = doctor_text(doctor, "sekisho.yaml: maillog: " STR_FMT, STR_ARG(theirs.len ? theirs : STR("/var/log/mail.log")));
 	const struct passwd *user = NULL;
 	struct stat st;
 	uid_t uid;
 
 	if (!config_follows_maillog(doctor->config))
-		return doctor_say(doctor, DOCTOR_NOTE, "sekisho.yaml: maillog: /var/log/mail.log", "no log of the MTA is read (maillog)");
+		return doctor_say(doctor, DOCTOR_NOTE, fix, "no log of the MTA is read (maillog)");
+	if (theirs.len && !doctor_is_same_file(doctor_text(doctor, STR_FMT, STR_ARG(theirs)), path))
+		return doctor_say(doctor, DOCTOR_FAULT, fix, "Postfix logs to " STR_FMT " (maillog_file), and the gate reads %s", STR_ARG(theirs),
+				  *path ? path : "the journal");
 	if (!*path)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA's log is read from the journal");
 	if (stat(path, &st) != 0)
@@ -156,196 +223,16 @@ static enum doctor_level look_maillog(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA's log is read from %s", path);
 }
 
-/* --- other logs */
-
-static int64_t relay_days(const struct doctor *doctor)
-{
-	const struct record_class *class = config_find_class(doctor->config, STR("relay"));
-
-	return !class ? 60 : class->keep_is_year ? 366 : class->keep_days;
-}
-
-/* "maxage 60" or "rotate 8" with "weekly", of one block; what a block does not say comes from before it. */
-struct rotation {
-	int64_t count, period_days, age_days;
-	bool is_by_size;               /* "size 10M": when it is that large, which may be never */
-};
-#define FOREVER_DAYS 36600
-
-static void read_directive(struct str line, struct rotation *rotation)
-{
-	static const struct {
-		struct str name;
-		int64_t days;
-	} periods[] = { { STR_INIT("hourly"), 1 }, { STR_INIT("daily"), 1 }, { STR_INIT("weekly"), 7 }, { STR_INIT("monthly"), 31 },
-			{ STR_INIT("yearly"), 366 } };
-	struct str name = line, value = STR_EMPTY;
-	uint64_t n;
-
-	str_cut(line, ' ', &name, &value);
-	for (size_t i = 0; i < sizeof periods / sizeof *periods; i++)
-		if (str_eq(name, periods[i].name))
-			rotation->period_days = periods[i].days;
-	if (str_eq(name, STR("size")))
-		rotation->is_by_size = true;
-	if (str_eq(name, STR("rotate")) && str_eq(str_trim(value), STR("-1")))          /* none is ever removed */
-		rotation->count = FOREVER_DAYS;
-	if (!num_parse_u64(str_trim(value), &n) || n > 100000)
-		return;
-	if (str_eq(name, STR("rotate")))
-		rotation->count = (int64_t)n;
-	else if (str_eq(name, STR("maxage")))
-		rotation->age_days = (int64_t)n;
-}
-
-/* The log in use is one more than those put away. */
-static int64_t days_of(const struct rotation *rotation)
-{
-	int64_t days = rotation->is_by_size ? FOREVER_DAYS : (rotation->count + 1) * rotation->period_days;
-
-	return rotation->age_days && rotation->age_days + rotation->period_days < days ? rotation->age_days + rotation->period_days : days;
-}
-
-static bool is_mail_log(struct str line)
-{
-	return str_find(line, STR("/mail.")) < line.len || str_find(line, STR("/maillog")) < line.len;
-}
-
-/* Days that this file keeps a mail log; 0: it names none. */
-static int64_t read_rotations(struct str text, struct rotation *outer)
-{
-	struct rotation inner = *outer;
-	bool is_inside = false, is_mail = false;
-	int64_t most = 0;
-	struct str line;
-
-	while (str_next(&text, '\n', &line)) {
-		line = str_trim(line);
-		if (!is_inside && is_mail_log(line))
-			is_mail = true;
-		if (str_starts(line, STR("}"))) {
-			if (is_mail && days_of(&inner) > most)
-				most = days_of(&inner);
-			is_inside = is_mail = false;
-			inner = *outer;
-		} else {
-			read_directive(line, is_inside ? &inner : outer);
-		}
-		if (str_ends(line, STR("{"))) {
-			is_inside = true;
-			inner = *outer;
-		}
-	}
-	return most;
-}
-
-static enum doctor_level look_logrotate(struct doctor *doctor)
-{
-	struct rotation all = { .count = 4, .period_days = 7 };
-	const char *where = NULL;
-	int64_t most = 0, days;
-	glob_t found;
-	struct str text;
-
-	if (doctor_read(doctor, doctor_text(doctor, "%s/logrotate.conf", doctor->etc), &text, NULL))
-		most = read_rotations(text, &all);
-	if (glob(doctor_text(doctor, "%s/logrotate.d/*", doctor->etc), 0, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc; i++) {
-			struct rotation mine = all;
-
-			if (!doctor_read(doctor, found.gl_pathv[i], &text, NULL) || (days = read_rotations(text, &mine)) <= most)
-				continue;
-			most = days;
-			where = doctor_text(doctor, "%s", found.gl_pathv[i]);
-		}
-		globfree(&found);
-	}
-	if (!where)
-		where = doctor_text(doctor, "%s/logrotate.conf", doctor->etc);
-	if (most > relay_days(doctor))
-		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "%s: maxage %lld", where, (long long)relay_days(doctor) - 31),
-				  "%s keeps the MTA's log up to %lld days, the relay log is kept %lld", where, (long long)most,
-				  (long long)relay_days(doctor));
-	return doctor_say(doctor, DOCTOR_FINE, NULL, most ? "logrotate keeps the MTA's log no longer" : "logrotate keeps no log of the MTA");
-}
-
-/* systemd.time(7) as far as retentions go: "2month", "90day", "1 week", seconds without a unit. -1: not understood. */
-static int64_t span_days(struct str value)
-{
-	static const struct {
-		struct str name;
-		int64_t seconds;
-	} units[] = { { STR_INIT(""), 1 },	 { STR_INIT("s"), 1 },	      { STR_INIT("sec"), 1 },	     { STR_INIT("m"), 60 },
-		      { STR_INIT("min"), 60 },	 { STR_INIT("h"), 3600 },     { STR_INIT("hour"), 3600 },    { STR_INIT("d"), 86400 },
-		      { STR_INIT("day"), 86400 }, { STR_INIT("days"), 86400 }, { STR_INIT("w"), 604800 },    { STR_INIT("week"), 604800 },
-		      { STR_INIT("weeks"), 604800 }, { STR_INIT("month"), 2629800 }, { STR_INIT("months"), 2629800 },
-		      { STR_INIT("M"), 2629800 }, { STR_INIT("y"), 31557600 }, { STR_INIT("year"), 31557600 },
-		      { STR_INIT("years"), 31557600 } };
-	size_t len = 0;
-	uint64_t n;
-
-	while (len < value.len && ascii_is_digit(value.ptr[len]))
-		len++;
-	if (!num_parse_u64(str_slice(value, 0, len), &n) || n > UINT32_MAX)
-		return -1;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-		if (str_eq(str_trim(str_from(value, len)), units[i].name))
-			return ((int64_t)n * units[i].seconds + 86399) / 86400;
-	return -1;
-}
-
-/* Does this file say it? */
-static bool read_journald(struct str text, struct str *out)
-{
-	struct str line, name, value;
-	bool is_there = false;
-
-	while (str_next(&text, '\n', &line))
-		if (str_cut(line, '=', &name, &value) && str_eq(str_trim(name), STR("MaxRetentionSec"))) {
-			*out = str_trim(value);
-			is_there = true;
-		}
-	return is_there;
-}
-
-static enum doctor_level look_journald(struct doctor *doctor)
-{
-	const char *where = doctor_text(doctor, "%s/systemd/journald.conf", doctor->etc), *fix;
-	struct str value = STR_EMPTY, text;
-	bool is_there = doctor_read(doctor, where, &text, NULL);
-	int64_t days;
-	glob_t found;
-
-	if (is_there)
-		read_journald(text, &value);
-	if (glob(doctor_text(doctor, "%s/systemd/journald.conf.d/*.conf", doctor->etc), 0, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc; i++, is_there = true)
-			if (doctor_read(doctor, found.gl_pathv[i], &text, NULL) && read_journald(text, &value))
-				where = doctor_text(doctor, "%s", found.gl_pathv[i]);
-		globfree(&found);
-	}
-	fix = doctor_text(doctor, "%s: MaxRetentionSec=%lldday", where, (long long)relay_days(doctor));
-	days = span_days(value);
-	if (!is_there)
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "journald is not set up here");
-	if (days > relay_days(doctor))
-		return doctor_say(doctor, DOCTOR_FAULT, fix, "the journal is kept %lld days, the relay log %lld", (long long)days,
-				  (long long)relay_days(doctor));
-	if (days <= 0)
-		return doctor_say(doctor, DOCTOR_NOTE, fix, "the journal is kept as long as it has room, the relay log %lld days",
-				  (long long)relay_days(doctor));
-	return doctor_say(doctor, DOCTOR_FINE, NULL, "the journal is kept no longer than the relay log");
-}
-
 const struct doctor_check doctor_log_checks[] = {
 	{ "relay_log", DOCTOR_CONFIG, "No message is accepted that cannot be recorded.", look_dir },
 	{ "relay_log_privacy", DOCTOR_CONFIG, "The log holds who wrote to whom.", look_privacy },
+	{ "disk_kind", DOCTOR_CONFIG,
+	  "What is only in memory is gone when the host is; over a network neither locks nor \"on disk\" can be relied on.", look_kind },
+	{ "state_disk", DOCTOR_CONFIG, "Without counters no quota can be held.", look_state_disk },
 	{ "disk", DOCTOR_CONFIG, "When it is full, mail waits at its senders.", look_disk },
 	{ "key", DOCTOR_CONFIG, "Without a key that only the gate has, the log proves nothing to others.", look_key },
 	{ "public_key", DOCTOR_CONFIG, "Nobody can verify the log without the public key.", look_public_key },
 	{ "maillog", DOCTOR_CONFIG, "What became of mail stands there alone: deliveries, and the bounces that the MTA writes itself.",
 	  look_maillog },
-	{ "logrotate", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a log that is kept longer.", look_logrotate },
-	{ "journald", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a journal that is kept longer.", look_journald },
 	{ NULL },
 };

@@ -48,7 +48,7 @@ bool doctor_next_milter(struct str *rest, struct str *out_name, struct str *out_
 
 /* --- is it ours? */
 
-static bool is_same_file(const char *a, const char *b)
+bool doctor_is_same_file(const char *a, const char *b)
 {
 	struct stat sa, sb;
 
@@ -98,7 +98,7 @@ bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *ro
 	else
 		snprintf(theirs, sizeof theirs, "%s/" STR_FMT, dir, STR_ARG(path));
 	snprintf(ours, sizeof ours, STR_FMT, STR_ARG(str_from(listen, 5)));
-	return is_same_file(theirs, ours);
+	return doctor_is_same_file(theirs, ours);
 }
 
 /* --- does it let people log in? */

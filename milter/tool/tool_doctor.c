@@ -20,7 +20,8 @@ struct doctor_values {
 
 static const struct option options[] = {
 	{ "--all", OPTION_FLAG, DOCTOR(is_full), NULL, NULL, "also print what is right" },
-	{ "--etc", OPTION_TEXT, DOCTOR(etc), "DIR", NULL, "where logrotate.d and systemd/journald.conf are (default: /etc)" },
+	{ "--etc", OPTION_TEXT, DOCTOR(etc), "DIR", NULL,
+	  "where logrotate.d, tmpfiles.d, cron.d and systemd/journald.conf are (default: /etc)" },
 	TOOL_LANG_OPTION(DOCTOR(lang)),
 	{ "--postfix", OPTION_TEXT, DOCTOR(postfix), "DIR", NULL, "Postfix's configuration directory (default: " POSTFIX_DIR ")" },
 	{ "--sendmail", OPTION_TEXT, DOCTOR(sendmail), "FILE", NULL, "the MTA is Sendmail, with this .cf (default: " SENDMAIL_CF ")" },
@@ -245,7 +246,9 @@ static int sum_up(struct doctor *doctor, const size_t counts[DOCTOR_LEVEL_COUNT]
 static int run(struct tool *tool, const void *values)
 {
 	const struct doctor_check *const rounds[] = { first_checks, doctor_gate_checks, doctor_reach_checks, doctor_postfix_checks,
-						      doctor_ways_checks, doctor_mail_checks, doctor_sendmail_checks, doctor_log_checks, doctor_store_checks, doctor_keep_checks };
+						      doctor_ways_checks, doctor_mail_checks, doctor_sendmail_checks,
+						      doctor_log_checks, doctor_cleaner_checks, doctor_store_checks,
+						      doctor_keep_checks };
 	const struct doctor_values *want = values;
 	struct doctor doctor = { .tool = tool, .main_cf = STR_EMPTY, .sendmail_cf = STR_EMPTY };
 	size_t counts[DOCTOR_LEVEL_COUNT] = { 0 };
@@ -272,8 +275,8 @@ const struct tool_command command_doctor = {
 	.name = "doctor",
 	.operands = "",
 	.summary = "what is wrong on this host, and what mends it",
-	.about = "Looks at the gate, its socket, the MTA's settings, the relay log with its key and disk, the store, the clock, and how "
-		 "long other logs keep what the relay log forgets. A fault breaks a promise of the gate; a note is worth knowing. Each "
+	.about = "Looks at the gate, its socket, the MTA's settings, the relay log with its key and disk, the store, the clock, how "
+		 "long other logs keep what the relay log forgets, and what else removes records. A fault breaks a promise of the gate; a note is worth knowing. Each "
 		 "comes with its reason and, after an arrow, the line that mends it. Nothing is changed. Best run as root, who sees "
 		 "everything.",
 	.options = options,

@@ -221,14 +221,20 @@ def test_mail(world):
 
 def test_mail_log(world):
     """the MTA's log that the gate is to follow: away, or not for its eyes"""
-    gate, path = world.relay.gate, world.path("followed")
-    check_eq(well(world)["maillog"]["level"], "note", "none is read")
+    gate, path, theirs = world.relay.gate, world.path("followed"), f"{world.relay.mta.dir}/maillog"
+    found = well(world)["maillog"]
+    check_eq((found["level"], found["fix"]), ("note", f"sekisho.yaml: maillog: {theirs}"), "none is read")
     gate.config["maillog"] = {"path": path}
     gate.write_config()
-    names(world, "maillog", path, "journal: system")
-    with open(path, "w"):
-        pass
-    check_eq(well(world)["maillog"]["level"], "ok", "it is there")
+    names(world, "maillog", f"Postfix logs to {theirs}", f"sekisho.yaml: maillog: {theirs}")
+    with main_cf(world, f"maillog_file = {theirs}", "maillog_file ="):
+        names(world, "maillog", path, "journal: system")
+        with open(path, "w"):
+            pass
+        check_eq(well(world)["maillog"]["level"], "ok", "it is there")
+    os.remove(path)
+    os.symlink(theirs, path)
+    check_eq(well(world)["maillog"]["level"], "ok", "the same file by another name")
     del gate.config["maillog"]
     gate.write_config()
     gate.reload()
@@ -305,10 +311,13 @@ def test_other_logs(world):
     with open(rotate, "w") as out:
         out.write("/var/log/syslog\n/var/log/mail.log\n{\n\trotate 12\n\tmonthly\n}\n")
     names(world, "logrotate", "403 days", "maxage")
-    for lines in ("rotate 4\n\tsize 100M", "rotate -1\n\tweekly"):
+    for lines in ("rotate 4\n\tsize 100M", "rotate -1\n\tweekly", "rotate\t52\n\tweekly"):
         with open(rotate, "w") as out:
             out.write(f"/var/log/mail.log\n{{\n\t{lines}\n}}\n")
         names(world, "logrotate", "days", "maxage")
+    with open(rotate, "w") as out:
+        out.write("/var/log/*.log {\n\trotate 52\n\tweekly\n}\n")
+    names(world, "logrotate", "371 days", "maxage")
     os.remove(rotate)
     journald = f"{world.etc}/systemd/journald.conf"
     with open(journald, "w") as out:
@@ -318,6 +327,69 @@ def test_other_logs(world):
         out.write("[Journal]\nMaxRetentionSec=6month\n")
     names(world, "journald", "183 days", "journald.conf.d/long.conf: MaxRetentionSec=60day")
     shutil.rmtree(f"{world.etc}/systemd")
+    well(world)
+
+
+def test_open_log(world):
+    """a log that every user of the host can change"""
+    gate = world.relay.gate
+    record = next(name for name in os.listdir(f"{gate.log_dir}/ops") if name.endswith(".jsonl"))
+    for path in gate.log_dir, f"{gate.log_dir}/ops", f"{gate.log_dir}/ops/{record}":
+        mode, dir_mode = os.stat(path).st_mode & 0o7777, os.stat(gate.log_dir).st_mode & 0o7777
+        os.chmod(gate.log_dir, 0o751)
+        os.chmod(path, mode | 0o003)
+        names(world, "relay_log_privacy", f"can change {path}", f"chmod -R o-rwx {gate.log_dir}")
+        os.chmod(path, mode)
+        os.chmod(gate.log_dir, dir_mode)
+    well(world)
+
+
+def test_cleaners(world):
+    """what takes records away, by whatever means; and what only looks as if it did"""
+    log = world.relay.gate.log_dir
+    for name, line, is_fault in (
+            ("logrotate.d/all", f"{log}/*/*.jsonl {{", True),
+            ("logrotate.d/all", f'"{log}/relay/*" {{', True),
+            ("logrotate.d/all", f"{log}/*.log {{", False),
+            ("logrotate.d/all", f"# {log}/*/*.jsonl {{", False),
+            ("tmpfiles.d/log.conf", f"d {log} 0750 root root 30d -", True),
+            ("tmpfiles.d/log.conf", f"R {log}/relay", True),
+            ("tmpfiles.d/log.conf", f"d {log} 0750 root root - -", False),
+            ("tmpfiles.d/log.conf", f"x {log}", False),
+            ("tmpfiles.d/log.conf", f"d {log}2 0750 root root 30d -", False),
+            ("crontab", f"17 3 * * * root find {log} -type f -mtime +14 -delete", True),
+            ("cron.d/tidy", f"17 3 * * * root find {os.path.dirname(log)} -name '*.jsonl' -mtime +14 -exec rm {{}} ;", True),
+            ("cron.d/tidy", f"17 3 * * * root find {log} -name '*.gz' -mtime +14 -delete", False),
+            ("cron.daily/tidy", f"rm -f {log}/relay/2020*", True),
+            ("cron.daily/tidy", f"ls -l {log}", False),
+            ("cron.daily/tidy", "rm -f /somewhere/else", False)):
+        path = f"{world.etc}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as out:
+            out.write(f"# tidy\n{line}\n")
+        if is_fault:
+            names(world, "cleaners", path, f'{path}: take out "{line}"')
+        else:
+            check_eq(well(world)["cleaners"]["level"], "ok", line)
+        os.remove(path)
+
+
+def test_disks(world):
+    """a log that lives in memory"""
+    need_namespaces("--mount")
+    gate, volatile = world.relay.gate, world.new_dir("volatile")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", volatile], check=True)
+    try:
+        os.chmod(volatile, 0o750)
+        before = gate.config["relay_log"]["dir"]
+        gate.config["relay_log"]["dir"] = volatile
+        gate.write_config()
+        found = examine(world)[1]["disk_kind"]
+        check_eq((found["level"], found["text"]), ("note", f"{volatile} is on tmpfs"), "in memory")
+        gate.config["relay_log"]["dir"] = before
+        gate.write_config()
+    finally:
+        subprocess.run(["umount", "-l", volatile], check=True)
     well(world)
 
 

@@ -40,8 +40,9 @@ END_TEST
 
 START_TEST(every_reason)
 {
-	const struct doctor_check *const tables[] = { doctor_gate_checks,  doctor_reach_checks, doctor_postfix_checks,
-						      doctor_ways_checks, doctor_mail_checks, doctor_sendmail_checks, doctor_log_checks, doctor_store_checks,
+	const struct doctor_check *const tables[] = { doctor_gate_checks, doctor_reach_checks, doctor_postfix_checks,
+						      doctor_ways_checks, doctor_mail_checks, doctor_sendmail_checks,
+						      doctor_log_checks, doctor_cleaner_checks, doctor_store_checks,
 						      doctor_keep_checks };
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
