@@ -101,11 +101,12 @@ static enum doctor_level say_mx(struct doctor *doctor, const struct tenant *tena
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "mail to " STR_FMT " goes to %s", STR_ARG(domain), host);
 }
 
-static enum doctor_level look_return_dns(struct doctor *doctor)
+/* `look` at each domain once, until one has something wrong. */
+static enum doctor_level look_return_domains(struct doctor *doctor,
+					     enum doctor_level (*look)(struct doctor *doctor, const struct tenant *tenant))
 {
 	enum doctor_level level = doctor_say(doctor, DOCTOR_FINE, NULL, "no tenant has a return_path");
 	struct str domains[HOSTS_MAX];
-	char host[NS_MAXDNAME] = "";
 	size_t count = 0;
 
 	for (size_t i = 0; i < doctor->config->tenant_count && level == DOCTOR_FINE; i++) {
@@ -114,10 +115,92 @@ static enum doctor_level look_return_dns(struct doctor *doctor)
 		if (!tenant->return_domain.len || !is_new(domains, count, tenant->return_domain))
 			continue;
 		domains[count++] = tenant->return_domain;
-		level = say_mx(doctor, tenant, first_mx(doctor, doctor_text(doctor, STR_FMT, STR_ARG(tenant->return_domain)), host), host);
+		level = look(doctor, tenant);
 	}
 	return level;
 }
+
+static enum doctor_level look_domain_mx(struct doctor *doctor, const struct tenant *tenant)
+{
+	char host[NS_MAXDNAME] = "";
+
+	return say_mx(doctor, tenant, first_mx(doctor, doctor_text(doctor, STR_FMT, STR_ARG(tenant->return_domain)), host), host);
+}
+
+static enum doctor_level look_return_dns(struct doctor *doctor)
+{
+	return look_return_domains(doctor, look_domain_mx);
+}
+
+/* --- and whether they may send: SPF is asked about the envelope sender (RFC 7208 2.4) */
+
+#define SPF_MAX 1024                   /* octets that are looked at: longer ones say more than that nobody sends */
+
+/* The strings of one TXT record, one after the other (RFC 7208 3.3). */
+static struct str txt_of(const ns_rr *rr, char text[SPF_MAX])
+{
+	const unsigned char *data = ns_rr_rdata(*rr), *end = data + ns_rr_rdlen(*rr);
+	size_t len = 0;
+
+	for (; data < end && data[0] < end - data; data += 1 + data[0]) {
+		size_t take = data[0] < SPF_MAX - len ? data[0] : SPF_MAX - len;
+
+		memcpy(text + len, data + 1, take);
+		len += take;
+	}
+	return str_of(text, len);
+}
+
+/* How many SPF records it has (-1: nobody answers); the last of them. */
+static int find_spf(const char *domain, char text[SPF_MAX], struct str *out)
+{
+	unsigned char answer[NS_PACKETSZ * 8];
+	int len = res_query(domain, ns_c_in, ns_t_txt, answer, sizeof answer), count = 0;
+	ns_msg msg;
+	ns_rr rr;
+
+	if (len < 0)
+		return h_errno == TRY_AGAIN ? -1 : 0;
+	if (len > (int)sizeof answer || ns_initparse(answer, len, &msg) != 0)
+		return -1;
+	for (int i = 0; i < ns_msg_count(msg, ns_s_an); i++)
+		if (ns_parserr(&msg, ns_s_an, i, &rr) == 0 && ns_rr_type(rr) == ns_t_txt) {
+			struct str one = txt_of(&rr, text);
+
+			if (!str_eq_nocase(one, STR("v=spf1")) && !str_starts_nocase(one, STR("v=spf1 ")))
+				continue;
+			*out = one;
+			count++;
+		}
+	return count;
+}
+
+static enum doctor_level look_domain_spf(struct doctor *doctor, const struct tenant *tenant)
+{
+	struct str domain = tenant->return_domain, spf = STR_EMPTY;
+	const char *fix = doctor_text(doctor, STR_FMT ". IN TXT \"v=spf1 mx -all\"   ; mx: its MX sends", STR_ARG(domain));
+	char text[SPF_MAX];
+	int count = find_spf(doctor_text(doctor, STR_FMT, STR_ARG(domain)), text, &spf);
+
+	if (count < 0)
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the resolver does not answer, so " STR_FMT " cannot be looked up",
+				  STR_ARG(domain));
+	if (count > 1)
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "%s; and no other", fix), STR_FMT " has %d SPF records",
+				  STR_ARG(domain), count);
+	if (count == 1 && str_eq_nocase(str_trim(spf), STR("v=spf1 -all")))
+		return doctor_say(doctor, DOCTOR_FAULT, fix, "the SPF record of " STR_FMT " says that nobody sends for it", STR_ARG(domain));
+	if (count == 0)
+		return doctor_say(doctor, DOCTOR_NOTE, fix, STR_FMT " has no SPF record", STR_ARG(domain));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, STR_FMT " has an SPF record", STR_ARG(domain));
+}
+
+static enum doctor_level look_return_spf(struct doctor *doctor)
+{
+	return look_return_domains(doctor, look_domain_spf);
+}
+
+/* --- the tracking endpoint */
 
 static bool can_connect(struct str listen)
 {
@@ -214,5 +297,7 @@ const struct doctor_check doctor_reach_checks[] = {
 	  look_tracking_dns },
 	{ "return_path_dns", DOCTOR_CONFIG, "Bounces come back to these domains; those that find no way are lost, and count nowhere.",
 	  look_return_dns },
+	{ "return_path_spf", DOCTOR_CONFIG, "It is the envelope sender now, and what SPF is asked about: mail that fails is refused or is spam.",
+	  look_return_spf },
 	{ NULL },
 };

@@ -406,7 +406,7 @@ def test_configuration(world):
 
 
 def test_return_path_dns(world):
-    """where bounces of a return path would go: a host, its own address, nowhere, to nobody"""
+    """where bounces of a return path would go: a host, its own address, nowhere, to nobody; and whether SPF lets it send"""
     need_namespaces("--mount", "--net")
     gate, domain = world.relay.gate, "bounce.acme.test"
     path, key = os.path.join(world.etc, "return.yaml"), os.path.join(world.etc, "key")
@@ -419,14 +419,21 @@ def test_return_path_dns(world):
     os.chown(world.etc, 0, 0)
     check_eq(os.stat(f"{key}.tracking").st_uid, 1, "whose the key is that root makes for the daemons")
     os.chown(f"{key}.tracking", 0, 0)
-    for row, level, text in ((["MX", "mx.acme.test"], "ok", "mx.acme.test"), (["A", "192.0.2.1"], "ok", "its own address"),
-                             (None, "fault", "has no MX"), (["MX", "."], "fault", "takes no mail")):
-        done = world.run([sys.executable, "-B", NAMESERVER, json.dumps({domain: row}), world.program("sekisho"), "-c", path, "doctor",
+    mx = ["MX", "mx.acme.test"]
+    for records, name, level, text, fix in (
+            ([mx], "return_path_dns", "ok", "mx.acme.test", ""), ([["A", "192.0.2.1"]], "return_path_dns", "ok", "its own address", ""),
+            (None, "return_path_dns", "fault", "has no MX", f"{domain}. IN MX"),
+            ([["MX", "."]], "return_path_dns", "fault", "takes no mail", f"{domain}. IN MX"),
+            ([mx, ["TXT", "not one"]], "return_path_spf", "note", "has no SPF", f'{domain}. IN TXT "v=spf1 mx -all"'),
+            ([mx, ["TXT", "v=spf1 mx -all"], ["TXT", "v=spf10 is none"]], "return_path_spf", "ok", "has an SPF", ""),
+            ([mx, ["TXT", "v=spf1 -all"]], "return_path_spf", "fault", "nobody sends", f'{domain}. IN TXT "v=spf1 mx -all"'),
+            ([mx, ["TXT", "v=spf1 mx ~all"], ["TXT", "V=SPF1"]], "return_path_spf", "fault", "has 2 SPF records", "and no other")):
+        done = world.run([sys.executable, "-B", NAMESERVER, json.dumps({domain: records}), world.program("sekisho"), "-c", path, "doctor",
                           "--json", "--etc", world.etc])
         check(done.stdout.startswith("{"), "doctor: {} {}", done.stdout, done.stderr)
-        found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}["return_path_dns"]
-        check_eq(found["level"], level, f"{row}: {found}")
-        check(text in found["text"] and (level == "ok" or f"{domain}. IN MX" in found["fix"]), "{}: {}", row, found)
+        found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}[name]
+        check_eq(found["level"], level, f"{records}: {found}")
+        check(text in found["text"] and fix in found.get("fix", ""), "{}: {}", records, found)
 
 
 def test_sendmail(world):

@@ -1,7 +1,7 @@
 """A name server for tests, and the small world in which it is the only one: `nameserver.py ZONE COMMAND...`.
 
-Runs COMMAND in a network of its own (loopback alone) whose resolver asks this server. ZONE is JSON: {"name": ["MX", "host"]},
-["A", "192.0.2.1"], or null for a name that there is not.
+Runs COMMAND in a network of its own (loopback alone) whose resolver asks this server. ZONE is JSON: {"name": [record, ...]}, of records
+["MX", "host"], ["A", "192.0.2.1"] and ["TXT", "text"]; or null for a name that there is not.
 """
 import json
 import os
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 
-TYPES = {"A": 1, "MX": 15}
+TYPES = {"A": 1, "MX": 15, "TXT": 16}
 NO_SUCH_NAME = 3
 
 
@@ -28,16 +28,22 @@ def read_question(packet):
     return ".".join(labels).lower(), struct.unpack("!H", packet[at + 1:at + 3])[0], packet[12:at + 5]
 
 
+def encode(kind, value):
+    if kind == "A":
+        return socket.inet_aton(value)
+    if kind == "TXT":                              # in strings of a few octets, as long ones come
+        pieces = [value[at:at + 10].encode() for at in range(0, len(value), 10)]
+        return b"".join(bytes([len(piece)]) + piece for piece in pieces)
+    return struct.pack("!H", 10) + encode_name(value)
+
+
 def answer(zone, packet):
     name, kind, question = read_question(packet)
-    row = zone.get(name)
-    is_asked = row is not None and TYPES[row[0]] == kind
-    code = 0 if name in zone and row is not None else NO_SUCH_NAME
-    out = packet[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, int(is_asked), 0, 0) + question
-    if is_asked:
-        data = socket.inet_aton(row[1]) if row[0] == "A" else struct.pack("!H", 10) + encode_name(row[1])
-        out += b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data
-    return out
+    records = zone.get(name)
+    found = [encode(*record) for record in records or [] if TYPES[record[0]] == kind]
+    code = NO_SUCH_NAME if records is None else 0
+    out = packet[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(found), 0, 0) + question
+    return out + b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data for data in found)
 
 
 def serve(zone):
