@@ -208,6 +208,9 @@ static bool look_around(struct maillog_file *file, bool *out_more, struct err *e
 {
 	struct stat here, there;
 	int64_t end = file->begin + (int64_t)file->len;
+	/* Asked first: once the new file has something in it, the old one has all that it will have. Until then it may still be
+	 * written: the writers have not opened the new one yet. */
+	bool is_over = stat(file->path, &there) == 0 && (uint64_t)there.st_ino != file->inode && there.st_size > 0;
 
 	*out_more = false;
 	if (fstat(file->fd, &here) != 0)
@@ -217,13 +220,8 @@ static bool look_around(struct maillog_file *file, bool *out_more, struct err *e
 		*out_more = here.st_size > 0;
 		return true;
 	}
-	/* Until the new file has something in it the old one may still be written: the writers have not opened it yet. */
-	if (stat(file->path, &there) != 0 || (uint64_t)there.st_ino == file->inode || there.st_size == 0)
-		return true;
-	if (!open_path(file, err))
-		return false;
-	*out_more = true;
-	return true;
+	*out_more = is_over;
+	return !is_over || here.st_size > end || open_path(file, err);
 }
 
 bool maillog_file_next(struct maillog_file *file, struct str *out_line, bool *out_found, struct err *err)

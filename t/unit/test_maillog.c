@@ -220,6 +220,44 @@ START_TEST(renamed)
 }
 END_TEST
 
+/* What happens once between a look that meets the end of the file and whatever follows it. NULL: nothing. */
+static void (*at_the_end)(void);
+
+/* The one that maillog_file.c calls. */
+ssize_t pread(int fd, void *to, size_t n, off_t at)
+{
+	ssize_t got = lseek(fd, at, SEEK_SET) == at ? read(fd, to, n) : -1;
+	void (*now)(void) = got == 0 ? at_the_end : NULL;
+
+	if (now) {
+		at_the_end = NULL;
+		now();
+	}
+	return got;
+}
+
+static void rotate(void)
+{
+	char old[4096 + 8];
+
+	snprintf(old, sizeof old, "%s.1", path);
+	append(path, "two\n", "a");
+	ck_assert_int_eq(rename(path, old), 0);
+	append(path, "three\n", "a");
+}
+
+START_TEST(renamed_under_the_eyes)
+{
+	struct maillog_file *file;
+
+	append(path, "one\n", "a");
+	file = open_log(NULL, NULL);
+	at_the_end = rotate;
+	ck_assert_str_eq(read_all(file), "one|two|three|");
+	maillog_file_close(file);
+}
+END_TEST
+
 START_TEST(truncated)
 {
 	struct maillog_file *file;
@@ -382,6 +420,7 @@ int main(void)
 	tcase_add_checked_fixture(files, files_setup, NULL);
 	tcase_add_test(files, growing);
 	tcase_add_test(files, renamed);
+	tcase_add_test(files, renamed_under_the_eyes);
 	tcase_add_test(files, truncated);
 	tcase_add_loop_test(files, found_again, 0, 3);
 	tcase_add_test(files, long_lines);
