@@ -216,13 +216,14 @@ static struct record_class *find_class(struct record_class *classes, size_t coun
 /* JST days; years are counted by the calendar, so their number stays visible in days / 365. */
 static bool read_keep(const struct value *v, const struct node *item, struct record_class *class)
 {
+	char quoted[CONFIG_QUOTE_SIZE];
 	int64_t us;
 
 	if (item->kind != NODE_TEXT || !num_parse_duration(item->text, &us) || us < DAY_US || us % DAY_US != 0 ||
 	    us > KEEP_DAYS_MAX * DAY_US)
 		return config_refuse(v->r, node_place(item),
-				     "classes: expected whole days or years such as 60d or 1y for class " STR_FMT,
-				     STR_ARG(item->key));
+				     "classes: expected whole days or years such as 60d or 1y (at most 100y) for class " STR_FMT ", found %s",
+				     STR_ARG(item->key), item->kind == NODE_TEXT ? config_quote(item->text, quoted) : node_kind_words(item));
 	class->keep_days = us / DAY_US;
 	class->keep_is_year = str_ends(item->text, STR("y"));
 	return true;

@@ -270,7 +270,11 @@ static bool read_mode(const struct value *v)
 
 static bool read_bool(const struct value *v)
 {
-	if (!is_word(v->node, "true") && !is_word(v->node, "false"))
+	bool is_said = str_eq(v->node->text, STR("true")) || str_eq(v->node->text, STR("false"));
+
+	if (is_said && v->node->is_quoted)
+		return value_expected(v, "true or false without quotes");
+	if (!is_said)
 		return value_expected(v, config_type_words(v->row->type));
 	return store_int(v, is_word(v->node, "true"));
 }
