@@ -36,46 +36,12 @@ static enum maillog_kind sendmail_kind(struct str rest)
 		       ? MAILLOG_EXPIRED : MAILLOG_NONE;
 }
 
-/* sendmail: to=<a>,<b>, delay=...: what follows the first address. */
-static struct str more_of(struct str line, struct str first)
-{
-	const char *end = line.ptr + line.len, *at = first.ptr + first.len;
-
-	if (first.len == 0 || first.ptr < line.ptr || at >= end)
-		return STR_EMPTY;
-
-	struct str rest = str_of(at, (size_t)(end - at));
-	size_t n = rest.ptr[0] == '>' ? 1 : 0;
-
-	while (str_starts(str_from(rest, n), STR(",<"))) {
-		struct str one = str_from(rest, n + 2);
-		size_t close = str_find_byte(one, '>');
-
-		if (close == one.len)
-			break;
-		n += 2 + close + 1;
-	}
-	return str_slice(rest, rest.ptr[0] == '>' ? 1 : 0, n ? n - 1 : 0);
-}
-
-bool maillog_line_next(struct str *more, struct str *out_recipient)
-{
-	struct str one = str_from(*more, 2);
-	size_t close = str_find_byte(one, '>');
-
-	if (!str_starts(*more, STR(",<")) || close == one.len)
-		return false;
-	*out_recipient = str_slice(one, 0, close);
-	*more = str_from(one, close + 1);
-	return true;
-}
-
 bool maillog_line_read(struct str line, struct maillog_line *out)
 {
 	struct outcome_head head;
 	struct str rest;
 
-	*out = (struct maillog_line){ .kind = MAILLOG_NONE, .old_id = STR_EMPTY, .more = STR_EMPTY };
+	*out = (struct maillog_line){ .kind = MAILLOG_NONE, .old_id = STR_EMPTY };
 	if (!outcome_head_read(line, &head))
 		return false;
 	out->stamp = head.stamp;
@@ -87,7 +53,6 @@ bool maillog_line_read(struct str line, struct maillog_line *out)
 			return false;
 		out->kind = MAILLOG_OUTCOME;
 		out->queue_id = out->outcome.queue_id;
-		out->more = out->is_postfix ? STR_EMPTY : more_of(line, out->outcome.recipient);
 		return true;
 	}
 	out->kind = out->is_postfix ? postfix_kind(head.program, rest, out) : sendmail_kind(rest);
@@ -119,19 +84,6 @@ static bool take_month(struct str s, int *out)
 	return false;
 }
 
-/* Older journals leave out the colon of the offset. */
-static bool parse_rfc3339(struct str stamp, int64_t *out_us)
-{
-	char text[48];
-	size_t sign = stamp.len - 5;
-
-	if (stamp.len < 24 || stamp.len > 40 || (stamp.ptr[sign] != '+' && stamp.ptr[sign] != '-') || str_find_byte(str_from(stamp, sign), ':') < 5)
-		return jst_parse_time(stamp, out_us);
-	snprintf(text, sizeof text, STR_FMT ":" STR_FMT, STR_ARG(str_slice(stamp, 0, stamp.len - 2)),
-		 STR_ARG(str_from(stamp, stamp.len - 2)));
-	return jst_parse_time(str_from_c(text), out_us);
-}
-
 /* syslog writes the host's own time: the one place that asks for its zone. */
 static bool host_time_us(struct tm tm, int64_t *out_us)
 {
@@ -145,17 +97,64 @@ static bool host_time_us(struct tm tm, int64_t *out_us)
 	return true;
 }
 
+/* "10:00:01", of a day that a month may have. */
+static bool take_clock(struct str s, size_t at, struct tm *tm)
+{
+	struct str clock = str_slice(s, at, 8);
+
+	return clock.len == 8 && clock.ptr[2] == ':' && clock.ptr[5] == ':' && take_two(clock, 0, &tm->tm_hour) &&
+	       take_two(clock, 3, &tm->tm_min) && take_two(clock, 6, &tm->tm_sec) && tm->tm_mday >= 1 && tm->tm_mday <= 31 &&
+	       tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 60;
+}
+
+/* Older journals leave out the colon of the offset. */
+static bool parse_rfc3339(struct str stamp, int64_t *out_us)
+{
+	char text[48];
+	size_t sign = stamp.len - 5;
+
+	if (stamp.len < 24 || stamp.len > 40 || (stamp.ptr[sign] != '+' && stamp.ptr[sign] != '-') || str_find_byte(str_from(stamp, sign), ':') < 5)
+		return jst_parse_time(stamp, out_us);
+	snprintf(text, sizeof text, STR_FMT ":" STR_FMT, STR_ARG(str_slice(stamp, 0, stamp.len - 2)),
+		 STR_ARG(str_from(stamp, stamp.len - 2)));
+	return jst_parse_time(str_from_c(text), out_us);
+}
+
+/* "2026-06-03 10:00:01": with a zone as with a T between. */
+static bool parse_zoned(struct str stamp, int64_t *out_us)
+{
+	char text[48];
+
+	snprintf(text, sizeof text, STR_FMT "T" STR_FMT, STR_ARG(str_slice(stamp, 0, 10)), STR_ARG(str_slice(stamp, 11, 30)));
+	return parse_rfc3339(str_from_c(text), out_us);
+}
+
+/* Without one it means the host's, as syslog's does. */
+static bool parse_blank(struct str stamp, int64_t *out_us)
+{
+	struct tm tm = { 0 };
+	struct str clock = str_from(stamp, 11);
+	int century, year;
+
+	if (str_find_byte(clock, '+') < clock.len || str_find_byte(clock, '-') < clock.len || str_ends(clock, STR("Z")))
+		return parse_zoned(stamp, out_us);
+	if (!take_two(stamp, 0, &century) || !take_two(stamp, 2, &year) || !take_two(stamp, 5, &tm.tm_mon) || !take_two(stamp, 8, &tm.tm_mday) ||
+	    !take_clock(stamp, 11, &tm) || tm.tm_mon < 1 || tm.tm_mon > 12)
+		return false;
+	tm.tm_year = century * 100 + year - 1900;
+	tm.tm_mon--;
+	return host_time_us(tm, out_us);
+}
+
 bool maillog_stamp_us(struct str stamp, int64_t now_us, int64_t *out_us)
 {
 	struct tm tm = { 0 }, now;
 	time_t now_s = (time_t)(now_us / US_PER_S);
 
 	if (stamp.len && ascii_is_digit(stamp.ptr[0]))
-		return parse_rfc3339(stamp, out_us);
-	if (stamp.len != TRADITIONAL_LEN || stamp.ptr[9] != ':' || stamp.ptr[12] != ':' || !take_month(stamp, &tm.tm_mon) ||
-	    !take_two(stamp, 4, &tm.tm_mday) || !take_two(stamp, 7, &tm.tm_hour) || !take_two(stamp, 10, &tm.tm_min) ||
-	    !take_two(stamp, 13, &tm.tm_sec) || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-	    tm.tm_sec > 60 || !localtime_r(&now_s, &now))
+		return stamp.len > 10 && stamp.ptr[10] == ' ' ? parse_blank(stamp, out_us) : parse_rfc3339(stamp, out_us);
+	if (stamp.len < TRADITIONAL_LEN || (stamp.len > TRADITIONAL_LEN && stamp.ptr[TRADITIONAL_LEN] != '.') ||
+	    !take_month(stamp, &tm.tm_mon) || !take_two(stamp, 4, &tm.tm_mday) || !take_clock(stamp, 7, &tm) || !localtime_r(&now_s, &now))
 		return false;
 	tm.tm_year = now.tm_year;
 	if (!host_time_us(tm, out_us))

@@ -24,13 +24,10 @@ struct maillog_line {
 	bool is_postfix;
 	struct str stamp, queue_id;
 	struct str old_id;             /* MAILLOG_REQUEUED */
-	struct outcome outcome;        /* MAILLOG_OUTCOME: of the first recipient */
-	struct str more;               /* and of these, which sendmail writes on the same line */
+	struct outcome outcome;        /* MAILLOG_OUTCOME */
 };
 
 bool maillog_line_read(struct str line, struct maillog_line *out);
-/* Takes the next of `more`. */
-bool maillog_line_next(struct str *more, struct str *out_recipient);
 
 /* A stamp without a year is of the year that brings it closest before `now_us`, a day of grace included. */
 bool maillog_stamp_us(struct str stamp, int64_t now_us, int64_t *out_us);

@@ -194,23 +194,31 @@ static bool tell(struct telling *t, struct str said, struct err *err)
 
 /* --- lines */
 
+/* Postfix's orig_to is what we were given. sendmail's ctladdr is whose rights count: ours where a program or a file stands. */
+static bool given_is_original(const struct maillog_line *line)
+{
+	const struct outcome *o = &line->outcome;
+
+	return str_find_byte(o->original, '@') < o->original.len &&
+	       (line->is_postfix || str_find_byte(o->recipient, '@') == o->recipient.len);
+}
+
 static bool tell_outcome(struct telling *t, const struct maillog_line *line, struct err *err)
 {
 	const struct outcome *o = &line->outcome;
-	struct str more = line->more;
+	struct str more = o->more;
 
 	t->kind = o->kind;
 	t->status = o->status;
 	t->reply = o->reply.len ? o->reply : o->said;
 	t->relay = o->remote;
-	/* Postfix's orig_to is what we were given; ctladdr is somebody else. */
-	t->recipient = line->is_postfix && str_find_byte(o->original, '@') < o->original.len ? o->original : o->recipient;
+	t->recipient = given_is_original(line) ? o->original : o->recipient;
 	do {
 		if (!domain_spell(&t->arena, t->recipient, &t->recipient))
 			return err_memory(err);
 		if (!tell(t, o->said, err))
 			return false;
-	} while (maillog_line_next(&more, &t->recipient));
+	} while (outcome_next(&more, &t->recipient));
 	return true;
 }
 

@@ -2,6 +2,7 @@
 
 #define HEAD_MAX 400
 #define TRADITIONAL_LEN 15             /* "Jun  3 10:00:01" */
+#define ISO_DATE_LEN 10                /* "2026-06-03" */
 
 bool outcome_is_queue_id(struct str id)
 {
@@ -41,11 +42,29 @@ static bool head_read_5424(struct str line, struct outcome_head *out, struct str
 	return true;
 }
 
+/* journalctl -o short-full writes "Wed 2026-06-03 ...". */
+static struct str weekday_skip(struct str line)
+{
+	return line.len > 8 && line.ptr[3] == ' ' && ascii_is_digit(line.ptr[7]) && line.ptr[8] == '-' ? str_from(line, 4) : line;
+}
+
+/* Behind "2026-06-03T10:00:01+09:00", "2026-06-03 10:00:01" or "Jun  3 10:00:01", fractions included. */
+static size_t stamp_end(struct str line)
+{
+	bool is_iso = line.len && ascii_is_digit(line.ptr[0]);
+	size_t n = is_iso ? str_find_byte(line, ' ') : TRADITIONAL_LEN;
+
+	if (is_iso && n == ISO_DATE_LEN)
+		n += 1 + str_find_byte(str_from(line, n + 1), ' ');
+	if (!is_iso && n < line.len && line.ptr[n] == '.')
+		n += str_find_byte(str_from(line, n), ' ');
+	return n;
+}
+
 static bool head_read_3164(struct str line, struct outcome_head *out, struct str *out_rest)
 {
 	struct str head = str_slice(line, 0, HEAD_MAX);
-	size_t end = str_find(head, STR("]: ")),
-	       n = line.len && ascii_is_digit(line.ptr[0]) ? str_find_byte(line, ' ') : TRADITIONAL_LEN;
+	size_t end = str_find(head, STR("]: ")), n = stamp_end(line);
 
 	if (end == head.len || n >= line.len || line.ptr[n] != ' ' || !str_cut_last(str_slice(head, 0, end), ' ', &head, &out->program))
 		return false;
@@ -65,7 +84,7 @@ bool outcome_head_read(struct str line, struct outcome_head *out)
 	line = str_slice(line, 0, OUTCOME_LINE_MAX);
 	if (line.len && line.ptr[line.len - 1] == '\r')
 		line.len--;
-	line = priority_skip(line);
+	line = weekday_skip(priority_skip(line));
 	is_read = str_starts(line, STR("1 ")) ? head_read_5424(line, out, &rest) : head_read_3164(line, out, &rest);
 	if (!is_read || !str_cut(rest, ':', &out->queue_id, &rest) || !outcome_is_queue_id(out->queue_id))
 		return false;
@@ -94,25 +113,32 @@ bool outcome_is_log(struct str line)
 
 	if (bare.len < line.len && str_starts(bare, STR("1 ")))
 		bare = str_from(bare, 2);
+	bare = weekday_skip(bare);
 	for (size_t i = 0; i + 4 < sizeof months; i += 4)
 		if (str_starts(bare, str_of(months + i, 4)))
-			return is_dated(bare, "... _0 00:00:00 ");
+			return is_dated(bare, "... _0 00:00:00");
 	return is_dated(bare, "0000-00-00.00:00:00");
 }
 
-/* name=value up to the next comma; an address in brackets may hold one. */
+/* Up to the comma that ends an address or a value; one within <> or "" does not. */
+static size_t value_end(struct str s)
+{
+	char close = s.len == 0 ? '\0' : s.ptr[0] == '<' ? '>' : s.ptr[0] == '"' ? '"' : '\0';
+	size_t end = close ? 1 + str_find_byte(str_from(s, 1), close) : 0;
+
+	return end + str_find_byte(str_from(s, end), ',');
+}
+
+/* name=value up to the next comma. */
 static bool field_find(struct str rest, struct str name, struct str *out)
 {
 	for (size_t at = 0; at + name.len < rest.len; at++) {
 		struct str left = str_from(rest, at);
-		size_t end;
 
 		if (!str_starts(left, name) || (at && rest.ptr[at - 1] != ' ' && rest.ptr[at - 1] != ','))
 			continue;
 		left = str_from(left, name.len);
-		end = left.len && left.ptr[0] == '<' ? str_find_byte(left, '>') : 0;
-		end += str_find_byte(str_from(left, end), ',');
-		*out = str_trim(str_slice(left, 0, end));
+		*out = str_trim(str_slice(left, 0, value_end(left)));
 		return true;
 	}
 	return false;
@@ -123,6 +149,19 @@ static struct str address_bare(struct str s)
 	if (s.len && s.ptr[0] == '<')
 		return str_slice(s, 1, str_find_byte(s, '>') - 1);
 	return s;
+}
+
+/* sendmail: "to=<a>,<b>,c@d, delay=...": a comma before a blank ends the list. */
+bool outcome_next(struct str *more, struct str *out_recipient)
+{
+	struct str one = str_from(*more, 1);
+	size_t end = value_end(one);
+
+	if (more->len < 2 || more->ptr[0] != ',' || one.ptr[0] == ' ')
+		return false;
+	*out_recipient = address_bare(str_slice(one, 0, end));
+	*more = str_from(one, end);
+	return true;
 }
 
 /* "host mx.example.jp[192.0.2.1] said: 550 ... (in reply to RCPT TO command)": what stands behind "said:". */
@@ -142,15 +181,15 @@ static struct str reply_of(struct str said)
 static const struct { struct str word; enum outcome_kind kind; } postfix_words[] = {
 	{ STR_INIT("sent"), OUTCOME_DELIVERED }, { STR_INIT("deferred"), OUTCOME_DELAYED }, { STR_INIT("bounced"), OUTCOME_FAILED },
 	{ STR_INIT("expired"), OUTCOME_EXPIRED }, { STR_INIT("undeliverable"), OUTCOME_FAILED },
-	{ STR_INIT("softbounced"), OUTCOME_DELAYED },
+	{ STR_INIT("SOFTBOUNCE"), OUTCOME_DELAYED },   /* soft_bounce = yes */
 };
 
-static bool postfix_read(struct str rest, struct outcome *out)
+/* `tail`: what stands behind the fields. */
+static bool postfix_read(struct str tail, struct outcome *out)
 {
-	size_t at = str_find(rest, STR(", status="));
-	struct str status = str_from(rest, at + 9), word;
+	struct str status = str_from(tail, 9), word;
 
-	if (at == rest.len)
+	if (!str_starts(tail, STR(", status=")))
 		return false;
 	word = str_slice(status, 0, str_find_byte(status, ' '));
 	for (size_t i = 0; i < sizeof postfix_words / sizeof *postfix_words; i++)
@@ -165,19 +204,19 @@ static bool postfix_read(struct str rest, struct outcome *out)
 
 /* "..., dsn=5.0.0, reply=554 5.7.1 Rejected, stat=Service unavailable": newer ones say the remote's words by themselves. These
  * may hold ", stat=Sent": nothing is sent whose dsn says otherwise. */
-static bool sendmail_read(struct str rest, struct str fields, struct outcome *out)
+static bool sendmail_read(struct str tail, struct str fields, struct outcome *out)
 {
-	size_t at = str_find(rest, STR(", stat=")), reply = str_find(fields, STR(", reply="));
+	size_t reply = str_find(fields, STR(", reply="));
 	bool is_fine = out->status.len == 0 || out->status.ptr[0] == '2';
 
-	if (at == rest.len)
+	if (!str_starts(tail, STR(", stat=")))
 		return false;
-	out->said = str_trim(str_from(rest, at + 7));
+	out->said = str_trim(str_from(tail, 7));
 	if (reply < fields.len)
 		out->reply = str_from(fields, reply + 8);
 	if (is_fine && str_starts_nocase(out->said, STR("sent")))
 		out->kind = OUTCOME_DELIVERED;
-	else if (str_starts_nocase(out->said, STR("queued")))
+	else if (str_starts_nocase(out->said, STR("queued")) || str_starts_nocase(out->said, STR("quarantined")))
 		out->kind = OUTCOME_NONE;
 	else if (out->status.len && out->status.ptr[0] == '4')
 		out->kind = OUTCOME_DELAYED;
@@ -191,7 +230,7 @@ static bool sendmail_read(struct str rest, struct str fields, struct outcome *ou
 /* What stands before ", status=" or ", stat=": a stranger's words come behind it, and in the address before. */
 static struct str fields_of(struct str rest)
 {
-	size_t from = str_find(rest, STR(">, ")), at;
+	size_t from = 3 + value_end(str_from(rest, 3)), at;    /* "to=" */
 	struct str tail = str_from(rest, from);
 
 	at = str_find(tail, STR(", status="));
@@ -205,7 +244,7 @@ bool outcome_read(struct str line, struct outcome *out)
 	struct outcome_head head;
 	struct str rest, value, fields;
 
-	*out = (struct outcome){ .kind = OUTCOME_NONE };
+	*out = (struct outcome){ .kind = OUTCOME_NONE, .more = STR_EMPTY };
 	if (!outcome_head_read(line, &head) || !str_starts(head.rest, STR("to=")))
 		return false;
 	out->program = head.program;
@@ -215,6 +254,7 @@ bool outcome_read(struct str line, struct outcome *out)
 	if (!field_find(fields, STR("to="), &value))
 		return false;
 	out->recipient = address_bare(value);
+	out->more = head.is_postfix ? STR_EMPTY : str_from(fields, (size_t)(value.ptr - fields.ptr) + value.len);
 	if (field_find(fields, STR("orig_to="), &value) || field_find(fields, STR("ctladdr="), &value))
 		out->original = address_bare(value);
 	if (field_find(fields, STR("relay="), &value)) {
@@ -226,5 +266,6 @@ bool outcome_read(struct str line, struct outcome *out)
 	}
 	if (field_find(fields, STR("dsn="), &value))
 		out->status = value;
+	rest = str_from(rest, fields.len);
 	return postfix_read(rest, out) || sendmail_read(rest, fields, out);
 }

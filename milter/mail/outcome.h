@@ -9,10 +9,12 @@
  *
  *     Jun  3 10:00:01 mx1 postfix/smtp[4001]: QUEUEID: REST             RFC 3164, what follows "]: " after any stamp
  *     2026-06-03T10:00:01+09:00 mx1 postfix/smtp[4001]: QUEUEID: REST   the same with an RFC 3339 stamp
+ *     Wed 2026-06-03 10:00:01 JST mx1 postfix/smtp[4001]: QUEUEID: REST         journalctl -o short-full
+ *     Jun 03 10:00:01.123456 mx1 postfix/smtp[4001]: QUEUEID: REST              journalctl -o short-precise
  *     <22>1 2026-06-03T10:00:01Z mx1 postfix/smtp 4001 - - QUEUEID: REST        RFC 5424; <22> may precede the others too
  *
  * Input    one line without its end; message texts in it were written by strangers
- * Memory   slices of the line; several recipients of one sendmail line: the first
+ * Memory   slices of the line
  * Bounds   linear; OUTCOME_LINE_MAX octets are looked at
  */
 #ifndef SEKISHO_MAIL_OUTCOME_H
@@ -43,6 +45,7 @@ struct outcome {
 	struct str program;            /* "postfix/smtp", "sm-mta" */
 	struct str queue_id;
 	struct str recipient, original;        /* original: orig_to, ctladdr; empty: none */
+	struct str more;               /* sendmail: the recipients behind the first, for outcome_next */
 	struct str remote;             /* host that answered */
 	struct str status;             /* dsn= */
 	struct str said;               /* all that is said about it */
@@ -54,6 +57,8 @@ bool outcome_is_queue_id(struct str id);
 bool outcome_head_read(struct str line, struct outcome_head *out);
 /* False: the line is about no recipient. */
 bool outcome_read(struct str line, struct outcome *out);
+/* Takes the next of `more`. */
+bool outcome_next(struct str *more, struct str *out_recipient);
 /* Does a line look as if it came from a mail log? */
 bool outcome_is_log(struct str line);
 

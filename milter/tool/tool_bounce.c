@@ -169,8 +169,11 @@ static void log_line_classify(struct classifying *c, struct str line)
 		.evidence = outcome.program, .diagnostic = one_line(&c->arena, outcome.reply.len ? outcome.reply : outcome.said),
 	};
 
-	bounce_judge(c->rules, &facts, &c->arena, &verdict);
-	answer_give(c, &answer);
+	do {
+		facts.recipient = answer.recipient;
+		bounce_judge(c->rules, &facts, &c->arena, &verdict);
+		answer_give(c, &answer);
+	} while (outcome_next(&outcome.more, &answer.recipient));
 }
 
 static void log_classify(struct classifying *c, struct str text)

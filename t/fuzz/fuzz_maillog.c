@@ -16,8 +16,8 @@ static void check(struct str line)
 	if (!maillog_line_read(line, &got))
 		return;
 	assert(got.queue_id.len >= 5 && got.queue_id.ptr >= line.ptr && got.queue_id.ptr < line.ptr + line.len);
-	assert(got.more.len <= line.len);
-	while (maillog_line_next(&got.more, &recipient))
+	assert(got.outcome.more.len <= line.len);
+	while (outcome_next(&got.outcome.more, &recipient))
 		assert(recipient.ptr > line.ptr && recipient.ptr + recipient.len < line.ptr + line.len);
 	(void)maillog_stamp_us(got.stamp, INT64_C(1795000000000000), &us);
 }

@@ -231,7 +231,10 @@ START_TEST(several_of_sendmail)
 {
 	pass("acme");
 	say(STAMP "sm-mta[1]: AAAAAA: to=<a@b>,<c@d>, ctladdr=<x@y> (1/1), delay=00:00:01, dsn=2.0.0, stat=Sent (ok)", NULL);
-	ck_assert_str_eq(told("relay"), "delivered:a@b:-|delivered:c@d:-|");
+	/* a mailbox's own program, and mail that was submitted here */
+	say(STAMP "sm-mta[1]: AAAAAA: to=\"|/usr/bin/x a, b\", ctladdr=<e@f> (1/1), mailer=prog, dsn=5.3.0, stat=unknown mailer error 2", NULL);
+	say(STAMP "sm-mta[1]: AAAAAA: to=g@h,i@j, ctladdr=www (33/33), mailer=relay, dsn=5.1.1, stat=User unknown", NULL);
+	ck_assert_str_eq(told("relay"), "delivered:a@b:-|delivered:c@d:-|failed:e@f:mailererror|failed:g@h:userunknown|failed:i@j:userunknown|");
 }
 END_TEST
 

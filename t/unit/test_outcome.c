@@ -30,7 +30,33 @@ static const struct {
 	{ "Jun  3 10:00:01 mx1 postfix/qmgr[812]: 4E576B032: from=<x@y.example>, size=2001, nrcpt=1 (queue active)", OUTCOME_NONE,
 	  "", "", "", "", "", "", "" },
 	{ "Subject: to=<a@b.example>, status=bounced (no log)", OUTCOME_NONE, "", "", "", "", "", "", "" },
+	/* soft_bounce = yes */
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: AAAAAA: to=<a@b.example>, relay=x[1]:25, dsn=5.1.1, status=SOFTBOUNCE (host x[1] said: 550 no)",
+	  OUTCOME_DELAYED, "AAAAAA", "a@b.example", "", "x", "5.1.1", "host x[1] said: 550 no", "550 no" },
+	/* Postfix before 2.3: no dsn; through an LMTP socket; from the error mailer */
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: AAAAAA: to=<a@b.example>, relay=none, delay=86401, status=deferred (connect to x[1]: timed out)",
+	  OUTCOME_DELAYED, "AAAAAA", "a@b.example", "", "none", "", "connect to x[1]: timed out", "" },
+	{ "Jun  3 10:00:01 mx1 postfix/lmtp[1]: AAAAAA: to=<\"j s\"@b.example>, relay=mx1[private/dovecot-lmtp], conn_use=2, dsn=5.2.2, "
+	  "status=bounced (host mx1[private/dovecot-lmtp] said: 552 5.2.2 full (in reply to end of DATA command))",
+	  OUTCOME_FAILED, "AAAAAA", "\"j s\"@b.example", "", "mx1", "5.2.2",
+	  "host mx1[private/dovecot-lmtp] said: 552 5.2.2 full (in reply to end of DATA command)", "552 5.2.2 full (in reply to end of DATA command)" },
+	{ "Sat 2026-11-21 10:00:01 JST mx1 postfix/error[1]: AAAAAA: to=<\xe7\x94\xa8@\xe4\xbe\x8b.example>, relay=none, dsn=5.4.4, "
+	  "status=bounced (Host not found)", OUTCOME_FAILED, "AAAAAA", "\xe7\x94\xa8@\xe4\xbe\x8b.example", "", "none", "5.4.4", "Host not found", "" },
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: message repeated 3 times: [ AAAAAA: to=<a@b.example>, dsn=5.1.1, status=bounced (no)]",
+	  OUTCOME_NONE, "", "", "", "", "", "", "" },
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: AAAAAA: to=<a@b.example>, relay=x[1]:25, dsn=2.1.5, status=deliverable (250 2.1.5 Ok)",
+	  OUTCOME_NONE, "", "", "", "", "", "", "" },
+	/* sendmail: local submission names the user who submitted; a program has commas; held mail is no failure */
+	{ "Jun  3 10:00:03 mx2 sendmail[1]: 53AE257B4: to=a@b.example,c@d.example, ctladdr=www (33/33), mailer=relay, dsn=5.1.1, stat=User unknown",
+	  OUTCOME_FAILED, "53AE257B4", "a@b.example", "www (33/33)", "", "5.1.1", "User unknown", "" },
+	{ "Jun  3 10:00:03 mx2 sm-mta[1]: 53AE257B4: to=\"|/usr/bin/x a, b\", ctladdr=<a@b.example> (1/1), mailer=prog, dsn=5.3.0, "
+	  "stat=unknown mailer error 2",
+	  OUTCOME_FAILED, "53AE257B4", "\"|/usr/bin/x a, b\"", "a@b.example", "", "5.3.0", "unknown mailer error 2", "" },
+	{ "Jun  3 10:00:03 mx2 sm-mta[1]: 53AE257B4: to=<a@b.example>, mailer=esmtp, quarantine=held, stat=quarantined", OUTCOME_NONE,
+	  "", "", "", "", "", "", "" },
 	/* a stranger's words do not become fields */
+	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: AAAAAA: to=<\"x, status=sent (y\"@b.example>, relay=x[1]:25, dsn=5.1.1, status=bounced (no)",
+	  OUTCOME_FAILED, "AAAAAA", "\"x, status=sent (y\"@b.example", "", "x", "5.1.1", "no", "" },
 	{ "Jun  3 10:00:01 mx1 postfix/smtp[1]: AAAAAA: to=<a@b.example>, relay=x[1]:25, status=bounced (host said: 550 , dsn=2.0.0)",
 	  OUTCOME_FAILED, "AAAAAA", "a@b.example", "", "x", "", "host said: 550 , dsn=2.0.0", "550 , dsn=2.0.0" },
 };
@@ -66,7 +92,13 @@ static const struct { const char *line, *stamp, *program; } head_rows[] = {
 	  "2026-11-21T01:00:01.123456789Z", "sm-mta" },
 	{ "<22>1 2026-11-21T01:00:01.123Z mx1 postfix/smtp 1234 - - 4XyZ1a2b3c: to=<a@b.example>", "2026-11-21T01:00:01.123Z", "postfix/smtp" },
 	{ "<22>1 2026-11-21T01:00:01Z mx1 sm-mta - - [o@1 x=\"1\"] \xef\xbb\xbf" "4XyZ1a2b3c: to=<a@b.example>", "2026-11-21T01:00:01Z", "sm-mta" },
+	{ "Nov 21 10:00:01.123456 mx1 postfix/smtp[1]: 4XyZ1a2b3c: to=<a@b.example>", "Nov 21 10:00:01.123456", "postfix/smtp" },
+	{ "Sat 2026-11-21 10:00:01 JST mx1 postfix/smtp[1]: 4XyZ1a2b3c: to=<a@b.example>", "2026-11-21 10:00:01", "postfix/smtp" },
+	{ "2026-11-21 10:00:01.5+09:00 mx1 postfix/submission/smtp[1]: 4XyZ1a2b3c: to=<a@b.example>", "2026-11-21 10:00:01.5+09:00",
+	  "postfix/submission/smtp" },
 	/* what is none */
+	{ "2026-11-21 ", NULL, NULL },
+	{ "Nov 21 10:00:01.123456", NULL, NULL },
 	{ "<22>1 2026-11-21T01:00:01Z mx1 sm-mta - - [o", NULL, NULL },
 	{ "<22>1 ", NULL, NULL },
 	{ "<22", NULL, NULL },
