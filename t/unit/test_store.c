@@ -3,6 +3,7 @@
 #include "t/lib/unit.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -248,7 +249,16 @@ static int64_t crowd_used(struct store *st)
 	return taken.used;
 }
 
-/* Two write; one or both are killed somewhere. All that was answered is there, and at most one more a process. */
+/* Until it has answered once, or died. */
+static void await_report(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	ck_assert_int_eq(poll(&poll_fd, 1, -1), 1);
+}
+
+/* Two write; one or both are killed somewhere, in every other round after each has written. All that was answered is
+ * there, and at most one more a process. */
 START_TEST(killed_writers_lose_nothing)
 {
 	struct config config;
@@ -264,7 +274,10 @@ START_TEST(killed_writers_lose_nothing)
 			ck_assert_int_eq(pipe2(report[i], O_CLOEXEC | O_NONBLOCK), 0);
 			fcntl(report[i][1], F_SETPIPE_SZ, 1 << 20);
 			pids[i] = start_child(charge_until_killed, &config, round, report[i][1]);
+			close(report[i][1]);
 		}
+		for (int i = 0; i < 2 && round % 2 == 0; i++)
+			await_report(report[i][0]);
 		usleep(3000 + (useconds_t)(rand_r(&seed) % 15000));
 		for (int i = 0; i < 2; i++) {
 			kill(pids[i], SIGKILL);
@@ -273,7 +286,6 @@ START_TEST(killed_writers_lose_nothing)
 			usleep((useconds_t)(rand_r(&seed) % 1000));
 			least += last_report(report[i][0]);
 			close(report[i][0]);
-			close(report[i][1]);
 		}
 
 		struct store *st = open_store(&config);
