@@ -68,18 +68,21 @@ void buf_add_byte(struct buf *buf, char c)
 		buf->ptr[buf->len++] = c;
 }
 
+/* Into the room that is there, which mostly is enough; else once more into room that is. */
 void buf_vprintf(struct buf *buf, const char *fmt, va_list ap)
 {
+	size_t room = buf->failed ? 0 : buf->size - buf->len;
 	va_list again;
 
 	va_copy(again, ap);
-	int len = vsnprintf(NULL, 0, fmt, again);
+	int len = vsnprintf(room ? buf->ptr + buf->len : NULL, room, fmt, again);
 	va_end(again);
-	if (len < 0 || !buf_reserve(buf, (size_t)len + 1)) {
+	if (len < 0 || ((size_t)len >= room && !buf_reserve(buf, (size_t)len + 1))) {
 		buf->failed = true;
 		return;
 	}
-	vsnprintf(buf->ptr + buf->len, (size_t)len + 1, fmt, ap);
+	if ((size_t)len >= room)
+		vsnprintf(buf->ptr + buf->len, (size_t)len + 1, fmt, ap);
 	buf->len += (size_t)len;
 }
 

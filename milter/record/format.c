@@ -34,6 +34,7 @@ static const struct member {
 	JSON(outcome), JSON(detail),
 };
 #define MEMBERS (sizeof members / sizeof *members)
+#define BODY_TYPICAL 512                            /* most find room at once */
 #define HEAD_MEMBERS 2                              /* event, tenant: before tseq */
 #define OPEN_MEMBERS 6                              /* and id, message, queue_id, host: never sealed */
 
@@ -98,6 +99,7 @@ bool record_format_body(const struct record_event *event, struct buf *out, struc
 	if (!body_fits(event, err))
 		return false;
 	buf_reset(out);
+	buf_reserve(out, BODY_TYPICAL);
 	json_init(&json, out);
 	json.has_member = 1;                        /* every member begins with its comma: seq and time go before */
 	for (size_t i = 0; i < MEMBERS; i++) {
