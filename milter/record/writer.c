@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
+#include "config/base/bell.h"
 #include "config/base/clock.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
@@ -28,10 +28,10 @@ struct waiting {
 	struct commit_item item;       /* first: the queue is a list of these */
 	struct buf text;
 	enum record_wait wait;
-	bool is_ok;
-	bool is_next;                  /* to lead, and not done */
+	struct bell *bell;             /* where its waiter sleeps */
 	struct err *err;
-	sem_t turn;                    /* it is done, or next */
+	bool is_ok;
+	atomic_bool is_done;
 };
 
 struct record_writer {
@@ -47,10 +47,14 @@ struct record_writer {
 	pthread_cond_t wake;
 	struct commit_item *first, **last;
 	size_t queued;                 /* octets of memory */
-	bool is_led;                   /* somebody commits a group, or has been told to */
+	bool is_led;                   /* somebody commits a group, or shall: see is_vacant */
 	bool is_stopping;
 	int64_t due_us, sleeps_until_us;       /* the next checkpoint; the thread. Both monotonic */
 	struct record_writer_state state;
+	size_t bell;                   /* of who comes now */
+
+	struct bell bells[2];          /* by turns of those whose group is being committed, and of those who wait for the next */
+	atomic_bool is_vacant;         /* whoever of those who wait sees it first leads */
 
 	int64_t unsigned_since_us;     /* the leader's own, as `commit` is, monotonic: 0 all signed */
 	int64_t signed_at_us, disk_looked_us;
@@ -177,18 +181,24 @@ static void answer(struct waiting *waiting, bool ok, const struct err *err)
 	waiting->is_ok = ok;
 	if (!ok && waiting->err)
 		*waiting->err = *err;
-	sem_post(&waiting->turn);                   /* from here on it may be gone */
+	waiting->is_done = true;                    /* from here on it may be gone */
 }
 
-static void answer_all(struct commit_item *first, bool ok, const struct err *err)
+static void answer_all(struct record_writer *writer, struct commit_item *first, bool ok, const struct err *err)
 {
 	int64_t lost = 0;
+	bool rings[2] = { false, false };           /* what one group could not hold has the bell of the one before */
 
 	for (struct commit_item *item = first, *next; item; item = next) {
 		next = item->next;
 		lost += !ok && waiting_of(item)->wait == RECORD_QUEUED;
+		if (waiting_of(item)->bell)
+			rings[waiting_of(item)->bell - writer->bells] = true;
 		answer(waiting_of(item), ok, err);
 	}
+	for (size_t i = 0; i < 2; i++)
+		if (rings[i])
+			bell_ring_all(&writer->bells[i]);
 	if (lost)
 		log_error("%lld records that nobody waited for are lost: %s", (long long)lost, err->text);
 }
@@ -207,22 +217,23 @@ static struct commit_item *take_group(struct record_writer *writer, int64_t *out
 		++*out_records;
 	}
 	writer->first = *end;
+	writer->bell = !writer->bell;
 	*end = NULL;
 	if (!writer->first)
 		writer->last = &writer->first;
 	return first;
 }
 
-/* Called with the lock by who has led: whoever waits first is next, and until he has woken up more come to wait with him. What
- * nobody waits for is the thread's, and so is a checkpoint in time. */
+/* Called with the lock by who has led: one of those who wait is next, and until he has woken up more come to wait with him.
+ * What nobody waits for is the thread's, and so is a checkpoint in time. */
 static void pass_on(struct record_writer *writer)
 {
 	struct waiting *next = writer->first ? waiting_of(writer->first) : NULL;
 
 	writer->is_led = next && next->wait == RECORD_DURABLE;
 	if (writer->is_led) {
-		next->is_next = true;
-		sem_post(&next->turn);
+		writer->is_vacant = true;
+		bell_ring_one(next->bell);
 	}
 	writer->due_us = checkpoint_due_us(writer);
 	if ((next && !writer->is_led) || writer->is_stopping || writer->due_us < writer->sleeps_until_us)
@@ -246,7 +257,7 @@ static void lead(struct record_writer *writer)
 	pthread_mutex_lock(&writer->lock);
 	pass_on(writer);
 	pthread_mutex_unlock(&writer->lock);
-	answer_all(first, ok, &err);
+	answer_all(writer, first, ok, &err);
 }
 
 /* While others lead they sign in time themselves; this is for when they end before it. */
@@ -434,6 +445,7 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool 
 		if (!writer->is_led && !*out_leads && !writer->first)
 			pthread_cond_signal(&writer->wake);
 		writer->is_led |= *out_leads;
+		waiting->bell = waiting->wait == RECORD_DURABLE ? &writer->bells[writer->bell] : NULL;
 		*writer->last = &waiting->item;
 		writer->last = &waiting->item.next;
 		writer->queued += size_of(waiting);
@@ -492,17 +504,15 @@ static bool append_queued(struct record_writer *writer, const struct record_even
 	return false;
 }
 
-/* Leads whenever it is its turn to, until it is done. A group may be full before it comes to its leader. */
+/* Leads when it falls to it, until it is done. A group may be full before it comes to its leader. */
 static void await(struct record_writer *writer, struct waiting *waiting, bool leads)
 {
-	do {
-		if (leads)
+	for (uint32_t heard; heard = bell_listen(waiting->bell), !waiting->is_done; leads = false) {
+		if (leads || atomic_exchange(&writer->is_vacant, false))
 			lead(writer);
-		while (sem_wait(&waiting->turn) != 0)
-			;                           /* EINTR */
-		leads = waiting->is_next;
-		waiting->is_next = false;
-	} while (leads);
+		else
+			bell_sleep(waiting->bell, heard);
+	}
 }
 
 static bool append_durable(struct record_writer *writer, const struct record_event *event, char out_id[RECORD_ID_LEN + 1],
@@ -511,14 +521,12 @@ static bool append_durable(struct record_writer *writer, const struct record_eve
 	struct waiting waiting = { .wait = RECORD_DURABLE, .err = err };
 	bool leads;
 
-	sem_init(&waiting.turn, 0, 0);
 	bool ok = format_waiting(writer, &waiting, event, out_id, err) && enqueue(writer, &waiting, &leads, err);
 
 	if (ok) {
 		await(writer, &waiting, leads);
 		ok = waiting.is_ok;
 	}
-	sem_destroy(&waiting.turn);
 	buf_clear(&waiting.text);
 	return ok;
 }
