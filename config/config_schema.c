@@ -359,7 +359,8 @@ static const struct setting recipients_max_rows[] = {
 	{ "limit", SETTING_LIMIT, TENANT(recipients_max), .max = 1000000, .fallback = "none",
 	  .meaning = "At most so many in one message; 0 allows none." },
 	{ "on_excess", SETTING_WORD, TENANT(recipients_on_excess), .words = refuse_words, .fallback = "defer",
-	  .meaning = "defer: 452 4.5.3, and the sender's MTA splits the message; reject: 550 5.5.3." },
+	  .meaning = "defer: 452 4.5.3, and the sender's MTA splits the message; reject: 550 5.5.3, as always for a message that is "
+		     "handed in on the host." },
 	{ "monitor", SETTING_BOOL, TENANT(recipients_is_monitor), .fallback = "false",
 	  .meaning = "Decide and record, but do not refuse." },
 };
@@ -423,9 +424,8 @@ static const struct setting guard_rows[] = {
 
 static const struct setting suppress_rows[] = {
 	{ "list", SETTING_WORD, TENANT(suppress), .words = suppress_words, .fallback = "reject",
-	  .meaning = "reject: a listed recipient is refused with 550 5.7.1; monitor: it is only recorded; off: nobody "
-		     "looks, "
-		     "and nobody is entered." },
+	  .meaning = "reject: a listed recipient is refused with 550 5.7.1, and a message that is handed in on the host as a whole; "
+		     "monitor: it is only recorded; off: nobody looks, and nobody is entered." },
 	{ "hard_bounces", SETTING_DURATION, TENANT(suppress_hard_us), .min = SECONDS(60), .max = SECONDS(315360000),
 	  .accepts_none = true, .fallback = "30d",
 	  .meaning = "How long a hard bounce (no such mailbox or domain) puts its recipient on the list; none: it does "

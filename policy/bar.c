@@ -156,8 +156,7 @@ void bar_check_recipient(const struct asking *a)
 
 bool bar_begin(struct bar *bar, const struct asking *a, bool with_recipients)
 {
-	bool is_asked = with_recipients && bar_is_far(a) && a->tenant->suppress != SUPPRESS_MODE_OFF &&
-			!a->facts->is_internal;
+	bool is_asked = with_recipients && bar_is_far(a) && a->tenant->suppress != SUPPRESS_MODE_OFF;
 	size_t recipients = is_asked ? a->facts->recipient_count : 0;
 
 	if (!begin(bar, a, true, recipients))
@@ -224,7 +223,7 @@ bool bar_decides(struct bar *bar)
 
 	if (bar->err.kind != ERR_NONE)
 		asking_store_failed(a, &bar->err);
-	if (out->reason == REASON_SUPPRESSED && bar->suppressed < a->facts->recipient_count) {
+	if (out->reason == REASON_SUPPRESSED && bar->suppressed < a->facts->recipient_count && !a->facts->is_internal) {
 		out->action = VERDICT_DEFER;
 		if (!arena_printf(a->arena, &out->detail, STR_FMT "; not so the others: send again, and it alone is refused",
 				  STR_ARG(out->detail)))

@@ -120,6 +120,9 @@ void policy_on_mail(const struct policy *policy, const struct config *config, co
 static void check_count(const struct asking *a, struct str rule, int64_t count, int64_t limit, bool is_monitor,
 			enum verdict_action action)
 {
+	/* What is handed in on the host is refused as a whole: nobody sends the rest in another. */
+	if (a->facts->is_internal)
+		action = VERDICT_REJECT;
 	/* Monitored, it is told once a message. */
 	if (count > limit && (!is_monitor || count == limit + 1))
 		decide_or_note(a, is_monitor, action, (struct policy_note){ .rule = rule, .reason = REASON_RECIPIENTS,
@@ -142,7 +145,7 @@ void policy_on_rcpt(const struct policy *policy, const struct config *config, co
 	int64_t count = (int64_t)facts->recipient_count;
 
 	asking_begin(&a);
-	if (facts->is_internal)
+	if (facts->is_internal && !tenant)
 		return;
 	/* Whatever tenants may do, one message must fit into this process. */
 	check_count(&a, POLICY_RULE_RECIPIENTS, count, config->recipients_max, false, VERDICT_DEFER);

@@ -60,7 +60,7 @@ struct policy_facts {
 	struct str cert_subject, cert_issuer;      /* only of a verified certificate */
 	struct str daemon_name;
 	bool has_tls;
-	bool is_internal;              /* not from the network (a bounce, a notice, sendmail(1)): never refused at RCPT */
+	bool is_internal;              /* not from the network (a bounce, a notice, sendmail(1)): refused at its end, and whole */
 	bool is_held;                  /* an earlier verdict was VERDICT_HOLD: nothing is taken any more */
 	/* the envelope */
 	struct str sender;             /* bare, as typed; empty: null sender */
@@ -127,7 +127,8 @@ struct policy {
 /* Whose is it, may it send at all, may it use this sender. Sets out->tenant. */
 void policy_on_mail(const struct policy *policy, const struct config *config, const struct policy_facts *facts,
 		    struct arena *arena, struct verdict *out);
-/* One recipient more, the last of facts->recipients: does it fit into the message, does it want mail at all? */
+/* One recipient more, the last of facts->recipients: does it fit into the message, does it want mail at all? What is said of
+ * mail handed in on the host is said of all of it. */
 void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct arena *arena, struct verdict *out);
 /* All recipients are known: take every quota on recipients and messages, under the name `charge_id`, unless they or the tenant

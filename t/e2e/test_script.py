@@ -81,6 +81,16 @@ def test_quota(world):
     check(not any(b"Subject: fourth\r\n\r\nhello" in m.body and m.sender != "<>" for m in world.sink.messages), "the fourth was delivered")
 
 
+def test_suppressed(world):
+    """who is on the suppression list gets no script's mail either, and the others are told with him"""
+    world.gate.tool_ok("suppress", "add", "two", "gone@example.test")
+    done = script(world, "games", "-i", "-f", "web@two.test", "gone@example.test", TO, text=mail("to one who is gone", "web@two.test"))
+    check_eq(done.returncode, 0, f"{done.stderr}")
+    refusal = wait_for(lambda: world.gate.mail_records(tenant="two", event="rejected", rule="suppress"), "the refusal")[0]
+    check("gone@example.test is on the suppression list" in refusal["reply"], "the reply: {}", refusal["reply"])
+    check(not any(b"Subject: to one who is gone\r\n\r\nhello" in m.body and m.sender != "<>" for m in world.sink.messages), "it was delivered")
+
+
 def test_without(world):
     """who goes round the program is nobody, whatever his message says"""
     stolen = {}

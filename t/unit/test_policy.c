@@ -127,7 +127,9 @@ static const struct {
 	  1001, "defer recipients", 1000, 0 },
 	{ "nobody's", { ACME }, true, false, 1000, "accept", 0, 0 },
 	{ "nobody's, over the relay's own", { ACME }, true, false, 1001, "defer recipients", 1000, 0 },
-	{ "internal is never refused", { LIMITS(2, LIMIT_NONE) }, false, true, 1001, "accept", 0, 0 },
+	{ "made by the MTA", { ACME }, true, true, 1001, "accept", 0, 0 },
+	{ "handed in on the host", { LIMITS(2, LIMIT_NONE) }, false, true, 3, "reject recipients", 2, 0 },
+	{ "handed in on the host, over the relay's own", { ACME }, false, true, 1001, "reject recipients", 1000, 0 },
 };
 START_TEST(rcpt)
 {
@@ -198,7 +200,7 @@ static const struct {
 	{ "for another sender", SUPPRESS_MODE_REJECT, "c@x.example", "@news.example", .want = "accept" },
 	{ "monitored", SUPPRESS_MODE_MONITOR, "c@x.example", "", .want = "accept", .notes = 1 },
 	{ "not asked for", SUPPRESS_MODE_OFF, "c@x.example", "", .failing = FAKE_GET, .want = "accept" },
-	{ "made by the MTA", SUPPRESS_MODE_REJECT, "c@x.example", "", .is_internal = true, .want = "accept" },
+	{ "handed in on the host", SUPPRESS_MODE_REJECT, "c@x.example", "", .is_internal = true, .want = "reject suppressed" },
 	{ "store gone", SUPPRESS_MODE_REJECT, "c@x.example", "", .failing = FAKE_GET, .want = "defer store" },
 };
 START_TEST(suppressed)
