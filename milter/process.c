@@ -9,6 +9,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "config/base/io.h"
 #include "config/base/log.h"
 
 #define EXIT_USAGE 2
@@ -31,6 +32,7 @@ bool process_start(struct process *process, int argc, char **argv, int *out_exit
 	};
 	int option;
 
+	io_hold_standard();
 	snprintf(process->config_path, sizeof process->config_path, "%s", CONFIG_DEFAULT_PATH);
 	log_open(process->name, LOG_TO_STDERR, LOG_LEVEL_INFO);
 	while ((option = getopt_long(argc, argv, "c:fhV", options, NULL)) != -1) {

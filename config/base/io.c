@@ -20,6 +20,13 @@ struct io_calls io_calls = {
 	.unlink = unlink,
 };
 
+void io_hold_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);     /* the lowest that is free: this one */
+}
+
 int io_open(const char *path, int flags, mode_t mode, struct err *err)
 {
 	int fd = io_calls.open(path, flags | O_CLOEXEC, mode);

@@ -23,6 +23,11 @@ struct io_calls {
 };
 extern struct io_calls io_calls;
 
+/*
+ * Takes the places of standard input, output and error that a caller has left closed, so that no file of ours gets them and hears
+ * what is meant for a terminal. What is read or written there fails, as with nothing open.
+ */
+void io_hold_standard(void);
 /* Opens; `path` is C text. -1 and err on failure. */
 int io_open(const char *path, int flags, mode_t mode, struct err *err);
 /* Writes all or fails; a short write is carried on. `name` is for the error. */

@@ -200,8 +200,9 @@ static int run_command(struct tool *tool, struct common *common, char *const *ar
 	if (common->wants_help)
 		return print_help(tool, command);
 	if (tool->operands.count < command->operands_min || tool->operands.count > command->operands_max)
-		return tool_usage(tool, "%s argument%s: %s %s", tool->operands.count < command->operands_min ? "missing" : "too many",
-				  tool->operands.count < command->operands_min ? "" : "s", command->name, command->operands);
+		return tool_usage(tool, "%s: %s%s%s",
+				  tool->operands.count < command->operands_min ? "missing argument" : "too many arguments", command->name,
+				  *command->operands ? " " : "", command->operands);
 	if (common->config.ptr)
 		tool->config_path = common->config;
 	tool->is_json = common->wants_json;
@@ -243,8 +244,8 @@ int tool_main(struct tool *tool, char *const *argv, size_t argc)
 	if (!parse_main(argv, argc, &common, tool, &at, &err))
 		return refuse_options(tool, &err);
 	if (common.wants_version) {
-		puts("sekisho " PACKAGE_VERSION);
-		return TOOL_OK;
+		tool_print(tool, "sekisho " PACKAGE_VERSION "\n");
+		return tool_flush(tool) ? TOOL_OK : TOOL_UNKNOWN;
 	}
 	if (common.via.ptr && at < argc)
 		return reader_ask(tool, common.via, argv + at, argc - at);

@@ -1,6 +1,7 @@
 /* sekisho - main of the operators' and auditors' tool. */
 #include <unistd.h>
 
+#include "config/base/io.h"
 #include "config/base/log.h"
 #include "milter/tool/run.h"
 
@@ -9,6 +10,7 @@ int main(int argc, char **argv)
 	struct tool tool;
 	int code;
 
+	io_hold_standard();
 	log_open("sekisho", LOG_TO_STDERR, LOG_LEVEL_WARN);
 	screen_adapt(STDOUT_FILENO);
 	tool_init(&tool);

@@ -24,6 +24,17 @@ void tool_init(struct tool *tool)
 
 /* --- output */
 
+/* Once: what follows fails as well. */
+static bool refuse_output(void)
+{
+	static bool is_said;
+
+	if (!is_said)
+		fprintf(stderr, "sekisho: the answer cannot be written: %s\n", strerror(errno));
+	is_said = true;
+	return false;
+}
+
 bool tool_flush(struct tool *tool)
 {
 	struct str text;
@@ -32,10 +43,8 @@ bool tool_flush(struct tool *tool)
 
 	if (!ok)
 		fprintf(stderr, "sekisho: output: %s\n", err.text);
-	else if (text.len && fwrite(text.ptr, 1, text.len, stdout) != text.len)
-		ok = false;
-	if (fflush(stdout) != 0)
-		ok = false;
+	else if ((text.len && fwrite(text.ptr, 1, text.len, stdout) != text.len) || fflush(stdout) != 0)
+		ok = refuse_output();
 	buf_reset(&tool->out);
 	return ok;
 }
