@@ -75,6 +75,23 @@ static bool tally_hit(void *arg, uint32_t id, size_t end)
 	return true;
 }
 
+/* What somebody quotes is not what he says: "> This is the mail system at host ...". A sentence may go over several lines. */
+static void add_unquoted(struct words *words, struct str text)
+{
+	struct str rest = text, line, said = str_of(text.ptr, 0);
+
+	while (str_next(&rest, '\n', &line)) {
+		bool is_quoted = str_starts(line, STR("> "));
+
+		if (!is_quoted)
+			said.len = (size_t)(line.ptr + line.len - said.ptr);
+		if (is_quoted || rest.len == 0)
+			words_add(words, said);
+		if (is_quoted)
+			said = str_of(rest.ptr, 0);
+	}
+}
+
 static bool text_weigh(struct reading *r, struct str text)
 {
 	size_t max = (text.len < MARKED_TEXT_MAX ? text.len : MARKED_TEXT_MAX) + 4;
@@ -85,7 +102,7 @@ static bool text_weigh(struct reading *r, struct str text)
 	if (!folded)
 		return err_memory(r->err);
 	words_init(&words, folded, max);
-	words_add(&words, text);
+	add_unquoted(&words, str_slice(text, 0, MARKED_TEXT_MAX * 2));
 	phrase_scan(r->reader->marks, words_view(&words), tally_hit, &t);
 	if (t.best + t.worst > r->text_score)
 		r->text_score = t.best + t.worst;
