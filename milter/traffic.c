@@ -12,6 +12,7 @@
 struct row {
 	char name[TRAFFIC_NAME_MAX + 1];
 	uint32_t next;                 /* of the same bucket */
+	uint32_t newer, older;         /* used after this one, and before */
 	int64_t slot;                  /* the running one: seconds / TRAFFIC_SLOT_S */
 	int64_t last_us;
 	int64_t total[TRAFFIC_KINDS];
@@ -23,6 +24,7 @@ struct traffic {
 	struct row all;
 	struct row rows[TRAFFIC_TENANTS_MAX];
 	uint32_t count;
+	uint32_t newest, oldest;
 	uint32_t buckets[BUCKETS];
 };
 
@@ -52,6 +54,7 @@ struct traffic *traffic_new(void)
 	if (!t)
 		return NULL;
 	pthread_mutex_init(&t->lock, NULL);
+	t->newest = t->oldest = NO_ROW;
 	for (size_t i = 0; i < BUCKETS; i++)
 		t->buckets[i] = NO_ROW;
 	return t;
@@ -98,30 +101,46 @@ static uint32_t *bucket_of(struct traffic *t, struct str name)
 	return &t->buckets[str_hash(name) % BUCKETS];
 }
 
-static struct row *find(struct traffic *t, struct str name)
+static uint32_t find(struct traffic *t, struct str name)
 {
-	for (uint32_t at = *bucket_of(t, name); at != NO_ROW; at = t->rows[at].next)
-		if (str_eq(str_from_c(t->rows[at].name), name))
-			return &t->rows[at];
-	return NULL;
+	uint32_t at = *bucket_of(t, name);
+
+	while (at != NO_ROW && !str_eq(str_from_c(t->rows[at].name), name))
+		at = t->rows[at].next;
+	return at;
+}
+
+/* --- who rested longest, known without looking: of a hundred thousand tenants each message may be another's */
+
+static void leave_order(struct traffic *t, uint32_t at)
+{
+	const struct row *row = &t->rows[at];
+
+	*(row->newer == NO_ROW ? &t->newest : &t->rows[row->newer].older) = row->older;
+	*(row->older == NO_ROW ? &t->oldest : &t->rows[row->older].newer) = row->newer;
+}
+
+static void join_order(struct traffic *t, uint32_t at)
+{
+	t->rows[at].newer = NO_ROW;
+	t->rows[at].older = t->newest;
+	*(t->newest == NO_ROW ? &t->oldest : &t->rows[t->newest].newer) = at;
+	t->newest = at;
 }
 
 /* The row that has rested longest, out of its bucket. */
 static uint32_t retire(struct traffic *t)
 {
-	uint32_t oldest = 0, *link;
+	uint32_t oldest = t->oldest, *link = bucket_of(t, str_from_c(t->rows[oldest].name));
 
-	for (uint32_t i = 1; i < t->count; i++)
-		if (t->rows[i].last_us < t->rows[oldest].last_us)
-			oldest = i;
-	link = bucket_of(t, str_from_c(t->rows[oldest].name));
 	while (*link != oldest)
 		link = &t->rows[*link].next;
 	*link = t->rows[oldest].next;
+	leave_order(t, oldest);
 	return oldest;
 }
 
-static struct row *begin(struct traffic *t, struct str name, int64_t slot)
+static uint32_t begin(struct traffic *t, struct str name, int64_t slot)
 {
 	uint32_t at = t->count < TRAFFIC_TENANTS_MAX ? t->count++ : retire(t), *bucket = bucket_of(t, name);
 	struct row *row = &t->rows[at];
@@ -129,12 +148,24 @@ static struct row *begin(struct traffic *t, struct str name, int64_t slot)
 	*row = (struct row){ .slot = slot, .next = *bucket };
 	memcpy(row->name, name.ptr, name.len);
 	*bucket = at;
-	return row;
+	return at;
+}
+
+/* As the one that was used last. */
+static struct row *use(struct traffic *t, struct str name, int64_t slot)
+{
+	uint32_t at = find(t, name);
+
+	if (at == NO_ROW)
+		at = begin(t, name, slot);
+	else
+		leave_order(t, at);
+	join_order(t, at);
+	return &t->rows[at];
 }
 
 void traffic_note(struct traffic *t, struct str tenant, enum traffic_kind verdict, int64_t recipients)
 {
-	struct row *row = NULL;
 	int64_t slot;
 
 	if (!t)
@@ -144,10 +175,8 @@ void traffic_note(struct traffic *t, struct str tenant, enum traffic_kind verdic
 	pthread_mutex_lock(&t->lock);
 	slot = slot_now();
 	add(&t->all, slot, verdict, recipients);
-	if (tenant.len && !(row = find(t, tenant)))
-		row = begin(t, tenant, slot);
-	if (row)
-		add(row, slot, verdict, recipients);
+	if (tenant.len)
+		add(use(t, tenant, slot), slot, verdict, recipients);
 	pthread_mutex_unlock(&t->lock);
 }
 
