@@ -4,8 +4,8 @@
  * While Redis does not answer, this relay counts by itself, against store.local_share per cent of each limit, and no more
  * than was left of it when this relay heard of it last. So a relay that is alone passes no limit it has seen; of several,
  * each can send once more what was left, up to its share. What it counted is added to Redis once it is back, as if charged
- * then (it leaves the windows a little late, never early), and until that is done its tenant goes on being counted here. What it knew of values (suspensions, suppressions) it goes on
- * knowing for a day; writing them and listing them needs Redis.
+ * then (it leaves the windows a little late, never early), and until that is done its tenant goes on being counted here. What
+ * it knew of values (suspensions, suppressions) it goes on knowing for a day; writing them and listing them needs Redis.
  *
  *     local:KEY          in counts/: a window or counter of the time without Redis; gone when Redis has it
  *     seen:KEY           in facts/: when(8, highest first), then the value that Redis had

@@ -496,7 +496,8 @@ static bool take_options(struct run *run, struct err *err)
 	snprintf(run->dir, sizeof run->dir, STR_FMT, STR_ARG(options->dir));
 	run->context = (struct verify_context){
 		.dir = run->dir, .node = options->node, .class_name = options->class_name, .publics = &run->publics,
-		.operators = &run->operators, .is_operator_known = options->operator_key_file.len > 0, .outsides = &run->outsides, .level = options->level,
+		.operators = &run->operators, .is_operator_known = options->operator_key_file.len > 0,
+		.outsides = &run->outsides, .level = options->level,
 		.no_personal_data = options->no_personal_data, .progress = options->progress ? count_progress : NULL,
 		.progress_arg = run, .stop = options->stop, .now_us = clock_now_us(),
 	};

@@ -46,7 +46,8 @@ static bool name_dir(struct run *run, struct str origin, struct err *err)
 {
 	struct str node, class_name;
 
-	if (origin.len >= sizeof run->offer.origin || !str_starts(origin, STR("sekisho:")) || !str_cut_last(str_from(origin, sizeof "sekisho:" - 1), '/', &node, &class_name) ||
+	if (origin.len >= sizeof run->offer.origin || !str_starts(origin, STR("sekisho:")) ||
+	    !str_cut_last(str_from(origin, sizeof "sekisho:" - 1), '/', &node, &class_name) ||
 	    !is_safe(node) || !is_safe(class_name) ||
 	    snprintf(run->dir, sizeof run->dir, "%s/" STR_FMT "/" STR_FMT, run->witness->dir, STR_ARG(node), STR_ARG(class_name)) >=
 		    (int)sizeof run->dir)
