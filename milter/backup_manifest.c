@@ -125,7 +125,12 @@ bool manifest_read(struct manifest *manifest, const char *dir, const struct sign
 	if (snprintf(path, sizeof path, "%s/" MANIFEST_NAME, dir) >= (int)sizeof path)
 		return err_set(err, ERR_INPUT, "path too long");
 	buf_init(&file, MANIFEST_MAX);
-	bool ok = io_read_file(path, &file, err) && note_open(buf_view(&file), publics, &text, &name, err) &&
+	if (!io_read_file(path, &file, err)) {
+		buf_clear(&file);
+		return false;
+	}
+
+	bool ok = note_open(buf_view(&file), publics, &text, &name, err) &&
 		  ((str_starts(text, STR("Backup of a relay ")) && str_ends(name, STR("/backup"))) ||
 		   err_set(err, ERR_INPUT, "no manifest of a backup"));
 

@@ -147,6 +147,14 @@ bool daemon_pid(const struct config *config, pid_t *out, struct err *err)
 	return true;
 }
 
+bool daemon_is_hidden(const struct config *config)
+{
+	char path[4096];
+
+	return snprintf(path, sizeof path, STR_FMT, STR_ARG(config->pid_file)) < (int)sizeof path && access(path, R_OK) != 0 &&
+	       errno == EACCES;
+}
+
 /* --- its answer */
 
 const json_t *daemon_member(const json_t *object, const char *path)

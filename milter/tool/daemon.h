@@ -20,6 +20,8 @@ bool daemon_ask(const struct config *config, const char *page, json_t **out, str
 
 /* The pid file's process, when it is alive and is a sekisho-milter. */
 bool daemon_pid(const struct config *config, pid_t *out, struct err *err);
+/* Is that file not for this user to see, so that nobody can say? */
+bool daemon_is_hidden(const struct config *config);
 
 /* "config.generation" in a nested object; NULL: not there. */
 const json_t *daemon_member(const json_t *object, const char *path);

@@ -24,6 +24,8 @@ static enum doctor_level look_daemon(struct doctor *doctor)
 	if (doctor->status)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "sekisho-milter runs as process %lld and answers",
 				  (long long)daemon_i64(doctor->status, "pid"));
+	if (!daemon_pid(doctor->config, &pid, &err) && daemon_is_hidden(doctor->config))
+		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "it cannot be looked at: %s", err.text);
 	if (!daemon_pid(doctor->config, &pid, &err))
 		return doctor_say(doctor, DOCTOR_FAULT, "systemctl enable --now sekisho-milter", "sekisho-milter does not run: %s", err.text);
 	if (doctor->config->metrics_listen.len == 0)

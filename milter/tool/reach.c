@@ -39,7 +39,8 @@ const struct config *tool_config(struct tool *tool)
 	}
 	if (!config_load(path, &tool->config, &report)) {
 		config_report_first(&report, &err);
-		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+		tool_fail(tool, TOOL_UNKNOWN, "%s%s", err.text,
+			  access(path, F_OK) == 0 ? "" : "; -c FILE names another, sekisho.yaml(5) says what is in one");
 		tool->config = NULL;
 	}
 	config_report_clear(&report);

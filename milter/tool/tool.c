@@ -7,6 +7,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/domain.h"
+#include "milter/mail/address.h"
 #include "milter/tool/japanese.h"
 
 #define OUT_MAX ((size_t)1 << 30)
@@ -131,6 +132,16 @@ int tool_usage(const struct tool *tool, const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "Try: sekisho %s%s--help\n", tool->command ? tool->command->name : "", tool->command ? " " : "");
 	return tool->command && tool->command->usage ? TOOL_UNKNOWN : TOOL_USAGE;
+}
+
+bool tool_recipient(struct tool *tool, struct str word, struct str *out)
+{
+	struct err err;
+
+	if (address_parse_path(word, &tool->arena, out, &err) && str_find_byte(*out, '@') < out->len)
+		return true;
+	tool_fail(tool, TOOL_NO, "not an address: " STR_FMT, STR_ARG(word));
+	return false;
 }
 
 void tool_progress(const char *what, int64_t done, int64_t total)

@@ -71,6 +71,9 @@ int tool_fail(const struct tool *tool, enum tool_exit code, const char *fmt, ...
 /* The same, and where to read on. */
 int tool_usage(const struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* "a@b.example", "<a@b.example>"; says so when it is none. */
+bool tool_recipient(struct tool *tool, struct str word, struct str *out);
+
 /* A line on stderr that replaces itself, when stderr is a terminal. `done` of `total`; the last call has total 0. */
 void tool_progress(const char *what, int64_t done, int64_t total);
 

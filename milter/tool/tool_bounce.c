@@ -260,6 +260,7 @@ static struct str base_name(struct str path)
 
 static bool file_classify(struct classifying *c, struct str path)
 {
+	size_t found = c->found;
 	struct buf input;
 	struct err err;
 	bool is_stdin = str_eq(path, STR("-")), ok;
@@ -271,6 +272,8 @@ static bool file_classify(struct classifying *c, struct str path)
 		tool_fail(c->tool, TOOL_UNKNOWN, "%s", err.text);
 	else
 		ok = text_classify(c, line_ends_plain(&input));
+	if (ok && c->found == found)
+		tool_fail(c->tool, TOOL_NO, STR_FMT ": no bounce in it", STR_ARG(c->file));
 	buf_clear(&input);
 	return ok;
 }

@@ -83,7 +83,9 @@ static int run(struct tool *tool, const void *values)
 	if (code != TOOL_OK)
 		return code;
 	if (!daemon_pid(tool->config, &pid, &err))
-		return tool_fail(tool, TOOL_NO, "nothing to reload: %s", err.text);
+		return daemon_is_hidden(tool->config)
+			       ? tool_fail(tool, TOOL_UNKNOWN, "%s; run this as root, or as the user that sekisho-milter runs as", err.text)
+			       : tool_fail(tool, TOOL_NO, "nothing to reload: %s", err.text);
 	if (daemon_ask(tool->config, "/status", &status, &why)) {
 		before = (struct before){ .generation = daemon_i64(status, "config.generation"), .is_known = true,
 					  .error = tool_text(tool, STR_FMT, STR_ARG(daemon_str(status, "config.last_error"))) };
@@ -109,6 +111,6 @@ const struct tool_command command_reload = {
 	.examples = "sekisho reload",
 	.ok = "the new configuration is in force",
 	.no = "it has errors and nothing was sent, no daemon runs, or the daemon refused it",
-	.unknown = "the daemon was told, but what became of it cannot be seen",
+	.unknown = "whether one runs cannot be seen, or what became of what it was told",
 	.run = run,
 };

@@ -160,14 +160,6 @@ struct add {
 	struct str_list senders;
 };
 
-static bool read_recipient(struct tool *tool, struct str word, struct str *out)
-{
-	struct err err;
-
-	return (address_parse_path(word, &tool->arena, out, &err) && str_find_byte(*out, '@') < out->len) ||
-	       tool_fail(tool, TOOL_NO, "not an address: " STR_FMT, STR_ARG(word)) == TOOL_OK;
-}
-
 static bool join_senders(struct tool *tool, struct str_list senders, struct str *out)
 {
 	struct str joined = STR_EMPTY;
@@ -202,7 +194,7 @@ static int run_add(struct tool *tool, const void *values)
 	if (!trace(tool, tenant, "suppressed", "suppress add", add->reason, (int64_t)words->count - 1))
 		return TOOL_UNKNOWN;
 	for (size_t i = 1; i < words->count; i++) {
-		if (!read_recipient(tool, words->items[i], &entry.recipient))
+		if (!tool_recipient(tool, words->items[i], &entry.recipient))
 			return TOOL_NO;
 		if (!suppress_add(tool->store, tenant->name, &entry, &err))
 			return tool_fail(tool, err.kind == ERR_INPUT ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);

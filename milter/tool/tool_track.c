@@ -309,7 +309,7 @@ static int run_forget(struct tool *tool, const void *values)
 {
 	const struct forget *forget = values;
 	const struct tenant *tenant;
-	struct str reader;
+	struct str address, reader;
 	size_t removed;
 	struct err err;
 
@@ -317,6 +317,8 @@ static int run_forget(struct tool *tool, const void *values)
 		return TOOL_UNKNOWN;
 	tenant = tool_tenant(tool, tool->operands.items[0]);
 	if (!tenant)
+		return TOOL_NO;
+	if (!tool_recipient(tool, tool->operands.items[1], &address))
 		return TOOL_NO;
 	if (!tool_ops(tool) || !tool_store(tool, TOOL_CHANGE))
 		return TOOL_UNKNOWN;
@@ -329,7 +331,7 @@ static int run_forget(struct tool *tool, const void *values)
 
 	if (!tool_record(tool, &trace))
 		return TOOL_UNKNOWN;
-	if (!hit_reader(tenant->name, tool->operands.items[1], &tool->arena, &reader))
+	if (!hit_reader(tenant->name, address, &tool->arena, &reader))
 		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
 	if (!hit_forget(tool->store, tenant->name, reader, hit_ttl_us(tool->config), &removed, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
@@ -351,7 +353,7 @@ const struct tool_command command_track_forget = {
 	.values_size = sizeof(struct forget),
 	.examples = "sekisho track forget acme reader@example.net --reason 'asked by phone'",
 	.ok = "forgotten",
-	.no = "there is no such tenant",
+	.no = "there is no such tenant, or that is no address",
 	.unknown = "configuration, store or record cannot be read or written",
 	.run = run_forget,
 };
