@@ -1,12 +1,13 @@
 #include "milter/mail/base64.h"
 
-enum { SKIP = 64, PAD = 65 };
+enum { SKIP = 64, PAD = 65, BLANK = 66 };
 
 #define X SKIP
-/* The value of a digit; PAD for `=`; SKIP for octets that are passed over. */
+#define B BLANK
+/* The value of a digit; PAD for `=`; BLANK for what parts lines; SKIP for other octets that are passed over. */
 static const unsigned char values[256] = {
-	X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
-	X, X, X, X, X, X, X, X, X, X, X, 62, X, X, X, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, X, X, X, PAD, X, X,
+	X, X, X, X, X, X, X, X, X, B, B, X, X, B, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+	B, X, X, X, X, X, X, X, X, X, X, 62, X, X, X, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, X, X, X, PAD, X, X,
 	X, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, X, X, X, X, X,
 	X, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, X, X, X, X, X,
 	X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
@@ -15,6 +16,7 @@ static const unsigned char values[256] = {
 	X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
 };
 #undef X
+#undef B
 
 static const char digits[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -62,6 +64,7 @@ bool base64_decode(struct str in, struct buf *out)
 			is_clean &= count != 1;
 			bits = count = 0;
 		}
+		is_clean &= value != SKIP;
 		if (value >= SKIP)
 			continue;
 		is_clean &= !has_padding;

@@ -13,7 +13,8 @@
 
 #define BASE64_LINE 76
 
-/* False when readers could disagree: data after padding, a last group of one digit. What could be read is in `out`. */
+/* False when readers could disagree: foreign octets, data after padding, a last group of one digit. What could be read is in
+ * `out`. */
 bool base64_decode(struct str in, struct buf *out);
 /* Lines of BASE64_LINE digits, each with `eol`, the last one too; an empty eol: one line without end. */
 void base64_encode(struct str in, struct str eol, struct buf *out);

@@ -37,6 +37,9 @@ static bool read_type(struct mime_part *part, struct arena *arena)
 	if (end < subtype.len)
 		part->doubt = "unreadable Content-Type";
 	part->subtype = str_slice(subtype, 0, end);
+	/* "text /html": RFC 822 allowed it, and readers take it for no HTML. */
+	if (str_trim(part->type).len < part->type.len)
+		part->doubt = "unreadable Content-Type";
 	part->type = str_trim(part->type);
 	return true;
 }

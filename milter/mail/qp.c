@@ -8,6 +8,19 @@ struct line {
 	bool is_soft;
 };
 
+/* Where the blanks before `end` begin; behind an `=`, a bare CR is one as well. */
+static size_t without_blanks(struct str s, size_t end)
+{
+	size_t blank = end, soft;
+
+	while (blank > 0 && (s.ptr[blank - 1] == ' ' || s.ptr[blank - 1] == '\t'))
+		blank--;
+	soft = blank;
+	while (soft > 0 && (s.ptr[soft - 1] == ' ' || s.ptr[soft - 1] == '\t' || s.ptr[soft - 1] == '\r'))
+		soft--;
+	return soft > 0 && s.ptr[soft - 1] == '=' ? soft : blank;
+}
+
 static bool line_next(struct str *rest, struct line *out)
 {
 	if (rest->len == 0)
@@ -19,8 +32,7 @@ static bool line_next(struct str *rest, struct line *out)
 		end--;
 	out->all = str_slice(*rest, 0, lf < rest->len ? lf + 1 : lf);
 	out->eol = str_from(out->all, end);
-	while (end > 0 && (rest->ptr[end - 1] == ' ' || rest->ptr[end - 1] == '\t'))
-		end--;
+	end = without_blanks(*rest, end);
 	out->is_soft = end > 0 && rest->ptr[end - 1] == '=';
 	out->content = str_slice(*rest, 0, out->is_soft ? end - 1 : end);
 	out->blanks = str_slice(*rest, end, out->all.len - out->eol.len - end);
