@@ -216,6 +216,14 @@ static void on_end(void *arg, struct MHD_Connection *peer, void **state, enum MH
 	*state = NULL;
 }
 
+/* A path ends where its text ends, not at "%00": what holds one stays as it came, and is nothing of ours. */
+static size_t unescape(void *arg, struct MHD_Connection *peer, char *text)
+{
+	(void)arg;
+	(void)peer;
+	return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 bool endpoint_open(const struct config *config, struct tracker *tracker, struct ledger *ledger, struct endpoint **out,
 		   struct err *err)
 {
@@ -243,7 +251,7 @@ bool endpoint_open(const struct config *config, struct tracker *tracker, struct 
 	endpoint->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL, NULL,
 		on_request, endpoint, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED,
-		on_end, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_peer, endpoint,
+		on_end, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_peer, endpoint, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
 		MHD_OPTION_THREAD_POOL_SIZE, cores < 1 ? 1u : cores > POOL_MAX ? POOL_MAX : (unsigned)cores,
 		MHD_OPTION_CONNECTION_LIMIT, ENDPOINT_PEERS_MAX + SENT_AWAY_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
 		ENDPOINT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, ENDPOINT_MEMORY, MHD_OPTION_END);

@@ -209,6 +209,19 @@ START_TEST(clicked)
 }
 END_TEST
 
+START_TEST(nothing_behind_a_token)
+{
+	static const char *const tails[] = { "A", "=", "/", "%00", "%00x", "%3Fx" };
+	char request[4096], longer[4200];
+	const char *end;
+
+	click(request, "");
+	end = strstr(request, " HTTP/1.1");
+	snprintf(longer, sizeof longer, "%.*s%s%s", (int)(end - request), request, tails[_i], end);
+	ck_assert_msg(strncmp(ask(longer), "HTTP/1.1 404 ", 13) == 0, "%s", tails[_i]);
+}
+END_TEST
+
 /* Its head leads there too, and counts nothing. */
 START_TEST(only_looked_at)
 {
@@ -240,6 +253,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	unit_add_rows(tcase, answered, rows);
 	unit_add_rows(tcase, clicked, clicks);
+	tcase_add_loop_test(tcase, nothing_behind_a_token, 0, 6);
 	tcase_add_test(tcase, only_looked_at);
 	tcase_add_test(tcase, no_http);
 	tcase_add_test(tcase, too_large);
