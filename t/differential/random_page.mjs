@@ -203,7 +203,10 @@ const odd_closings = ['<b>', '<p><b>open', '<table><tr><td>', '<table>', '<table
     '<p><a href="http://example.com/open">', '<object>', '<![CDATA[', '<svg><![CDATA[x',
   '</body><a href="http://example.com/late">late</a>', '</html><p>', '</body></html><b>', '<p><u>x</p></body></html>',
     '<p><b><i>x</p></div></body>\r\n</html>\r\n', '<head></html>\r\n', '<nobr>', '<form></html>', '</p></body>\r\n',
-    octet(0x1b) + '$B', octet(0xe3), octet(0x81)];
+    octet(0x1b) + '$B', octet(0xe3), octet(0x81), octet(0x1b) + '$B8f\r\n',
+  '<p><b>x</p><![endif]></body></html>\r\n', '<p><b>x</p><script>y</script></body>', '<p><b>x</p><?y></ z></body>',
+    '<b><i>x</b></i><table><tr><td><pre>\r\nx',
+  `<${octet(0x1b)}(B${octet(0x1b)}(Ba href="http://example.com/0">x</a>`];
 
 /* A page in the charset that `charset` is the name of; `word` is one of its words. */
 export function page(d, charset, word) {
