@@ -21,8 +21,8 @@ const struct charset charset_table[] = {
 	  " csisolatingreek ecma-118 elot_928 greek greek8 iso-8859-7 iso-ir-126 iso8859-7 iso88597 iso_8859-7 "
 	  "iso_8859-7:1987 sun_eu_greek " },
 	{ "ISO-8859-8", CHARSET_ASCII_SAFE, false,
-	  " csiso88598e csisolatinhebrew hebrew iso-8859-8 iso-8859-8-e iso-ir-138 iso8859-8 iso88598 iso_8859-8 "
-	  "iso_8859-8:1988 visual " },
+	  " csiso88598e csiso88598i csisolatinhebrew hebrew iso-8859-8 iso-8859-8-e iso-8859-8-i iso-ir-138 iso8859-8 iso88598 "
+	  "iso_8859-8 iso_8859-8:1988 logical visual " },
 	{ "ISO-8859-10", CHARSET_ASCII_SAFE, false,
 	  " csisolatin6 iso-8859-10 iso-ir-157 iso8859-10 iso885910 l6 latin6 " },
 	{ "ISO-8859-13", CHARSET_ASCII_SAFE, false,

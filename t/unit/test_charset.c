@@ -18,6 +18,7 @@ static void teardown(void)
 static const struct { const char *label, *name; } label_rows[] = {
 	{ "UTF-8", "UTF-8" },	      { " utf8 ", "UTF-8" },	     { "us-ascii", "CP1252" },	 { "ISO-8859-1", "CP1252" },
 	{ "gb2312", "GB18030" },  { "Shift_JIS", "CP932" },	     { "x-sjis", "CP932" },	 { "windows-31j", "CP932" },
+	{ "iso-8859-8-i", "ISO-8859-8" },
 	{ "ISO-2022-JP", "ISO-2022-JP" }, { "cp50221", "ISO-2022-JP" }, { "koi8-r", "KOI8-R" },	 { "ks_c_5601-1987", "UHC" },
 	{ "x-unknown", NULL },	      { "", NULL },		     { "utf-8 utf8", NULL },	 { "utf", NULL },
 };
