@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-#include "config/base/bell.h"
 #include "config/base/clock.h"
+#include "config/base/eventcount.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
@@ -28,7 +28,7 @@ struct waiting {
 	struct commit_item item;       /* first: the queue is a list of these */
 	struct buf text;
 	enum record_wait wait;
-	struct bell *bell;             /* where its waiter sleeps */
+	struct eventcount *event;      /* where its waiter sleeps */
 	struct err *err;
 	bool is_ok;
 	atomic_bool is_done;
@@ -51,9 +51,9 @@ struct record_writer {
 	bool is_stopping;
 	int64_t due_us, sleeps_until_us;       /* the next checkpoint; the thread. Both monotonic */
 	struct record_writer_state state;
-	size_t bell;                   /* of who comes now */
+	size_t event;                  /* of who comes now */
 
-	struct bell bells[2];          /* by turns of those whose group is being committed, and of those who wait for the next */
+	struct eventcount events[2];   /* by turns of those whose group is being committed, and of those who wait for the next */
 	atomic_bool is_vacant;         /* whoever of those who wait sees it first leads */
 
 	int64_t unsigned_since_us;     /* the leader's own, as `commit` is, monotonic: 0 all signed */
@@ -187,18 +187,18 @@ static void answer(struct waiting *waiting, bool ok, const struct err *err)
 static void answer_all(struct record_writer *writer, struct commit_item *first, bool ok, const struct err *err)
 {
 	int64_t lost = 0;
-	bool rings[2] = { false, false };           /* what one group could not hold has the bell of the one before */
+	bool wakes[2] = { false, false };           /* what one group could not hold has the event of the one before */
 
 	for (struct commit_item *item = first, *next; item; item = next) {
 		next = item->next;
 		lost += !ok && waiting_of(item)->wait == RECORD_QUEUED;
-		if (waiting_of(item)->bell)
-			rings[waiting_of(item)->bell - writer->bells] = true;
+		if (waiting_of(item)->event)
+			wakes[waiting_of(item)->event - writer->events] = true;
 		answer(waiting_of(item), ok, err);
 	}
 	for (size_t i = 0; i < 2; i++)
-		if (rings[i])
-			bell_ring_all(&writer->bells[i]);
+		if (wakes[i])
+			eventcount_wake_all(&writer->events[i]);
 	if (lost)
 		log_error("%lld records that nobody waited for are lost: %s", (long long)lost, err->text);
 }
@@ -217,7 +217,7 @@ static struct commit_item *take_group(struct record_writer *writer, int64_t *out
 		++*out_records;
 	}
 	writer->first = *end;
-	writer->bell = !writer->bell;
+	writer->event = !writer->event;
 	*end = NULL;
 	if (!writer->first)
 		writer->last = &writer->first;
@@ -233,7 +233,7 @@ static void pass_on(struct record_writer *writer)
 	writer->is_led = next && next->wait == RECORD_DURABLE;
 	if (writer->is_led) {
 		writer->is_vacant = true;
-		bell_ring_one(next->bell);
+		eventcount_wake_one(next->event);
 	}
 	writer->due_us = checkpoint_due_us(writer);
 	if ((next && !writer->is_led) || writer->is_stopping || writer->due_us < writer->sleeps_until_us)
@@ -445,7 +445,7 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool 
 		if (!writer->is_led && !*out_leads && !writer->first)
 			pthread_cond_signal(&writer->wake);
 		writer->is_led |= *out_leads;
-		waiting->bell = waiting->wait == RECORD_DURABLE ? &writer->bells[writer->bell] : NULL;
+		waiting->event = waiting->wait == RECORD_DURABLE ? &writer->events[writer->event] : NULL;
 		*writer->last = &waiting->item;
 		writer->last = &waiting->item.next;
 		writer->queued += size_of(waiting);
@@ -507,11 +507,11 @@ static bool append_queued(struct record_writer *writer, const struct record_even
 /* Leads when it falls to it, until it is done. A group may be full before it comes to its leader. */
 static void await(struct record_writer *writer, struct waiting *waiting, bool leads)
 {
-	for (uint32_t heard; heard = bell_listen(waiting->bell), !waiting->is_done; leads = false) {
+	for (uint32_t seen; seen = eventcount_read(waiting->event), !waiting->is_done; leads = false) {
 		if (leads || atomic_exchange(&writer->is_vacant, false))
 			lead(writer);
 		else
-			bell_sleep(waiting->bell, heard);
+			eventcount_sleep(waiting->event, seen);
 	}
 }
 
