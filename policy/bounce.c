@@ -237,6 +237,15 @@ static struct str status_choose(struct str of_reply, struct str of_field, struct
 	return STR_EMPTY;
 }
 
+/* Of a transcript that stands apart from what is said of the recipient, as sendmail's does. */
+static enum smtp_command command_of(struct str context)
+{
+	struct said said;
+
+	said_read(context, &said);
+	return said.command;
+}
+
 static void said_choose(struct weighing *w, const struct bounce_facts *facts, struct bounce_verdict *out)
 {
 	struct said reply, text;
@@ -245,6 +254,8 @@ static void said_choose(struct weighing *w, const struct bounce_facts *facts, st
 	said_read(facts->text, &text);
 	if (facts->is_only && reply.reply == 0 && reply.status.len == 0 && text.reply == 0 && text.status.len == 0)
 		said_read(facts->context, &text);
+	else if (facts->is_only && reply.command == SMTP_UNKNOWN && text.command == SMTP_UNKNOWN)
+		reply.command = command_of(facts->context);
 	out->status = status_choose(reply.status, facts->status, text.status);
 	out->reply = reply.reply ? reply.reply : text.reply;
 	out->said = facts->diagnostic.len ? facts->diagnostic : facts->text;
