@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -119,11 +120,27 @@ bool io_read_stdin(struct buf *out, struct err *err)
 	return read_fd(STDIN_FILENO, "standard input", out, err);
 }
 
+void io_user(char out[IO_USER_MAX])
+{
+	struct passwd room, *user = NULL;
+	char text[4096];
+
+	if (getpwuid_r(geteuid(), &room, text, sizeof text, &user) == 0 && user && strlen(user->pw_name) < IO_USER_MAX)
+		snprintf(out, IO_USER_MAX, "%s", user->pw_name);
+	else
+		snprintf(out, IO_USER_MAX, "%lu", (unsigned long)geteuid());
+}
+
 bool io_read_secret(const char *path, struct buf *out, struct err *err)
 {
 	struct stat st;
+	char user[IO_USER_MAX];
 	int fd = io_open(path, O_RDONLY, 0, err);
 
+	if (fd < 0 && errno == EACCES && stat(path, &st) == 0) {
+		io_user(user);
+		return err_set(err, ERR_CONFIG, "%s: user %s may not read it; run: chown %s %s", path, user, user, path);
+	}
 	if (fd < 0)
 		return false;
 	bool ok = fstat(fd, &st) == 0 || err_errno(err, ERR_BUSY, "%s", path);

@@ -43,7 +43,11 @@ bool io_read_stdin(struct buf *out, struct err *err);
 /* Old content or new, never half: temporary file beside it, sync, rename, sync of the directory. A file that was there keeps its
  * owner, also when root replaces it. */
 bool io_replace_file(const char *path, struct str data, mode_t mode, struct err *err);
-/* As io_read_file; refused (ERR_CONFIG, with the chmod that mends it) when group or others may read or write it. */
+/* The name of the user who runs this; his number where he has none. */
+#define IO_USER_MAX 64
+void io_user(char out[IO_USER_MAX]);
+/* As io_read_file; refused (ERR_CONFIG, with the chmod or chown that mends it) when group or others may read or write it, or we
+ * may not. */
 bool io_read_secret(const char *path, struct buf *out, struct err *err);
 /* The directory and its parents. An existing directory is success. */
 bool io_make_dirs(const char *path, mode_t mode, struct err *err);

@@ -57,6 +57,17 @@ static EVP_PKEY *read_private(struct str pem)
 	return pkey;
 }
 
+/* The usual first error of all: what to do about it. */
+static void tell_missing(const char *path, struct err *err)
+{
+	char user[IO_USER_MAX];
+
+	if (access(path, F_OK) == 0 || errno != ENOENT)
+		return;
+	io_user(user);
+	err_set(err, ERR_CONFIG, "%s: there is no such key; make it with: sekisho key new --owner %s %s", path, user, path);
+}
+
 bool sign_key_load(const char *path, struct sign_key **out, struct err *err)
 {
 	struct sign_key *key = calloc(1, sizeof *key);
@@ -66,11 +77,13 @@ bool sign_key_load(const char *path, struct sign_key **out, struct err *err)
 	if (!key)
 		return err_memory(err);
 	buf_init(&pem, FILE_MAX);
-	if (!io_read_secret(path, &pem, err))
+	if (!io_read_secret(path, &pem, err)) {
+		tell_missing(path, err);
 		goto done;
+	}
 	key->pkey = read_private(buf_view(&pem));
 	if (!key->pkey || !public_of(key->pkey, &key->public)) {
-		err_set(err, ERR_CONFIG, "%s: not an Ed25519 private key in PEM; make one with: sekisho key new %s",
+		err_set(err, ERR_CONFIG, "%s: not an Ed25519 private key in PEM; move it away, and make one with: sekisho key new %s",
 			path, path);
 		goto done;
 	}

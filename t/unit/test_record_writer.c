@@ -39,6 +39,26 @@ START_TEST(first_records)
 }
 END_TEST
 
+/* The first thing that goes wrong on a new host. */
+START_TEST(key_that_is_none)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct err err;
+
+	unlink(relay.key);
+	ck_assert(!record_writer_open(&config, &writer, &err));
+	ck_assert_int_eq(err.kind, ERR_CONFIG);
+	ck_assert_msg(strstr(err.text, "there is no such key; make it with: sekisho key new --owner "), "%s", err.text);
+	ck_assert(io_replace_file(relay.key, STR("no key\n"), 0600, NULL));
+	ck_assert(!record_writer_open(&config, &writer, &err));
+	ck_assert_msg(strstr(err.text, "move it away"), "%s", err.text);
+	ck_assert_int_eq(chmod(relay.key, 0), 0);
+	ck_assert(!record_writer_open(&config, &writer, &err));
+	ck_assert_msg(geteuid() == 0 || strstr(err.text, "may not read it; run: chown "), "%s", err.text);
+}
+END_TEST
+
 START_TEST(goes_on_after_restart)
 {
 	struct record_writer *writer = relaylog_open(&relay);
@@ -521,6 +541,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, first_records);
+	tcase_add_test(tcase, key_that_is_none);
 	tcase_add_test(tcase, goes_on_after_restart);
 	tcase_add_test(tcase, reader_goes_back);
 	tcase_add_test(tcase, days_change);
