@@ -126,33 +126,28 @@ static void store_changed(void *arg, bool is_local, const char *why)
 	record_store(arg, is_local ? "local" : "shared", why);
 }
 
-bool gate_open(struct gate *gate, const struct config *config, struct err *err)
+static bool keep_names(struct gate *gate, const struct config *config, struct err *err)
 {
-	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER };
-	gate->inside.next = gate->inside.prev = &gate->inside;
-	keyring_init(&gate->tokens);
-	if (!rulebook_open(&gate->rules, config->bounce_rules_file, err))
-		return err_wrap(err, "bounce rules");
 	snprintf(gate->node, sizeof gate->node, STR_FMT, STR_ARG(config->node));
-	if (!keep_path(config->log_dir, gate->log_dir, err) || !keep_path(config->log_key_file, gate->key_file, err) ||
-	    !keep_path(config->log_keyring, gate->keyring, err))
-		return false;
-	if (config->needs_keys && !keyring_load(&gate->tokens, config->token_key_file, err))
-		return false;
-	if (!store_open(config, &gate->policy.store, err))
-		return err_wrap(err, "store");
-	gate->submit = (struct submit){ .socket = -1 };
+	letterbox_name(gate->own_sender);
+	gate->policy.node = str_from_c(gate->node);
+	gate->policy.own_sender = str_from_c(gate->own_sender);
+	return keep_path(config->log_dir, gate->log_dir, err) && keep_path(config->log_key_file, gate->key_file, err) &&
+	       keep_path(config->log_keyring, gate->keyring, err);
+}
+
+static bool open_memory(struct gate *gate, const struct config *config, struct err *err)
+{
 	gate->traffic = traffic_new();
 	gate->pulse = pulse_new();
-	if (!gate->traffic || !gate->pulse ||
-	    (config_follows_maillog(config) && !(gate->queue_ids = maillog_map_new()))) {
-		gate_close(gate);
-		return err_memory(err);
-	}
+	if (config_follows_maillog(config))
+		gate->queue_ids = maillog_map_new();
+	return (gate->traffic && gate->pulse && (gate->queue_ids || !config_follows_maillog(config))) || err_memory(err);
+}
+
+static bool open_log(struct gate *gate, const struct config *config, struct err *err)
+{
 	gate->is_sealed = config->log_is_sealed;
-	gate->policy.node = str_from_c(gate->node);
-	letterbox_name(gate->own_sender);
-	gate->policy.own_sender = str_from_c(gate->own_sender);
 	gate->writer = (struct record_writer_config){
 		.node = str_from_c(gate->node),
 		.key_file = str_from_c(gate->key_file),
@@ -163,8 +158,18 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 		.disk_warn_percent = config->disk_warn_percent,
 		.queue_max = LOG_QUEUE_MAX,
 	};
-	if (gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) && open_actions(gate, config, err) &&
-	    start_purger(gate, config, err) && submit_open(&gate->submit, config, err) &&
+	return gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) && open_actions(gate, config, err);
+}
+
+bool gate_open(struct gate *gate, const struct config *config, struct err *err)
+{
+	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER, .submit.socket = -1 };
+	gate->inside.next = gate->inside.prev = &gate->inside;
+	keyring_init(&gate->tokens);
+	if ((rulebook_open(&gate->rules, config->bounce_rules_file, err) || err_wrap(err, "bounce rules")) &&
+	    keep_names(gate, config, err) && (!config->needs_keys || keyring_load(&gate->tokens, config->token_key_file, err)) &&
+	    (store_open(config, &gate->policy.store, err) || err_wrap(err, "store")) && open_memory(gate, config, err) &&
+	    open_log(gate, config, err) && start_purger(gate, config, err) && submit_open(&gate->submit, config, err) &&
 	    eraser_start(gate, &gate->eraser, err)) {
 		gate->policy.store->on_local_arg = gate;
 		atomic_store(&gate->policy.store->on_local, store_changed);

@@ -1,6 +1,8 @@
 #include "milter/keyring.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "config/base/io.h"
 
@@ -44,6 +46,8 @@ bool keyring_read(struct str path, struct token_keys **out, struct err *err)
 {
 	if (read_keys(path, out, err))
 		return true;
+	if (path.len && access(path.ptr, F_OK) != 0 && errno == ENOENT)
+		err_set(err, ERR_CONFIG, STR_FMT ": there is no such file; make it with: sekisho key rotate", STR_ARG(path));
 	if (err)
 		err->kind = ERR_CONFIG;
 	return err_wrap(err, "tracking.key_file");

@@ -99,6 +99,21 @@ START_TEST(signs_actions_from_now_on)
 }
 END_TEST
 
+/* The first thing that goes wrong where links are to be tracked. */
+START_TEST(tells_how_to_make_keys)
+{
+	struct config *config = config_with("tracked.yaml", "60d", ", tracking: {host: t.acme.example, opens: true}");
+	struct gate second;
+	struct err err;
+
+	ck_assert(!gate_open(&second, config, &err));
+	ck_assert_int_eq(err.kind, ERR_CONFIG);
+	ck_assert_msg(strstr(err.text, "make it with: sekisho key rotate"), "%s", err.text);
+	config_free(config);
+	close_gate();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("gate");
@@ -107,6 +122,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, keeps_as_long_as_it_now_says);
 	tcase_add_test(tcase, signs_actions_from_now_on);
+	tcase_add_test(tcase, tells_how_to_make_keys);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
