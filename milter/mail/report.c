@@ -75,7 +75,7 @@ static bool tally_hit(void *arg, uint32_t id, size_t end)
 	return true;
 }
 
-/* What somebody quotes is not what he says: "> This is the mail system at host ...". A sentence may go over several lines. */
+/* What somebody quotes is not what he says: "> This is the mail system at host ...". A sentence may go over lines. */
 static void add_unquoted(struct words *words, struct str text)
 {
 	struct str rest = text, line, said = str_of(text.ptr, 0);

@@ -77,7 +77,8 @@ const struct mark report_marks[] = {
 	SUBJECT(" automatisch antwoord ", -3), SUBJECT(" autosvar ", -3), SUBJECT(" автоматический ответ ", -3),
 	SUBJECT(" автоответ ", -3), SUBJECT("自動応答", -3), SUBJECT("自動返信", -3), SUBJECT("不在通知", -3),
 	SUBJECT("自动回复", -3), SUBJECT("自動回覆", -3), SUBJECT("자동 회신", -3), SUBJECT("자동 응답", -3), SUBJECT(" report domain ", -3),
-	SUBJECT(" error monitoring report ", -3),
+	SUBJECT(" error monitoring report ", -3), SUBJECT(" logwatch ", -3), SUBJECT(" pflogsumm ", -3),
+	SUBJECT(" successful mail delivery ", -5), SUBJECT(" successfully delivered ", -5),
 
 	SHAPE("qmail", " this is the qmail send program "), SHAPE("qmail", " does not like recipient "),
 	SHAPE("qmail", " failed after i sent the message "), SHAPE("qmail", " wasnt able to deliver your message "),
@@ -227,7 +228,8 @@ const struct mark report_marks[] = {
 	SAYS("전달되지 않았습니다", 3), SAYS("배달되지 않았습니다", 3),
 
 	/* what sendmail tells those who asked to be told */
-	SAYS(" had successful delivery notifications ", -4),
+	SAYS(" had successful delivery notifications ", -4), SAYS(" was successfully delivered ", -5),
+	SAYS(" has been successfully delivered ", -5),
 
 	DELAY(" this is a warning only "), DELAY(" this is a warning message only "), DELAY(" has not yet been delivered "),
 	DELAY(" will be retried "), DELAY(" delivery attempts will continue "), DELAY(" only a temporary failure report "),
