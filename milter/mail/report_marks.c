@@ -227,7 +227,7 @@ const struct mark report_marks[] = {
 	SAYS("無法投遞", 3), SAYS("無法寄送", 3), SAYS("無法傳遞", 3), SAYS("被退回", 3), SAYS("전송하지 못했습니다", 3), SAYS("배달하지 못했습니다", 3),
 	SAYS("전달되지 않았습니다", 3), SAYS("배달되지 않았습니다", 3),
 
-	/* what sendmail tells those who asked to be told */
+	/* what those are told who asked to be */
 	SAYS(" had successful delivery notifications ", -4), SAYS(" was successfully delivered ", -5),
 	SAYS(" has been successfully delivered ", -5),
 
