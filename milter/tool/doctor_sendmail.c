@@ -1,8 +1,10 @@
 /* sekisho doctor: the filter lines of a sendmail.cf, as INPUT_MAIL_FILTER in the .mc makes them. */
 #include <sys/stat.h>
 
+#include "config/base/num.h"
 #include "milter/tool/doctor.h"
 
+#define LOG_LEVEL_LEAST 9              /* what Sendmail comes with */
 #define MC_LINE "INPUT_MAIL_FILTER(`sekisho', `S=%s, F=T, T=C:30s;S:30s;R:60s;E:300s')dnl"
 
 /* "Xname, S=..., F=T, T=..." */
@@ -52,15 +54,19 @@ static bool find_ours(const struct doctor *doctor, struct filter *out)
 }
 
 /* "O InputMailFilters=a, b"; a later line replaces an earlier one. */
-static struct str input_filters(const struct doctor *doctor)
+static struct str option_of(const struct doctor *doctor, struct str option)
 {
-	static const struct str option = STR_INIT("O InputMailFilters=");
 	struct str rest = doctor->sendmail_cf, line, found = STR_EMPTY;
 
 	while (str_next(&rest, '\n', &line))
 		if (str_starts(line, option))
 			found = str_trim(str_from(line, option.len));
 	return found;
+}
+
+static struct str input_filters(const struct doctor *doctor)
+{
+	return option_of(doctor, STR("O InputMailFilters="));
 }
 
 static const char *mc_line(struct doctor *doctor)
@@ -96,16 +102,46 @@ static enum doctor_level look_flags(struct doctor *doctor)
 			  ours.flags.len ? "F=" : "no F=", STR_ARG(ours.flags));
 }
 
+/* "R:60s", "E:5m"; without a letter, seconds. False: it does not say. */
+static bool find_timeout(struct str timeouts, char which, int64_t *out_s)
+{
+	struct str piece;
+	uint64_t n;
+
+	while (str_next(&timeouts, ';', &piece)) {
+		bool is_minutes = str_ends(piece, STR("m"));
+
+		piece = str_trim(piece);
+		if (piece.len < 3 || piece.ptr[0] != which || piece.ptr[1] != ':')
+			continue;
+		piece = str_slice(piece, 2, piece.len - 2 - (is_minutes || str_ends(piece, STR("s"))));
+		if (!num_parse_u64(piece, &n) || n > UINT32_MAX)
+			continue;
+		*out_s = (int64_t)n * (is_minutes ? 60 : 1);
+		return true;
+	}
+	return false;
+}
+
 static enum doctor_level look_timeouts(struct doctor *doctor)
 {
+	static const struct {
+		char which;
+		int64_t unsaid_s, least_s;
+	} rows[] = { { 'C', 300, 5 }, { 'S', 10, 5 }, { 'R', 10, 30 }, { 'E', 300, 60 } };
 	struct filter ours;
 
 	if (!find_ours(doctor, &ours))
 		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the filter is not there to look at");
-	if (str_find(ours.timeouts, STR("R:")) < ours.timeouts.len)
-		return doctor_say(doctor, DOCTOR_FINE, NULL, "T=" STR_FMT, STR_ARG(ours.timeouts));
-	return doctor_say(doctor, DOCTOR_NOTE, mc_line(doctor), "filter " STR_FMT " has no T=R: of its own, so it has 10 s to answer",
-			  STR_ARG(ours.name));
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int64_t seconds = rows[i].unsaid_s;
+
+		find_timeout(ours.timeouts, rows[i].which, &seconds);
+		if (seconds < rows[i].least_s)
+			return doctor_say(doctor, DOCTOR_NOTE, mc_line(doctor), "filter " STR_FMT " has %lld s for T=%c:, so mail waits soon",
+					  STR_ARG(ours.name), (long long)seconds, rows[i].which);
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "T=" STR_FMT, STR_ARG(ours.timeouts));
 }
 
 /* The socket of a filter by its name. */
@@ -118,6 +154,25 @@ static struct str socket_of(const struct doctor *doctor, struct str name)
 		if (str_eq(filter.name, name))
 			return filter.socket;
 	return STR_EMPTY;
+}
+
+static enum doctor_level look_twice(struct doctor *doctor)
+{
+	struct str list = input_filters(doctor), piece;
+	const char *keep = "";
+	size_t times = 0;
+
+	while (str_next(&list, ',', &piece)) {
+		bool is_ours = doctor_is_ours(doctor, socket_of(doctor, str_trim(piece)), "", "/");
+
+		times += is_ours;
+		if (!is_ours || times == 1)
+			keep = doctor_text(doctor, "%s%s" STR_FMT, keep, *keep ? "," : "", STR_ARG(str_trim(piece)));
+	}
+	if (times > 1)
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "define(`confINPUT_MAIL_FILTERS', `%s')dnl", keep),
+				  "mail of " STR_FMT " comes to the gate %zu times", STR_ARG(STR("InputMailFilters")), times);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "no message comes to the gate twice");
 }
 
 static enum doctor_level look_order(struct doctor *doctor)
@@ -188,19 +243,27 @@ static enum doctor_level look_socket_safety(struct doctor *doctor)
 			  STR_ARG(doctor->config->listen));
 }
 
-static bool has_option(const struct doctor *doctor, struct str option)
+/* At 8 and below Sendmail does not say what it delivered. */
+static enum doctor_level look_log_level(struct doctor *doctor)
 {
-	struct str rest = doctor->sendmail_cf, line;
+	struct str level = option_of(doctor, STR("O LogLevel="));
+	uint64_t n;
 
-	while (str_next(&rest, '\n', &line))
-		if (str_starts(line, option) && str_trim(str_from(line, option.len)).len)
-			return true;
-	return false;
+	if (!num_parse_u64(level, &n) || n >= LOG_LEVEL_LEAST)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "Sendmail's log tells what it delivered");
+	return doctor_say(doctor, config_follows_maillog(doctor->config) ? DOCTOR_FAULT : DOCTOR_NOTE,
+			  "define(`confLOG_LEVEL', `9')dnl", "Sendmail's LogLevel is " STR_FMT, STR_ARG(level));
+}
+
+static enum doctor_level look_size(struct doctor *doctor)
+{
+	return doctor_say_size(doctor, option_of(doctor, STR("O MaxMessageSize=")), "MaxMessageSize",
+			       "define(`confMAX_MESSAGE_SIZE', `", "')dnl");
 }
 
 static enum doctor_level look_login(struct doctor *doctor)
 {
-	return doctor_say_login(doctor, has_option(doctor, STR("O AuthMechanisms=")), has_option(doctor, STR("O ServerCertFile=")),
+	return doctor_say_login(doctor, option_of(doctor, STR("O AuthMechanisms=")).len, option_of(doctor, STR("O ServerCertFile=")).len,
 				"define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl",
 				"define(`confSERVER_CERT', `/etc/mail/tls/server.pem')dnl");
 }
@@ -210,6 +273,11 @@ const struct doctor_check doctor_sendmail_checks[] = {
 	{ "filter_flags", DOCTOR_SENDMAIL,
 	  "While the gate is away mail would pass without a record; and mail whose rewriting is cut short would leave damaged.",
 	  look_flags },
+	{ "once", DOCTOR_SENDMAIL, "What comes twice is counted twice, and the second time nobody has logged in.", look_twice },
+	{ "log_level", DOCTOR_SENDMAIL, "What became of mail stands there alone: deliveries, and the bounces that the MTA writes itself.",
+	  look_log_level },
+	{ "max_message_size", DOCTOR_SENDMAIL,
+	  "The MTA refuses what the tenant was promised, and the gate cannot say why.", look_size },
 	{ "filter_timeouts", DOCTOR_SENDMAIL, "A disk that stalls for longer turns good mail away for a while.", look_timeouts },
 	{ "listeners", DOCTOR_SENDMAIL, "Mail of a listener that does not come to the gate is neither limited nor on the record.",
 	  look_listeners },

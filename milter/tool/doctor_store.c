@@ -89,12 +89,47 @@ static enum doctor_level look_persistence(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_NOTE, "redis.conf: appendonly yes", "Redis has appendonly no");
 }
 
+/* After a snapshot that failed, and after an append that did, Redis takes no writes as it comes. */
+static enum doctor_level look_saving(struct doctor *doctor)
+{
+	static const struct {
+		const char *name, *what;
+	} rows[] = { { "rdb_last_bgsave_status", "snapshot" }, { "aof_last_write_status", "append" } };
+	struct str status;
+	struct err err;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (!redis_says(doctor, rows[i].name, &status, &err))
+			return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "Redis: %s", err.text);
+		if (!str_eq(status, STR("ok")))
+			return doctor_say(doctor, DOCTOR_FAULT, "redis-cli CONFIG GET dir; give that directory room, and let Redis write there",
+					  "Redis could not write its last %s", rows[i].what);
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "Redis can write to its disk");
+}
+
+static enum doctor_level look_memory(struct doctor *doctor)
+{
+	struct str used_text, max_text;
+	uint64_t used, max;
+	struct err err;
+
+	if (!redis_says(doctor, "used_memory", &used_text, &err) || !redis_says(doctor, "maxmemory", &max_text, &err))
+		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "Redis: %s", err.text);
+	if (!num_parse_u64(used_text, &used) || !num_parse_u64(max_text, &max) || max == 0 || used / 9 < max / 10)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "Redis has memory");
+	return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "redis.conf: maxmemory %llu", (unsigned long long)used * 2),
+			  "Redis uses " STR_FMT " of " STR_FMT " octets", STR_ARG(used_text), STR_ARG(max_text));
+}
+
 const struct doctor_check doctor_store_checks[] = {
 	{ "redis", DOCTOR_REDIS, "Quotas across relays are counted there.", look_version },
 	{ "redis_eviction", DOCTOR_REDIS, "When memory is short, Redis throws counters away, and a quota begins anew.", look_eviction },
 	{ "redis_role", DOCTOR_REDIS, "Without counters no quota can be held.", look_role },
 	{ "redis_persistence", DOCTOR_REDIS, "When it stops hard it forgets what was counted since its last snapshot, and that much passes again.",
 	  look_persistence },
+	{ "redis_saving", DOCTOR_REDIS, "Redis takes no counts until it can, and without counters no quota can be held.", look_saving },
+	{ "redis_memory", DOCTOR_REDIS, "When it is full Redis takes no counts, or throws others away.", look_memory },
 	{ "store", DOCTOR_EMBEDDED, "Without counters no quota can be held.", look_embedded },
 	{ NULL },
 };

@@ -8,7 +8,7 @@ import sys
 
 from lib.doctor import Doctor, Edited
 from lib.gate import Gate, new_tracking_key
-from lib.harness import check, check_eq, end_process, need_namespaces, wait_for
+from lib.harness import check, check_eq, need_namespaces, wait_for
 from lib.postfix import Postfix
 from lib.relay import Relay, accepted
 from lib.sink import Sink
@@ -434,56 +434,6 @@ def test_return_path_dns(world):
         found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}[name]
         check_eq(found["level"], level, f"{records}: {found}")
         check(text in found["text"] and fix in found.get("fix", ""), "{}: {}", records, found)
-
-
-def test_sendmail(world):
-    """the filter's lines in a sendmail.cf"""
-    path, socket = f"{world.dir}/sendmail.cf", f"unix:{world.new_safe_dir('milter')}/sekisho.sock"
-    mta = ("--sendmail", path)
-    with open(path, "w") as out:
-        out.write(f"O InputMailFilters=sekisho\nXsekisho, S={world.relay.gate.socket}, F=T, T=R:60s\n")
-    names(world, "socket_safety", "/tmp can be changed", "inet:8890@127.0.0.1", mta)
-    gate = Gate(world, TENANTS, {"milter": {"listen": socket}})
-    os.chmod(gate.log_dir, 0o750)
-    asked = Doctor(gate, world.etc, *mta)
-    good = f"O InputMailFilters=sekisho, opendkim\nXsekisho, S={socket}, F=T, T=C:30s;S:30s;R:60s;E:300s\n" \
-        "Xopendkim, S=inet:8891@localhost\n"
-    with open(path, "w") as out:
-        out.write(good)
-    asked.well()
-    for old, new, name in (("F=T, ", "", "filter_flags"), ("F=T, ", "F=R, ", "filter_flags"),
-                           ("O InputMailFilters=sekisho, ", "O InputMailFilters=", "input_mail_filter")):
-        with Edited(path, lambda text: text.replace(old, new)):
-            asked.names(name, "filter sekisho", "INPUT_MAIL_FILTER(`sekisho', `S=")
-    with Edited(path, lambda text: text + "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=opendkim;clamav\n"):
-        asked.names("listeners", "Name=MSA, Port=587", "InputMailFilters=sekisho;")
-    with Edited(path, lambda text: text + "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=opendkim;sekisho\n"):
-        check_eq(asked.well()["login"]["level"], "note", "logins, and nowhere to log in")
-    with Edited(path, lambda text: text + "O AuthMechanisms=PLAIN LOGIN\n"):
-        check_eq(asked.well()["login"]["level"], "ok", "logins")
-
-
-def test_redis(world):
-    """a Redis that may throw counters away, and one that does not answer"""
-    check(shutil.which("redis-server"), "redis-server is not installed")
-    gate, socket = world.relay.gate, f"{world.dir}/redis.sock"
-    server = world.spawn(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", world.dir,
-                          "--maxmemory-policy", "allkeys-lru"], stdout=subprocess.DEVNULL)
-    wait_for(lambda: os.path.exists(socket), "Redis")
-    gate.config["store"] = {"backend": "redis", "redis": {"addresses": [f"unix:{socket}"]}}
-    gate.write_config()
-    names(world, "redis_eviction", "allkeys-lru", "maxmemory-policy noeviction")
-    end_process(server)
-    code, found = examine(world)
-    check_eq((code, found["redis"]["level"], found["redis_eviction"]["level"]), (1, "fault", "unseen"), "no Redis")
-    server = world.spawn(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", world.dir,
-                          "--replicaof", "127.0.0.1 1"], stdout=subprocess.DEVNULL)
-    wait_for(lambda: os.path.exists(socket), "Redis")
-    names(world, "redis_role", "slave", "REPLICAOF NO ONE")
-    end_process(server)
-    del gate.config["store"]
-    gate.write_config()
-    well(world)
 
 
 def test_daemon_gone(world):
