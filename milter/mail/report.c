@@ -80,7 +80,7 @@ static void add_unquoted(struct words *words, struct str text)
 {
 	struct str rest = text, line, said = str_of(text.ptr, 0);
 
-	while (str_next(&rest, '\n', &line)) {
+	while (!words->is_full && str_next(&rest, '\n', &line)) {
 		bool is_quoted = str_starts(line, STR("> "));
 
 		if (!is_quoted)
@@ -102,7 +102,7 @@ static bool text_weigh(struct reading *r, struct str text)
 	if (!folded)
 		return err_memory(r->err);
 	words_init(&words, folded, max);
-	add_unquoted(&words, str_slice(text, 0, MARKED_TEXT_MAX * 2));
+	add_unquoted(&words, text);
 	phrase_scan(r->reader->marks, words_view(&words), tally_hit, &t);
 	if (t.best + t.worst > r->text_score)
 		r->text_score = t.best + t.worst;
