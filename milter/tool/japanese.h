@@ -11,7 +11,7 @@ struct japanese_row {
 	const char *english, *japanese;
 };
 /* A table a subject; it ends with a row of NULLs. */
-extern const struct japanese_row japanese_doctor[], japanese_verify[];
+extern const struct japanese_row japanese_doctor[], japanese_reconcile[], japanese_verify[];
 
 /* The same sentence, or `english` where there is none. */
 const char *japanese_of(const char *english) __attribute__((format_arg(1)));

@@ -392,6 +392,13 @@ static bool is_recorded(const struct reconcile *reconcile, const struct reconcil
 	return false;
 }
 
+/* In the language of the answer. */
+static const char *say(const struct reconcile *reconcile, const char *english) __attribute__((format_arg(2)));
+static const char *say(const struct reconcile *reconcile, const char *english)
+{
+	return reconcile->tongue ? reconcile->tongue(english) : english;
+}
+
 static void explain(const struct reconcile *reconcile, const struct reconcile_queue *queue, int64_t log_begin_us, char text[400],
 		    bool *out_explained)
 {
@@ -403,28 +410,30 @@ static void explain(const struct reconcile *reconcile, const struct reconcile_qu
 
 	*out_explained = true;
 	if (is_kin)
-		snprintf(text, 400, "%s " STR_FMT, kins[queue->kin], STR_ARG(queue->parent));
+		snprintf(text, 400, "%s " STR_FMT, say(reconcile, kins[queue->kin]), STR_ARG(queue->parent));
 	else if (child && is_recorded(reconcile, child))
-		snprintf(text, 400, "handed on to the MTA's daemon as " STR_FMT, STR_ARG(queue->child));
+		snprintf(text, 400, say(reconcile, "handed on to the MTA's daemon as " STR_FMT), STR_ARG(queue->child));
 	else if (queue->is_probe && queue->origin <= ORIGIN_INSIDE)
-		snprintf(text, 400, "an address probe or a double bounce of the MTA's own");
+		snprintf(text, 400, "%s", say(reconcile, "an address probe or a double bounce of the MTA's own"));
 	else if (queue->first_us && queue->first_us < log_begin_us)
-		snprintf(text, 400, "it came before the relay log's first record");
+		snprintf(text, 400, "%s", say(reconcile, "it came before the relay log's first record"));
 	else if (queue->origin == ORIGIN_UNKNOWN && queue->kin == KIN_NONE)
-		snprintf(text, 400, "it came before these files begin");
+		snprintf(text, 400, "%s", say(reconcile, "it came before these files begin"));
 	else
 		*out_explained = false;
 	if (*out_explained)
 		return;
 	if (queue->kin != KIN_NONE)
-		snprintf(text, 400, "NO RECORD: %s " STR_FMT ", which has none either", kins[queue->kin], STR_ARG(queue->parent));
+		snprintf(text, 400, say(reconcile, "NO RECORD: %s " STR_FMT ", which has none either"), say(reconcile, kins[queue->kin]),
+			 STR_ARG(queue->parent));
 	else if (queue->origin == ORIGIN_SMTP)
-		snprintf(text, 400, "NO RECORD: it came by SMTP from " STR_FMT " and went round the gate", STR_ARG(queue->from_where));
+		snprintf(text, 400, say(reconcile, "NO RECORD: it came by SMTP from " STR_FMT " and went round the gate"),
+			 STR_ARG(queue->from_where));
 	else if (queue->origin == ORIGIN_LOCAL)
-		snprintf(text, 400, "NO RECORD: handed in on this host (" STR_FMT ") and not shown to the gate: see non_smtpd_milters",
+		snprintf(text, 400, say(reconcile, "NO RECORD: handed in on this host (" STR_FMT ") and not shown to the gate: see non_smtpd_milters"),
 			 STR_ARG(queue->from_where));
 	else
-		snprintf(text, 400, "NO RECORD: made by the MTA itself, and no line says from what");
+		snprintf(text, 400, "%s", say(reconcile, "NO RECORD: made by the MTA itself, and no line says from what"));
 }
 
 void reconcile_conclude(struct reconcile *reconcile, int64_t log_begin_us, reconcile_fn *tell, void *arg)
@@ -442,5 +451,5 @@ void reconcile_conclude(struct reconcile *reconcile, int64_t log_begin_us, recon
 	}
 	for (const struct reconcile_stray *stray = reconcile->strays; stray; stray = stray->next)
 		tell(arg, &(struct reconcile_item){ stray->queue_id, stray->id, stray->time_us, false,
-						    STR("NO MESSAGE: the gate let it pass, and the MTA's log does not know it") });
+						    str_from_c(say(reconcile, "NO MESSAGE: the gate let it pass, and the MTA's log does not know it")) });
 }

@@ -28,6 +28,7 @@ struct reconcile {
 	int64_t now_us;                /* for stamps without a year */
 	int64_t first_us, last_us;     /* of all lines; first 0: none had a time */
 	int64_t lines, active, records;/* active: queue ids that were; records: that match one */
+	const char *(*tongue)(const char *english);       /* of reasons; NULL: English */
 	struct reconcile_stray *strays, **last_stray;     /* records whose queue id the log does not know */
 };
 

@@ -6,6 +6,7 @@
 
 #include "config/base/clock.h"
 #include "milter/tool/commands.h"
+#include "milter/tool/japanese.h"
 #include "milter/tool/reconcile.h"
 #include "milter/tool/records.h"
 
@@ -14,7 +15,7 @@
 
 struct reconcile_values {
 	struct str_list maillogs;
-	struct str zone, purpose;
+	struct str zone, purpose, lang;
 	bool wants_all;
 };
 #define RECONCILE(field) offsetof(struct reconcile_values, field)
@@ -25,6 +26,7 @@ static const struct option options[] = {
 	{ "--zone", OPTION_WORD, RECONCILE(zone), "ZONE", "host|jst|utc",
 	  "of times that do not say: host (default: this host's, as TZ has it), jst or utc" },
 	{ "--all", OPTION_FLAG, RECONCILE(wants_all), NULL, NULL, "list those with a good reason too" },
+	TOOL_LANG_OPTION(RECONCILE(lang)),
 	{ "--purpose", OPTION_TEXT, RECONCILE(purpose), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
@@ -166,7 +168,7 @@ static void write_item(struct run *run, const struct reconcile_item *item)
 	if (!tool->is_json) {
 		table_add(&run->table, (struct str[]){ tool_text(tool, STR_FMT, STR_ARG(item->queue_id)), tool_time(tool, item->time_us),
 						       tool_text(tool, STR_FMT STR_FMT STR_FMT, STR_ARG(item->reason),
-								 STR_ARG(item->record.len ? STR(": record ") : STR_EMPTY), STR_ARG(item->record)) });
+								 STR_ARG(item->record.len ? str_from_c(tool_word(tool, ": record ")) : STR_EMPTY), STR_ARG(item->record)) });
 		return;
 	}
 	tool_json_line(tool);
@@ -192,8 +194,9 @@ static void tell(void *arg, const struct reconcile_item *item)
 
 static void conclude(struct run *run)
 {
-	static const struct column columns[] = { { "QUEUE ID", COLUMN_LEFT }, { "TIME (JST)", COLUMN_LEFT }, { "", COLUMN_FOLD } };
 	struct tool *tool = run->tool;
+	const struct column columns[] = { { tool_word(tool, "QUEUE ID"), COLUMN_LEFT }, { tool_word(tool, "TIME (JST)"), COLUMN_LEFT },
+					  { "", COLUMN_FOLD } };
 	const struct reconcile *r = &run->reconcile;
 
 	table_init(&run->table, &tool->arena, columns, 3);
@@ -206,7 +209,7 @@ static void conclude(struct run *run)
 		   tool_time(tool, r->first_us).ptr, tool_time(tool, r->last_us).ptr, STR_ARG(tool_number(tool, r->active)));
 	tool_field(tool, "With record", STR_FMT, STR_ARG(tool_number(tool, r->records)));
 	tool_field(tool, "Explained", STR_FMT "%s", STR_ARG(tool_number(tool, run->explained)),
-		   run->explained && !run->want->wants_all ? " (--all lists them)" : "");
+		   run->explained && !run->want->wants_all ? tool_word(tool, " (--all lists them)") : "");
 	tool_field(tool, "Unexplained", STR_FMT, STR_ARG(tool_number(tool, run->unexplained)));
 }
 
@@ -219,7 +222,7 @@ static int reconcile(struct run *run)
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (run->reconcile.first_us == 0)
 		return tool_fail(tool, TOOL_UNKNOWN,
-				 "no line of Postfix or Sendmail about a message: is it the MTA's log?");
+				 "%s", tool_word(tool, "no line of Postfix or Sendmail about a message: is it the MTA's log?"));
 	if (!read_records(run, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log reconcile"),
@@ -234,6 +237,7 @@ static int run(struct tool *tool, const void *values)
 	static struct run run;
 
 	run = (struct run){ .tool = tool, .want = values, .log_begin_us = INT64_MAX };
+	tool->is_japanese = tool_is_japanese(run.want->lang);
 	if (run.want->maillogs.count == 0)
 		return tool_usage(tool, "--maillog FILE: the MTA's log");
 	if (!tool_config(tool) || !tool_ops(tool))
@@ -242,6 +246,7 @@ static int run(struct tool *tool, const void *values)
 		return tool_fail(tool, TOOL_UNKNOWN, "the MTA's log is about all tenants, and you may see one");
 	arena_init(&run.scratch, RECORD_LINE_MAX * 8);
 	reconcile_init(&run.reconcile, clock_now_us());
+	run.reconcile.tongue = tool->is_japanese ? japanese_of : NULL;
 
 	int code = reconcile(&run);
 
