@@ -208,22 +208,6 @@ static bool add_tracked(struct page *page, enum token_purpose purpose, struct er
 	return token_seal(job->sealer, &token, job->rules->host, &page->with, err);
 }
 
-static struct str escape_to(char state)
-{
-	switch (state) {
-	case 'J':
-		return STR("\033(J");
-	case 'I':
-		return STR("\033(I");
-	case '$':
-		return STR("\033$B");
-	case 'D':
-		return STR("\033$(D");
-	default:
-		return STR("\033(B");
-	}
-}
-
 static bool is_ascii_state(char state)
 {
 	return state == 'B' || state == 'J';
@@ -246,7 +230,7 @@ static bool edit_value(struct page *page, const struct href *href, struct err *e
 	if (page->with.len > TOKEN_URL_MAX)
 		return true;
 	if (before != after)
-		buf_add(&page->with, escape_to(after));
+		buf_add(&page->with, after == 'J' ? STR("\033(J") : STR("\033(B"));
 	if (!arena_copy(page->job->arena, buf_view(&page->with), &with))
 		return err_memory(err);
 	page->job->links++;
@@ -279,29 +263,30 @@ static bool is_own_pixel(struct page *page, const struct href *href)
 	       str_starts(str_from(src, 8 + host.len), STR("/o/"));
 }
 
-/* Text goes on as it was read before; but right before a sequence there is nothing to go on with. */
-static bool goes_on(const struct page *page, size_t at)
+/* Text that nothing leads back to ASCII from goes on to the end: an escape inside would part what is read together. */
+static size_t behind_text(const struct page *page, size_t at)
 {
-	return at < page->view.bytes.len &&
-	       charset_view_at(&page->view, at, true) == charset_view_at(&page->view, at, false);
+	bool is_text = !is_ascii_state(charset_view_state(&page->view, at, false)) &&
+		       !is_ascii_state(charset_view_state(&page->view, at, true));
+
+	return is_text ? page->view.bytes.len : at;
 }
 
 static bool edit_pixel(struct page *page, size_t at, struct err *err)
 {
-	/* An escape that stands just before, and that nothing has been read with yet, comes behind the pixel. */
-	bool before_escape = !is_ascii_state(charset_view_state(&page->view, at, false));
-	char state = charset_view_state(&page->view, at, before_escape);
+	bool before_escape;
 	struct str with;
 
+	at = behind_text(page, at);
+	/* An escape that stands just before, and that nothing has been read with yet, comes behind the pixel. */
+	before_escape = !is_ascii_state(charset_view_state(&page->view, at, false));
 	buf_reset(&page->with);
-	if (!is_ascii_state(state))
-		buf_add(&page->with, escape_to('B'));
+	if (!is_ascii_state(charset_view_state(&page->view, at, before_escape)))
+		buf_add(&page->with, STR("\033(B"));
 	buf_add(&page->with, STR("<img src=\""));
 	if (!add_tracked(page, TOKEN_OPEN, err))
 		return false;
 	buf_add(&page->with, STR("\" width=\"1\" height=\"1\" alt=\"\" style=\"border:0\">"));
-	if (!is_ascii_state(state) && goes_on(page, at))
-		buf_add(&page->with, escape_to(state));
 	if (!arena_copy(page->job->arena, buf_view(&page->with), &with))
 		return err_memory(err);
 	page->out->pixels++;

@@ -80,7 +80,7 @@ static const struct row rows[] = {
 	{ "65 no way back at the end", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\""),
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\033(B{}"), NULL },
 	{ "65 no way back before the last line end", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\r\n"),
-	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\033(B{}\033$B\r\n"), NULL },
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\r\n\033(B{}"), NULL },
 	{ "65 escapes one behind the other are a character to a browser",
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href=http://x/\033(B\033(By><\033$B\033(Ba href=http://x/></body>"),
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href=http://x/\033(B\033(By><\033$B\033(Ba href=http://x/>{}</body>"), NULL },
