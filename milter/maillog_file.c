@@ -85,6 +85,23 @@ static bool open_path(struct maillog_file *file, struct err *err)
 
 /* --- finding a position again */
 
+/* The log's directory, and its name there. NULL: it cannot be read. */
+static DIR *open_folder(const struct maillog_file *file, struct str *out_base)
+{
+	struct str folder;
+	char name[PATH_MAX];
+
+	if (!str_cut_last(str_from_c(file->path), '/', &folder, out_base))
+		return NULL;
+	snprintf(name, sizeof name, STR_FMT, STR_ARG(folder.len ? folder : STR("/")));
+	return opendir(name);
+}
+
+static int open_entry(DIR *dir, const struct dirent *entry)
+{
+	return openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
 static bool is_position(int fd, const struct maillog_position *from)
 {
 	struct stat st;
@@ -95,20 +112,15 @@ static bool is_position(int fd, const struct maillog_position *from)
 
 static bool find_again(struct maillog_file *file, const struct maillog_position *from)
 {
-	struct str folder, base, path = str_from_c(file->path);
-	char name[PATH_MAX];
+	struct str base;
 	bool found = false;
-	DIR *dir;
+	DIR *dir = open_folder(file, &base);
 
-	if (!str_cut_last(path, '/', &folder, &base))
-		return false;
-	snprintf(name, sizeof name, STR_FMT, STR_ARG(folder.len ? folder : STR("/")));
-	dir = opendir(name);
 	for (struct dirent *entry; !found && dir && (entry = readdir(dir));) {
 		if (!str_starts(str_from_c(entry->d_name), base) || (uint64_t)entry->d_ino != from->inode)
 			continue;
 
-		int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		int fd = open_entry(dir, entry);
 
 		found = fd >= 0 && is_position(fd, from);
 		if (found)
@@ -203,6 +215,54 @@ static bool take_line(struct maillog_file *file, struct str *out)
 	}
 }
 
+static bool is_later(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+}
+
+/* "mail.log.1", "mail.log-20261121": what logrotate(8) makes of a log, and has not compressed. */
+static bool is_rotated(struct str name, struct str base)
+{
+	struct str rest = str_from(name, base.len);
+
+	if (!str_starts(name, base) || rest.len < 2 || (rest.ptr[0] != '.' && rest.ptr[0] != '-'))
+		return false;
+	for (size_t i = 1; i < rest.len; i++)
+		if (!ascii_is_digit(rest.ptr[i]) && rest.ptr[i] != '-')
+			return false;
+	return true;
+}
+
+/* The file that was written after this one, where the log was rotated more than once since; false: that is the log itself. */
+static bool open_between(struct maillog_file *file, struct timespec written, uint64_t newest)
+{
+	struct timespec best = { 0 };
+	struct stat st;
+	struct str base;
+	int found = -1;
+	DIR *dir = open_folder(file, &base);
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		int fd = is_rotated(str_from_c(entry->d_name), base) ? open_entry(dir, entry) : -1;
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_ino != newest &&
+		    is_later(st.st_mtim, written) && (found < 0 || is_later(best, st.st_mtim))) {
+			int other = found;
+
+			best = st.st_mtim;
+			found = fd;
+			fd = other;
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	if (found >= 0)
+		take_fd(file, found, 0);
+	return found >= 0;
+}
+
 /* At the end of what there is: is it still the same file, and still the one with that path? *out_more: read on. */
 static bool look_around(struct maillog_file *file, bool *out_more, struct err *err)
 {
@@ -221,7 +281,7 @@ static bool look_around(struct maillog_file *file, bool *out_more, struct err *e
 		return true;
 	}
 	*out_more = is_over;
-	return !is_over || here.st_size > end || open_path(file, err);
+	return !is_over || here.st_size > end || open_between(file, here.st_mtim, (uint64_t)there.st_ino) || open_path(file, err);
 }
 
 bool maillog_file_next(struct maillog_file *file, struct str *out_line, bool *out_found, struct err *err)

@@ -2,6 +2,8 @@
  * maillog_file - the lines of a log that others write, rotate and truncate meanwhile.
  *
  * Renamed   (rename and create): the old file is read to its end, and left when the new one has something in it
+ * Often     rotated more than once meanwhile: what lies between, under names as logrotate(8) gives them and not compressed, is
+ *           read in the order in which it was written
  * Truncated (copytruncate): shorter than what was read, or beginning otherwise: read anew from its beginning
  * Restart   a position names the file by inode and by its first octets; it may have another name by then, so all plain
  *           files beside the log whose name begins with the log's are looked at

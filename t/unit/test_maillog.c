@@ -2,6 +2,7 @@
  * bounds. */
 #include "t/lib/unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -280,6 +281,50 @@ START_TEST(renamed_under_the_eyes)
 }
 END_TEST
 
+static void rename_and_date(const char *from, const char *to, int minute)
+{
+	const struct timespec times[2] = { { .tv_sec = 1795230000 + 60 * minute }, { .tv_sec = 1795230000 + 60 * minute } };
+
+	ck_assert_int_eq(rename(from, to), 0);
+	ck_assert_int_eq(utimensat(AT_FDCWD, to, times, 0), 0);
+}
+
+/* Away for two rotations and more: the files between are read in the order in which they were written, once. */
+START_TEST(rotated_often)
+{
+	struct maillog_position at;
+	struct maillog_file *file;
+	char old[4][4096 + 16], strange[4096 + 16];
+	bool is_found;
+
+	for (int i = 1; i < 4; i++)
+		snprintf(old[i], sizeof old[i], "%s.%d", path, i);
+	snprintf(strange, sizeof strange, "%s.2.gz", path);
+	append(path, "one\n", "a");
+	file = open_log(NULL, NULL);
+	ck_assert_str_eq(read_all(file), "one|");
+	maillog_file_position(file, &at);
+	maillog_file_close(file);
+	append(path, "two\n", "a");
+	rename_and_date(path, old[3], 1);
+	append(path, "three\n", "a");
+	rename_and_date(path, old[2], 2);
+	append(path, "four\n", "a");
+	rename_and_date(path, old[1], 3);
+	append(strange, "no log\n", "w");
+	append(path, "five\n", "a");
+	file = open_log(&at, &is_found);
+	ck_assert(is_found);
+	ck_assert_str_eq(read_all(file), "two|three|four|five|");
+	append(path, "six\n", "a");
+	ck_assert_str_eq(read_all(file), "six|");
+	maillog_file_close(file);
+	for (int i = 1; i < 4; i++)
+		unlink(old[i]);
+	unlink(strange);
+}
+END_TEST
+
 START_TEST(truncated)
 {
 	struct maillog_file *file;
@@ -443,6 +488,7 @@ int main(void)
 	tcase_add_test(files, growing);
 	tcase_add_test(files, renamed);
 	tcase_add_test(files, renamed_under_the_eyes);
+	tcase_add_test(files, rotated_often);
 	tcase_add_test(files, truncated);
 	tcase_add_loop_test(files, found_again, 0, 3);
 	tcase_add_test(files, long_lines);
