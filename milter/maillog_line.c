@@ -138,8 +138,8 @@ static bool parse_blank(struct str stamp, int64_t *out_us)
 
 	if (str_find_byte(clock, '+') < clock.len || str_find_byte(clock, '-') < clock.len || str_ends(clock, STR("Z")))
 		return parse_zoned(stamp, out_us);
-	if (!take_two(stamp, 0, &century) || !take_two(stamp, 2, &year) || !take_two(stamp, 5, &tm.tm_mon) || !take_two(stamp, 8, &tm.tm_mday) ||
-	    !take_clock(stamp, 11, &tm) || tm.tm_mon < 1 || tm.tm_mon > 12)
+	if (!take_two(stamp, 0, &century) || !take_two(stamp, 2, &year) || !take_two(stamp, 5, &tm.tm_mon) ||
+	    !take_two(stamp, 8, &tm.tm_mday) || !take_clock(stamp, 11, &tm) || tm.tm_mon < 1 || tm.tm_mon > 12)
 		return false;
 	tm.tm_year = century * 100 + year - 1900;
 	tm.tm_mon--;
@@ -154,7 +154,8 @@ bool maillog_stamp_us(struct str stamp, int64_t now_us, int64_t *out_us)
 	if (stamp.len && ascii_is_digit(stamp.ptr[0]))
 		return stamp.len > 10 && stamp.ptr[10] == ' ' ? parse_blank(stamp, out_us) : parse_rfc3339(stamp, out_us);
 	if (stamp.len < TRADITIONAL_LEN || (stamp.len > TRADITIONAL_LEN && stamp.ptr[TRADITIONAL_LEN] != '.') ||
-	    !take_month(stamp, &tm.tm_mon) || !take_two(stamp, 4, &tm.tm_mday) || !take_clock(stamp, 7, &tm) || !localtime_r(&now_s, &now))
+	    !take_month(stamp, &tm.tm_mon) || !take_two(stamp, 4, &tm.tm_mday) || !take_clock(stamp, 7, &tm) ||
+	    !localtime_r(&now_s, &now))
 		return false;
 	tm.tm_year = now.tm_year;
 	if (!host_time_us(tm, out_us))

@@ -45,7 +45,9 @@ static bool head_read_5424(struct str line, struct outcome_head *out, struct str
 /* journalctl -o short-full writes "Wed 2026-06-03 ...". */
 static struct str weekday_skip(struct str line)
 {
-	return line.len > 8 && line.ptr[3] == ' ' && ascii_is_digit(line.ptr[7]) && line.ptr[8] == '-' ? str_from(line, 4) : line;
+	bool has_weekday = line.len > 8 && line.ptr[3] == ' ' && ascii_is_digit(line.ptr[7]) && line.ptr[8] == '-';
+
+	return has_weekday ? str_from(line, 4) : line;
 }
 
 /* Behind "2026-06-03T10:00:01+09:00", "2026-06-03 10:00:01" or "Jun  3 10:00:01", fractions included. */
