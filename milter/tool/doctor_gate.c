@@ -54,6 +54,25 @@ static enum doctor_level look_reload(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "the configuration in force is that of " STR_FMT, STR_ARG(path));
 }
 
+/* The file, and the directory where another could take its place. */
+static enum doctor_level look_owner(struct doctor *doctor)
+{
+	struct str path = doctor->tool->config_path, dir = STR("."), name;
+	struct stat st;
+
+	if (str_find_byte(path, '/') < path.len)
+		str_cut_last(path, '/', &dir, &name);
+
+	const char *const places[] = { doctor_text(doctor, STR_FMT, STR_ARG(path)),
+				       doctor_text(doctor, STR_FMT, STR_ARG(dir.len ? dir : STR("/"))) };
+
+	for (size_t i = 0; i < 2; i++)
+		if (stat(places[i], &st) == 0 && st.st_mode & S_IWOTH && !(st.st_mode & S_ISVTX))
+			return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chmod o-w %s", places[i]),
+					  "every user of this host can change %s", places[i]);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "not every user can change %s", places[0]);
+}
+
 /* --- the socket */
 
 static const char *socket_path(struct doctor *doctor)
@@ -189,6 +208,23 @@ static enum doctor_level look_access(struct doctor *doctor)
 
 /* --- the clock */
 
+/* One that is here and does not run, or else one that is to be had. */
+static const char *clock_fix(void)
+{
+	static const struct {
+		const char *program, *fix;
+	} rows[] = {
+		{ "/usr/sbin/chronyd", "systemctl enable --now chrony" },
+		{ "/usr/lib/systemd/systemd-timesyncd", "timedatectl set-ntp true" },
+		{ "/usr/sbin/ntpd", "systemctl enable --now ntpsec" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (access(rows[i].program, X_OK) == 0)
+			return rows[i].fix;
+	return "apt-get install chrony";
+}
+
 static enum doctor_level look_clock(struct doctor *doctor)
 {
 	int64_t error_us = timesync_error_us();
@@ -199,14 +235,15 @@ static enum doctor_level look_clock(struct doctor *doctor)
 				  (long long)error_us);
 	/* No promise is broken: mail passes, and each record says in what state the clock was. */
 	if (state == TIMESYNC_NONE)
-		return doctor_say(doctor, DOCTOR_NOTE, "apt-get install chrony", "the clock is " STR_FMT ": the kernel vouches for nothing",
+		return doctor_say(doctor, DOCTOR_NOTE, clock_fix(), "the clock is " STR_FMT ": the kernel vouches for nothing",
 				  STR_ARG(timesync_name(state)));
-	return doctor_say(doctor, DOCTOR_NOTE, "apt-get install chrony",
+	return doctor_say(doctor, DOCTOR_NOTE, clock_fix(),
 			  "the clock is " STR_FMT ": the kernel vouches for no better than a second", STR_ARG(timesync_name(state)));
 }
 
 const struct doctor_check doctor_gate_checks[] = {
 	{ "daemon", DOCTOR_CONFIG, "While it does not run, mail waits at its senders.", look_daemon },
+	{ "configuration_owner", DOCTOR_CONFIG, "Who can change it says whose mail passes, and where its records go.", look_owner },
 	{ "reload", DOCTOR_DAEMON, "What was changed since is not in force.", look_reload },
 	{ "listen", DOCTOR_CONFIG, "Whoever reaches the socket can pose as the MTA; libmilter does not stand up to a hostile one.",
 	  look_listen },

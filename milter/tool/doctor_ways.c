@@ -1,4 +1,5 @@
 /* sekisho doctor: ways round the gate in a Postfix that names it, and ways through it twice. */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -8,12 +9,16 @@
 /* The list without one word. */
 static const char *without(struct doctor *doctor, struct str list, struct str word)
 {
+	struct str before = list, name, options;
 	const char *out = "";
-	struct str name, options;
 
-	while (doctor_next_milter(&list, &name, &options))
+	for (; doctor_next_milter(&list, &name, &options); before = list) {
+		while (before.len && str_find_byte(STR(", \t"), before.ptr[0]) < 3)
+			before = str_from(before, 1);
 		if (!str_eq(name, word))
-			out = doctor_text(doctor, "%s%s" STR_FMT, out, *out ? ", " : "", STR_ARG(name));
+			out = doctor_text(doctor, "%s%s" STR_FMT, out, *out ? ", " : "",
+					  STR_ARG(str_slice(before, 0, before.len - list.len)));
+	}
 	return out;
 }
 
@@ -86,6 +91,37 @@ static enum doctor_level look_twice(struct doctor *doctor)
 		return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "postconf -P '" STR_FMT "/smtpd_milters='", STR_ARG(service->name)),
 				  "a content_filter may hand mail back at " STR_FMT ", which comes to the gate as well", STR_ARG(service->name));
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no message comes to the gate twice");
+}
+
+/* A milter beside us that is a socket of this host, and is away. */
+static bool is_away(struct doctor *doctor, const struct doctor_service *service, struct str name)
+{
+	struct str queue = doctor_postfix_setting(doctor, "queue_directory"), path = str_from(name, 5);
+	struct stat st;
+
+	if (!str_starts(name, STR("unix:")) || doctor_postfix_is_us(doctor, name, service->is_chrooted) ||
+	    doctor_postfix_is_us(doctor, name, false))
+		return false;
+	if (path.len && path.ptr[0] == '/' && !service->is_chrooted)
+		queue = STR_EMPTY;
+	return stat(doctor_text(doctor, STR_FMT "/" STR_FMT, STR_ARG(queue), STR_ARG(path)), &st) != 0 && errno != EACCES;
+}
+
+static enum doctor_level look_others(struct doctor *doctor)
+{
+	const struct doctor_service *service;
+
+	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++) {
+		struct str rest = service->milters, name, options;
+
+		while (doctor_next_milter(&rest, &name, &options))
+			if (is_away(doctor, service, name))
+				return doctor_say(doctor, DOCTOR_NOTE,
+						  doctor_postfix_fix(doctor, service, service->list, without(doctor, service->milters, name)),
+						  "there is no socket " STR_FMT ", which %s names (" STR_FMT ")", STR_ARG(name), service->list,
+						  STR_ARG(doctor_postfix_where(doctor, service, service->list)));
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "no other milter is away");
 }
 
 /* "300s", "5m", "10": Postfix's time; these settings are in seconds where they do not say. */
@@ -207,6 +243,7 @@ const struct doctor_check doctor_ways_checks[] = {
 	  look_no_milters },
 	{ "smtpd_milter_maps", DOCTOR_POSTFIX, "Mail of a listener that does not come to the gate is neither limited nor on the record.",
 	  look_maps },
+	{ "other_milters", DOCTOR_POSTFIX, "Mail waits for a milter that is away as it does for the gate.", look_others },
 	{ "once", DOCTOR_POSTFIX, "What comes twice is counted twice, and the second time nobody has logged in.", look_twice },
 	{ "milter_timeouts", DOCTOR_POSTFIX, "A disk or a store that stalls for longer turns good mail away for a while.", look_timeouts },
 	{ "main_cf_doubles", DOCTOR_POSTFIX, "Each program of Postfix warns of it, and with maillog_file the one that writes warnings waits for itself.",

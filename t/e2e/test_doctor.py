@@ -174,6 +174,17 @@ def test_services(world):
         check_eq(examine(world)[1]["smtpd_milters"]["fix"], f"smtpd_milters = {socket}, inet:localhost:7357", "a name with a slip in it goes")
 
 
+def test_another_milter(world):
+    """a socket of another milter that is not there"""
+    socket = world.relay.gate.socket
+    others = "{ inet:localhost:7357, command_timeout=20s }"
+    with main_cf(world, f"\nsmtpd_milters = {socket}", f"\nsmtpd_milters = {socket}, unix:opendkim/away.sock, {others}"):
+        found = well(world)["other_milters"]
+        check_eq((found["level"], found["fix"]), ("note", f"smtpd_milters = {socket}, {others}"), "away")
+        check("unix:opendkim/away.sock" in found["text"], "{}", found)
+    check_eq(well(world)["other_milters"]["level"], "ok", "alone")
+
+
 def test_chroot_by_default(world):
     """a "-" of master.cf means a chroot where main.cf has no compatibility_level"""
     special = f"127.0.0.1:{world.relay.mta.special_port}"
@@ -327,6 +338,17 @@ def test_other_logs(world):
         out.write("[Journal]\nMaxRetentionSec=6month\n")
     names(world, "journald", "183 days", "journald.conf.d/long.conf: MaxRetentionSec=60day")
     shutil.rmtree(f"{world.etc}/systemd")
+    well(world)
+
+
+def test_open_configuration(world):
+    """a configuration that every user of the host can change, or put another in place of"""
+    gate = world.relay.gate
+    for path in gate.config_path, os.path.dirname(gate.config_path):
+        mode = os.stat(path).st_mode & 0o7777
+        os.chmod(path, mode | 0o002)
+        names(world, "configuration_owner", f"can change {path}", f"chmod o-w {path}")
+        os.chmod(path, mode)
     well(world)
 
 
