@@ -294,6 +294,16 @@ static bool edit_pixel(struct page *page, size_t at, struct err *err)
 	return edit_insert(&page->edits, charset_view_at(&page->view, at, before_escape), with, err);
 }
 
+/* Cut off inside of an escape sequence: what is appended would be its rest. */
+static bool ends_in_escape(const struct page *page)
+{
+	struct str text = page->view.text, tail = str_from(text, text.len < 3 ? 0 : text.len - 3);
+	char state;
+
+	tail = str_from(tail, str_find_byte(tail, '\033'));
+	return page->view.stretch_count && tail.len && !charset_escape(tail, &state);
+}
+
 static bool edit_page(struct page *page, bool wants_pixel, struct err *err)
 {
 	size_t links_before = page->job->links, at;
@@ -314,7 +324,7 @@ static bool edit_page(struct page *page, bool wants_pixel, struct err *err)
 		page->out->links = 0;
 		return true;
 	}
-	if (!wants_pixel || page->out->has_pixel)
+	if (!wants_pixel || page->out->has_pixel || ends_in_escape(page))
 		return true;
 	return !href_pixel_place(&scan, &at) || edit_pixel(page, at, err);
 }
