@@ -53,7 +53,10 @@ class Load:
         for name, step in (("MAIL", lambda: client.mail(self._login)), ("RCPT", lambda: client.rcpt(recipient)),
                            ("DATA", lambda: client.command("DATA")), ("end of message", lambda: client.content(content))):
             start = time.monotonic()
-            reply = step()
+            try:
+                reply = step()
+            except (Closed, OSError) as problem:
+                raise Closed(f"{problem} at {name} of message {number} after {time.monotonic() - start:.1f} s") from None
             wait = max(wait, (time.monotonic() - start, name))
             if not reply.ok:
                 client.command("RSET")
