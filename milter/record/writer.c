@@ -225,19 +225,17 @@ static struct commit_item *take_group(struct record_writer *writer, int64_t *out
 }
 
 /* Called with the lock by who has led: one of those who wait is next, and until he has woken up more come to wait with him.
- * What nobody waits for is the thread's, and so is a checkpoint in time. */
-static void pass_on(struct record_writer *writer)
+ * What nobody waits for is the thread's, and so is a checkpoint in time. Returns what to wake one of without the lock, or NULL. */
+static struct eventcount *pass_on(struct record_writer *writer)
 {
 	struct waiting *next = writer->first ? waiting_of(writer->first) : NULL;
 
 	writer->is_led = next && next->wait == RECORD_DURABLE;
-	if (writer->is_led) {
-		writer->is_vacant = true;
-		eventcount_wake_one(next->event);
-	}
+	writer->is_vacant = writer->is_led;
 	writer->due_us = checkpoint_due_us(writer);
 	if ((next && !writer->is_led) || writer->is_stopping || writer->due_us < writer->sleeps_until_us)
 		pthread_cond_signal(&writer->wake);
+	return writer->is_led ? next->event : NULL;
 }
 
 /* Commits one group; the caller is the one who leads. */
@@ -255,8 +253,11 @@ static void lead(struct record_writer *writer)
 	if (!ok && !first)
 		log_error("checkpoint: %s", err.text);
 	pthread_mutex_lock(&writer->lock);
-	pass_on(writer);
+	struct eventcount *next = pass_on(writer);
+
 	pthread_mutex_unlock(&writer->lock);
+	if (next)
+		eventcount_wake_one(next);
 	answer_all(writer, first, ok, &err);
 }
 
