@@ -23,7 +23,7 @@
 bool domain_spell(struct arena *arena, struct str address, struct str *out);
 /* The same, then a copy in lower case: the form in which addresses and domains are keys. */
 bool domain_key(struct arena *arena, struct str address, struct str *out);
-/* Adds the A-labels of a domain that is not ASCII. False, and nothing is added: it has none, or `out` is full. */
+/* Adds the A-labels of a domain. False, and nothing is added: it has none, or `out` is full. */
 bool domain_labels(struct str domain, struct buf *out);
 
 #endif

@@ -157,18 +157,38 @@ static int octet_read(struct str host, size_t *at)
 	return low < 0 ? -1 : high * 16 + low;
 }
 
+/* The octets at the start of s that are a symbol which browsers take in a domain and IDNA does not: U+2600 to U+27BF, U+1F300
+ * to U+1FAFF, and the selector behind it. */
+static size_t symbol_length(struct str s)
+{
+	unsigned char second = s.len > 2 ? (unsigned char)s.ptr[1] : 0, third = s.len > 3 ? (unsigned char)s.ptr[2] : 0;
+
+	if (str_starts(s, STR("\xef\xb8\x8f")) || (s.ptr[0] == '\xe2' && second >= 0x98 && second <= 0x9e))
+		return 3;
+	return s.ptr[0] == '\xf0' && second == 0x9f && third >= 0x8c && third <= 0xab ? 4 : 0;
+}
+
 /* What is not ASCII is good when the DNS can hold it; a browser has no URL otherwise. */
 static bool wide_domain_is_good(struct str host)
 {
-	struct buf typed, labels;
+	struct buf typed, plain, labels;
+	struct str rest;
 	bool ok;
 
 	buf_init(&typed, host.len + 1);
+	buf_init(&plain, host.len + 1);
 	buf_init(&labels, DOMAIN_TYPED_MAX);
 	for (size_t at = 0; at < host.len;)
 		buf_add_byte(&typed, (char)octet_read(host, &at));
-	ok = !typed.failed && domain_labels(buf_view(&typed), &labels) && ipv4_is_good(buf_view(&labels));
+	for (rest = buf_view(&typed); rest.len;) {
+		size_t symbol = symbol_length(rest);
+
+		buf_add_byte(&plain, symbol ? 'x' : rest.ptr[0]);
+		rest = str_from(rest, symbol ? symbol : 1);
+	}
+	ok = !typed.failed && !plain.failed && domain_labels(buf_view(&plain), &labels) && ipv4_is_good(buf_view(&labels));
 	buf_clear(&typed);
+	buf_clear(&plain);
 	buf_clear(&labels);
 	return ok;
 }
