@@ -52,12 +52,15 @@ message_size_limit = 104857600
 smtpd_recipient_limit = 20000
 """
 
+# qmgr is woken as seldom as Postfix ships it: it looks by itself. While its socket is full master logs each second that it could
+# not be woken, and what master logs goes to postlogd, who waits for master to read that he is busy: once both buffers are full
+# nobody starts cleanups any more.
 MASTER_CF = """\
 127.0.0.1:{port} inet n - n - 1200 smtpd
 127.0.0.1:{special} inet n - n - 20 smtpd
   -o milter_macro_daemon_name=special
 pickup unix n - n 1 1 pickup
-qmgr unix n - n 1 1 qmgr
+qmgr unix n - n 300 1 qmgr
 postlog unix-dgram n - n - 1 postlogd
 cleanup unix n - n - 0 cleanup
 showq unix n - n - - showq
