@@ -5,6 +5,7 @@ import ssl
 import threading
 
 from .harness import Skipped, free_port
+from .listener import serve
 
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
 
@@ -36,19 +37,7 @@ class TlsProxy:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         context.set_alpn_protocols(["http/1.1"])
-        self._server = context.wrap_socket(socket.create_server(("127.0.0.1", self.port)), server_side=True)
-        world.at_end(self._server.close)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self._server.accept()
-            except ssl.SSLError:
-                continue
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+        serve(world, context.wrap_socket(socket.create_server(("127.0.0.1", self.port)), server_side=True), self._serve)
 
     def _serve(self, peer):
         with peer, socket.create_connection(("127.0.0.1", self.target)) as inner:

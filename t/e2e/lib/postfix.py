@@ -9,9 +9,9 @@ import shutil
 import signal
 import socket
 import struct
-import threading
 
 from .harness import Failed, check, free_port, port_answers, process_alive, wait_for
+from .listener import serve
 from .maillog import MailLog
 
 MAIN_CF = """\
@@ -200,20 +200,11 @@ class Saslauthd:
 
     def __init__(self, world, path, logins):
         self.logins = logins
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(path)
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(path)
         os.chmod(path, 0o666)
-        self._server.listen(256)
-        threading.Thread(target=self._accept, daemon=True).start()
-        world.at_end(self._server.close)
-
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self._server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(peer,), daemon=True).start()
+        server.listen(256)
+        serve(world, server, self._answer)
 
     def _answer(self, peer):
         with peer, peer.makefile("rb") as stream:

@@ -12,6 +12,7 @@ import threading
 import time
 
 from .harness import Skipped, check, end_process, free_port, process_alive, wait_for
+from .listener import serve
 
 SERVER = os.environ.get("REDIS_SERVER", "redis-server")
 SCRIPT = os.path.join(os.path.dirname(__file__), "../../../contrib/redis.sh")
@@ -153,28 +154,22 @@ class Proxy:
     def __init__(self, world, server):
         self.delay, self.cut_every = 0.0, 0        # seconds before each piece; every so manieth piece is cut in half
         self._to, self._pieces, self._lock = server.port, 0, threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        world.at_end(self._listener.close)
-        threading.Thread(target=self._accept, daemon=True).start()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        serve(world, listener, self._connect)
 
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(("127.0.0.1", self._to))
-            except OSError:                        # as far as the client can see, it is refused here
-                client.close()
-                continue
-            threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+    def _connect(self, client):
+        try:
+            server = socket.create_connection(("127.0.0.1", self._to))
+        except OSError:                            # as far as the client can see, it is refused here
+            client.close()
+            return
+        threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
+        self._pass(server, client, True)
 
     def hear(self, data):
         """A piece from the client, for who wants to know."""

@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 
 from .harness import wait_for
+from .listener import serve
 
 LINE_MAX = 1 << 20
 
@@ -36,15 +37,9 @@ class Sink:
     def __init__(self, world):
         self.messages, self.keeps_bodies = [], True
         self._changed = threading.Condition()
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self._server.getsockname()[1]
-        self._open = True
-        threading.Thread(target=self._accept, daemon=True).start()
-        world.at_end(self.close)
-
-    def close(self):
-        self._open = False
-        self._server.close()
+        server = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = server.getsockname()[1]
+        serve(world, server, self._serve)
 
     def wait_count(self, count, seconds=30.0):
         """Until `count` messages have come in all."""
@@ -58,14 +53,6 @@ class Sink:
         """The one message that has these octets in it."""
         return wait_for(lambda: next((m for m in list(self.messages) if needle in m.body), None),
                         f"a message with {needle!r} at the next hop", seconds)
-
-    def _accept(self):
-        while self._open:
-            try:
-                peer, _ = self._server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer):
         try:
