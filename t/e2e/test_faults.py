@@ -163,7 +163,11 @@ def test_key(world):
 def test_clock(world):
     """8: nobody vouches for the clock; no promise is broken, as each record says so"""
     code, found = world.doctor.examine(env={"CLOCK_IS_FREE": "1"})
-    check_eq((code, found["clock"]["level"], found["clock"]["fix"]), (0, "note", "apt-get install chrony"), "a free clock")
+    check_eq((code, found["clock"]["level"]), (0, "note"), "a free clock")
+    daemons = (("/usr/sbin/chronyd", "systemctl enable --now chrony"), ("/usr/lib/systemd/systemd-timesyncd", "timedatectl set-ntp true"),
+               ("/usr/sbin/ntpd", "systemctl enable --now ntpsec"))
+    here = [line for program, line in daemons if os.access(program, os.X_OK)]
+    check_eq(found["clock"]["fix"], (here or ["apt-get install chrony"])[0], "what sets it")
     check("unsynchronised" in found["clock"]["text"], "{}", found["clock"])
 
 
