@@ -5,6 +5,7 @@
  * of them is asked every second whether it still is: one that was replaced while it was cut off, or by an admin's order, goes
  * on answering like a master for ten seconds and more, and what is counted there is lost when it is told at last.
  * Then only the name that comes with a later epoch than all before counts: a Sentinel that was cut off itself knows an older one.
+ * The one that leads a failover says the new epoch first, and the old name with it until all replicas have followed.
  */
 #include <stdio.h>
 
@@ -34,6 +35,7 @@ static bool is_lost(const struct redis_link *link)
 struct named {
 	struct redis_address address;
 	int64_t epoch;                 /* -1: not told */
+	bool is_passing;               /* the epoch is its successor's already */
 };
 
 static struct str text_of(const redisReply *reply)
@@ -53,7 +55,7 @@ static struct str field(const redisReply *reply, struct str name)
 /* The answer to get-master-addr-by-name is two words, that to MASTER many names with values. */
 static bool read_named(const redisReply *reply, struct named *out)
 {
-	struct str host, port;
+	struct str host, port, flags;
 	char text[300];
 
 	if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements < 2)
@@ -64,6 +66,8 @@ static bool read_named(const redisReply *reply, struct named *out)
 	port = is_pair ? text_of(reply->element[1]) : field(reply, STR("port"));
 	if (is_pair || !num_parse_i64(field(reply, STR("config-epoch")), &out->epoch))
 		out->epoch = -1;
+	flags = is_pair ? STR_EMPTY : field(reply, STR("flags"));
+	out->is_passing = str_find(flags, STR("failover_in_progress")) < flags.len;
 	snprintf(text, sizeof text, str_find_byte(host, ':') < host.len ? "[" STR_FMT "]:" STR_FMT : STR_FMT ":" STR_FMT,
 		 STR_ARG(host), STR_ARG(port));
 	return host.len && port.len && redis_address_parse(str_from_c(text), &out->address, NULL);
@@ -90,6 +94,8 @@ static void follow(struct redis_link *link, const struct redis_address *address)
 static void heed(struct redis_link *link, const struct named *named)
 {
 	link->watch_us = clock_mono_us() + WATCH_EVERY_US;
+	if (named->is_passing)
+		return;
 	if (named->epoch < 0 || named->epoch > link->epoch)
 		follow(link, &named->address);
 	if (named->epoch > link->epoch)

@@ -2,9 +2,14 @@
 #include "t/lib/redis_server.h"
 #include "t/lib/unit.h"
 
+#include <arpa/inet.h>
+#include <hiredis/hiredis.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -157,6 +162,85 @@ START_TEST(sentinel_gives_the_order)
 	charge_until_taken(st, "acme", id);
 	snprintf(command, sizeof command, "EXISTS sekisho:{acme}:charge:%s", id);
 	ck_assert_str_eq(redis_server_ask(&servers[0], command), "0");
+	store_close(st);
+}
+END_TEST
+
+/* --- a Sentinel that we play, in the midst of a failover that it leads: the new epoch already, and still the old address */
+
+static struct { int listener, port; atomic_int addresses, masters; } played;       /* how often it was asked for each */
+
+static void answer(int peer, const redisReply *question)
+{
+	const char *what = question->elements > 1 ? question->element[1]->str : "";
+	char text[300], port[16];
+
+	snprintf(port, sizeof port, "%d", servers[0].port);
+	if (strcmp(what, "get-master-addr-by-name") == 0) {
+		played.addresses++;
+		snprintf(text, sizeof text, "*2\r\n$9\r\n127.0.0.1\r\n$%zu\r\n%s\r\n", strlen(port), port);
+	} else if (strcmp(what, "MASTER") == 0) {
+		played.masters++;
+		snprintf(text, sizeof text, "*8\r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n$4\r\nport\r\n$1\r\n1\r\n$5\r\nflags\r\n"
+					    "$34\r\nmaster,o_down,failover_in_progress\r\n$12\r\nconfig-epoch\r\n$1\r\n7\r\n");
+	} else {
+		snprintf(text, sizeof text, "+OK\r\n");
+	}
+	send(peer, text, strlen(text), MSG_NOSIGNAL);
+}
+
+static void *play(void *arg)
+{
+	for (int peer; (peer = accept(played.listener, NULL, NULL)) >= 0; close(peer)) {
+		redisReader *reader = redisReaderCreate();
+		char piece[4096];
+		void *question;
+
+		for (ssize_t n; (n = recv(peer, piece, sizeof piece, 0)) > 0;) {
+			redisReaderFeed(reader, piece, (size_t)n);
+			while (redisReaderGetReply(reader, &question) == REDIS_OK && question) {
+				answer(peer, question);
+				freeReplyObject(question);
+			}
+		}
+		redisReaderFree(reader);
+	}
+	return arg;
+}
+
+static void start_playing(void)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof sin;
+	pthread_t thread;
+
+	redis_server_start(&servers[0], fresh("master"), (const char *[]){ NULL });
+	played.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(played.listener, (struct sockaddr *)&sin, sizeof sin), 0);
+	ck_assert_int_eq(listen(played.listener, 16), 0);
+	ck_assert_int_eq(getsockname(played.listener, (struct sockaddr *)&sin, &len), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, play, NULL), 0);
+	pthread_detach(thread);
+	played.port = ntohs(sin.sin_port);
+}
+
+START_TEST(sentinel_that_is_not_done)
+{
+	struct config config;
+	char address[32];
+	struct err err;
+	int64_t used;
+
+	setup(&config, REDIS_SENTINEL, 1);
+	snprintf(address, sizeof address, "127.0.0.1:%d", played.port);
+	addresses[0] = str_from_c(address);
+	struct store *st = open_store(&config);
+
+	ck_assert_int_eq(charge_until_taken(st, "acme", "1"), 1);
+	while (played.masters < 2)               /* what it said the first time has been heeded */
+		usleep(20000);
+	ck_assert_msg(charge(st, "acme", "2", &used, &err), "%s", err.text);
+	ck_assert_int_eq(played.addresses, 1);    /* nobody was lost, and asked for anew */
 	store_close(st);
 }
 END_TEST
@@ -354,13 +438,16 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("store redis many");
-	TCase *sentinel = tcase_create("sentinel"), *cluster = tcase_create("cluster");
+	TCase *sentinel = tcase_create("sentinel"), *busy = tcase_create("sentinel that is busy"), *cluster = tcase_create("cluster");
 
 	suite_add_tcase(suite, sentinel);
 	tcase_add_checked_fixture(sentinel, start_sentinel, stop_all);
 	tcase_add_loop_test(sentinel, sentinel_names_another_master, 0, 2);
 	tcase_add_test(sentinel, sentinel_gives_the_order);
 	tcase_add_test(sentinel, sentinel_with_a_password);
+	suite_add_tcase(suite, busy);
+	tcase_add_checked_fixture(busy, start_playing, stop_all);
+	tcase_add_test(busy, sentinel_that_is_not_done);
 	suite_add_tcase(suite, cluster);
 	tcase_add_unchecked_fixture(cluster, start_cluster, stop_all);
 	tcase_add_test(cluster, cluster_spreads_tenants);
