@@ -72,6 +72,8 @@ const char *doctor_text(struct doctor *doctor, const char *fmt, ...) __attribute
 enum doctor_level doctor_say_login(struct doctor *doctor, bool has_sasl, bool has_tls, const char *sasl_fix, const char *tls_fix);
 /* May a tenant send more than `value`, the setting `name` of the MTA? The number that mends it stands between `fix` and `end`. */
 enum doctor_level doctor_say_size(struct doctor *doctor, struct str value, const char *name, const char *fix, const char *end);
+/* `look` at a tenant of each return_path domain, until one has something wrong. */
+enum doctor_level doctor_return_domains(struct doctor *doctor, enum doctor_level (*look)(struct doctor *doctor, const struct tenant *tenant));
 /* A whole file of at most 1 MiB, in the arena. */
 bool doctor_read(struct doctor *doctor, const char *path, struct str *out, struct err *err);
 /* By name, or by what stands behind two names. */

@@ -121,9 +121,9 @@ static bool knows_all(struct doctor *doctor, const struct class *class, struct s
 	return false;
 }
 
-static enum doctor_level say_path(struct doctor *doctor, struct str domain)
+static enum doctor_level look_way_back(struct doctor *doctor, const struct tenant *tenant)
 {
-	struct str relayed = doctor_postfix_setting(doctor, "relay_domains");
+	struct str domain = tenant->return_domain, relayed = doctor_postfix_setting(doctor, "relay_domains");
 	const char *relay = doctor_text(doctor, "relay_domains = " STR_FMT "%s" STR_FMT, STR_ARG(relayed), relayed.len ? ", " : "",
 					STR_ARG(domain));
 
@@ -145,12 +145,7 @@ static enum doctor_level say_path(struct doctor *doctor, struct str domain)
 
 static enum doctor_level look_return_paths(struct doctor *doctor)
 {
-	enum doctor_level level = doctor_say(doctor, DOCTOR_FINE, NULL, "no tenant has a return_path");
-
-	for (size_t i = 0; i < doctor->config->tenant_count && level == DOCTOR_FINE; i++)
-		if (doctor->config->tenants[i].return_domain.len)
-			level = say_path(doctor, doctor->config->tenants[i].return_domain);
-	return level;
+	return doctor_return_domains(doctor, look_way_back);
 }
 
 /* --- who may say that he is somebody else */

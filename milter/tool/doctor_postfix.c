@@ -82,15 +82,20 @@ enum doctor_level doctor_postfix_say_own(struct doctor *doctor, enum doctor_leve
 			  STR_ARG(doctor_postfix_where(doctor, service, setting)));
 }
 
-static enum doctor_level look_default_action(struct doctor *doctor)
+/* On every way. */
+static enum doctor_level must_be(struct doctor *doctor, const struct doctor_own *own, const char *good)
 {
-	static const struct doctor_own action = { "milter_default_action", "default_action" };
 	const struct doctor_service *service;
 
 	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++)
-		if (!str_eq(doctor_postfix_own(doctor, service, &action), STR("tempfail")))
-			return doctor_postfix_say_own(doctor, DOCTOR_FAULT, service, &action, "tempfail");
-	return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_default_action is tempfail");
+		if (!str_eq(doctor_postfix_own(doctor, service, own), str_from_c(good)))
+			return doctor_postfix_say_own(doctor, DOCTOR_FAULT, service, own, good);
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s is %s", own->setting, good);
+}
+
+static enum doctor_level look_default_action(struct doctor *doctor)
+{
+	return must_be(doctor, &(struct doctor_own){ "milter_default_action", "default_action" }, "tempfail");
 }
 
 bool doctor_has_word(struct str list, struct str word)
@@ -124,13 +129,7 @@ static enum doctor_level look_queue_ids(struct doctor *doctor)
 
 static enum doctor_level look_protocol(struct doctor *doctor)
 {
-	static const struct doctor_own protocol = { "milter_protocol", "protocol" };
-	const struct doctor_service *service;
-
-	for (size_t i = 0; (service = doctor_postfix_way(doctor, i)); i++)
-		if (!str_eq(doctor_postfix_own(doctor, service, &protocol), STR("6")))
-			return doctor_postfix_say_own(doctor, DOCTOR_FAULT, service, &protocol, "6");
-	return doctor_say(doctor, DOCTOR_FINE, NULL, "milter_protocol is 6");
+	return must_be(doctor, &(struct doctor_own){ "milter_protocol", "protocol" }, "6");
 }
 
 static enum doctor_level look_soft_bounce(struct doctor *doctor)

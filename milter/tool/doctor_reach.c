@@ -101,9 +101,7 @@ static enum doctor_level say_mx(struct doctor *doctor, const struct tenant *tena
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "mail to " STR_FMT " goes to %s", STR_ARG(domain), host);
 }
 
-/* `look` at each domain once, until one has something wrong. */
-static enum doctor_level look_return_domains(struct doctor *doctor,
-					     enum doctor_level (*look)(struct doctor *doctor, const struct tenant *tenant))
+enum doctor_level doctor_return_domains(struct doctor *doctor, enum doctor_level (*look)(struct doctor *doctor, const struct tenant *tenant))
 {
 	enum doctor_level level = doctor_say(doctor, DOCTOR_FINE, NULL, "no tenant has a return_path");
 	struct str domains[HOSTS_MAX];
@@ -129,7 +127,7 @@ static enum doctor_level look_domain_mx(struct doctor *doctor, const struct tena
 
 static enum doctor_level look_return_dns(struct doctor *doctor)
 {
-	return look_return_domains(doctor, look_domain_mx);
+	return doctor_return_domains(doctor, look_domain_mx);
 }
 
 /* --- and whether they may send: SPF is asked about the envelope sender (RFC 7208 2.4) */
@@ -197,7 +195,7 @@ static enum doctor_level look_domain_spf(struct doctor *doctor, const struct ten
 
 static enum doctor_level look_return_spf(struct doctor *doctor)
 {
-	return look_return_domains(doctor, look_domain_spf);
+	return doctor_return_domains(doctor, look_domain_spf);
 }
 
 /* --- the tracking endpoint */

@@ -109,9 +109,10 @@ static bool find_timeout(struct str timeouts, char which, int64_t *out_s)
 	uint64_t n;
 
 	while (str_next(&timeouts, ';', &piece)) {
+		piece = str_trim(piece);
+
 		bool is_minutes = str_ends(piece, STR("m"));
 
-		piece = str_trim(piece);
 		if (piece.len < 3 || piece.ptr[0] != which || piece.ptr[1] != ':')
 			continue;
 		piece = str_slice(piece, 2, piece.len - 2 - (is_minutes || str_ends(piece, STR("s"))));

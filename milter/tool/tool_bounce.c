@@ -272,7 +272,7 @@ static bool file_classify(struct classifying *c, struct str path)
 		tool_fail(c->tool, TOOL_UNKNOWN, "%s", err.text);
 	else
 		ok = text_classify(c, line_ends_plain(&input));
-	if (ok && c->found == found)
+	if (ok && c->found == found && !c->tool->is_json)
 		tool_fail(c->tool, TOOL_NO, STR_FMT ": no bounce in it", STR_ARG(c->file));
 	buf_clear(&input);
 	return ok;

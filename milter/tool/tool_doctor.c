@@ -276,7 +276,8 @@ const struct tool_command command_doctor = {
 	.operands = "",
 	.summary = "what is wrong on this host, and what mends it",
 	.about = "Looks at the gate, its socket, the MTA's settings, the relay log with its key and disk, the store, the clock, how "
-		 "long other logs keep what the relay log forgets, and what else removes records. A fault breaks a promise of the gate; a note is worth knowing. Each "
+		 "long other logs keep what the relay log forgets, and what else removes records. A fault breaks a promise of the "
+		 "gate; a note is worth knowing. Each "
 		 "comes with its reason and, after an arrow, the line that mends it. Nothing is changed. Best run as root, who sees "
 		 "everything.",
 	.options = options,

@@ -38,7 +38,7 @@ def test_sendmail(world):
     with Edited(path, lambda text: text + "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=opendkim;sekisho\n"):
         check_eq(asked.well()["login"]["level"], "note", "logins, and nowhere to log in")
     for timeouts, text in (("C:30s;S:30s;R:5s;E:300s", "5 s for T=R:"), ("R:2m;E:5", "5 s for T=E:"),
-                           ("S:3s;R:1m", "3 s for T=S:"), ("C:9s", "10 s for T=R:")):
+                           ("R:1m ;E:1s", "1 s for T=E:"), ("S:3s;R:1m", "3 s for T=S:"), ("C:9s", "10 s for T=R:")):
         with Edited(path, lambda text: text.replace("C:30s;S:30s;R:60s;E:300s", timeouts)):
             found = asked.well()["filter_timeouts"]
             check(found["level"] == "note" and text in found["text"], "{}: {}", timeouts, found)
