@@ -103,13 +103,21 @@ struct encoder {
 	size_t column;
 };
 
-static void encoder_room(struct encoder *enc, size_t n)
+/* A dot or "From " at the start of a line suffers in old transports, and "--" could be a delimiter of the message. */
+static bool suffers_first(char c)
+{
+	return c == '.' || c == 'F' || c == '-';
+}
+
+/* True: there was none, and a line begins. */
+static bool encoder_room(struct encoder *enc, size_t n)
 {
 	if (enc->column + n < QP_LINE_MAX)
-		return;
+		return false;
 	buf_add_byte(enc->out, '=');
 	buf_add(enc->out, enc->eol);
 	enc->column = 0;
+	return true;
 }
 
 static void encoder_escape(struct encoder *enc, char c)
@@ -123,21 +131,24 @@ static void encoder_escape(struct encoder *enc, char c)
 	enc->column += sizeof text;
 }
 
+/* What began a line in the original may begin one here; what a break of ours would put there may not. */
 static void encoder_raw(struct encoder *enc, struct str atom)
 {
-	encoder_room(enc, atom.len);
+	if (encoder_room(enc, atom.len) && suffers_first(atom.ptr[0])) {
+		encoder_escape(enc, atom.ptr[0]);
+		return;
+	}
 	buf_add(enc->out, atom);
 	enc->column += atom.len;
 }
 
 static void encoder_add(struct encoder *enc, char c)
 {
-	/* A dot or "From " at the start of a line suffers in old transports. */
 	bool is_plain = (c == ' ' || c == '\t' || (c > ' ' && c < 0x7f)) && c != '=';
 
 	if (is_plain) {
 		encoder_room(enc, 1);
-		is_plain = enc->column > 0 || (c != '.' && c != 'F');
+		is_plain = enc->column > 0 || !suffers_first(c);
 	}
 	if (is_plain)
 		encoder_raw(enc, str_of(&c, 1));

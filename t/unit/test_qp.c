@@ -126,6 +126,48 @@ START_TEST(qp_edit_touches_only_its_lines)
 }
 END_TEST
 
+static void assert_harmless_lines(struct str text)
+{
+	struct str line;
+
+	while (str_next(&text, '\n', &line))
+		ck_assert_msg(!line.len || !memchr("-.F", line.ptr[0], 3), "line " STR_FMT, STR_ARG(line));
+}
+
+/* A break of ours makes no delimiter of "--b", no end of mail of "." and no separator of "From ", wherever it falls. */
+START_TEST(qp_breaks_are_harmless)
+{
+	static const struct str tails[] = { STR_INIT("--b"), STR_INIT("--b--"), STR_INIT("."), STR_INIT("From a") };
+	struct edit items[1] = { { 0, 1, STR("y") } };
+	struct edit_list edits = { .items = items, .count = 1 };
+	struct buf text, coded, back;
+
+	buf_init(&text, 1000);
+	buf_init(&coded, 1000);
+	buf_init(&back, 1000);
+	for (int before = 1; before < 2 * QP_LINE_MAX; before++)
+		for (int is_edit = 0; is_edit < 2; is_edit++) {
+			buf_reset(&text);
+			buf_reset(&coded);
+			buf_reset(&back);
+			for (int i = 0; i < before; i++)
+				buf_add_byte(&text, 'y');
+			buf_add(&text, tails[_i]);
+			if (is_edit)
+				qp_edit(buf_view(&text), &edits, STR("\n"), &coded);
+			else
+				qp_encode(buf_view(&text), STR("\n"), &coded);
+			assert_harmless_lines(buf_view(&coded));
+			assert_qp_lines(buf_view(&coded));
+			qp_decode(buf_view(&coded), &back);
+			ck_assert_str_is(buf_view(&back), buf_view(&text));
+		}
+	buf_clear(&text);
+	buf_clear(&coded);
+	buf_clear(&back);
+}
+END_TEST
+
 static const struct { const char *name; struct str in, want; bool is_clean; } base64_rows[] = {
 	{ "padded", STR_INIT("YWI="), STR_INIT("ab"), true },
 	{ "80 one line, no padding", STR_INIT("YWI"), STR_INIT("ab"), true },
@@ -200,6 +242,7 @@ int main(void)
 	tcase_add_loop_test(tcase, qp_round_trip, 0, 100);
 	unit_add_rows(tcase, qp_edits, qp_sources);
 	tcase_add_test(tcase, qp_edit_touches_only_its_lines);
+	tcase_add_loop_test(tcase, qp_breaks_are_harmless, 0, 4);
 	unit_add_rows(tcase, base64_decodes, base64_rows);
 	tcase_add_test(tcase, base64_round_trip);
 	unit_add_rows(tcase, edit_lines, line_rows);
