@@ -132,9 +132,18 @@ has() {
 	[ "$(without "$1" "$2")" != "$(without "$1" '')" ]
 }
 
+# One socket has many names: {inet:localhost:1,...} is inet:127.0.0.1:1, and local:/QUEUE/p is unix:p.
 without() {
-	printf '%s\n' "$1" | awk -v gone="$2" '
-		function done() { if (word != "" && word != gone) { out = out sep word; sep = ", " } word = "" }
+	printf '%s\n' "$1" | awk -v gone="$2" -v queue="$(get queue_directory)/" '
+		function plain(name) {
+			if (name ~ /^[{]/) { sub(/^[{][ \t]*/, "", name); sub(/[ \t,}].*/, "", name) }
+			sub(/^local:/, "unix:", name); sub(/^inet:localhost:/, "inet:127.0.0.1:", name)
+			if (index(name, "unix:" queue) == 1) name = "unix:" substr(name, length("unix:" queue) + 1)
+			sub("^unix:/", "unix:", name)
+			return name
+		}
+		function done() { if (word != "" && plain(word) != gone) { out = out sep word; sep = ", " } word = "" }
+		BEGIN { gone = plain(gone) }
 		{ for (i = 1; i <= length($0); i++) {
 			c = substr($0, i, 1)
 			depth += (c == "{") - (c == "}")
@@ -294,11 +303,32 @@ agree() {
 	return 1
 }
 
-# Beside it, then renamed: Postfix never reads half a file.
+# Beside it, then renamed: Postfix never reads half a file. Where it is a link, the file that it leads to.
 install_cf() {
-	cp -p "$config/$1" "$config/$1.sekisho-new"
-	cat "$2" >"$config/$1.sekisho-new"
-	mv "$config/$1.sekisho-new" "$config/$1"
+	target=$(readlink -f "$config/$1") || return 1
+	if cp -p "$target" "$target.sekisho-new" && cat "$2" >"$target.sekisho-new" && mv -f "$target.sekisho-new" "$target"; then return 0; fi
+	rm -f "$target.sekisho-new" 2>/dev/null
+	return 1
+}
+
+# With a copy of the old one; both files, or neither.
+write_all() {
+	written=''
+	for file in $changed; do
+		if cp -p "$config/$file" "$config/$file.sekisho-$stamp" && install_cf "$file" "$work/$file"; then
+			written="$written $file"
+			printf ':sum %s %s %s\n' "$file" "$(sha256sum <"$config/$file" | cut -d ' ' -f 1)" "$config/$file.sekisho-$stamp" \
+				>>"$work/before"
+			continue
+		fi
+		put_back
+		rm -f "$config/main.cf.sekisho-$stamp" "$config/master.cf.sekisho-$stamp"
+		die "$config/$file cannot be written; nothing was changed"
+	done
+}
+
+put_back() {
+	for old in $written; do install_cf "$old" "$config/$old.sekisho-$stamp"; done
 }
 
 : >"$work/before"
@@ -323,13 +353,9 @@ agree || die 'nothing was changed'
 
 stamp=$(date +%Y%m%d%H%M%S)
 while [ -e "$config/main.cf.sekisho-$stamp" ] || [ -e "$config/master.cf.sekisho-$stamp" ]; do stamp=${stamp}x; done
-for file in $changed; do
-	cp -p "$config/$file" "$config/$file.sekisho-$stamp"
-	install_cf "$file" "$work/$file"
-	printf ':sum %s %s %s\n' "$file" "$(sha256sum <"$config/$file" | cut -d ' ' -f 1)" "$config/$file.sekisho-$stamp" >>"$work/before"
-done
+write_all
 if ! postfix -c "$config" check; then
-	for file in $changed; do install_cf "$file" "$config/$file.sekisho-$stamp"; done
+	put_back
 	die "postfix check refuses what was written; the old files are back"
 fi
 if [ -n "$remove" ]; then

@@ -1,4 +1,4 @@
-"""sekisho doctor names each planted fault and the line that mends it; contrib/setup.sh wires a Postfix and unwires it."""
+"""sekisho doctor names each planted fault and the line that mends it."""
 import grp
 import json
 import os
@@ -7,14 +7,10 @@ import subprocess
 import sys
 
 from lib.doctor import Doctor, Edited
-from lib.gate import Gate, new_tracking_key
-from lib.harness import check, check_eq, need_namespaces, wait_for
-from lib.postfix import Postfix
-from lib.relay import Relay, accepted
-from lib.sink import Sink
-from lib.smtp import Client, message
+from lib.gate import new_tracking_key
+from lib.harness import check, check_eq, need_namespaces
+from lib.relay import Relay
 
-TO = "someone@example.test"
 NAMESERVER = os.path.join(os.path.dirname(__file__), "lib", "nameserver.py")
 TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "senders": ["@acme.test"],
                     "quotas": [{"name": "hourly", "limit": "5/hour", "counts": "recipients"}]}}
@@ -466,85 +462,3 @@ def test_daemon_gone(world):
     check_eq((code, found["daemon"]["level"]), (1, "fault"), "not running")
     gate.start()
     well(world)
-
-
-def setup_sh(world, mta, *arguments):
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../contrib/setup.sh")
-    return world.run(["sh", script, "--config", f"{mta.dir}/etc", *arguments])
-
-
-def read(path):
-    with open(path) as text:
-        return text.read()
-
-
-def test_setup(world):
-    """setup.sh wires a running Postfix, twice without harm, and unwires it to what it was"""
-    gate, sink = Gate(world, TENANTS), Sink(world)
-    mta = Postfix(world, sink.port, "")
-    main = f"{mta.dir}/etc/main.cf"
-    with open(main) as text:
-        bare = "".join(line for line in text if "milter" not in line and not line.startswith(("enable_long", "internal_mail")))
-    with open(main, "w") as out:
-        out.write(bare + "milter_default_action = accept\nsmtpd_milters =\n")
-    before = read(main)
-
-    shown = setup_sh(world, mta, "--socket", gate.socket, "--diff")
-    check_eq((shown.returncode, read(main)), (1, before), "--diff changes nothing")
-    check(f"+smtpd_milters = {gate.socket}" in shown.stdout, "the diff: {}", shown.stdout)
-    check_eq((setup_sh(world, mta, "--socket", gate.socket).returncode, read(main)), (1, before), "nobody to ask")
-
-    done = setup_sh(world, mta, "--socket", gate.socket, "--yes")
-    check_eq(done.returncode, 0, f"setup: {done.stdout}{done.stderr}")
-    wired = read(main)
-    again = setup_sh(world, mta, "--socket", gate.socket, "--yes")
-    check_eq((again.returncode, read(main)), (0, wired), "a second time")
-    check_eq(gate.tool("doctor", "--postfix", f"{mta.dir}/etc", "--etc", world.etc).returncode, 0, "doctor after setup")
-    with Client(mta.port) as client:
-        client.ehlo()
-        client.xclient(LOGIN="user@acme.test")
-        client.ehlo()
-        accepted(client.send("a@acme.test", [TO], message("a@acme.test", TO)))
-    check_eq(len(gate.mail_records(event="accepted")), 1, "on the record")
-
-    gone = setup_sh(world, mta, "--socket", gate.socket, "--remove", "--yes")
-    check_eq(gone.returncode, 0, f"remove: {gone.stdout}{gone.stderr}")
-    check_eq(read(main), before, "main.cf as it was")
-    check_eq(setup_sh(world, mta, "--socket", gate.socket, "--remove", "--yes").returncode, 0, "removed twice")
-
-
-def test_setup_beside_others(world):
-    """folded lists, other milters, listeners with lists of their own; a setting that stands twice is no place to write"""
-    mta, socket = world.relay.mta, "unix:milter/sekisho.sock"
-    main, master = f"{mta.dir}/etc/main.cf", f"{mta.dir}/etc/master.cf"
-    bare = "".join(line for line in read(main).splitlines(True) if "milter" not in line)
-    own = "  -o smtpd_milters=inet:localhost:8891\n  -o milter_default_action=accept\n"
-    others = "smtpd_milters =\n    inet:localhost:8891,\n    # rspamd\n    inet:localhost:11332\nmine = inet:localhost:8891\n"
-    with Edited(main, lambda _: f"{bare}{others}"), \
-            Edited(master, lambda text: text.replace("  -o milter_macro_daemon_name=special\n", own) + "12346 inet n - n - - smtpd\n"
-                   "  -o { smtpd_milters = $mine, inet:localhost:11332 }\n127.0.0.1:12347 inet n - n - - smtpd\n  -o smtpd_milters=\n"):
-        before = read(main), read(master)
-        for touched in ("", "mydomain = touched.test\n"):
-            done = setup_sh(world, mta, "--socket", socket, "--yes", "--no-reload")
-            check_eq(done.returncode, 0, f"setup: {done.stdout}{done.stderr}")
-            said = mta.tool("postconf", "-Px").stdout
-            for line in (f"127.0.0.1:{mta.special_port}/inet/smtpd_milters = {socket},inet:localhost:8891\n",
-                         f"127.0.0.1:{mta.special_port}/inet/milter_default_action = tempfail\n",
-                         f"12346/inet/smtpd_milters = {socket},inet:localhost:8891,inet:localhost:11332\n",
-                         "127.0.0.1:12347/inet/smtpd_milters =\n"):
-                check(line in said, "{} is not in {}", line, said)
-            check_eq(mta.tool("postconf", "-h", "smtpd_milters").stdout, f"{socket}, inet:localhost:8891, inet:localhost:11332\n", "main.cf")
-            check_eq(setup_sh(world, mta, "--socket", socket, "--diff").returncode, 0, "a second time")
-            with open(main, "a") as out:
-                out.write(touched)
-            gone = setup_sh(world, mta, "--socket", socket, "--remove", "--yes", "--no-reload")
-            check_eq(gone.returncode, 0, f"remove: {gone.stdout}{gone.stderr}")
-            if not touched:
-                check_eq((read(main), read(master)), before, "both files, to the octet")
-        check(touched in read(main) and socket not in read(main) + read(master), "what was touched stays, and we are gone")
-        check("-o smtpd_milters=inet:localhost:8891\n" in read(master), "the listener's own list: {}", read(master))
-        with Edited(main, lambda text: text + "smtpd_milters = inet:localhost:1\n"):
-            twice = read(main)
-            done = setup_sh(world, mta, "--socket", socket, "--yes", "--no-reload")
-            check_eq((done.returncode, read(main)), (1, twice), "a setting that stands twice")
-            check("smtpd_milters stands twice" in done.stderr, "{}", done.stderr)
