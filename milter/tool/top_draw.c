@@ -76,7 +76,7 @@ static void draw_sessions(const struct top *top, struct line *line)
 static void draw_store(const struct top *top, struct line *line)
 {
 	struct str broken = daemon_str(top->status, "config.last_error");
-	int64_t failures = daemon_i64(top->status, "store.failures");
+	int64_t failures = daemon_i64(top->status, "store.failures"), tenants = daemon_i64(top->status, "config.tenants");
 
 	label(line, W_STORE);
 	line_putf(line, "%.*s", STR_ARG(daemon_str(top->status, "store.backend")));
@@ -85,7 +85,7 @@ static void draw_store(const struct top *top, struct line *line)
 	if (failures) {
 		line_putf(line, ", ");
 		line_style(line, WARN);
-		line_putf(line, "%s %s", NUMBER(failures), line_word(line->view, W_FAILURES));
+		line_putf(line, "%s %s", NUMBER(failures), line_word(line->view, failures == 1 ? W_FAILURE : W_FAILURES));
 	}
 	if (json_is_true(daemon_member(top->status, "store.is_local"))) {
 		line_style(line, BAD);
@@ -93,7 +93,7 @@ static void draw_store(const struct top *top, struct line *line)
 	}
 	line_style(line, PLAIN);
 	line_putf(line, "   %s %lld, %s %s", line_word(line->view, W_CONFIG), (long long)daemon_i64(top->status, "config.generation"),
-	     NUMBER(daemon_i64(top->status, "config.tenants")), line_word(line->view, W_TENANTS));
+	     NUMBER(tenants), line_word(line->view, tenants == 1 ? W_TENANT : W_TENANTS));
 	if (broken.len) {
 		line_style(line, BAD);
 		line_putf(line, "  %s: %.*s", line_word(line->view, W_NOT_RELOADED), STR_ARG(broken));

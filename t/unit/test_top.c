@@ -144,6 +144,21 @@ START_TEST(what_is_wrong_is_said)
 }
 END_TEST
 
+START_TEST(one_is_one)
+{
+	json_t *answer = json_loads("{\"config\":{\"tenants\":1},\"store\":{\"failures\":1}}", 0, NULL);
+	struct top top = top_of(answer);
+	struct top_view view = { .rows = 24, .columns = 200, .sort = 1, .is_plain = true };
+	struct buf frame;
+
+	buf_init(&frame, 65536);
+	top_draw(&top, &view, &frame);
+	ck_assert(at(&frame, " 1 tenant\n") < frame.len && at(&frame, " 1 failure ") < frame.len);
+	buf_clear(&frame);
+	json_decref(answer);
+}
+END_TEST
+
 START_TEST(plain_has_no_escapes)
 {
 	json_t *answer = json_loads(status, 0, NULL);
@@ -169,6 +184,7 @@ int main(void)
 	tcase_add_loop_test(tc, every_size, 0, 2);
 	unit_add_rows(tc, keys_sort, key_rows);
 	tcase_add_test(tc, what_is_wrong_is_said);
+	tcase_add_test(tc, one_is_one);
 	tcase_add_test(tc, plain_has_no_escapes);
 	return unit_main(suite);
 }
