@@ -298,6 +298,8 @@ const struct tenant *config_match(const struct config *config, const struct matc
 const char *match_kind_name(enum match_kind kind);
 /* Is any tenant found by such a rule? */
 bool config_match_has(const struct config *config, enum match_kind kind);
+/* And what does the first of them look for? */
+bool config_match_first(const struct config *config, enum match_kind kind, struct str *out_text);
 
 /* What stands for a tenant in its return paths: of two tenants it may be the same. Never to be changed: they are out there. */
 uint32_t config_return_mark(struct str tenant);

@@ -457,12 +457,21 @@ const struct tenant *config_match(const struct config *config, const struct matc
 	return NULL;
 }
 
-bool config_match_has(const struct config *config, enum match_kind kind)
+bool config_match_first(const struct config *config, enum match_kind kind, struct str *out_text)
 {
 	for (size_t i = 0; i < config->match->rule_count; i++)
-		if (forms[config->match->rules[i].form].kind == kind)
+		if (forms[config->match->rules[i].form].kind == kind) {
+			*out_text = config->match->rules[i].text;
 			return true;
+		}
 	return false;
+}
+
+bool config_match_has(const struct config *config, enum match_kind kind)
+{
+	struct str text;
+
+	return config_match_first(config, kind, &text);
 }
 
 const char *match_kind_name(enum match_kind kind)

@@ -123,6 +123,8 @@ bool doctor_has_word(struct str list, struct str word);
 
 /* --- the milters that an MTA names */
 
+/* "unix:/p" or "local:/p", which mean the same. */
+bool doctor_is_path(struct str name);
 /* Whether an MTA that says `name` ("unix:/p", "inet:host:port") comes to our socket. Relative paths are below `dir`, absolute
  * ones below `root` ("": the host's own). */
 bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *root, const char *dir);

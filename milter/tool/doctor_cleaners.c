@@ -1,6 +1,7 @@
 /* sekisho doctor: other programs that keep, or remove, files: logrotate, journald, systemd-tmpfiles, cron. */
 #include <fnmatch.h>
 #include <glob.h>
+#include <string.h>
 
 #include "config/base/num.h"
 #include "milter/tool/doctor.h"
@@ -74,7 +75,8 @@ static bool is_mail_log(struct doctor *doctor, struct str line)
 {
 	return str_find(line, STR("/mail.")) < line.len || str_find(line, STR("/maillog")) < line.len ||
 	       matches(doctor, line, "/var/log/mail.log") ||
-	       matches(doctor, line, doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->maillog_path)));
+	       matches(doctor, line, doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->maillog_path))) ||
+	       matches(doctor, line, doctor_text(doctor, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "maillog_file"))));
 }
 
 /* Days that this file keeps a mail log; 0: it names none. */
@@ -87,6 +89,8 @@ static int64_t read_rotations(struct doctor *doctor, struct str text, struct rot
 
 	while (str_next(&text, '\n', &line)) {
 		line = str_trim(line);
+		if (str_starts(line, STR("#")))
+			continue;
 		if (!is_inside && is_mail_log(doctor, line))
 			is_mail = true;
 		if (str_starts(line, STR("}"))) {
@@ -135,7 +139,37 @@ static enum doctor_level look_logrotate(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, most ? "logrotate keeps the MTA's log no longer" : "logrotate keeps no log of the MTA");
 }
 
-/* systemd.time(7) as far as retentions go: "2month", "90day", "1 week", seconds without a unit. -1: not understood. */
+static bool rotates(struct doctor *doctor, const char *files, const char *path)
+{
+	bool is_found = false;
+	struct str text, line;
+	glob_t found;
+
+	if (glob(doctor_text(doctor, "%s/%s", doctor->etc, files), 0, NULL, &found) != 0)
+		return false;
+	for (size_t i = 0; i < found.gl_pathc && !is_found; i++)
+		for (bool ok = doctor_read(doctor, found.gl_pathv[i], &text, NULL); ok && !is_found && str_next(&text, '\n', &line);)
+			is_found = !str_starts(str_trim(line), STR("#")) && matches(doctor, line, path);
+	globfree(&found);
+	return is_found;
+}
+
+/* The log that Postfix writes by itself: `postfix logrotate` puts it away, and removes nothing. */
+static enum doctor_level look_own_log(struct doctor *doctor)
+{
+	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "maillog_file")));
+
+	if (!*path || strncmp(path, "/dev/", 5) == 0)
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "Postfix writes no log by itself");
+	if (rotates(doctor, "logrotate.conf", path) || rotates(doctor, "logrotate.d/*", path))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "logrotate takes %s away", path);
+	return doctor_say(doctor, DOCTOR_NOTE,
+			  doctor_text(doctor, "printf '%%s\\n' '%s {' daily 'rotate %lld' missingok nocreate postrotate 'postfix -c %s reload' "
+				      "endscript '}' >%s/logrotate.d/postfix", path, (long long)relay_days(doctor) - 2, doctor->postfix, doctor->etc),
+			  "nothing takes %s away, the relay log is kept %lld days", path, (long long)relay_days(doctor));
+}
+
+/* systemd.time(7) as far as retentions go: "2month", "1 year 90day", seconds without a unit. -1: not understood. */
 static int64_t span_days(struct str value)
 {
 	static const struct {
@@ -147,17 +181,25 @@ static int64_t span_days(struct str value)
 		      { STR_INIT("weeks"), 604800 }, { STR_INIT("month"), 2629800 }, { STR_INIT("months"), 2629800 },
 		      { STR_INIT("M"), 2629800 }, { STR_INIT("y"), 31557600 }, { STR_INIT("year"), 31557600 },
 		      { STR_INIT("years"), 31557600 } };
-	size_t len = 0;
-	uint64_t n;
+	int64_t seconds = 0;
 
-	while (len < value.len && ascii_is_digit(value.ptr[len]))
-		len++;
-	if (!num_parse_u64(str_slice(value, 0, len), &n) || n > UINT32_MAX)
-		return -1;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-		if (str_eq(str_trim(str_from(value, len)), units[i].name))
-			return ((int64_t)n * units[i].seconds + 86399) / 86400;
-	return -1;
+	while (value.len) {
+		size_t digits = 0, end, unit = 0;
+		uint64_t n;
+
+		while (digits < value.len && ascii_is_digit(value.ptr[digits]))
+			digits++;
+		for (end = digits; end < value.len && !ascii_is_digit(value.ptr[end]);)
+			end++;
+		while (unit < sizeof units / sizeof *units && !str_eq(str_trim(str_slice(value, digits, end - digits)), units[unit].name))
+			unit++;
+		if (unit == sizeof units / sizeof *units || !num_parse_u64(str_slice(value, 0, digits), &n) || n > UINT32_MAX ||
+		    seconds > (int64_t)FOREVER_DAYS * 86400)
+			return -1;
+		seconds += (int64_t)n * units[unit].seconds;
+		value = str_from(value, end);
+	}
+	return (seconds + 86399) / 86400;
 }
 
 /* Does this file say it? */
@@ -205,11 +247,6 @@ static enum doctor_level look_journald(struct doctor *doctor)
 
 /* --- what removes our records */
 
-static const char *a_record(struct doctor *doctor)
-{
-	return doctor_text(doctor, STR_FMT "/relay/2026-11-21.jsonl", STR_ARG(doctor->config->log_dir));
-}
-
 /* Does this path hold our log or our state, or is it in one of them? */
 static bool holds_ours(const struct doctor *doctor, struct str path)
 {
@@ -230,7 +267,11 @@ static bool holds_ours(const struct doctor *doctor, struct str path)
 /* "/var/log/sekisho/.../x.jsonl {" */
 static bool rotates_ours(struct doctor *doctor, struct str line)
 {
-	return matches(doctor, line, a_record(doctor));
+	for (size_t i = 0; i < doctor->config->class_count; i++)
+		if (matches(doctor, line, doctor_text(doctor, STR_FMT "/" STR_FMT "/2026-11-21.jsonl", STR_ARG(doctor->config->log_dir),
+						      STR_ARG(doctor->config->classes[i].name))))
+			return true;
+	return false;
 }
 
 /* tmpfiles.d(5): type path mode user group age; r and R remove at each start. */
@@ -324,6 +365,7 @@ static enum doctor_level look_cleaners(struct doctor *doctor)
 
 const struct doctor_check doctor_cleaner_checks[] = {
 	{ "logrotate", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a log that is kept longer.", look_logrotate },
+	{ "maillog_file", DOCTOR_POSTFIX, "What the relay log forgets in time still stands in a log that is kept longer.", look_own_log },
 	{ "journald", DOCTOR_CONFIG, "What the relay log forgets in time still stands in a journal that is kept longer.", look_journald },
 	{ "cleaners", DOCTOR_CONFIG,
 	  "Records go by their own rule, which leaves proof; what another program takes away is missing, and the chain says so.",

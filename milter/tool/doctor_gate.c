@@ -166,6 +166,14 @@ static const struct passwd *mta_user(struct doctor *doctor)
 	return getpwnam(name.len ? doctor_text(doctor, STR_FMT, STR_ARG(name)) : "root");
 }
 
+/* By its name, which need not be the user's. */
+static const char *group_of(struct doctor *doctor, const struct passwd *user)
+{
+	const struct group *group = getgrgid(user->pw_gid);
+
+	return group ? doctor_text(doctor, "%s", group->gr_name) : doctor_text(doctor, "%u", (unsigned)user->pw_gid);
+}
+
 /* The first directory on the way that the user may not pass. */
 static const char *closed_parent(struct doctor *doctor, const struct passwd *user, const char *path)
 {
@@ -196,12 +204,12 @@ static enum doctor_level look_access(struct doctor *doctor)
 		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the MTA's user is not known on this host");
 	if (!doctor_may(user, &st, 2))
 		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "sekisho.yaml: milter: {socket_mode: \"0660\", socket_group: %s}",
-								    user->pw_name),
+								    group_of(doctor, user)),
 				  "%s cannot write to %s (mode %04o, group %u)", user->pw_name, path, (unsigned)st.st_mode & 07777,
 				  (unsigned)st.st_gid);
 	closed = closed_parent(doctor, user, path);
 	if (closed)
-		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chgrp %s %s && chmod g+x %s", user->pw_name, closed, closed),
+		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chgrp %s %s && chmod g+x %s", group_of(doctor, user), closed, closed),
 				  "%s cannot pass %s", user->pw_name, closed);
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s may write to %s", user->pw_name, path);
 }

@@ -177,6 +177,43 @@ static enum doctor_level look_xclient(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no other host may say for whom it speaks");
 }
 
+/* --- by what tenants are known: does any listener tell it? (Of logins look_login knows.) */
+
+static bool asks_for_certificate(struct doctor *doctor, const struct doctor_service *smtpd)
+{
+	return str_eq(doctor_postfix_of(doctor, smtpd, "smtpd_tls_ask_ccert"), STR("yes")) ||
+	       str_eq(doctor_postfix_of(doctor, smtpd, "smtpd_tls_req_ccert"), STR("yes"));
+}
+
+static bool is_tenants_own(struct doctor *doctor, const struct doctor_service *smtpd)
+{
+	struct match_facts facts = { .daemon_name = doctor_postfix_of(doctor, smtpd, "milter_macro_daemon_name") };
+	enum match_kind by;
+
+	return config_match(doctor->config, &facts, &by) && by == MATCH_DAEMON;
+}
+
+static enum doctor_level look_identity(struct doctor *doctor)
+{
+	bool asks = false, is_named = false;
+	struct str name;
+
+	for (size_t i = 0; i < doctor->smtpd_count; i++) {
+		asks |= asks_for_certificate(doctor, &doctor->smtpds[i]);
+		is_named |= is_tenants_own(doctor, &doctor->smtpds[i]);
+	}
+	if (config_match_has(doctor->config, MATCH_CERT) && !asks)
+		return doctor_say(doctor, DOCTOR_NOTE, "smtpd_tls_ask_ccert = yes",
+				  "tenants are known by their certificates, and no listener asks for one");
+	if (config_match_first(doctor->config, MATCH_DAEMON, &name) && !is_named)
+		return doctor_say(doctor, DOCTOR_NOTE,
+				  doctor_text(doctor, "postconf -P '" STR_FMT "/milter_macro_daemon_name=" STR_FMT "'",
+					      STR_ARG(doctor->smtpd_count ? doctor->smtpds[doctor->smtpd_count - 1].name : STR("submission/inet")),
+					      STR_ARG(name)),
+				  "a tenant is known by listener " STR_FMT ", and no listener has a tenant's name", STR_ARG(name));
+	return doctor_say(doctor, DOCTOR_FINE, NULL, "what tenants are known by, a listener tells");
+}
+
 const struct doctor_check doctor_mail_checks[] = {
 	{ "postfix", DOCTOR_POSTFIX, "No mail is taken, and none that waits goes out.", look_runs },
 	{ "message_size_limit", DOCTOR_POSTFIX,
@@ -186,5 +223,6 @@ const struct doctor_check doctor_mail_checks[] = {
 	{ "xclient", DOCTOR_POSTFIX,
 	  "These hosts may claim any address and any login, so any tenant's quota: right for a proxy of your own alone.",
 	  look_xclient },
+	{ "identity", DOCTOR_POSTFIX, "Nothing that such a tenant sends can be accepted.", look_identity },
 	{ NULL },
 };

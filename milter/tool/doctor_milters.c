@@ -81,6 +81,11 @@ static bool is_our_port(struct str listen, struct str name)
 	       str_eq(our_host, STR("::"));
 }
 
+bool doctor_is_path(struct str name)
+{
+	return str_starts(name, STR("unix:")) || str_starts(name, STR("local:"));
+}
+
 bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *root, const char *dir)
 {
 	struct str listen = doctor->config->listen, path;
@@ -90,7 +95,7 @@ bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *ro
 		return false;
 	if (str_starts(name, STR("inet")))
 		return is_our_port(listen, name);
-	path = str_starts(name, STR("unix:")) ? str_from(name, 5) : str_starts(name, STR("local:")) ? str_from(name, 6) : name;
+	path = doctor_is_path(name) ? str_from(name, str_find_byte(name, ':') + 1) : name;
 	if (path.len == 0)
 		return false;
 	if (path.ptr[0] == '/')

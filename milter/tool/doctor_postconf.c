@@ -152,12 +152,12 @@ static const char *queue_directory(const struct doctor *doctor)
 	return tool_text(doctor->tool, STR_FMT, STR_ARG(doctor_postfix_setting(doctor, "queue_directory"))).ptr;
 }
 
-/* Postfix takes no path without its "unix:". */
+/* Postfix takes no path without its "unix:" or "local:". */
 bool doctor_postfix_is_us(const struct doctor *doctor, struct str name, bool is_chrooted)
 {
 	const char *dir = queue_directory(doctor);
 
-	return (str_starts(name, STR("unix:")) || str_starts(name, STR("inet:"))) && doctor_is_ours(doctor, name, is_chrooted ? dir : "", dir);
+	return (doctor_is_path(name) || str_starts(name, STR("inet:"))) && doctor_is_ours(doctor, name, is_chrooted ? dir : "", dir);
 }
 
 bool doctor_postfix_names_us(const struct doctor *doctor, struct str milters, bool is_chrooted)

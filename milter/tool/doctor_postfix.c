@@ -114,8 +114,9 @@ static enum doctor_level look_internal_mail(struct doctor *doctor)
 
 	if (doctor_has_word(classes, STR("bounce")))
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "Postfix shows the gate the bounces that it writes");
-	return doctor_say(doctor, DOCTOR_FAULT, "internal_mail_filter_classes = bounce", "internal_mail_filter_classes is \"" STR_FMT "\"",
-			  STR_ARG(classes));
+	return doctor_say(doctor, DOCTOR_FAULT,
+			  doctor_text(doctor, "internal_mail_filter_classes = " STR_FMT "%sbounce", STR_ARG(classes), classes.len ? ", " : ""),
+			  "internal_mail_filter_classes is \"" STR_FMT "\"", STR_ARG(classes));
 }
 
 static enum doctor_level look_queue_ids(struct doctor *doctor)

@@ -96,10 +96,10 @@ static enum doctor_level look_twice(struct doctor *doctor)
 /* A milter beside us that is a socket of this host, and is away. */
 static bool is_away(struct doctor *doctor, const struct doctor_service *service, struct str name)
 {
-	struct str queue = doctor_postfix_setting(doctor, "queue_directory"), path = str_from(name, 5);
+	struct str queue = doctor_postfix_setting(doctor, "queue_directory"), path = str_from(name, str_find_byte(name, ':') + 1);
 	struct stat st;
 
-	if (!str_starts(name, STR("unix:")) || doctor_postfix_is_us(doctor, name, service->is_chrooted) ||
+	if (!doctor_is_path(name) || doctor_postfix_is_us(doctor, name, service->is_chrooted) ||
 	    doctor_postfix_is_us(doctor, name, false))
 		return false;
 	if (path.len && path.ptr[0] == '/' && !service->is_chrooted)

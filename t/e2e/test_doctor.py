@@ -2,6 +2,7 @@
 import grp
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_main_cf(world):
                  f"\nsmtpd_milters = {{ {world.relay.gate.socket}, default_action=accept }}"):
         names(world, "milter_default_action", "is accept", f"smtpd_milters = {world.relay.gate.socket}")
     with main_cf(world, "internal_mail_filter_classes = bounce", "internal_mail_filter_classes = notify"):
-        names(world, "internal_mail_filter_classes", "notify", "internal_mail_filter_classes = bounce")
+        names(world, "internal_mail_filter_classes", "notify", "internal_mail_filter_classes = notify, bounce")
     with main_cf(world, "enable_long_queue_ids = yes", "enable_long_queue_ids = no"):
         names(world, "enable_long_queue_ids", "is no", "enable_long_queue_ids = yes")
     with main_cf(world, "myhostname", "milter_protocol = 2\nmyhostname"):
@@ -139,6 +140,39 @@ def test_ways(world):
         code, found = examine(world)
         check_eq((code, found["smtpd_milters"]["level"]), (1, "fault"), "a path without its unix:")
         check_eq(found["smtpd_milters"]["fix"], f"smtpd_milters = {socket}", "its line")
+
+
+def test_local(world):
+    """"local:" is another word for "unix:" """
+    socket = world.relay.gate.socket
+    with main_cf(world, f"\nsmtpd_milters = {socket}", f"\nsmtpd_milters = local:{socket.partition(':')[2]}, local:away.sock"):
+        found = well(world)
+        check_eq((found["smtpd_milters"]["level"], found["other_milters"]["level"]), ("ok", "note"), "the gate, and one that is away")
+
+
+def test_identity(world):
+    """tenants that are known by what no listener tells"""
+    gate, special = world.relay.gate, f"127.0.0.1:{world.relay.mta.special_port}/inet"
+    for match, text, fix, line in (
+            ({"daemon": "customers"}, "listener customers", f"postconf -P '{special}/milter_macro_daemon_name=customers'", None),
+            ({"cert": {"issuer": "CN=a", "subject": "CN=b"}}, "certificates", "smtpd_tls_ask_ccert = yes", "smtpd_tls_ask_ccert = yes")):
+        gate.config["tenants"] = {**TENANTS, "box": {"match": [match]}}
+        gate.write_config()
+        found = well(world)["identity"]
+        check_eq((found["level"], found["fix"]), ("note", fix), "nobody tells")
+        check(text in found["text"], "{}", found)
+        with master_cf(world, "milter_macro_daemon_name=special", "milter_macro_daemon_name=customers"), \
+                main_cf(world, "myhostname", f"{line}\nmyhostname" if line else " myhostname"):
+            check_eq(well(world)["identity"]["level"], "ok", "mended by the line")
+    gate.config["tenants"] = TENANTS
+    gate.write_config()
+    well(world)
+
+
+def test_group(world):
+    """mail_owner's group goes by a name of its own"""
+    with main_cf(world, "myhostname", "mail_owner = nobody\nmyhostname"):
+        names(world, "socket_access", "nobody cannot write", f"socket_group: {grp.getgrgid(pwd.getpwnam('nobody').pw_gid).gr_name}")
 
 
 def test_services(world):
@@ -318,6 +352,9 @@ def test_other_logs(world):
     with open(rotate, "w") as out:
         out.write("/var/log/syslog\n/var/log/mail.log\n{\n\trotate 12\n\tmonthly\n}\n")
     names(world, "logrotate", "403 days", "maxage")
+    with open(rotate, "w") as out:
+        out.write("# /var/log/mail.log has a file of its own\n/var/log/cron.log {\n\trotate 52\n\tweekly\n}\n")
+    check_eq(well(world)["logrotate"]["level"], "ok", "a remark")
     for lines in ("rotate 4\n\tsize 100M", "rotate -1\n\tweekly", "rotate\t52\n\tweekly"):
         with open(rotate, "w") as out:
             out.write(f"/var/log/mail.log\n{{\n\t{lines}\n}}\n")
@@ -333,8 +370,22 @@ def test_other_logs(world):
     with open(f"{world.etc}/systemd/journald.conf.d/long.conf", "w") as out:
         out.write("[Journal]\nMaxRetentionSec=6month\n")
     names(world, "journald", "183 days", "journald.conf.d/long.conf: MaxRetentionSec=60day")
+    with open(f"{world.etc}/systemd/journald.conf.d/long.conf", "w") as out:
+        out.write("[Journal]\nMaxRetentionSec=8weeks 5days\n")
+    names(world, "journald", "61 days", "MaxRetentionSec=60day")
     shutil.rmtree(f"{world.etc}/systemd")
     well(world)
+
+
+def test_own_log(world):
+    """the log that Postfix writes by itself, which nothing takes away; the line is for a shell"""
+    os.makedirs(f"{world.etc}/logrotate.d", exist_ok=True)
+    found = well(world)["maillog_file"]
+    check_eq(found["level"], "note", "kept for ever")
+    subprocess.run(["sh", "-c", found["fix"]], check=True)
+    found = well(world)
+    check_eq((found["maillog_file"]["level"], found["logrotate"]["level"]), ("ok", "ok"), "mended by the line")
+    os.remove(f"{world.etc}/logrotate.d/postfix")
 
 
 def test_open_configuration(world):
@@ -368,6 +419,7 @@ def test_cleaners(world):
     for name, line, is_fault in (
             ("logrotate.d/all", f"{log}/*/*.jsonl {{", True),
             ("logrotate.d/all", f'"{log}/relay/*" {{', True),
+            ("logrotate.d/all", f"{log}/ops/*.jsonl {{", True),
             ("logrotate.d/all", f"{log}/*.log {{", False),
             ("logrotate.d/all", f"# {log}/*/*.jsonl {{", False),
             ("tmpfiles.d/log.conf", f"d {log} 0750 root root 30d -", True),
