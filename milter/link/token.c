@@ -10,7 +10,7 @@
 #include "milter/link/siv.h"
 #include "milter/link/token_text.h"
 
-enum { FORMAT_1 = 1, IV_LEN = SIV_BLOCK, HEAD_LEN = 2, FACTS_MIN = SIV_BLOCK };
+enum { FORMAT_1 = 1, IV_LEN = SIV_BLOCK, HEAD_LEN = 2, FACTS_MIN = SIV_BLOCK, TEXT_GROUP = 3 };
 
 /* The flags of the facts; the URL is written without what they say. */
 enum { FLAG_HTTPS = 1, FLAG_WWW = 2, FLAG_URL = 4, FLAG_ALL = 7 };
@@ -284,7 +284,7 @@ bool token_seal(struct token_sealer *sealer, const struct token *token, struct s
 	buf_add(sealed, str_of(head, HEAD_LEN));
 	buf_add(sealed, str_of(iv, IV_LEN));
 	facts_write(token, sealed);
-	while (sealed->len < facts + SIV_BLOCK)
+	while (sealed->len < facts + SIV_BLOCK || sealed->len % TEXT_GROUP == 0)
 		buf_add_byte(sealed, 0);
 	if (sealed->failed || !buf_reserve(&sealer->work, sealed->len + SIV_BLOCK))
 		return err_set(err, ERR_INPUT, "too long for a token");
@@ -345,6 +345,7 @@ static bool facts_read(struct str facts, struct arena *arena, struct token *out)
 		out->url = STR_EMPTY;
 		return true;
 	}
+	facts = str_slice(facts, 0, str_find_byte(facts, '\0'));
 	return arena_printf(arena, &out->url, "%s://%s%.*s", flags & FLAG_HTTPS ? "https" : "http",
 			    flags & FLAG_WWW ? "www." : "", (int)facts.len, facts.ptr);
 }

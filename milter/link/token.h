@@ -4,7 +4,9 @@
  *   base64url( version 1 | key id | synthetic IV 16 | AES-256-SIV(facts) )
  *   associated data: "sekisho" NUL version, key id, purpose, host in lower case
  *   facts: flags 1 | day 2 | tenant | message | recipient | link 2 | rest of the URL     (a text: length 1, octets)
- *   Facts without URL are filled up with NUL to 16 octets.
+ *   Facts are filled up with NUL to 16 octets, and by one more where three octets of the whole would go into four digits
+ *   and leave none over: a text ends in a letter or digit then, for what finds links in plain text takes a `-` or `_` at
+ *   the end for the sentence's, and "-->" must not come about in a comment.
  *
  * RFC 5297: deterministic, so that a retry of a message gives the same octets, and nobody can read, alter or make one
  * without the key. Purpose and host are bound in: a click token opens nothing else, and not on another's host. The

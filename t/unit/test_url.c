@@ -174,6 +174,24 @@ START_TEST(token_lengths)
 }
 END_TEST
 
+/* In a text, `-` and `_` at the end of a link are taken for the sentence's; before a `>`, in a comment, "--" ends it. */
+START_TEST(token_ends_in_letter_or_digit)
+{
+	struct token token = sample;
+
+	for (int i = 0; i < 3000; i++) {
+		token.url = str_from_c("https://example.com/xyz");
+		token.url.len -= (size_t)i % 3;
+		token.link = (uint16_t)i;
+
+		struct str text = seal(keys, &token, STR("t"));
+
+		ck_assert_msg(ascii_is_alnum(text.ptr[text.len - 1]), STR_FMT, STR_ARG(text));
+		arena_reset(&arena);
+	}
+}
+END_TEST
+
 START_TEST(token_opens_nothing_else)
 {
 	static const enum token_purpose purposes[] = { TOKEN_OPEN, TOKEN_UNSUBSCRIBE };
@@ -277,6 +295,7 @@ int main(void)
 	tcase_add_checked_fixture(tokens, setup, teardown);
 	unit_add_rows(tokens, token_round_trip, token_rows);
 	tcase_add_test(tokens, token_lengths);
+	tcase_add_test(tokens, token_ends_in_letter_or_digit);
 	tcase_add_test(tokens, token_opens_nothing_else);
 	tcase_add_test(tokens, token_mutations);
 	tcase_add_test(tokens, token_keys_rotate);
