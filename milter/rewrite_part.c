@@ -1,6 +1,7 @@
 #include "milter/rewrite_part.h"
 
 #include "milter/link/href.h"
+#include "milter/link/text_link.h"
 #include "milter/link/url.h"
 #include "milter/mail/base64.h"
 #include "milter/mail/qp.h"
@@ -329,54 +330,26 @@ static bool edit_page(struct page *page, bool wants_pixel, struct err *err)
 	return !href_pixel_place(&scan, &at) || edit_pixel(page, at, err);
 }
 
-static bool is_url_octet(char c)
+/* format=flowed with DelSp=yes: the blank at the end of a line is not there to who reads. */
+static bool read_is_joined(struct page *page, bool *out, struct err *err)
 {
-	return c > ' ' && c < 0x7f && !strchr("<>\"`\\^{}|", c);
-}
+	struct str delsp;
+	bool found;
 
-/* What stands behind a URL in a sentence is not its own; a closing bracket is when it was opened inside. */
-static size_t url_length(struct str s)
-{
-	size_t len = 0, opened = 0, closed = 0;
-
-	s = str_slice(s, 0, 4 * TOKEN_URL_MAX);
-	for (; len < s.len && is_url_octet(s.ptr[len]); len++) {
-		opened += s.ptr[len] == '(';
-		closed += s.ptr[len] == ')';
-	}
-	for (; len; len--) {
-		char last = s.ptr[len - 1];
-
-		if (last == ')' ? closed <= opened : !strchr(".,;:!?'*_~]", last))
-			break;
-		closed -= last == ')';
-	}
-	return len;
-}
-
-/* "http://" and "https://" at the start of a word. */
-static bool next_text_link(struct str text, size_t from, struct href *out)
-{
-	for (size_t at = from; at < text.len; at += 3) {
-		size_t begin;
-
-		at += str_find(str_from(text, at), STR("://"));
-		begin = at >= from + 5 && str_starts_nocase(str_from(text, at - 5), STR("https")) ? at - 5 : at - 4;
-		if (at == text.len || at < from + 4 || !str_starts_nocase(str_from(text, begin), STR("http")))
-			continue;
-		if (begin > 0 && (ascii_is_alnum(text.ptr[begin - 1]) || strchr("+-./_@", text.ptr[begin - 1])))
-			continue;
-		*out = (struct href){ .kind = HREF_LINK, .at = begin, .len = url_length(str_from(text, begin)) };
-		return true;
-	}
-	return false;
+	if (!header_param(page->part->content_type, STR("delsp"), page->job->arena, &delsp, &found))
+		return err_memory(err);
+	*out = str_eq_nocase(delsp, STR("yes"));
+	return true;
 }
 
 static bool edit_text(struct page *page, struct err *err)
 {
-	struct href href = { .at = 0 };
+	struct href href = { .kind = HREF_LINK };
+	bool is_joined = false;
 
-	while (next_text_link(page->view.bytes, href.at + href.len, &href))
+	if (!read_is_joined(page, &is_joined, err))
+		return false;
+	while (text_link_next(page->view.bytes, is_joined, href.at + href.len, &href.at, &href.len))
 		if (!edit_link(page, &href, err))
 			return false;
 	return true;

@@ -316,6 +316,15 @@ static const struct row text_rows[] = {
 	  STR_INIT("Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n\033$B$\"\033(B{http://x.example/}\033$B$\"\033(B\r\n"), NULL },
 	{ "quoted-printable", STR_INIT("Content-Transfer-Encoding: quoted-printable\r\n\r\nhttp://x.exam=\r\nple/?a=3Db\r\n"),
 	  STR_INIT("Content-Transfer-Encoding: quoted-printable\r\n\r\n{http://x.example/?a=b}\r\n"), NULL },
+	{ "an end that is emphasis to some", STR_INIT("\r\n_http://x.example/a_ http://x.example/~, *http://x.example/*\r\n"),
+	  STR_INIT("\r\n_http://x.example/a_ http://x.example/~, *{http://x.example/}*\r\n"), NULL },
+	{ "in brackets that a line end parts", STR_INIT("\r\n<http://x.example/a\r\nb> <http://x.example/b>\r\n"),
+	  STR_INIT("\r\n<http://x.example/a\r\nb> <{http://x.example/b}>\r\n"), NULL },
+	{ "flowed", STR_INIT("Content-Type: text/plain; format=flowed\r\n\r\nhttp://x.example/a \r\nb\r\n"),
+	  STR_INIT("Content-Type: text/plain; format=flowed\r\n\r\n{http://x.example/a} \r\nb\r\n"), NULL },
+	{ "flowed, and it goes on in the next line", STR_INIT("Content-Type: text/plain; format=flowed; DelSp=Yes\r\n\r\nhttp://x.example/a \r\nb http://x.example/c  \r\n"),
+	  STR_INIT("Content-Type: text/plain; format=flowed; DelSp=Yes\r\n\r\nhttp://x.example/a \r\nb {http://x.example/c}  \r\n"), NULL },
+	{ "one that is too long holds another", STR_INIT("\r\nhttp://x.example/" PAD900 PAD900 PAD900 PAD900 PAD900 PAD900 PAD900 "?u=http://y.example/\r\n"), SAME, NULL },
 	{ "attached", STR_INIT("Content-Disposition: attachment\r\n\r\nhttp://x.example/\r\n"), SAME, NULL },
 };
 START_TEST(text_links)
