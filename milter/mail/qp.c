@@ -274,8 +274,10 @@ static void editor_end_line(struct editor *ed, const struct line *line, bool is_
 	if (line->is_soft && (line->eol.len || is_last)) {
 		if (is_last)            /* what is appended stands before a soft break that ends the text */
 			editor_begin_edits(ed);
-		editor_blanks(ed, line, "=");
+		/* In the midst of what leaves it parts nothing, and what stays behind shall not begin a line for it. */
 		ed->is_touched = ed->skip_to > ed->at;
+		if (!ed->is_touched || is_last)
+			editor_blanks(ed, line, "=");
 	} else if (kept_len == line->eol.len && kept_len) {
 		encoder_end(&ed->enc);
 		editor_blanks(ed, line, "");

@@ -126,6 +126,22 @@ START_TEST(qp_edit_touches_only_its_lines)
 }
 END_TEST
 
+/* A URL that was parted goes as a whole: no empty lines stay of it, and what stood behind it begins none. */
+START_TEST(qp_edit_joins_what_it_parted)
+{
+	struct str in = STR("http://x.e=\r\nxampl=\r\ne/.\r\n"), got;
+	struct edit items[1] = { { 0, 17, STR("y") } };
+	struct edit_list edits = { .items = items, .count = 1 };
+	struct buf out;
+
+	buf_init(&out, 1000);
+	qp_edit(in, &edits, STR("\r\n"), &out);
+	ck_assert(buf_done(&out, &got, NULL));
+	ck_assert_str_is(got, STR("y.\r\n"));
+	buf_clear(&out);
+}
+END_TEST
+
 static void assert_harmless_lines(struct str text)
 {
 	struct str line;
@@ -242,6 +258,7 @@ int main(void)
 	tcase_add_loop_test(tcase, qp_round_trip, 0, 100);
 	unit_add_rows(tcase, qp_edits, qp_sources);
 	tcase_add_test(tcase, qp_edit_touches_only_its_lines);
+	tcase_add_test(tcase, qp_edit_joins_what_it_parted);
 	tcase_add_loop_test(tcase, qp_breaks_are_harmless, 0, 4);
 	unit_add_rows(tcase, base64_decodes, base64_rows);
 	tcase_add_test(tcase, base64_round_trip);
