@@ -149,29 +149,51 @@ static bool name_recipient(struct rewrite_job *job, struct str recipient, struct
 	return short_name(job, lower, &job->recipient_tag, err);
 }
 
-/* Where List-Unsubscribe leads is never tracked: its one-click POST passes through no redirector. */
-static bool read_never(struct rewrite_job *job, const struct rewrite_message *message, struct err *err)
+/* "<https://x.example/\r\n u?a=b>, <mailto:u@x.example>": blanks in brackets are a fold's (RFC 2369 2). */
+static bool add_never(struct rewrite_job *job, struct str *never, struct str addresses, struct err *err)
 {
-	const struct header *field = find(message, STR("List-Unsubscribe"));
-	struct str *never = arena_array(job->arena, NEVER_MAX, sizeof *never), rest, before, address, host;
+	struct str before, address, host;
 
-	if (!never)
-		return err_memory(err);
-	job->never = never;
-	rest = field ? field->value : STR_EMPTY;
-	while (job->never_count < NEVER_MAX && str_cut(rest, '<', &before, &rest) &&
-	       str_cut(rest, '>', &address, &rest)) {
-		struct buf url;
+	while (job->never_count < NEVER_MAX && str_cut(addresses, '<', &before, &addresses) &&
+	       str_cut(addresses, '>', &address, &addresses)) {
+		struct buf whole, url;
 		bool ok = true;
 
+		buf_init(&whole, address.len + 1);
 		buf_init(&url, address.len * 3 + 16);
-		if (url_destination(address, NULL, &url, &host))
+		for (size_t i = 0; i < address.len; i++)
+			if (address.ptr[i] != ' ')
+				buf_add_byte(&whole, address.ptr[i]);
+		if (url_destination(buf_view(&whole), NULL, &url, &host))
 			ok = arena_copy(job->arena, buf_view(&url), &never[job->never_count++]);
+		buf_clear(&whole);
 		buf_clear(&url);
 		if (!ok)
 			return err_memory(err);
 	}
 	return true;
+}
+
+/* Where List-Unsubscribe leads is never tracked: its one-click POST passes through no redirector. Long ones come in encoded
+ * words from some senders, which RFC 2047 does not allow and readers undo. */
+static bool read_never(struct rewrite_job *job, const struct rewrite_message *message, struct err *err)
+{
+	struct str *never = arena_array(job->arena, NEVER_MAX, sizeof *never);
+	struct buf text;
+	bool ok = true;
+
+	if (!never)
+		return err_memory(err);
+	job->never = never;
+	buf_init(&text, job->arena->limit);
+	for (size_t i = 0; ok && i < message->field_count; i++)
+		if (str_eq_nocase(message->fields[i].name, STR("List-Unsubscribe"))) {
+			buf_reset(&text);
+			header_text(message->fields[i].value, &text);
+			ok = text.failed ? err_memory(err) : add_never(job, never, buf_view(&text), err);
+		}
+	buf_clear(&text);
+	return ok;
 }
 
 /* --- which parts */
@@ -341,6 +363,7 @@ static bool add_unsubscribe(struct rewrite_job *job, const struct rewrite_messag
 	/* A field that would have to be folded inside the address is not added. */
 	if (ok && value.len < REWRITE_LINE_MAX - 20) {
 		field_edit(out, HEADER_ADD, STR("List-Unsubscribe"), 1, text);
+		remove_fields(message, STR("List-Unsubscribe-Post"), out);      /* without the other it means nothing */
 		field_edit(out, HEADER_ADD, STR("List-Unsubscribe-Post"), 1, STR("List-Unsubscribe=One-Click"));
 	}
 	buf_clear(&value);

@@ -72,6 +72,12 @@ static const struct row rows[] = {
 	  STR_INIT("List-Unsubscribe: <mailto:a@b>,\r\n <http://x.example/1>\r\n" HTML BLANK A1 "<a href='http://x.example/2'></body>"),
 	  STR_INIT("List-Unsubscribe: <mailto:a@b>,\r\n <http://x.example/1>\r\n" HTML BLANK A1 "<a href='{http://x.example/2}'>{}</body>"), NULL },
 	{ "62 the same twice", STR_INIT(HTML BLANK A1 A1), STR_INIT(HTML BLANK T1 T1 "{}"), NULL },
+	{ "60 folded within its brackets, and in a second field",
+	  STR_INIT("List-Unsubscribe: <http://x.example\r\n /1>\r\nlist-unsubscribe: <http://x.example/2>\r\n" HTML BLANK A1 "<a href='http://x.example/2'>"),
+	  STR_INIT("List-Unsubscribe: <http://x.example\r\n /1>\r\nlist-unsubscribe: <http://x.example/2>\r\n" HTML BLANK A1 "<a href='http://x.example/2'>{}"), NULL },
+	{ "60 in encoded words",
+	  STR_INIT("List-Unsubscribe: =?us-ascii?q?=3Chttp=3A//x?=\r\n =?us-ascii?q?=2Eexample/1=3E?=\r\n" HTML BLANK A1 "</body>"),
+	  STR_INIT("List-Unsubscribe: =?us-ascii?q?=3Chttp=3A//x?=\r\n =?us-ascii?q?=2Eexample/1=3E?=\r\n" HTML BLANK A1 "{}</body>"), NULL },
 	{ "63 ISO-2022-JP", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\033$B\"<\"&\033(B" A1 "\033$B%\"\033(B</a>\r\n"),
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\033$B\"<\"&\033(B" T1 "\033$B%\"\033(B</a>{}\r\n"), NULL },
 	{ "64 Roman around the quotes",
@@ -434,7 +440,13 @@ START_TEST(unsubscribe)
 	ck_assert(token_open(keys, TOKEN_UNSUBSCRIBE, STR(HOST), str_slice(value, lead.len, value.len - lead.len - 1), &arena, &token));
 	ck_assert_str_is(token.recipient, message.recipient);
 
-	message.field_count = 2;               /* it has one already */
+	fields[1].name = STR("List-Unsubscribe-Post");          /* no second one of these (RFC 8058 3.1) */
+	message.field_count = 2;
+	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
+	ck_assert_uint_eq(result.field_count, 3);
+	ck_assert_int_eq(result.fields[1].action, HEADER_REMOVE);
+	ck_assert_str_is(result.fields[1].name, fields[1].name);
+	fields[1].name = STR("List-Unsubscribe");               /* it has one already */
 	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
 	ck_assert_uint_eq(result.field_count, 0);
 	message.field_count = 1;
