@@ -298,11 +298,12 @@ static bool edit_pixel(struct page *page, size_t at, struct err *err)
 /* Cut off inside of an escape sequence: what is appended would be its rest. */
 static bool ends_in_escape(const struct page *page)
 {
-	struct str text = page->view.text, tail = str_from(text, text.len < 3 ? 0 : text.len - 3);
-	char state;
+	static const struct str cut[] = { STR_INIT("\033"), STR_INIT("\033("), STR_INIT("\033$"), STR_INIT("\033$(") };
 
-	tail = str_from(tail, str_find_byte(tail, '\033'));
-	return page->view.stretch_count && tail.len && !charset_escape(tail, &state);
+	for (size_t i = 0; page->view.stretch_count && i < sizeof cut / sizeof *cut; i++)
+		if (str_ends(page->view.text, cut[i]))
+			return true;
+	return false;
 }
 
 static bool edit_page(struct page *page, bool wants_pixel, struct err *err)

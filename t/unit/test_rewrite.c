@@ -87,6 +87,8 @@ static const struct row rows[] = {
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\033(B{}"), NULL },
 	{ "65 no way back before the last line end", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\r\n"),
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\r\n\033(B{}"), NULL },
+	{ "65 an escape near the end that begins none", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033y"),
+	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033y{}"), NULL },
 	{ "65 cut inside of an escape", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\033$B%\"\033("), SAME, NULL },
 	{ "65 escapes one behind the other are a character to a browser",
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href=http://x/\033(B\033(By><\033$B\033(Ba href=http://x/></body>"),
