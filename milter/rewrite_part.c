@@ -59,13 +59,19 @@ static const char *decode(struct page *page)
 	return str_find(page->octets, STR("-----BEGIN PGP ")) < page->octets.len ? "inline PGP" : NULL;
 }
 
-static bool has_escapes(struct str s)
+/* An escape sequence that begins another character set than those of the charset, in which its octets would be others. */
+static bool has_strange_escapes(const struct charset *charset, struct str s)
 {
 	struct str before, rest = s;
+	char state;
 
-	while (str_cut(rest, '\033', &before, &rest))
-		if (rest.len && (rest.ptr[0] == '$' || rest.ptr[0] == '('))
+	while (str_cut(rest, '\033', &before, &rest)) {
+		bool is_known = charset->shape == CHARSET_ISO_2022_JP &&
+				charset_escape(str_of(rest.ptr - 1, rest.len + 1), &state);
+
+		if (rest.len > 2 && memchr("$(.", rest.ptr[0], 3) && !is_known)
 			return true;
+	}
 	return false;
 }
 
@@ -107,8 +113,8 @@ static const char *choose_charset(struct page *page)
 		return "charset against byte order mark";
 	if (page->charset->shape == CHARSET_OTHER)
 		return "charset that is not edited";
-	if (page->charset->shape != CHARSET_ISO_2022_JP && has_escapes(octets))
-		return "escape sequences in another charset";
+	if (has_strange_escapes(page->charset, octets))
+		return "escape sequences of another charset";
 	return NULL;
 }
 
