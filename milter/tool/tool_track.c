@@ -383,9 +383,9 @@ static const char *entry_words(struct tool *tool, const struct deny_entry *entry
 
 static int change_list(struct tool *tool, const struct deny *deny, bool is_denied)
 {
-	const struct deny_entry entry = {
+	struct deny_entry entry = {
 		.kind = deny->message.ptr ? DENY_MESSAGE : deny->host.ptr ? DENY_HOST : DENY_TENANT,
-		.name = deny->message.ptr ? deny->message : deny->host.ptr ? deny->host : STR_EMPTY,
+		.name = deny->message.ptr ? deny->message : STR_EMPTY,
 	};
 	struct str name = tool->operands.items[0];
 	struct err err;
@@ -393,6 +393,8 @@ static int change_list(struct tool *tool, const struct deny *deny, bool is_denie
 
 	if (deny->message.ptr && deny->host.ptr)
 		return tool_usage(tool, "--message and --host exclude each other");
+	if (deny->host.ptr && !deny_host_key(&tool->arena, deny->host, &entry.name))
+		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	if (!tool_tenant(tool, name))

@@ -109,24 +109,26 @@ static struct str url_host(struct str url)
 		end++;
 	rest = str_slice(rest, 0, end);
 	str_cut_last(rest, '@', &scheme, &rest);
-	if (rest.len && rest.ptr[0] != '[')
-		str_cut(rest, ':', &rest, &scheme);
+	if (str_starts(rest, STR("[")))
+		return str_slice(rest, 0, str_find_byte(rest, ']') + 1);
+	str_cut(rest, ':', &rest, &scheme);
 	return rest;
 }
 
 static bool is_denied(struct asking *a)
 {
-	struct str list, message;
+	struct str list, message, host;
 	struct err err;
 
-	if (!hit_readable(a->token.message, a->arena, &message))
+	if (!hit_readable(a->token.message, a->arena, &message) ||
+	    !deny_host_key(a->arena, url_host(a->token.url), &host))
 		return false;
 	if (!deny_recall(&a->tracker->denied, a->tracker->store, a->token.tenant, a->arena, &list, &err)) {
 		log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant),
 			  err.text);
 		return false;
 	}
-	return deny_stops(list, message, url_host(a->token.url));
+	return deny_stops(list, message, host);
 }
 
 /* A day is the finest that a token says: it is good to the end of its last one. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/domain.h"
 
 #define DENY_TTL_US (INT64_C(3650) * DAY_US)
 
@@ -104,6 +105,30 @@ bool deny_next(struct str *list, struct deny_entry *out)
 			}
 	}
 	return false;
+}
+
+static size_t octet_read(struct str s, char *out)
+{
+	int high = s.len > 2 && s.ptr[0] == '%' ? ascii_hex(s.ptr[1]) : -1, low = high < 0 ? -1 : ascii_hex(s.ptr[2]);
+
+	*out = low < 0 ? s.ptr[0] : (char)(high << 4 | low);
+	return low < 0 ? 1 : 3;
+}
+
+bool deny_host_key(struct arena *arena, struct str host, struct str *out)
+{
+	char *plain = arena_alloc(arena, host.len + 1);
+	size_t len = 0;
+
+	if (!plain)
+		return false;
+	while (host.len)
+		host = str_from(host, octet_read(host, &plain[len++]));
+	if (!domain_key(arena, str_of(plain, len), out))
+		return false;
+	if (str_ends(*out, STR(".")))
+		out->len--;
+	return true;
 }
 
 bool deny_stops(struct str list, struct str message, struct str host)

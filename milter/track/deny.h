@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "config/base/arena.h"
 #include "policy/store.h"
 
 #define DENY_ENTRIES_MAX 200
@@ -25,7 +26,7 @@ enum deny_kind { DENY_TENANT = 1, DENY_MESSAGE, DENY_HOST };
 
 struct deny_entry {
 	enum deny_kind kind;
-	struct str name;               /* of a message as hit_readable has it; of a host in lower case */
+	struct str name;               /* of a message as hit_readable has it; of a host as deny_host_key has it */
 };
 
 /* *out_was: it was there already. */
@@ -49,6 +50,10 @@ bool deny_recall(struct deny_cache *cache, struct store *st, struct str tenant, 
 
 /* Walks over it. False at its end; what no entry is, is passed over. */
 bool deny_next(struct str *list, struct deny_entry *out);
+
+/* One spelling of a host, which a link may write in many: percent sequences undone, A-labels (config/base/domain.h), lower
+ * case, no full stop at the end. False: the arena is used up. */
+bool deny_host_key(struct arena *arena, struct str host, struct str *out);
 
 /* Does the list stop a link of this message to this host (empty: it leads nowhere)? */
 bool deny_stops(struct str list, struct str message, struct str host);

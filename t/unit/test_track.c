@@ -231,6 +231,29 @@ START_TEST(denied)
 }
 END_TEST
 
+/* A link has many ways to write the host that is denied. */
+START_TEST(denied_however_written)
+{
+	static const struct { struct str host, url; } hosts[] = {
+		{ STR_INIT("bad.example"), STR_INIT("https://u:p@BAD.example.:8443/x") },
+		{ STR_INIT("Bad.Example."), STR_INIT("http://b%61d.example?x") },
+		{ STR_INIT("xn--wgv71a119e.jp"), STR_INIT("http://%E6%97%A5%E6%9C%AC%E8%AA%9E.jp/") },
+		{ STR_INIT("\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e.jp"), STR_INIT("http://xn--wgv71a119e.jp/") },
+		{ STR_INIT("[2001:DB8::1]"), STR_INIT("http://[2001:db8::1]:80/") },
+	};
+	struct deny_entry entry = { .kind = DENY_HOST };
+	struct err err;
+	bool was;
+
+	ck_assert(deny_host_key(&arena, hosts[_i].host, &entry.name));
+	ck_assert_msg(deny_add(tracker.store, STR("acme"), &entry, &was, &err), "%s", err.text);
+	forget_denials();
+	ck_assert_uint_eq(ask(TRACK_GET, link_of(TOKEN_CLICK, "acme", hosts[_i].url, HOST), HOST, STR_EMPTY).status, 410);
+	ck_assert(deny_remove(tracker.store, STR("acme"), &entry, &was, &err) && was);
+	forget_denials();
+}
+END_TEST
+
 /* Tokens here were made on day 0. */
 START_TEST(expired)
 {
@@ -391,6 +414,7 @@ int main(void)
 	unit_add_rows(tc, answers, rows);
 	tcase_add_test(tc, forgeries);
 	unit_add_rows(tc, denied, denials);
+	tcase_add_loop_test(tc, denied_however_written, 0, 5);
 	tcase_add_test(tc, expired);
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, bursts);
