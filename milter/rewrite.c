@@ -220,9 +220,25 @@ static const char *closed_because(const struct mime *mime, const struct mime_par
 	return NULL;
 }
 
+/* RFC 1864: what is changed would not be what was summed up. */
+static bool has_checksum(const struct rewrite_message *message, const struct mime_part *part)
+{
+	static const struct str name = STR_INIT("Content-MD5");
+	struct str rest = part->header;
+	struct header field;
+
+	if (part->parent == MIME_NO_PARENT)
+		return find(message, name);
+	while (header_next(&rest, &field))
+		if (str_eq_nocase(field.name, name))
+			return true;
+	return false;
+}
+
+/* A text with a file's name is a file to most readers, wherever its sender wants to have it shown. */
 static bool is_shown(const struct rewrite_job *job, const struct mime_part *part)
 {
-	bool is_text = job->rules->text_links && job->clicks && mime_is(part, STR("text"), STR("plain"));
+	bool is_text = job->rules->text_links && job->clicks && mime_is(part, STR("text"), STR("plain")) && !part->has_name;
 
 	return (is_text || mime_is(part, STR("text"), STR("html"))) &&
 	       (!part->disposition.len || str_eq(part->disposition, STR("inline")));
@@ -309,7 +325,7 @@ static bool rewrite_parts(struct rewrite_job *job, const struct rewrite_message 
 
 		if (!is_shown(job, part))
 			continue;
-		why = closed_because(mime, part);
+		why = has_checksum(message, part) ? "a checksum of its own (Content-MD5)" : closed_because(mime, part);
 		if (!why) {
 			bool wants_pixel =
 				job->opens && (pixel_part == SIZE_MAX || are_alternatives(mime, pixel_part, i));

@@ -59,16 +59,18 @@ static const char *decode(struct page *page)
 	return str_find(page->octets, STR("-----BEGIN PGP ")) < page->octets.len ? "inline PGP" : NULL;
 }
 
-/* An escape sequence that begins another character set than those of the charset, in which its octets would be others. */
+/* An escape sequence that begins another character set than those of the charset, in which its octets would be others; in
+ * ISO-2022-JP the shifts too, which some senders put around katakana and browsers pass over. */
 static bool has_strange_escapes(const struct charset *charset, struct str s)
 {
+	bool is_known, is_iso_2022_jp = charset->shape == CHARSET_ISO_2022_JP;
 	struct str before, rest = s;
 	char state;
 
+	if (is_iso_2022_jp && str_find_byte(s, '\016') < s.len)
+		return true;
 	while (str_cut(rest, '\033', &before, &rest)) {
-		bool is_known = charset->shape == CHARSET_ISO_2022_JP &&
-				charset_escape(str_of(rest.ptr - 1, rest.len + 1), &state);
-
+		is_known = is_iso_2022_jp && charset_escape(str_of(rest.ptr - 1, rest.len + 1), &state);
 		if (rest.len > 2 && memchr("$(.", rest.ptr[0], 3) && !is_known)
 			return true;
 	}

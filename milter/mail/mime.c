@@ -55,7 +55,7 @@ static size_t count_param(struct str value, struct str name)
 		if (!str_starts_nocase(value, name))
 			continue;
 		rest = str_trim(str_slice(value, name.len, 80));
-		count += str_starts(rest, STR("=")) || str_starts(rest, STR("*0"));
+		count += str_starts(rest, STR("=")) || str_starts(rest, STR("*0")) || str_starts(rest, STR("*="));
 	}
 	return count;
 }

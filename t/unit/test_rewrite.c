@@ -95,6 +95,7 @@ static const struct row rows[] = {
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href=http://x/\033(B\033(By><\033$B\033(Ba href=http://x/>{}</body>"), NULL },
 	{ "52 query in the page's charset", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href='http://x/?\033$B$\"\033(B'>"),
 	  STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<a href='{http://x/?%1B$B$%22%1B(B}'>{}"), NULL },
+	{ "66 katakana between shifts", STR_INIT("Content-Type: text/html; charset=iso-2022-jp\r\n\r\n\016<\017" A1), SAME, "escape sequences of another charset" },
 	{ "67 Shift_JIS", STR_INIT("Content-Type: text/html; charset=Shift_JIS\r\n\r\n\x83\x5c<a title='\x95\x5c' href='http://x/\x83\x5c?\x83\x5c'>"),
 	  STR_INIT("Content-Type: text/html; charset=Shift_JIS\r\n\r\n\x83\x5c<a title='\x95\x5c' href='{http://x/%E3%82%BD?%83\\}'>{}"), NULL },
 	{ "70 UTF-16 in base64", STR_INIT("Content-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n//48AHAAPgBCMA==\r\n"),
@@ -140,6 +141,11 @@ static const struct row rows[] = {
 		   "Content-Type: text/html\r\n\r\n3\r\n--m--\r\n"), NULL },
 	{ "89 no empty line", STR_INIT("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n" A1 "\r\n--b--\r\n"),
 	  SAME, "no empty line after the header" },
+	{ "92 a checksum of the message", STR_INIT("Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\r\n" HTML BLANK A1), SAME, "a checksum of its own (Content-MD5)" },
+	{ "92 a checksum of a part", STR_INIT("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\ncontent-md5: Q2hlY2sgSW50ZWdyaXR5IQ==\r\n\r\n" A1 "\r\n--b--\r\n"),
+	  SAME, "a checksum of its own (Content-MD5)" },
+	{ "92 two boundaries in two forms", STR_INIT("Content-Type: multipart/mixed; boundary=b; boundary*=us-ascii''c\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n" A1 "\r\n--c\r\nContent-Type: text/html\r\n\r\n" A1 "\r\n--c--\r\n"),
+	  SAME, "several parameters of one name in Content-Type" },
 	{ "92 two types", STR_INIT(HTML "Content-Type: text/html\r\n\r\n" A1), SAME, "several Content-Type fields" },
 	{ "85 quotation mark in a boundary without quotes",
 	  STR_INIT("Content-Type: multipart/mixed; boundary=b\"q\r\n\r\n--b\"q\r\n" HTML BLANK A1 "\r\n--b\"q--\r\n"), SAME, "unreadable Content-Type" },
@@ -334,6 +340,7 @@ static const struct row text_rows[] = {
 	{ "flowed, and it goes on in the next line", STR_INIT("Content-Type: text/plain; format=flowed; DelSp=Yes\r\n\r\nhttp://x.example/a \r\nb http://x.example/c  \r\n"),
 	  STR_INIT("Content-Type: text/plain; format=flowed; DelSp=Yes\r\n\r\nhttp://x.example/a \r\nb {http://x.example/c}  \r\n"), NULL },
 	{ "one that is too long holds another", STR_INIT("\r\nhttp://x.example/" PAD900 PAD900 PAD900 PAD900 PAD900 PAD900 PAD900 "?u=http://y.example/\r\n"), SAME, NULL },
+	{ "a file that is shown", STR_INIT("Content-Type: text/plain; name=x.txt\r\nContent-Disposition: inline\r\n\r\nhttp://x.example/\r\n"), SAME, NULL },
 	{ "attached", STR_INIT("Content-Disposition: attachment\r\n\r\nhttp://x.example/\r\n"), SAME, NULL },
 };
 START_TEST(text_links)
