@@ -386,24 +386,19 @@ static bool add_unsubscribe(struct rewrite_job *job, const struct rewrite_messag
 	return ok;
 }
 
-/* True when the signatures allow changes. */
-static bool settle_signatures(const struct rewrite_rules *rules, const struct rewrite_message *message,
-			      struct rewrite_result *out)
-{
-	static const struct str name = STR_INIT("DKIM-Signature");
+static const struct str signature_name = STR_INIT("DKIM-Signature");
 
-	if (!find(message, name))
-		return true;
-	switch (rules->on_signed) {
-	case SIGNED_STRIP:
-		remove_fields(message, name, out);
-		return true;
-	case SIGNED_REWRITE:
-		return true;
-	default:
-		note(out, 0, "signed with DKIM");
-		return false;
-	}
+static bool signature_forbids(const struct rewrite_rules *rules, const struct rewrite_message *message)
+{
+	return rules->on_signed != SIGNED_STRIP && rules->on_signed != SIGNED_REWRITE && find(message, signature_name);
+}
+
+/* What nothing was changed of is still what was signed. */
+static void strip_signatures(const struct rewrite_rules *rules, const struct rewrite_message *message, size_t fields_before,
+			     struct rewrite_result *out)
+{
+	if (rules->on_signed == SIGNED_STRIP && (out->body.count || out->field_count > fields_before))
+		remove_fields(message, signature_name, out);
 }
 
 static bool rewrite_with(struct rewrite_job *job, const struct rewrite_message *message, struct rewrite_result *out,
@@ -436,6 +431,7 @@ bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_mes
 		.opens = rules->opens,
 		.clicks = rules->clicks,
 	};
+	size_t fields_before;
 	bool ok;
 
 	*out = (struct rewrite_result){ .links = 0 };
@@ -443,11 +439,15 @@ bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_mes
 	if (!read_steering(&job, message, err))
 		return false;
 	remove_fields(message, steer_name, out);
-	if (!settle_signatures(rules, message, out))
+	if (signature_forbids(rules, message)) {
+		note(out, 0, "signed with DKIM");
 		return true;
+	}
 	if (!token_sealer_new(rules->keys, &job.sealer, err))
 		return false;
+	fields_before = out->field_count;
 	ok = rewrite_with(&job, message, out, err);
+	strip_signatures(rules, message, fields_before, out);
 	token_sealer_free(job.sealer);
 	return ok;
 }

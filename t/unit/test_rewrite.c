@@ -430,6 +430,20 @@ START_TEST(dkim_stripped)
 }
 END_TEST
 
+/* Where nothing is changed, the signature is as good as it was. */
+START_TEST(dkim_kept)
+{
+	static const struct str still = STR_INIT("DKIM-Signature: a=1\r\n\r\ntext\r\n");
+	struct rewrite_rules rules = rules_all();
+	struct rewrite_result result;
+
+	rules.on_signed = SIGNED_STRIP;
+	ck_assert_str_is(rewritten(&rules, still, &result), still);
+	ck_assert_str_is(rewritten(&rules, STR("X-Sekisho-Track: off\r\nDKIM-Signature: a=1\r\n" HTML BLANK A1), &result),
+			 STR("DKIM-Signature: a=1\r\n" HTML BLANK A1));
+}
+END_TEST
+
 START_TEST(unsubscribe)
 {
 	struct rewrite_rules rules = rules_all();
@@ -478,6 +492,7 @@ int main(void)
 	unit_add_rows(tcase, text_links, text_rows);
 	tcase_add_loop_test(tcase, utf16, 0, 6);
 	tcase_add_test(tcase, dkim_stripped);
+	tcase_add_test(tcase, dkim_kept);
 	tcase_add_test(tcase, unsubscribe);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
