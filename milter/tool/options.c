@@ -73,6 +73,24 @@ static bool refuse_value(const struct option *row, struct str value, const char 
 	return err_set(err, ERR_INPUT, "%s: %s wanted, not %s", row->name, wanted, config_quote(value, quoted));
 }
 
+#define WORDS_LEN_MAX 511
+
+static bool refuse_word(const struct option *row, struct str value, struct err *err)
+{
+	char quoted[CONFIG_QUOTE_SIZE], hint[CONFIG_QUOTE_SIZE], words[WORDS_LEN_MAX + 1];
+	struct config_nearest nearest = { .name = value };
+
+	snprintf(words, sizeof words, "%s", row->words);
+	for (char *word = words, *bar; word; word = bar) {
+		bar = strchr(word, '|');
+		if (bar)
+			*bar++ = '\0';
+		config_nearest_offer(&nearest, word);
+	}
+	return err_set(err, ERR_INPUT, "%s: %s wanted, not %s%s", row->name, row->words, config_quote(value, quoted),
+		       config_nearest_hint(&nearest, hint));
+}
+
 static bool read_time(const struct option *row, struct str value, struct option_time *out, struct err *err)
 {
 	out->is_given = true;
@@ -95,7 +113,7 @@ static bool read_value(const struct option *row, struct str value, void *at, str
 		return add_text(arena, at, value, err);
 	case OPTION_WORD:
 		*(struct str *)at = value;
-		return is_word(value, row->words) || refuse_value(row, value, row->words, err);
+		return is_word(value, row->words) || refuse_word(row, value, err);
 	case OPTION_COUNT:
 		return (num_parse_i64(value, at) && *(int64_t *)at > 0) ||
 		       refuse_value(row, value, "a number from 1", err);

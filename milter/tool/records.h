@@ -7,6 +7,14 @@
 #include "milter/record/format.h"
 #include "milter/tool/tool.h"
 
+/* What a record may be called: mail, what people do with it, what operators do, the gate, the log itself. */
+#define RECORDS_EVENTS \
+	"accepted|held|released|dropped|deferred|rejected|delivered|delayed|failed|expired|bounced|complained|" \
+	"opened|clicked|unsubscribed|" \
+	"access|quota_reset|suppressed|reader_forgotten|links_denied|links_allowed|tenant-erased|backup|" \
+	"started|stopped|config|store|alarm|verified|guard|halved|suspended|resumed|" \
+	"begin|tenants|checkpoint|clock|recovered|purged|erased|restored"
+
 /* A record that was found, with its line. */
 struct found {
 	struct str class_name, line;
