@@ -40,10 +40,15 @@ static const struct option drop_options[] = {
 
 /* --- which of them */
 
+static bool has_id(const struct held *held, struct str id)
+{
+	return str_eq(held->entry->id, id) || str_eq_nocase(held->message, id);
+}
+
 static bool is_named(const struct held *held, struct str_list ids)
 {
 	for (size_t i = 0; i < ids.count; i++)
-		if (str_eq(held->entry->id, ids.items[i]) || str_eq_nocase(held->message, ids.items[i]))
+		if (has_id(held, ids.items[i]))
 			return true;
 	return ids.count == 0;
 }
@@ -282,10 +287,28 @@ static void do_one(struct hold_run *run, struct held *held)
 	run->failed++;
 }
 
+/* A slip of the pen, another tenant's, or gone already. */
+static bool tell_strangers(struct tool *tool, struct str_list ids, const struct held_list *list)
+{
+	bool is_any = false;
+
+	for (size_t i = 0, at; i < ids.count; i++) {
+		for (at = 0; at < list->count && !has_id(&list->items[at], ids.items[i]);)
+			at++;
+		if (at < list->count)
+			continue;
+		tool_fail(tool, TOOL_OK, "no mail%s" STR_FMT " that the gate holds has the id " STR_FMT, tool->operands.count ? " of " : "",
+			  STR_ARG(tool->operands.count ? tool->operands.items[0] : STR_EMPTY), STR_ARG(ids.items[i]));
+		is_any = true;
+	}
+	return is_any;
+}
+
 static int do_all(struct hold_run *run, const struct held_list *list)
 {
 	struct tool *tool = run->tool;
 	int64_t now_us = clock_now_us(), most = run->want->count ? run->want->count : INT64_MAX;
+	bool has_strangers = tell_strangers(tool, run->want->ids, list);
 
 	for (size_t i = 0; i < list->count && run->done < most; i++)
 		if (is_meant(&list->items[i], run->want, now_us))
@@ -298,7 +321,9 @@ static int do_all(struct hold_run *run, const struct held_list *list)
 	if (run->left)
 		tool_print(tool, ", %lld wait for room", (long long)run->left);
 	tool_print(tool, run->failed ? ", %lld failed\n" : "\n", (long long)run->failed);
-	return run->failed ? TOOL_UNKNOWN : run->done || run->want->is_auto ? TOOL_OK : TOOL_NO;
+	if (run->failed)
+		return TOOL_UNKNOWN;
+	return !has_strangers && (run->done || run->want->is_auto) ? TOOL_OK : TOOL_NO;
 }
 
 static int change(struct tool *tool, const struct hold_values *want, enum queue_verb verb)
@@ -372,7 +397,7 @@ const struct tool_command command_hold_release = {
 	.examples = "sudo sekisho hold release acme\nsudo sekisho hold release --id 4dBq1z0Nl2zXj --reason 'ticket 4711'\n"
 		    "sudo sekisho hold release --auto",
 	.ok = "released; with --auto: as much as there is room for, perhaps nothing",
-	.no = "there is no such tenant, or nothing of it is held",
+	.no = "there is no such tenant, or nothing of it is held, or not all that --id says",
 	.unknown = "something could not be released or recorded; the rest was",
 	.run = run_release,
 };
@@ -390,7 +415,7 @@ const struct tool_command command_hold_drop = {
 	.has_json = true,
 	.examples = "sudo sekisho hold drop acme --older 5d --reason 'stolen account'\nsudo sekisho hold drop acme --all --dry-run",
 	.ok = "dropped",
-	.no = "there is no such tenant, or nothing that is meant is held",
+	.no = "there is no such tenant, or nothing that is meant is held, or not all that --id says",
 	.unknown = "something could not be dropped or recorded; the rest was",
 	.run = run_drop,
 };

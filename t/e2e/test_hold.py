@@ -163,6 +163,10 @@ def test_by_hand(world):
         arrived(side, one["to"][0])
         check_eq(used(side), 3, "used")
         hold(side, "release", code=2)
+        done = side.gate.tool("hold", "release", "stolen", *side.options, "--id", one["queue_id"], "--id", "NOSUCH", "--dry-run")
+        check_eq(done.returncode, 1, "another tenant's, and nobody's")
+        for name in one["queue_id"], "NOSUCH":
+            check(f"no mail of stolen that the gate holds has the id {name}" in done.stderr, "{}", done.stderr)
         hold(side, "release", "acme", "--older", "1d", code=1)
         hold(side, "release", "acme")
         for n in (3, 4):
