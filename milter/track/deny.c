@@ -111,8 +111,12 @@ static size_t octet_read(struct str s, char *out)
 {
 	int high = s.len > 2 && s.ptr[0] == '%' ? ascii_hex(s.ptr[1]) : -1, low = high < 0 ? -1 : ascii_hex(s.ptr[2]);
 
-	*out = low < 0 ? s.ptr[0] : (char)(high << 4 | low);
-	return low < 0 ? 1 : 3;
+	if (low < 0) {
+		*out = s.ptr[0];
+		return 1;
+	}
+	*out = (char)(high * 16 + low);
+	return 3;
 }
 
 bool deny_host_key(struct arena *arena, struct str host, struct str *out)
