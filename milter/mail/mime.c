@@ -178,12 +178,52 @@ static size_t match_level(const struct scanner *sc, struct str line, bool *out_i
 	return sc->level_count;
 }
 
+/* RFC 2046 5.1.1 has a line be a delimiter that only begins with one. Most readers do not. */
+static bool begins_as_delimiter(const struct scanner *sc, struct str line)
+{
+	if (!str_starts(line, STR("--")))
+		return false;
+	for (size_t i = 0; i < sc->level_count; i++)
+		if (sc->levels[i].boundary.len && str_starts(str_from(line, 2), sc->levels[i].boundary))
+			return true;
+	return false;
+}
+
+/* A line of a part that is a delimiter to some readers; some end a line at a bare CR, too. */
+static bool is_like_delimiter(const struct scanner *sc, struct str line)
+{
+	bool is_like = false;
+
+	while (line.len && !is_like) {
+		is_like = begins_as_delimiter(sc, line);
+		line = str_from(line, str_find_byte(line, '\r') + 1);
+	}
+	return is_like;
+}
+
+/* "Content-Type : text/html" ends the header to some readers; so does a bare CR. */
+static bool is_odd(const struct header *field)
+{
+	struct str line = field->line;
+
+	if (line.len > field->name.len && line.ptr[field->name.len] != ':')
+		return true;
+	while ((line = str_from(line, str_find_byte(line, '\r'))).len) {
+		if (!str_starts(line, STR("\r\n")))
+			return true;
+		line = str_from(line, 2);
+	}
+	return false;
+}
+
 static struct str peek_line(struct str rest)
 {
 	size_t lf = str_find_byte(rest, '\n');
 
 	return str_slice(rest, 0, lf < rest.len ? lf + 1 : lf);
 }
+
+static const char odd_field[] = "a field that some readers take for text";
 
 /* The header at the cursor. A delimiter ends it as well as an empty line does. */
 static struct str take_header(struct scanner *sc, const char **out_doubt)
@@ -193,7 +233,8 @@ static struct str take_header(struct scanner *sc, const char **out_doubt)
 	bool is_end;
 
 	while (match_level(sc, peek_line(sc->rest), &is_end) == sc->level_count && header_next(&sc->rest, &field))
-		;
+		if (is_odd(&field))
+			*out_doubt = odd_field;
 
 	struct str header = str_of(begin, (size_t)(sc->rest.ptr - begin)), line = peek_line(sc->rest);
 
@@ -314,6 +355,8 @@ static bool scan_lines(struct scanner *sc)
 		size_t level = match_level(sc, line, &is_end);
 
 		if (level == sc->level_count) {
+			if (sc->open_leaf != MIME_NO_PARENT && is_like_delimiter(sc, line))
+				sc->mime->parts[sc->open_leaf].doubt = "a line that is a delimiter to some readers";
 			sc->rest = str_from(sc->rest, line.len);
 			continue;
 		}
@@ -341,6 +384,9 @@ bool mime_scan(const struct header *fields, size_t count, struct str body, struc
 
 	if (!root || !read_fields(root, fields, count, arena))
 		return err_memory(err);
+	for (size_t i = 0; i < count; i++)
+		if (is_odd(&fields[i]))
+			root->doubt = odd_field;
 	part_begin(&sc, root);
 	if (sc.level_count && !str_eq(root->type, STR("multipart")) && !parts_open(&sc, 0))
 		return err_memory(err);
