@@ -293,6 +293,13 @@ warn_instances() {
 	[ -z "$others" ] || say "Beware: there are more instances of Postfix, each to be wired by --config: $others"
 }
 
+# A Postfix that is wired to nobody lets all its mail wait.
+warn_away() {
+	path=${socket#unix:}
+	case $socket in unix:/*) ;; unix:*) path=$(get queue_directory)/$path ;; *) return 0 ;; esac
+	[ -S "$path" ] || say "Beware: there is no socket $path: all mail waits until sekisho-milter listens there (milter.listen)."
+}
+
 # --- write
 agree() {
 	[ -z "$yes" ] || return 0
@@ -342,7 +349,7 @@ for file in $files; do
 		sed "1s|.*|--- $config/$file|; 2s|.*|+++ $config/$file|" "$work/diff"
 	fi
 done
-[ -n "$remove" ] || warn_instances
+[ -n "$remove" ] || { warn_instances; warn_away; }
 if [ -z "$changed" ]; then
 	say "Nothing to change in $config/main.cf."
 	[ -z "$remove" ] || rm -f "$before"

@@ -124,6 +124,9 @@ def test_setup_spellings(world):
     with Edited(main, lambda _: f"{bare}smtpd_milters = unix:milter/other.sock\n"):
         check_eq(setup_sh(world, mta, "--yes", "--no-reload").returncode, 0, "another's socket")
         check_eq(mta.tool("postconf", "-h", "smtpd_milters").stdout, f"{SOCKET}, unix:milter/other.sock\n", "before it")
+        away = f"there is no socket {mta.dir}/spool/milter/sekisho.sock"
+        check(away in setup_sh(world, mta, "--diff").stdout, "a gate that is away is not told")
+        check("no socket" not in setup_sh(world, mta, "--diff", "--socket", world.relay.gate.socket).stdout, "it is there")
         check_eq(setup_sh(world, mta, "--remove", "--yes", "--no-reload").returncode, 0, "remove")
 
 
