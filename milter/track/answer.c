@@ -279,7 +279,10 @@ void track_answer(struct tracker *tracker, const struct config *config, const st
 	struct str path = request->path;
 
 	*out = (struct track_answer){ .location = STR_EMPTY };
-	if (str_starts(path, STR("/o/"))) {
+	if (request->is_doubtful) {
+		answer_page(&a, 400, PAGE_WRONG, STR_EMPTY);
+		out->closes = true;
+	} else if (str_starts(path, STR("/o/"))) {
 		answer_open(&a, str_from(path, 3));
 	} else if (str_starts(path, STR("/c/"))) {
 		answer_click(&a, str_from(path, 3));

@@ -27,6 +27,7 @@ enum track_method { TRACK_GET = 1, TRACK_HEAD, TRACK_POST, TRACK_OTHER };
 
 struct track_request {
 	enum track_method method;
+	bool is_doubtful;              /* others may read another request in it: refused, and the last of its connection */
 	struct str path, host;         /* host as the field has it, a port included */
 	struct str lang;               /* of ?lang= */
 	struct str accept_language, user_agent;
@@ -41,6 +42,7 @@ struct track_answer {
 	const char *type;              /* NULL: no body */
 	struct str body, location;
 	const char *allow;             /* of a 405 */
+	bool closes;                   /* the connection */
 	bool is_counted;
 	struct hit hit;                /* its strings live in the arena */
 };

@@ -29,6 +29,60 @@ static struct str field(struct MHD_Connection *peer, const char *name)
 	return str_from_c(MHD_lookup_connection_value(peer, MHD_HEADER_KIND, name));
 }
 
+/* Fields of which it matters how often they are there. */
+enum { FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_FORWARDED, FIELD_COUNT };
+
+struct fields {
+	struct str last[FIELD_COUNT];
+	size_t count[FIELD_COUNT];
+	bool has_odd_name;             /* "Content-Length : 5", which others may read as Content-Length (RFC 9112 5.1) */
+};
+
+static enum MHD_Result take_field(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	static const struct str names[FIELD_COUNT] = {
+		STR_INIT("Host"), STR_INIT("Content-Length"), STR_INIT("Transfer-Encoding"), STR_INIT("X-Forwarded-For"),
+	};
+	struct fields *fields = arg;
+
+	(void)kind;
+	fields->has_odd_name |= strpbrk(name, " \t") != NULL;
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (str_eq_nocase(str_from_c(name), names[i])) {
+			fields->last[i] = str_from_c(value);
+			fields->count[i]++;
+		}
+	return MHD_YES;
+}
+
+static struct fields fields_of(struct MHD_Connection *peer)
+{
+	struct fields fields = { .has_odd_name = false };
+
+	MHD_get_connection_values(peer, MHD_HEADER_KIND, take_field, &fields);
+	return fields;
+}
+
+/* Whom it asks, or where it ends, a proxy in front of us may have read otherwise (RFC 9112 3.2, 6.3 and 11.2). */
+static bool is_doubtful(const struct fields *fields)
+{
+	return fields->has_odd_name || fields->count[FIELD_HOST] > 1 ||
+	       fields->count[FIELD_LENGTH] + fields->count[FIELD_CODING] > 1;
+}
+
+/* "http://HOST/c/TOKEN" as a target has a word in it that the field Host has not (RFC 9112 3.2.2). */
+static void cut_target(struct str *path, struct str *host)
+{
+	struct str scheme, rest;
+
+	if (!str_cut(*path, ':', &scheme, &rest) || !str_starts(rest, STR("//")) ||
+	    !(str_eq_nocase(scheme, STR("http")) || str_eq_nocase(scheme, STR("https"))))
+		return;
+	rest = str_from(rest, 2);
+	*host = str_slice(rest, 0, str_find_byte(rest, '/'));
+	*path = str_from(rest, host->len);
+}
+
 static bool says(struct MHD_Connection *peer, const char *name, struct str word)
 {
 	struct str value = field(peer, name);
@@ -66,11 +120,11 @@ static bool is_loopback(const struct net_addr *addr)
 	       (net_prefix_covers(&v4, addr) || net_prefix_covers(&v6, addr));
 }
 
-/* The proxy's word for it, where a proxy of this host asks. */
-static bool client_of(struct MHD_Connection *peer, struct net_addr *out)
+/* The proxy's word for it, where a proxy of this host asks: the last one, in the last of such fields. */
+static bool client_of(struct MHD_Connection *peer, struct str forwarded, struct net_addr *out)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(peer, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	struct str forwarded = field(peer, "X-Forwarded-For"), before;
+	struct str before;
 
 	if (!info || !net_addr_from_sockaddr(info->client_addr, out))
 		return false;
@@ -97,6 +151,8 @@ static void add_fields(struct MHD_Response *response, const struct track_answer 
 		MHD_add_response_header(response, rows[i].name, rows[i].value);
 	if (answer->type)
 		MHD_add_response_header(response, "Content-Type", answer->type);
+	if (answer->closes)
+		MHD_add_response_header(response, "Connection", "close");
 	if (answer->allow)
 		MHD_add_response_header(response, "Allow", answer->allow);
 	if (str_starts(answer->type ? str_from_c(answer->type) : STR_EMPTY, STR("text/html")))
@@ -143,10 +199,12 @@ static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connect
 				   const char *method, const struct call *call)
 {
 	struct config *config = config_acquire();
+	struct fields fields = fields_of(peer);
 	struct track_request request = {
 		.method = method_of(str_from_c(method)),
 		.path = str_from_c(path),
-		.host = field(peer, "Host"),
+		.is_doubtful = is_doubtful(&fields),
+		.host = fields.last[FIELD_HOST],
 		.lang = str_from_c(MHD_lookup_connection_value(peer, MHD_GET_ARGUMENT_KIND, "lang")),
 		.accept_language = field(peer, "Accept-Language"),
 		.user_agent = field(peer, "User-Agent"),
@@ -156,7 +214,8 @@ static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connect
 	struct track_answer answer;
 	struct arena arena;
 
-	request.has_client = client_of(peer, &request.client);
+	cut_target(&request.path, &request.host);
+	request.has_client = client_of(peer, fields.last[FIELD_FORWARDED], &request.client);
 	arena_init(&arena, ANSWER_MEMORY);
 	track_answer(endpoint->tracker, config, &request, &arena, &answer);
 

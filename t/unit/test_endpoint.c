@@ -186,6 +186,7 @@ static const struct { const char *name, *fields, *client, *flags; } clicks[] = {
 	{ "no proxy", "", "127.0.0.0", "" },
 	{ "a proxy", "X-Forwarded-For: 198.51.100.77\r\n", "198.51.100.0", "" },
 	{ "a client that lies to the proxy", "X-Forwarded-For: 203.0.113.9, 198.51.100.77\r\n", "198.51.100.0", "" },
+	{ "a proxy that adds a line of its own", "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: 198.51.100.77\r\n", "198.51.100.0", "" },
 	{ "a prefetch", "Sec-Purpose: prefetch;prerender\r\n", "127.0.0.0", "\"prefetch\"" },
 	{ "another prefetch", "Purpose: preview\r\n", "127.0.0.0", "\"prefetch\"" },
 	{ "an old one", "X-Moz: prefetch\r\n", "127.0.0.0", "\"prefetch\"" },
@@ -222,6 +223,42 @@ START_TEST(nothing_behind_a_token)
 }
 END_TEST
 
+/* A proxy may be asked so, and hand it on (RFC 9112 3.2.2); the host of the target is the one that counts. */
+START_TEST(whole_target)
+{
+	static const char *const targets[] = { "http://track.acme.example", "HTTPS://Track.Acme.Example:443" };
+	static const char *const others[] = { "http://track.evil.example", "ftp://track.acme.example", "http:/", "//track.acme.example" };
+	char request[4096], longer[4200];
+
+	click(request, "");
+	for (size_t i = 0; i < 6; i++) {
+		snprintf(longer, sizeof longer, "GET %s%s", i < 2 ? targets[i] : others[i - 2], request + 4);
+		ck_assert_msg(strncmp(ask(longer), i < 2 ? "HTTP/1.1 302 " : "HTTP/1.1 404 ", 13) == 0, "%.60s", longer);
+	}
+}
+END_TEST
+
+/* Where it is in doubt which host is meant, or where a request ends, nobody is led, and what follows is not looked at. */
+START_TEST(doubtful)
+{
+	static const char *const fields[] = {
+		"Host: track.acme.example\r\n", "Content-Length: 0\r\nContent-Length: 9\r\n", "Content-Length : 9\r\n",
+		"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
+	};
+	char request[4096], twice[2 * 4096];
+	const char *answer;
+
+	click(request, fields[_i]);
+	memcpy(strstr(request, "Connection: close"), "Connection: Xlose", 17);
+	snprintf(twice, sizeof twice, "%s0\r\n\r\n\r\n\r\nGET /o/x HTTP/1.1\r\n" GOES "\r\n", request);
+	answer = ask(twice);
+	ck_assert_msg(strncmp(answer, "HTTP/1.1 400 ", 13) == 0, "%s: %s", fields[_i], answer);
+	ck_assert_msg(strstr(answer, "Connection: close") && !strstr(answer, "image/gif"), "%s: %s", fields[_i], answer);
+	stop();
+	ck_assert_str_eq(relaylog_story(&action, false), "begin");
+}
+END_TEST
+
 /* Its head leads there too, and counts nothing. */
 START_TEST(only_looked_at)
 {
@@ -254,6 +291,8 @@ int main(void)
 	unit_add_rows(tcase, answered, rows);
 	unit_add_rows(tcase, clicked, clicks);
 	tcase_add_loop_test(tcase, nothing_behind_a_token, 0, 6);
+	tcase_add_test(tcase, whole_target);
+	tcase_add_loop_test(tcase, doubtful, 0, 5);
 	tcase_add_test(tcase, only_looked_at);
 	tcase_add_test(tcase, no_http);
 	tcase_add_test(tcase, too_large);
