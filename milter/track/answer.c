@@ -139,10 +139,12 @@ static bool has_expired(const struct asking *a)
 	return days && jst_day(clock_now_us()) - a->token.day > days;
 }
 
-/* Another link of the same message, for the same reader, this soon: somebody tries them all. */
-static bool is_burst(struct tracker *tracker, const struct hit *hit)
+/* Another link of the same message, for the same reader, this soon: somebody tries them all. Where the reader is not
+ * known the whole address stands for him, however little of it is recorded. */
+static bool is_burst(struct tracker *tracker, const struct track_request *request, const struct hit *hit)
 {
-	uint64_t whose = str_hash(hit->message) * 31 + str_hash(hit->reader.len ? hit->reader : hit->client);
+	struct str address = str_of((const char *)request->client.octets, request->has_client ? sizeof request->client.octets : 0);
+	uint64_t whose = str_hash(hit->message) * 31 + str_hash(hit->reader.len ? hit->reader : address);
 	struct track_click *last = &tracker->clicks[whose % TRACK_CLICKS];
 
 	pthread_mutex_lock(&tracker->lock);
@@ -194,7 +196,7 @@ static void count(struct asking *a, enum hit_kind kind)
 	hit.flags |= agents_is_machine(r->user_agent) ? HIT_FLAG_AGENT : 0;
 	hit.flags |= r->has_client && agents_is_machine_network(&r->client) ? HIT_FLAG_NETWORK : 0;
 	hit.flags |= r->is_prefetch ? HIT_FLAG_PREFETCH : 0;
-	hit.flags |= kind == HIT_CLICK && is_burst(a->tracker, &hit) ? HIT_FLAG_BURST : 0;
+	hit.flags |= kind == HIT_CLICK && is_burst(a->tracker, r, &hit) ? HIT_FLAG_BURST : 0;
 	a->out->hit = hit;
 	a->out->is_counted = true;
 }

@@ -56,12 +56,8 @@ static void close_tracker(void)
 }
 
 /* "/c/TOKEN" */
-static struct str link_of(enum token_purpose purpose, const char *tenant, struct str url, struct str host)
+static struct str path_sealed(const struct token *token, struct str host)
 {
-	const struct token token = {
-		.purpose = purpose, .tenant = str_from_c(tenant), .message = STR("spring"), .link = purpose == TOKEN_CLICK ? 3 : 0,
-		.recipient = purpose == TOKEN_UNSUBSCRIBE ? STR("Reader@example.net") : STR("\1\2\3\4\5\6\7\10"), .url = url,
-	};
 	struct holding *keys = keyring_acquire(&ring);
 	struct token_sealer *sealer;
 	struct buf text;
@@ -69,13 +65,31 @@ static struct str link_of(enum token_purpose purpose, const char *tenant, struct
 	struct err err;
 
 	buf_init(&text, TOKEN_MAX);
-	buf_printf(&text, "/%c/", (char)purpose);
-	ck_assert(token_sealer_new(keyring_keys(keys), &sealer, &err) && token_seal(sealer, &token, host, &text, &err));
+	buf_printf(&text, "/%c/", (char)token->purpose);
+	ck_assert(token_sealer_new(keyring_keys(keys), &sealer, &err) && token_seal(sealer, token, host, &text, &err));
 	ck_assert(arena_copy(&arena, buf_view(&text), &out));
 	token_sealer_free(sealer);
 	keyring_release(&ring, keys);
 	buf_clear(&text);
 	return out;
+}
+
+static struct str link_of(enum token_purpose purpose, const char *tenant, struct str url, struct str host)
+{
+	const struct token token = {
+		.purpose = purpose, .tenant = str_from_c(tenant), .message = STR("spring"), .link = purpose == TOKEN_CLICK ? 3 : 0,
+		.recipient = purpose == TOKEN_UNSUBSCRIBE ? STR("Reader@example.net") : STR("\1\2\3\4\5\6\7\10"), .url = url,
+	};
+
+	return path_sealed(&token, host);
+}
+
+static struct str link_to(const char *recipient, int link)
+{
+	const struct token token = { .purpose = TOKEN_CLICK, .tenant = STR("acme"), .message = STR("m"), .url = DESTINATION,
+				     .recipient = str_from_c(recipient), .link = (uint16_t)link };
+
+	return path_sealed(&token, HOST);
 }
 
 static struct track_answer ask(enum track_method method, struct str path, struct str host, struct str body)
@@ -327,26 +341,37 @@ START_TEST(bursts)
 	static const struct { int link; int64_t at_s; bool is_burst; } steps[] = {
 		{ 1, 0, false }, { 2, 1, true }, { 2, 2, false }, { 3, 10, false }, { 1, 11, true }, { 1, 3600, false },
 	};
-	struct token_sealer *sealer;
-	struct holding *keys = keyring_acquire(&ring);
-	struct err err;
 
-	ck_assert(token_sealer_new(keyring_keys(keys), &sealer, &err));
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-		const struct token token = { .purpose = TOKEN_CLICK, .tenant = STR("acme"), .message = STR("m"), .recipient = STR("12345678"),
-					     .link = (uint16_t)steps[i].link, .url = DESTINATION };
-		struct buf path;
-
 		clock_set((INT64_C(1790000000) + steps[i].at_s) * US_PER_S);
-		buf_init(&path, TOKEN_MAX);
-		buf_add_c(&path, "/c/");
-		ck_assert(token_seal(sealer, &token, HOST, &path, &err));
-		ck_assert_msg((ask(TRACK_GET, buf_view(&path), HOST, STR_EMPTY).hit.flags == HIT_FLAG_BURST) == steps[i].is_burst, "step %zu",
-			      i);
-		buf_clear(&path);
+
+		struct hit hit = ask(TRACK_GET, link_to("12345678", steps[i].link), HOST, STR_EMPTY).hit;
+
+		ck_assert_msg((hit.flags == HIT_FLAG_BURST) == steps[i].is_burst, "step %zu", i);
 	}
-	token_sealer_free(sealer);
-	keyring_release(&ring, keys);
+}
+END_TEST
+
+/* Who they are is not known, for the message had several recipients: then where they are says it, however much of that is kept. */
+START_TEST(bursts_of_several)
+{
+	static const struct { const char *client; uint16_t link; bool is_burst; } steps[] = {
+		{ "198.51.100.77", 1, false }, { "198.51.100.78", 2, false }, { "198.51.100.78", 3, true }, { "203.0.113.9", 1, false },
+	};
+	static const enum client_address kept[] = { CLIENT_TRUNCATED, CLIENT_FULL, CLIENT_NONE };
+	struct track_request request = { .method = TRACK_GET, .host = HOST, .user_agent = BROWSER, .has_client = true };
+	struct config mine = *config;
+
+	mine.tracking_client = kept[_i];
+	clock_set(INT64_C(1790000000) * US_PER_S);
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct track_answer answer;
+
+		request.path = link_to("", steps[i].link);
+		ck_assert(net_parse_addr(str_from_c(steps[i].client), &request.client));
+		track_answer(&tracker, &mine, &request, &arena, &answer);
+		ck_assert_msg(answer.is_counted && (answer.hit.flags == HIT_FLAG_BURST) == steps[i].is_burst, "step %zu", i);
+	}
 }
 END_TEST
 
@@ -418,6 +443,7 @@ int main(void)
 	tcase_add_test(tc, expired);
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, bursts);
+	tcase_add_loop_test(tc, bursts_of_several, 0, 3);
 	unit_add_rows(tc, agents, agent_rows);
 	unit_add_rows(tc, networks, network_rows);
 	unit_add_rows(tc, languages, language_rows);
