@@ -1,5 +1,6 @@
 /* sekisho log verify: is the relay log what was written, and what does that prove? */
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -344,8 +345,9 @@ static int verify_operand(struct tool *tool, const struct verify_values *want)
 
 	if (!want->key.ptr && !tool_config(tool))
 		return TOOL_UNKNOWN;
-	return stat(tool->operands.items[0].ptr, &st) == 0 && S_ISDIR(st.st_mode) ? verify_copy(tool, want)
-										 : verify_export(tool, want);
+	if (stat(tool->operands.items[0].ptr, &st) != 0)
+		return tool_fail(tool, TOOL_UNKNOWN, "%s: %s", tool->operands.items[0].ptr, strerror(errno));
+	return S_ISDIR(st.st_mode) ? verify_copy(tool, want) : verify_export(tool, want);
 }
 
 static int run(struct tool *tool, const void *values)
