@@ -93,13 +93,53 @@ static bool write_all(int fd, const char *text, size_t len)
 	return true;
 }
 
-/* The field, then all that is on standard input. A reader that has gone says itself why; false: what there is to read broke off. */
-static bool feed(int to, const char *field, size_t len)
+#define CHUNK ((size_t)64 << 10)
+
+/* How long the line is that a mailbox has before a message, which the real one takes off at the very front; 0: there is none. */
+static size_t mailbox_line(const char *text, size_t len)
 {
-	static char chunk[65536];
+	static const char from[] = "From ";
+	const char *end = len >= strlen(from) && memcmp(text, from, strlen(from)) == 0 ? memchr(text, '\n', len) : NULL;
+
+	return end ? (size_t)(end - text) + 1 : 0;
+}
+
+/* Reads until the octet is there before which the field goes, and more; less at the end. False: it broke off. */
+static bool read_head(char *chunk, size_t *out_len)
+{
 	ssize_t n;
 
-	if (!write_all(to, field, len))
+	*out_len = 0;
+	do {
+		n = read(STDIN_FILENO, chunk + *out_len, CHUNK - *out_len);
+		if (n < 0 && errno != EINTR)
+			return false;
+		*out_len += n > 0 ? (size_t)n : 0;
+	} while (n != 0 && *out_len < CHUNK &&
+		 (memchr(chunk, '\n', *out_len) == NULL || mailbox_line(chunk, *out_len) == *out_len));
+	return true;
+}
+
+/* A line that begins with a blank is text, and must not become more of the field. */
+static bool write_head(int to, const char *field, size_t field_len, const char *chunk, size_t len)
+{
+	size_t at = mailbox_line(chunk, len);
+	bool is_text = at < len && (chunk[at] == ' ' || chunk[at] == '\t');
+
+	return write_all(to, chunk, at) && write_all(to, field, field_len) && write_all(to, "\n", is_text) &&
+	       write_all(to, chunk + at, len - at);
+}
+
+/* The field, then all that is on standard input. A reader that has gone says itself why; false: what there is to read broke off. */
+static bool feed(int to, const char *field, size_t field_len)
+{
+	static char chunk[CHUNK];
+	size_t len;
+	ssize_t n;
+
+	if (!read_head(chunk, &len))
+		return false;
+	if (!write_head(to, field, field_len, chunk, len))
 		return true;
 	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) != 0) {
 		if (n < 0 && errno != EINTR)

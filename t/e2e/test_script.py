@@ -59,6 +59,15 @@ def test_users(world):
         check_eq((found["tenant"], found["auth"]), (tenant, f"{user}@unix"), "tenant and login")
 
 
+def test_first_lines(world):
+    """a mailbox's line before the header, and text without any header that begins with a blank"""
+    for subject, text in (("mailbox", "From web Sat Nov 21 18:04:05 2026\n" + mail("mailbox", "web@two.test")), ("", "  12 % free\nand more\n")):
+        done = script(world, "root", "-i", *(() if subject else (TO,)), *(("-t",) if subject else ()), text=text)
+        check_eq(done.returncode, 0, f"{text}: {done.stderr}")
+        delivered = world.sink.find(b"Subject: mailbox\r\n" if subject else b"\r\n\r\n  12 % free\r\nand more\r\n", 20)
+        check_eq(world.gate.record_of(delivered.record, "accepted")["tenant"], "host", "tenant")
+
+
 def test_spoofed(world):
     """another's sender, another's field: nothing but the user counts"""
     field = f"{FIELD}: 1 games 1795186800 0123456789abcdef 0123456789abcdef0123456789abcdef\n"

@@ -16,6 +16,7 @@
 
 #define FIELD "X-Sekisho-Submit: 1 web42 1 2 3\n"
 #define MESSAGE "To: a@example.org\n\nhello\n"
+#define MAILBOX "From web42 Sat Nov 21 18:04:05 2026\n"
 #define LONG_FIELD "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 #define GETS_IT "cat >$heard; exit 0"
 #define NOBODY NULL                    /* nothing listens */
@@ -31,6 +32,12 @@ static const struct {
 } rows[] = {
 	{ "a message", FIELD, { "sendmail", "-t" }, GETS_IT, MESSAGE, 0, FIELD MESSAGE, "" },
 	{ "an empty one", FIELD, { "sendmail", "-t" }, GETS_IT, "", 0, FIELD, "" },
+	{ "a mailbox's line stays in front", FIELD, { "sendmail", "-t" }, GETS_IT, MAILBOX MESSAGE, 0, MAILBOX FIELD MESSAGE, "" },
+	{ "and nothing else", FIELD, { "sendmail" }, GETS_IT, MAILBOX, 0, MAILBOX FIELD, "" },
+	{ "From is a field", FIELD, { "sendmail" }, GETS_IT, "From: a@b\n" MESSAGE, 0, FIELD "From: a@b\n" MESSAGE, "" },
+	{ "a mailbox's line without end", FIELD, { "sendmail" }, GETS_IT, "From me", 0, FIELD "From me", "" },
+	{ "text that begins with a blank", FIELD, { "sendmail" }, GETS_IT, "  12 %\n", 0, FIELD "\n  12 %\n", "" },
+	{ "with a tab, behind a mailbox's line", FIELD, { "sendmail" }, GETS_IT, MAILBOX "\tx", 0, MAILBOX FIELD "\n\tx", "" },
 	{ "the real one's exit status", FIELD, { "sendmail" }, "cat >$heard; exit 67", MESSAGE, EX_NOUSER, FIELD MESSAGE, "" },
 	{ "what looks like an option and is a recipient", FIELD, { "/usr/sbin/sendmail", "--", "-bs" }, GETS_IT, MESSAGE, 0, FIELD MESSAGE, "" },
 	{ "-bm is a message", FIELD, { "sendmail", "-bm" }, GETS_IT, MESSAGE, 0, FIELD MESSAGE, "" },
