@@ -38,11 +38,14 @@ static bool begins_line_end(struct str s)
 	return str_starts(s, STR("\n")) || str_starts(s, STR("\r\n"));
 }
 
-/* Do all readers see the address end before `rest`? `before`: the octet that it begins behind. */
-static bool ends_clearly(char before, struct str rest, bool is_joined)
+/*
+ * Do all readers see `url` end where we do? `whole` is the same with what we take for the sentence's, `before` the octet
+ * that it begins behind, `rest` what follows.
+ */
+static bool ends_clearly(char before, struct str url, struct str whole, struct str rest, bool is_joined)
 {
 	/* Signs of emphasis to some, letters of the address to others. */
-	if (rest.len && (rest.ptr[0] == '_' || rest.ptr[0] == '~'))
+	if (whole.len > url.len && (whole.ptr[url.len] == '_' || whole.ptr[url.len] == '~'))
 		return false;
 	/* RFC 3986, appendix C: in angle brackets it may go on in the next line. */
 	if (before == '<' && begins_line_end(rest))
@@ -69,7 +72,8 @@ static size_t scheme_begin(struct str text, size_t from, size_t at)
 bool text_link_next(struct str text, bool is_joined, size_t from, size_t *out_at, size_t *out_len)
 {
 	for (size_t at = from; at < text.len;) {
-		size_t begin, whole, len;
+		struct str rest, whole, url;
+		size_t begin;
 
 		at += str_find(str_from(text, at), STR("://"));
 		begin = at < text.len ? scheme_begin(text, from, at) : at;
@@ -77,14 +81,15 @@ bool text_link_next(struct str text, bool is_joined, size_t from, size_t *out_at
 			at += 3;
 			continue;
 		}
-		whole = octets_length(str_from(text, begin));
-		len = without_sentence(str_slice(text, begin, whole));
-		if (ends_clearly(begin ? text.ptr[begin - 1] : '\n', str_from(text, begin + len), is_joined)) {
+		rest = str_from(text, begin);
+		whole = str_slice(rest, 0, octets_length(rest));
+		url = str_slice(rest, 0, without_sentence(whole));
+		if (ends_clearly(begin ? text.ptr[begin - 1] : '\n', url, whole, str_from(rest, whole.len), is_joined)) {
 			*out_at = begin;
-			*out_len = len;
+			*out_len = url.len;
 			return true;
 		}
-		at = from = begin + whole;
+		at = from = begin + whole.len;
 	}
 	return false;
 }
