@@ -382,7 +382,8 @@ static const struct setting tenant_tracking_rows[] = {
 	{ "text_links", SETTING_BOOL, TENANT(tracks_text), .fallback = "false",
 	  .meaning = "Lead links of text/plain parts through host as well, where readers see them; needs clicks." },
 	{ "list_unsubscribe", SETTING_BOOL, TENANT(adds_list_unsubscribe), .fallback = "false",
-	  .meaning = "Add List-Unsubscribe, with one click (RFC 8058), to mail for one recipient that has none." },
+	  .meaning = "Add List-Unsubscribe, with one click (RFC 8058), to mail for one recipient that has none; a DKIM signer "
+		     "must sign both fields." },
 	{ "on_signed", SETTING_WORD, TENANT(on_signed), .words = signed_words, .fallback = "skip",
 	  .meaning = "Mail with a DKIM-Signature: leave it alone, take the signature out, or rewrite and break it." },
 };

@@ -143,11 +143,14 @@ def test_large(world):
 
 
 def test_signature_behind(world):
-    """a DKIM signature made behind Sekisho verifies"""
+    """a DKIM signature made behind Sekisho verifies, and covers both fields of one click"""
     body, extra = page()
     delivered = send(world.signed, "acme", "signed behind", body, extra)
     check(LINK.search(delivered.body), "not rewritten")
     check_eq(len(delivered.header("DKIM-Signature")), 1, "signatures")
+    signed = re.search(r"[;\s]h=([^;]*);", delivered.header("DKIM-Signature")[0])[1]
+    for field in "List-Unsubscribe", "List-Unsubscribe-Post":       # RFC 8058 4: else receivers offer no click
+        check(field in re.split(r"[:\s]+", signed), "{} is not signed: {}", field, signed)
     said = world.signer.verify(delivered.body)
     check("verification (s=s1" in said and "succeeded" in said, "opendkim: {}", said)
     broken = world.signer.verify(delivered.body.replace(b"shop</a>", b"shap</a>"))

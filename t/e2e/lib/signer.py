@@ -17,6 +17,7 @@ Selector {selector}
 KeyFile {dir}/{selector}.private
 InternalHosts 0.0.0.0/0
 RequireSafeKeys no
+SignHeaders *,+List-Unsubscribe-Post
 """
 VERIFY_CONF = "Syslog no\nMode v\nInternalHosts 192.0.2.1\nTestDNSData {dir}/dns\n"
 
