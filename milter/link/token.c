@@ -298,6 +298,16 @@ bool token_seal(struct token_sealer *sealer, const struct token *token, struct s
 	return out->failed ? err_memory(err) : true;
 }
 
+struct str token_host(struct str authority)
+{
+	struct str port;
+
+	str_cut(authority, ':', &authority, &port);
+	if (str_ends(authority, STR(".")))
+		authority.len--;
+	return authority;
+}
+
 static bool decrypt(const struct token_keys *keys, const struct bound *bound, unsigned key, unsigned char *sealed,
 		    size_t len, unsigned char *out)
 {

@@ -69,6 +69,9 @@ void token_sealer_free(struct token_sealer *sealer);
 /* Appends the token's text. `host` lives as long as the sealer. */
 bool token_seal(struct token_sealer *sealer, const struct token *token, struct str host, struct buf *out, struct err *err);
 
+/* The host that tokens are bound to, of one as a browser may write it: "track.acme.example.:443". */
+struct str token_host(struct str authority);
+
 /* False for whatever this key file, this purpose and this host did not make. Strings live in the arena. */
 bool token_open(const struct token_keys *keys, enum token_purpose purpose, struct str host, struct str text,
 		struct arena *arena, struct token *out);

@@ -18,16 +18,19 @@ static const struct option decode_options[] = {
 	{ NULL },
 };
 
-/* "https://HOST/c/TOKEN" */
+/* "https://HOST/c/TOKEN", and what browsers and search engines make of it: "http://Host:80/c/TOKEN?x#y". */
 static bool open_url(const struct token_keys *keys, struct str url, struct arena *arena, struct token *out)
 {
 	struct str scheme, rest, host, purpose, text;
 
 	if (!str_cut(url, ':', &scheme, &rest) || !str_starts(rest, STR("//")) ||
+	    !(str_eq_nocase(scheme, STR("https")) || str_eq_nocase(scheme, STR("http"))) ||
 	    !str_cut(str_from(rest, 2), '/', &host, &rest) || !str_cut(rest, '/', &purpose, &text) ||
 	    purpose.len != 1 || !strchr("cou", purpose.ptr[0]))
 		return false;
-	return token_open(keys, (enum token_purpose)purpose.ptr[0], host, text, arena, out);
+	str_cut(text, '#', &text, &rest);
+	str_cut(text, '?', &text, &rest);
+	return token_open(keys, (enum token_purpose)purpose.ptr[0], token_host(host), text, arena, out);
 }
 
 static const char *purpose_name(enum token_purpose purpose)
@@ -55,11 +58,23 @@ static struct str readable(struct arena *arena, struct str name)
 	return out;
 }
 
+/* The last day on which it leads somewhere. False: there is none. */
+static bool last_day(const struct tool *tool, const struct token *token, int64_t *out)
+{
+	int64_t days = tool->config->tracking_expire_us / DAY_US;
+
+	*out = token->day + days;
+	return days > 0 && token->purpose != TOKEN_UNSUBSCRIBE;
+}
+
 static void write_token(struct tool *tool, const struct token *token, struct arena *arena)
 {
-	char day[JST_DATE_LEN + 1];
+	char day[JST_DATE_LEN + 1], until[JST_DATE_LEN + 1];
+	int64_t last;
+	bool expires = last_day(tool, token, &last), is_expired = last < jst_day(clock_now_us());
 
 	jst_format_date(token->day, day);
+	jst_format_date(last, until);
 	if (tool->is_json) {
 		json_init(&tool->json, &tool->out);
 		json_object_open(&tool->json);
@@ -68,6 +83,10 @@ static void write_token(struct tool *tool, const struct token *token, struct are
 		json_member_str(&tool->json, "message", readable(arena, token->message));
 		json_member_str_opt(&tool->json, "recipient", readable(arena, token->recipient));
 		json_member_str(&tool->json, "made", str_from_c(day));
+		if (expires) {
+			json_member_str(&tool->json, "until", str_from_c(until));
+			json_member_bool(&tool->json, "expired", is_expired);
+		}
 		json_member_i64_opt(&tool->json, "link", token->link);
 		json_member_str_opt(&tool->json, "destination", token->url);
 		json_object_close(&tool->json);
@@ -80,6 +99,8 @@ static void write_token(struct tool *tool, const struct token *token, struct are
 	if (token->recipient.len)
 		tool_field(tool, "Recipient", STR_FMT, STR_ARG(readable(arena, token->recipient)));
 	tool_field(tool, "Made", "%s", day);
+	if (expires)
+		tool_field(tool, is_expired ? "Expired" : "Works until", "%s", until);
 	if (token->url.len) {
 		tool_field(tool, "Link", "%u", (unsigned)token->link);
 		tool_field(tool, "Destination", STR_FMT, STR_ARG(token->url));
@@ -97,6 +118,8 @@ static bool decode_one(struct tool *tool, const struct decode *want, const struc
 	struct arena arena;
 	bool ok;
 
+	if (str_starts(url, STR("<")) && str_ends(url, STR(">")))
+		url = str_slice(url, 1, url.len - 2);
 	if (is_address(url) && !want->wants_destination && paths_decode(tool, keys, url))
 		return true;
 	arena_init(&arena, (size_t)1 << 20);
@@ -117,27 +140,45 @@ static bool decode_one(struct tool *tool, const struct decode *want, const struc
 	return ok;
 }
 
-static bool decode_lines(struct tool *tool, const struct decode *want, const struct token_keys *keys)
+/* A line longer than any link is none of ours; its rest goes with it. */
+static bool next_line(char line[LINE_MAX_LEN])
+{
+	if (!fgets(line, LINE_MAX_LEN, stdin))
+		return false;
+	if (!strchr(line, '\n'))
+		for (int c = getc(stdin); c != '\n' && c != EOF;)
+			c = getc(stdin);
+	return true;
+}
+
+static int decode_lines(struct tool *tool, const struct decode *want, const struct token_keys *keys)
 {
 	char line[LINE_MAX_LEN];
 	bool ok = true;
+	struct err err;
 
-	while (fgets(line, sizeof line, stdin))
+	while (next_line(line))
 		ok &= decode_one(tool, want, keys, str_trim(str_from_c(line)));
-	return ok;
+	if (!ferror(stdin))
+		return ok ? TOOL_OK : TOOL_NO;
+	err_errno(&err, ERR_BUSY, "standard input");
+	return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 }
 
 static int run_decode(struct tool *tool, const void *values)
 {
 	struct str url = tool->operands.items[0];
 	struct token_keys *keys = tokens_keys(tool);
-	bool ok;
+	int code;
 
 	if (!keys)
 		return TOOL_UNKNOWN;
-	ok = str_eq(url, STR("-")) ? decode_lines(tool, values, keys) : decode_one(tool, values, keys, url);
+	if (str_eq(url, STR("-")))
+		code = decode_lines(tool, values, keys);
+	else
+		code = decode_one(tool, values, keys, url) ? TOOL_OK : TOOL_NO;
 	token_keys_free(keys);
-	return ok ? TOOL_OK : TOOL_NO;
+	return code;
 }
 
 const struct tool_command command_link_decode = {
@@ -147,7 +188,7 @@ const struct tool_command command_link_decode = {
 	.operands_max = 1,
 	.summary = "what a tracked URL or a return path means",
 	.about = "Opens a tracked link, pixel or unsubscribe URL with the keys of tracking.key_file: whose it is, "
-		 "which message, which recipient where it had just one, and where it leads. Of a return path: whose "
+		 "which message, which recipient where it had just one, where it leads, and until when, with tracking.links_expire. Of a return path: whose "
 		 "message, from whom, and until when mail to it is taken. `-` reads them from standard input, one a line.",
 	.options = decode_options,
 	.values_size = sizeof(struct decode),
@@ -157,6 +198,6 @@ const struct tool_command command_link_decode = {
 		    "< urls",
 	.ok = "all of them are ours",
 	.no = "one is not, or was altered, or its key is gone",
-	.unknown = "no configuration or no key",
+	.unknown = "no configuration, no key, or standard input cannot be read",
 	.run = run_decode,
 };

@@ -65,21 +65,10 @@ static void refuse_method(struct asking *a, const char *allow)
 
 /* --- what is known of the request */
 
-/* Without port; a browser's own spelling. */
-static struct str host_of(const struct track_request *request)
-{
-	struct str host = request->host, rest;
-
-	str_cut(host, ':', &host, &rest);
-	if (str_ends(host, STR(".")))
-		host.len--;
-	return host;
-}
-
 static bool open_token(struct asking *a, enum token_purpose purpose, struct str text)
 {
 	struct holding *keys = keyring_acquire(a->tracker->tokens);
-	bool ok = keys && token_open(keyring_keys(keys), purpose, host_of(a->request), text, a->arena, &a->token);
+	bool ok = keys && token_open(keyring_keys(keys), purpose, token_host(a->request->host), text, a->arena, &a->token);
 
 	keyring_release(a->tracker->tokens, keys);
 	return ok;
