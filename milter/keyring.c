@@ -15,12 +15,14 @@ static void free_keys(void *keys)
 
 void keyring_init(struct keyring *ring)
 {
+	*ring = (struct keyring){ .lock = PTHREAD_MUTEX_INITIALIZER };
 	shared_init(&ring->keys, free_keys);
 }
 
 void keyring_clear(struct keyring *ring)
 {
 	shared_clear(&ring->keys);
+	pthread_mutex_destroy(&ring->lock);
 }
 
 static bool read_keys(struct str path, struct token_keys **out, struct err *err)
@@ -58,11 +60,44 @@ bool keyring_put(struct keyring *ring, struct token_keys *keys, struct err *err)
 	return shared_replace(&ring->keys, keys, err);
 }
 
-bool keyring_load(struct keyring *ring, struct str path, struct err *err)
+/* With the lock held: what is there now counts as read. False: it did before. */
+static bool note_file(struct keyring *ring, struct str path)
+{
+	struct stat before = ring->read;
+
+	if (path.len == 0 || stat(path.ptr, &ring->read) != 0)
+		ring->read = (struct stat){ .st_ino = 0 };
+	return before.st_ino != ring->read.st_ino || before.st_size != ring->read.st_size ||
+	       before.st_ctim.tv_sec != ring->read.st_ctim.tv_sec || before.st_ctim.tv_nsec != ring->read.st_ctim.tv_nsec;
+}
+
+static bool load(struct keyring *ring, struct str path, struct err *err)
 {
 	struct token_keys *keys;
 
 	return keyring_read(path, &keys, err) && keyring_put(ring, keys, err);
+}
+
+bool keyring_load(struct keyring *ring, struct str path, struct err *err)
+{
+	bool ok;
+
+	pthread_mutex_lock(&ring->lock);
+	note_file(ring, path);
+	ok = load(ring, path, err);
+	pthread_mutex_unlock(&ring->lock);
+	return ok;
+}
+
+bool keyring_refresh(struct keyring *ring, struct str path, bool *out_is_new, struct err *err)
+{
+	bool ok;
+
+	pthread_mutex_lock(&ring->lock);
+	*out_is_new = note_file(ring, path);
+	ok = !*out_is_new || load(ring, path, err);
+	pthread_mutex_unlock(&ring->lock);
+	return ok;
 }
 
 struct holding *keyring_acquire(struct keyring *ring)

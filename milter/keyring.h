@@ -7,11 +7,15 @@
 #ifndef SEKISHO_KEYRING_H
 #define SEKISHO_KEYRING_H
 
+#include <sys/stat.h>
+
 #include "milter/link/token.h"
 #include "milter/shared.h"
 
 struct keyring {
 	struct shared keys;
+	pthread_mutex_t lock;          /* over `read` */
+	struct stat read;              /* the file as it was when it was read last, well or not */
 };
 
 void keyring_init(struct keyring *ring);
@@ -21,6 +25,9 @@ bool keyring_read(struct str path, struct token_keys **out, struct err *err);
 bool keyring_put(struct keyring *ring, struct token_keys *keys, struct err *err);
 /* Both. */
 bool keyring_load(struct keyring *ring, struct str path, struct err *err);
+/* The same when the file is another than was read last, so that anybody may cause it. *out_is_new: it is, and its keys are in
+ * force. False: it is, and cannot be read. */
+bool keyring_refresh(struct keyring *ring, struct str path, bool *out_is_new, struct err *err);
 
 /* NULL when there are none. */
 struct holding *keyring_acquire(struct keyring *ring);

@@ -386,6 +386,15 @@ bool token_open(const struct token_keys *keys, enum token_purpose purpose, struc
 	return true;
 }
 
+bool token_misses_key(const struct token_keys *keys, struct str text)
+{
+	unsigned char head[TEXT_GROUP];
+	size_t len;
+
+	return token_text_read(str_slice(text, 0, 4), head, &len) && len == sizeof head && head[0] == FORMAT_1 && head[1] &&
+	       !keys->has_key[head[1]];
+}
+
 void token_short(struct str tenant, struct str name, char out[8])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();

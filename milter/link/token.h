@@ -76,6 +76,9 @@ struct str token_host(struct str authority);
 bool token_open(const struct token_keys *keys, enum token_purpose purpose, struct str host, struct str text,
 		struct arena *arena, struct token *out);
 
+/* Does the text name a key that the file has not? */
+bool token_misses_key(const struct token_keys *keys, struct str text);
+
 /* 8 octets that stand for a longer name: of SHA-256 over tenant, NUL, name. */
 void token_short(struct str tenant, struct str name, char out[8]);
 

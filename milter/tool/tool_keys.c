@@ -79,7 +79,8 @@ static int rotate(struct tool *tool, const char *path, struct buf *text)
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_field(tool, "Key", "%u in %s", id, path);
 	tool_field(tool, "Next",
-		   "reload the daemons; links made before go on working as long as their keys stay in the file");
+		   "sekisho reload, and new links are sealed with it; sekisho-track of this host needs no word. Links made before "
+		   "go on working as long as their keys stay in the file");
 	return TOOL_OK;
 }
 
@@ -108,7 +109,8 @@ const struct tool_command command_key_rotate = {
 	.summary = "make a new key for tracked links",
 	.about = "Adds a key to tracking.key_file, or makes that file with its first one. From the next reload on it "
 		 "seals new links; "
-		 "links that were made before are opened with the keys that are there already. As root: the file stays whose it is, "
+		 "links that were made before are opened with the keys that are there already. sekisho-track on another host has to "
+		 "have the file before that reload. As root: the file stays whose it is, "
 		 "and a new one is given to the owner of state_dir, whom the daemons run as.",
 	.options = no_options,
 	.examples = "sekisho key rotate",

@@ -65,13 +65,37 @@ static void refuse_method(struct asking *a, const char *allow)
 
 /* --- what is known of the request */
 
-static bool open_token(struct asking *a, enum token_purpose purpose, struct str text)
+static bool open_with(struct asking *a, enum token_purpose purpose, struct str text, bool *out_misses_key)
 {
 	struct holding *keys = keyring_acquire(a->tracker->tokens);
 	bool ok = keys && token_open(keyring_keys(keys), purpose, token_host(a->request->host), text, a->arena, &a->token);
 
+	*out_misses_key = keys && token_misses_key(keyring_keys(keys), text);
 	keyring_release(a->tracker->tokens, keys);
 	return ok;
+}
+
+/* Who rotates keys and tells the milter first makes links that are followed before this program is told. */
+static void look_for_keys(struct asking *a)
+{
+	struct err err;
+	bool is_new;
+
+	if (!keyring_refresh(a->tracker->tokens, a->config->token_key_file, &is_new, &err))
+		log_error("a link names a key that is not known, and the key file has changed: %s", err.text);
+	else if (is_new)
+		log_info("a link names a key that was not known, and the key file has changed: its keys are in force");
+}
+
+static bool open_token(struct asking *a, enum token_purpose purpose, struct str text)
+{
+	bool misses_key;
+
+	if (open_with(a, purpose, text, &misses_key))
+		return true;
+	if (misses_key)
+		look_for_keys(a);
+	return misses_key && open_with(a, purpose, text, &misses_key);
 }
 
 /* Tokens are ours, but a key may have been lost: nothing that is not plainly a place on the web leaves this program. */

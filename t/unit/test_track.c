@@ -295,6 +295,44 @@ START_TEST(expired)
 }
 END_TEST
 
+/* Keys of one digit, and no more to seal with than the file has. */
+static void write_keys(const char *text_of_8)
+{
+	char text[2 * (2 * TOKEN_KEY_LEN + 16)];
+	struct err err;
+
+	snprintf(text, sizeof text, "7 %0*d\n", 2 * TOKEN_KEY_LEN, 5);
+	if (text_of_8)
+		snprintf(text + strlen(text), sizeof text - strlen(text), "8 %0*d%s\n", 2 * TOKEN_KEY_LEN, 6, text_of_8);
+	unit_file("tokens", str_from_c(text));
+	keyring_load(&ring, config->token_key_file, &err);
+}
+
+/* A key that the endpoint was not told of, because the milter was first: its links are followed. A broken file changes nothing. */
+START_TEST(new_key)
+{
+	struct str first, second;
+	struct keyring asked;
+	struct err err;
+
+	write_keys(NULL);
+	keyring_init(&asked);
+	ck_assert_msg(keyring_load(&asked, config->token_key_file, &err), "%s", err.text);
+	tracker.tokens = &asked;
+	first = path_of(CLICK);
+	write_keys("");
+	second = path_of(CLICK);
+	ck_assert(!str_eq(first, second));
+	write_keys(" and more");
+	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 404);
+	ck_assert_uint_eq(ask(TRACK_GET, first, HOST, STR_EMPTY).status, 302);
+	write_keys("");
+	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 302);
+	ck_assert_uint_eq(ask(TRACK_GET, first, HOST, STR_EMPTY).status, 302);
+	keyring_clear(&asked);
+}
+END_TEST
+
 static int64_t counted(const char *name)
 {
 	struct str key, value;
@@ -441,6 +479,7 @@ int main(void)
 	unit_add_rows(tc, denied, denials);
 	tcase_add_loop_test(tc, denied_however_written, 0, 5);
 	tcase_add_test(tc, expired);
+	tcase_add_test(tc, new_key);
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, bursts);
 	tcase_add_loop_test(tc, bursts_of_several, 0, 3);
