@@ -101,6 +101,8 @@ bool doctor_postfix_is_us(const struct doctor *doctor, struct str name, bool is_
 bool doctor_postfix_names_us(const struct doctor *doctor, struct str milters, bool is_chrooted);
 /* The same list with the gate in it once, and first. */
 const char *doctor_postfix_us_first(struct doctor *doctor, struct str milters);
+/* "postconf", with the instance that is looked at where it is not the one that postconf means by itself. */
+const char *doctor_postfix_postconf(struct doctor *doctor);
 /* The line for a setting that one service has for itself in master.cf, or that main.cf has for all. */
 const char *doctor_postfix_fix(struct doctor *doctor, const struct doctor_service *service, const char *name, const char *value);
 /* The line that puts the gate first among its milters. */

@@ -207,7 +207,8 @@ static enum doctor_level look_identity(struct doctor *doctor)
 				  "tenants are known by their certificates, and no listener asks for one");
 	if (config_match_first(doctor->config, MATCH_DAEMON, &name) && !is_named)
 		return doctor_say(doctor, DOCTOR_NOTE,
-				  doctor_text(doctor, "postconf -P '" STR_FMT "/milter_macro_daemon_name=" STR_FMT "'",
+				  doctor_text(doctor, "%s -P '" STR_FMT "/milter_macro_daemon_name=" STR_FMT "'",
+					      doctor_postfix_postconf(doctor),
 					      STR_ARG(doctor->smtpd_count ? doctor->smtpds[doctor->smtpd_count - 1].name : STR("submission/inet")),
 					      STR_ARG(name)),
 				  "a tenant is known by listener " STR_FMT ", and no listener has a tenant's name", STR_ARG(name));

@@ -223,11 +223,17 @@ static const char *without_blanks(struct doctor *doctor, const char *list)
 	return out;
 }
 
+const char *doctor_postfix_postconf(struct doctor *doctor)
+{
+	return strcmp(doctor->postfix, POSTFIX_DIR) == 0 ? "postconf" : doctor_text(doctor, "postconf -c %s", doctor->postfix);
+}
+
 const char *doctor_postfix_fix(struct doctor *doctor, const struct doctor_service *service, const char *name, const char *value)
 {
 	if (!has_own(doctor, service, name))
 		return doctor_text(doctor, "%s =%s%s", name, *value ? " " : "", value);
-	return doctor_text(doctor, "postconf -P '" STR_FMT "/%s=%s'", STR_ARG(service->name), name, without_blanks(doctor, value));
+	return doctor_text(doctor, "%s -P '" STR_FMT "/%s=%s'", doctor_postfix_postconf(doctor), STR_ARG(service->name), name,
+			   without_blanks(doctor, value));
 }
 
 const char *doctor_postfix_fix_list(struct doctor *doctor, const struct doctor_service *service)

@@ -238,15 +238,16 @@ static bool has_macro(const struct doctor *doctor, const char *path, const char 
 	return false;
 }
 
-static const char *macros_fix(const struct doctor *doctor, const char *name)
+static const char *macros_fix(struct doctor *doctor, const char *name)
 {
 	if (str_eq(str_from_c(name), STR("{auth_authen}")))
 		return doctor->postfix ? "smtpd_sasl_auth_enable = yes" : "define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl";
 	if (str_eq(str_from_c(name), STR("{cert_subject}")))
 		return doctor->postfix ? "smtpd_tls_ask_ccert = yes" : "define(`confCACERT', `/etc/mail/tls/ca.pem')dnl";
 	/* Postfix's own lists have what is asked for; libmilter finds a macro of an earlier stage as well. */
-	return doctor->postfix ? "postconf -X milter_connect_macros milter_mail_macros milter_rcpt_macros milter_data_macros "
-				 "milter_end_of_header_macros milter_end_of_data_macros && postfix reload"
+	return doctor->postfix ? doctor_text(doctor, "%s -X milter_connect_macros milter_mail_macros milter_rcpt_macros milter_data_macros "
+					     "milter_end_of_header_macros milter_end_of_data_macros && postfix -c %s reload",
+					     doctor_postfix_postconf(doctor), doctor->postfix)
 			       : "sendmail.mc: remove confMILTER_MACROS_ENVFROM, confMILTER_MACROS_DATA and confMILTER_MACROS_EOM";
 }
 

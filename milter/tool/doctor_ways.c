@@ -88,7 +88,9 @@ static enum doctor_level look_twice(struct doctor *doctor)
 					  times_named(doctor, service));
 	service = find_way_back(doctor);
 	if (service)
-		return doctor_say(doctor, DOCTOR_NOTE, doctor_text(doctor, "postconf -P '" STR_FMT "/smtpd_milters='", STR_ARG(service->name)),
+		return doctor_say(doctor, DOCTOR_NOTE,
+				  doctor_text(doctor, "%s -P '" STR_FMT "/smtpd_milters='", doctor_postfix_postconf(doctor),
+					      STR_ARG(service->name)),
 				  "a content_filter may hand mail back at " STR_FMT ", which comes to the gate as well", STR_ARG(service->name));
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no message comes to the gate twice");
 }

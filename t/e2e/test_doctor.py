@@ -47,6 +47,11 @@ def master_cf(world, old, new):
     return Edited(f"{world.relay.mta.dir}/etc/master.cf", lambda text: text.replace(old, new))
 
 
+def postconf(world):
+    """As the lines have it, for an instance that is not the host's own."""
+    return f"postconf -c {world.relay.mta.dir}/etc"
+
+
 def test_all_is_right(world):
     """all is right: exit 0, and what is printed fits a terminal"""
     found = well(world)
@@ -95,11 +100,11 @@ def test_master_cf(world):
     with master_cf(world, f"{special} inet n - n - 20 smtpd\n  -o milter_macro_daemon_name=special",
                    f"{world.relay.mta.special_port} inet n - n - 20 smtpd\n  -o smtpd_milters="):
         names(world, "smtpd_milters", str(world.relay.mta.special_port),
-              f"postconf -P '{world.relay.mta.special_port}/inet/smtpd_milters={world.relay.gate.socket}'")
+              f"{postconf(world)} -P '{world.relay.mta.special_port}/inet/smtpd_milters={world.relay.gate.socket}'")
     others = "{inet:localhost:8891,default_action=accept},inet:localhost:1"
     with master_cf(world, "-o milter_macro_daemon_name=special", f"-o smtpd_milters={others}"):
         setting = f"{special}/inet/smtpd_milters={world.relay.gate.socket},{others}"
-        names(world, "smtpd_milters", special, f"postconf -P '{setting}'")
+        names(world, "smtpd_milters", special, f"{postconf(world)} -P '{setting}'")
         done = world.relay.mta.tool("postconf", "-P", setting)
         check_eq((done.returncode, done.stderr), (0, ""), "postconf takes the line")
         check_eq(well(world)["smtpd_milters"]["level"], "ok", "mended by the line")
@@ -114,15 +119,15 @@ def test_ways(world):
     with main_cf(world, "myhostname", "receive_override_options = no_address_mappings,no_milters\nmyhostname"):
         names(world, "receive_override_options", "no_milters", "receive_override_options = no_address_mappings")
     with master_cf(world, listener, f"{port} inet n - n - 20 smtpd\n  -o receive_override_options=no_milters"):
-        names(world, "receive_override_options", f"{port}/inet", f"postconf -P '{port}/inet/receive_override_options='")
+        names(world, "receive_override_options", f"{port}/inet", f"{postconf(world)} -P '{port}/inet/receive_override_options='")
     with master_cf(world, "1 pickup\n", "1 pickup\n  -o receive_override_options=no_milters\n"):
-        names(world, "receive_override_options", "pickup", "postconf -P 'pickup/unix/receive_override_options='")
+        names(world, "receive_override_options", "pickup", f"{postconf(world)} -P 'pickup/unix/receive_override_options='")
     with main_cf(world, f"\nsmtpd_milters = {socket}", f"\nsmtpd_milters =\n  {socket},\n  inet:localhost:7357,\n  {socket}"):
         names(world, "once", "2 times", f"smtpd_milters = {socket}, inet:localhost:7357")
     with main_cf(world, "myhostname", "content_filter = amavis:[127.0.0.1]:10024\nmyhostname"), \
             master_cf(world, "-o milter_macro_daemon_name=special", "-o content_filter="):
         found = well(world)["once"]
-        check_eq((found["level"], found["fix"]), ("note", f"postconf -P '127.0.0.1:{port}/inet/smtpd_milters='"), "a filter's way back")
+        check_eq((found["level"], found["fix"]), ("note", f"{postconf(world)} -P '127.0.0.1:{port}/inet/smtpd_milters='"), "a filter's way back")
     for line, finding, text in (("smtpd_milter_maps = cidr:/etc/postfix/maps", "smtpd_milter_maps", "cidr:"),
                                 ("milter_content_timeout = 10s", "milter_timeouts", "milter_content_timeout is 10s (main.cf)"),
                                 ("multi_instance_directories = /etc/postfix-out", "instances", "postfix-out")):
@@ -154,7 +159,7 @@ def test_identity(world):
     """tenants that are known by what no listener tells"""
     gate, special = world.relay.gate, f"127.0.0.1:{world.relay.mta.special_port}/inet"
     for match, text, fix, line in (
-            ({"daemon": "customers"}, "listener customers", f"postconf -P '{special}/milter_macro_daemon_name=customers'", None),
+            ({"daemon": "customers"}, "listener customers", f"{postconf(world)} -P '{special}/milter_macro_daemon_name=customers'", None),
             ({"cert": {"issuer": "CN=a", "subject": "CN=b"}}, "certificates", "smtpd_tls_ask_ccert = yes", "smtpd_tls_ask_ccert = yes")):
         gate.config["tenants"] = {**TENANTS, "box": {"match": [match]}}
         gate.write_config()
@@ -184,13 +189,13 @@ def test_services(world):
                                      ("smtpd_proxy_filter=127.0.0.1:10025", "smtpd_proxy_filter", "10025", ""),
                                      ("soft_bounce=yes", "soft_bounce", "is yes", "no")):
         with master_cf(world, special, f"{special} -o {option}"):
-            names(world, name, text, f"postconf -P '127.0.0.1:{port}/inet/{option.partition('=')[0]}={good}'")
+            names(world, name, text, f"{postconf(world)} -P '127.0.0.1:{port}/inet/{option.partition('=')[0]}={good}'")
     with master_cf(world, special, f"{special} -o milter_command_timeout=2s"):
-        check_eq(well(world)["milter_timeouts"]["fix"], f"postconf -P '127.0.0.1:{port}/inet/milter_command_timeout=30s'", "its line")
+        check_eq(well(world)["milter_timeouts"]["fix"], f"{postconf(world)} -P '127.0.0.1:{port}/inet/milter_command_timeout=30s'", "its line")
     with master_cf(world, cleanup, f"{cleanup}  -o non_smtpd_milters=inet:localhost:1\n"):
-        names(world, "non_smtpd_milters", "localhost:1", f"postconf -P 'cleanup/unix/non_smtpd_milters={socket},inet:localhost:1'")
+        names(world, "non_smtpd_milters", "localhost:1", f"{postconf(world)} -P 'cleanup/unix/non_smtpd_milters={socket},inet:localhost:1'")
     with master_cf(world, cleanup, f"{cleanup}  -o milter_default_action=accept\n"):
-        names(world, "milter_default_action", "is accept (cleanup/unix)", "postconf -P 'cleanup/unix/milter_default_action=tempfail'")
+        names(world, "milter_default_action", "is accept (cleanup/unix)", f"{postconf(world)} -P 'cleanup/unix/milter_default_action=tempfail'")
     non_smtpd = "non_smtpd_milters = $smtpd_milters"
     with main_cf(world, non_smtpd, f"non_smtpd_milters = {{ {socket}, default_action=accept, protocol=6 }}"):
         names(world, "milter_default_action", "is accept (main.cf)", f"non_smtpd_milters = {socket}")
