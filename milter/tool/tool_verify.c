@@ -212,6 +212,18 @@ static struct str default_key(struct tool *tool)
 	return file.len ? tool_text(tool, STR_FMT ".pub", STR_ARG(file)) : STR_EMPTY;
 }
 
+/* Said on stderr when there is none. */
+static bool has_key(struct tool *tool, const struct verify_values *want)
+{
+	if (want->key.ptr)
+		return true;
+	if (!tool_config(tool))
+		return false;
+	if (!tool->config->log_key_file.len)
+		tool_fail(tool, TOOL_UNKNOWN, "relay_log.key_file is none: nothing is signed here; of another's log --key names the public key");
+	return tool->config->log_key_file.len > 0;
+}
+
 static struct str operator_key(struct tool *tool, const struct verify_values *want)
 {
 	char path[PATH_MAX];
@@ -343,7 +355,7 @@ static int verify_operand(struct tool *tool, const struct verify_values *want)
 {
 	struct stat st;
 
-	if (!want->key.ptr && !tool_config(tool))
+	if (!has_key(tool, want))
 		return TOOL_UNKNOWN;
 	if (stat(tool->operands.items[0].ptr, &st) != 0)
 		return tool_fail(tool, TOOL_UNKNOWN, "%s: %s", tool->operands.items[0].ptr, strerror(errno));
@@ -367,7 +379,7 @@ static int run(struct tool *tool, const void *values)
 		return verify_operand(tool, want);
 	if (want->tenant.ptr || want->node.ptr)
 		return tool_usage(tool, "--tenant is about an EXPORT, --node about a DIR: the log is one chain for all tenants");
-	if (!tool_config(tool))
+	if (!has_key(tool, want) || !tool_config(tool))
 		return TOOL_UNKNOWN;
 	for (size_t i = 0; i < tool->config->class_count; i++) {
 		struct str name = tool->config->classes[i].name;
