@@ -47,6 +47,9 @@ static bool ends_clearly(char before, struct str url, struct str whole, struct s
 	/* Signs of emphasis to some, letters of the address to others. */
 	if (whole.len > url.len && (whole.ptr[url.len] == '_' || whole.ptr[url.len] == '~'))
 		return false;
+	/* What RFC 3986 has in no URL, and browsers have. */
+	if (rest.len && rest.ptr[0] && strchr("\\^`{|}", rest.ptr[0]))
+		return false;
 	/* RFC 3986, appendix C: in angle brackets it may go on in the next line. */
 	if (before == '<' && begins_line_end(rest))
 		return false;

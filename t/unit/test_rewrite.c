@@ -333,6 +333,8 @@ static const struct row text_rows[] = {
 	  STR_INIT("Content-Transfer-Encoding: quoted-printable\r\n\r\n{http://x.example/?a=b}\r\n"), NULL },
 	{ "an end that is emphasis to some", STR_INIT("\r\n_http://x.example/a_ http://x.example/~, *http://x.example/*\r\n"),
 	  STR_INIT("\r\n_http://x.example/a_ http://x.example/~, *{http://x.example/}*\r\n"), NULL },
+	{ "an end that browsers go on behind", STR_INIT("\r\nhttp://x.example/{id} http://x.example/a|b http://x.example/\"\r\n"),
+	  STR_INIT("\r\nhttp://x.example/{id} http://x.example/a|b {http://x.example/}\"\r\n"), NULL },
 	{ "in brackets that a line end parts", STR_INIT("\r\n<http://x.example/a.\r\nb> <http://x.example/b>\r\n"),
 	  STR_INIT("\r\n<http://x.example/a.\r\nb> <{http://x.example/b}>\r\n"), NULL },
 	{ "flowed", STR_INIT("Content-Type: text/plain; format=flowed\r\n\r\nhttp://x.example/a \r\nb\r\n"),
