@@ -3,7 +3,7 @@
 
 #include "milter/tool/commands.h"
 
-static const char functions[] =
+static const char beginning[] =
 	"# bash completion for sekisho(1). Made from the program's own tables by milter/tool/print_completion.\n"
 	"\n"
 	"_sekisho_tenants()\n"
@@ -14,18 +14,22 @@ static const char functions[] =
 	"_sekisho()\n"
 	"{\n"
 	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command='' i word\n"
-	"\tlocal config=() first='' operand='' options='' values=''\n"
+	"\tlocal config=() first='' operand='' options='' values=''\n";
+
+/* Behind the groups, such as "tenant" and "log": only they have a second word, what follows another is a value. */
+static const char scan[] =
 	"\n"
 	"\tCOMPREPLY=()\n"
 	"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	"\t\tword=${COMP_WORDS[i]}\n"
 	"\t\tcase $word in\n"
 	"\t\t-c | --config) config=(-c \"${COMP_WORDS[i+1]}\"); ((i++)) ;;\n"
+	"\t\t--via) ((i++)) ;;\n"
 	"\t\t-*) ;;\n"
-	"\t\t*) [[ $command == *' '* ]] || command=${command:+$command }$word ;;\n"
+	"\t\t*) [[ -z $command || $groups == *\" $command \"* ]] && command=${command:+$command }$word ;;\n"
 	"\t\tesac\n"
 	"\tdone\n"
-	"\tif [[ $prev == -c || $prev == --config ]]; then\n"
+	"\tif [[ $prev == -c || $prev == --config || $prev == --via ]]; then\n"
 	"\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
 	"\t\treturn\n"
 	"\tfi\n";
@@ -49,7 +53,7 @@ static const char ending[] =
 static const char *operand_of(const struct tool_command *command)
 {
 	static const struct { const char *begin, *kind; } rows[] = {
-		{ "TENANT", "TENANT" }, { "FILE", "FILE" }, { "[FILE", "FILE" }, { "[EXPORT", "FILE" },
+		{ "TENANT", "TENANT" }, { "[TENANT", "TENANT" }, { "FILE", "FILE" }, { "[FILE", "FILE" }, { "[EXPORT", "FILE" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -66,8 +70,10 @@ static void add_values(const struct option *rows, struct buf *out)
 		struct str words = str_from_c(row->type == OPTION_WORD ? row->words : ""), word;
 		struct str value = str_from_c(row->value ? row->value : "");
 
+		if (str_eq(str_from_c(row->name), STR("--tenant")))
+			value = STR("TENANT");
 		if (str_eq(value, STR("TENANT")) || str_eq(value, STR("FILE")))
-			buf_printf(out, "\t\t[[ $prev == %s ]] && operand=%s\n", row->name, row->value);
+			buf_printf(out, "\t\t[[ $prev == %s ]] && operand=" STR_FMT "\n", row->name, STR_ARG(value));
 		if (!words.len)
 			continue;
 		buf_printf(out, "\t\t[[ $prev == %s ]] && values='", row->name);
@@ -107,6 +113,23 @@ static bool is_listed(struct buf *seen, struct str word)
 	return str_find(buf_view(seen), str_from_c(key)) < seen->len;
 }
 
+static void add_groups(struct buf *out)
+{
+	struct buf seen;
+
+	buf_init(&seen, 4096);
+	buf_add_byte(&seen, ' ');
+	for (size_t i = 0; command_groups[i].title; i++)
+		for each_command(command_groups[i], row) {
+			struct str word, second;
+
+			if (str_cut(str_from_c((*row)->name), ' ', &word, &second) && !is_listed(&seen, word))
+				buf_printf(&seen, STR_FMT " ", STR_ARG(word));
+		}
+	buf_printf(out, "\tlocal groups='" STR_FMT "'\n", STR_ARG(buf_view(&seen)));
+	buf_clear(&seen);
+}
+
 static void add_first_words(struct buf *out)
 {
 	struct buf seen;
@@ -127,7 +150,7 @@ static void add_first_words(struct buf *out)
 			add_second_words(word, out);
 			buf_add_c(out, "' ;;\n");
 		}
-	buf_printf(out, "\t'') first='" STR_FMT "' options='--version' ;;\n", STR_ARG(str_trim(buf_view(&seen))));
+	buf_printf(out, "\t'') first='" STR_FMT "' options='--via --version' ;;\n", STR_ARG(str_trim(buf_view(&seen))));
 	buf_clear(&seen);
 }
 
@@ -136,7 +159,9 @@ int main(void)
 	struct buf text;
 
 	buf_init(&text, 1 << 20);
-	buf_add_c(&text, functions);
+	buf_add_c(&text, beginning);
+	add_groups(&text);
+	buf_add_c(&text, scan);
 	buf_add_c(&text, "\tcase $command in\n");
 	add_first_words(&text);
 	for (size_t i = 0; command_groups[i].title; i++)
