@@ -14,6 +14,7 @@
 
 #include "config/base/log.h"
 #include "milter/process.h"
+#include "milter/restart.h"
 #include "milter/track/endpoint.h"
 
 static struct process process = {
@@ -54,12 +55,16 @@ static bool load(struct config **out)
 
 static void reload(void)
 {
-	struct config *config;
+	struct config *old, *config;
 
 	if (!load(&config)) {
 		log_error("reload: the configuration of before stays in force");
 		return;
 	}
+	old = config_acquire();
+	restart_warn_common(old, config);
+	restart_warn(&(struct restart_row){ "tracking.listen", str_eq(old->tracking_listen, config->tracking_listen) }, 1);
+	config_release(old);
 	config_publish(config);
 	log_info("reload: the new configuration is in force");
 }

@@ -2,14 +2,16 @@
 import http.client
 import http.server
 import json
+import os
 import re
+import signal
 import socket
 import threading
 
 from lib.browser import Browser, TlsProxy
 from lib.certs import Certificates
 from lib.gate import new_tracking_key
-from lib.harness import check, check_eq, end_process, free_port, port_answers, wait_for
+from lib.harness import check, check_eq, end_process, free_port, port_answers, text_of, wait_for
 from lib.relay import Relay, accepted
 from lib.smtp import message
 
@@ -157,6 +159,33 @@ def test_rude_clients(world):
                 answer = b""
             check(b"302" not in answer[:20] and b"200" not in answer[:20], "answer: {}", answer[:100])
     check_eq(ask(world, "/robots.txt")[0], 200, "still there")
+
+
+def reload(world, done):
+    before = text_of(world.path("track.log")).count(done)
+    world.track.send_signal(signal.SIGUSR1)
+    wait_for(lambda: text_of(world.path("track.log")).count(done) > before, done, 10, 0.05)
+
+
+def test_reload(world):
+    """what a reload cannot change is named; a key file that is broken or open to others changes nothing; a new key needs no reload"""
+    gate = world.relay.gate
+    tracking, good = gate.config["tracking"], "the new configuration is in force"
+    gate.config["tracking"] = {**tracking, "listen": "127.0.0.1:1"}
+    gate.write_config()
+    reload(world, good)
+    check("tracking.listen has changed in the configuration; that takes effect at the next start" in text_of(world.path("track.log")), "warning")
+    gate.config["tracking"] = tracking
+    gate.write_config()
+    _, paths = send(world, "kept")
+    os.chmod(tracking["key_file"], 0o644)
+    reload(world, "the configuration of before stays in force")
+    check_eq(ask(world, paths["c"][0])[0], 302, "a link after a reload that failed")
+    os.chmod(tracking["key_file"], 0o600)
+    gate.tool_ok("key", "rotate")
+    gate.reload()
+    _, fresh = send(world, "rotated")
+    check_eq([ask(world, p)[0] for p in (fresh["c"][0], paths["c"][0])], [302, 302], "links of both keys")
 
 
 def test_stop_writes_all(world):
