@@ -179,22 +179,52 @@ static enum doctor_level look_order(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no signer stands before the gate");
 }
 
+static bool says_yes(struct doctor *doctor, const struct doctor_service *smtpd, const char *name)
+{
+	return str_eq(doctor_postfix_of(doctor, smtpd, name), STR("yes"));
+}
+
+static bool wants_tls(struct doctor *doctor, const struct doctor_service *smtpd)
+{
+	struct str level = doctor_postfix_of(doctor, smtpd, "smtpd_tls_security_level");
+
+	return (level.len && !str_eq(level, STR("none"))) || says_yes(doctor, smtpd, "smtpd_use_tls") ||
+	       says_yes(doctor, smtpd, "smtpd_enforce_tls");
+}
+
+/* Without a certificate Postfix warns, and offers none. */
+static bool has_tls(struct doctor *doctor, const struct doctor_service *smtpd)
+{
+	static const char *const certificates[] = { "smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file" };
+	bool has_certificate = false;
+
+	for (size_t i = 0; i < sizeof certificates / sizeof *certificates; i++) {
+		struct str file = doctor_postfix_of(doctor, smtpd, certificates[i]);
+
+		has_certificate |= file.len && !str_eq(file, STR("none"));
+	}
+	return wants_tls(doctor, smtpd) && has_certificate;
+}
+
 bool doctor_postfix_has_login(struct doctor *doctor, const struct doctor_service *smtpd)
 {
-	return str_eq(doctor_postfix_of(doctor, smtpd, "smtpd_sasl_auth_enable"), STR("yes"));
+	return says_yes(doctor, smtpd, "smtpd_sasl_auth_enable") &&
+	       (!says_yes(doctor, smtpd, "smtpd_tls_auth_only") || has_tls(doctor, smtpd));
 }
 
 static enum doctor_level look_login(struct doctor *doctor)
 {
-	bool has_sasl = false, has_tls = false;
+	bool any_login = false, any_tls = false, is_wanted = false, is_enabled = false;
+	const char *tls_fix;
 
 	for (size_t i = 0; i < doctor->smtpd_count; i++) {
-		struct str level = doctor_postfix_of(doctor, &doctor->smtpds[i], "smtpd_tls_security_level");
-
-		has_sasl |= doctor_postfix_has_login(doctor, &doctor->smtpds[i]);
-		has_tls |= level.len && !str_eq(level, STR("none"));
+		any_login |= doctor_postfix_has_login(doctor, &doctor->smtpds[i]);
+		any_tls |= has_tls(doctor, &doctor->smtpds[i]);
+		is_wanted |= wants_tls(doctor, &doctor->smtpds[i]);
+		is_enabled |= says_yes(doctor, &doctor->smtpds[i], "smtpd_sasl_auth_enable");
 	}
-	return doctor_say_login(doctor, has_sasl, has_tls, "smtpd_sasl_auth_enable = yes", "smtpd_tls_security_level = may");
+	tls_fix = is_wanted ? "smtpd_tls_chain_files = /etc/postfix/key-and-certificate.pem" : "smtpd_tls_security_level = may";
+	return doctor_say_login(doctor, any_login, any_tls, is_enabled ? tls_fix : "smtpd_sasl_auth_enable = yes", tls_fix);
 }
 
 const struct doctor_check doctor_postfix_checks[] = {

@@ -174,6 +174,17 @@ def test_identity(world):
     well(world)
 
 
+def test_login(world):
+    """logins over TLS alone, where there is no TLS, are none"""
+    check_eq(well(world)["login"]["level"], "ok", "logins")
+    for settings, fix in (("", "smtpd_tls_security_level = may"), ("smtpd_tls_security_level = may\n", "smtpd_tls_chain_files = /"),
+                          ("smtpd_tls_security_level = may\nsmtpd_tls_chain_files = /cert.pem\n", None)):
+        with main_cf(world, "myhostname", f"smtpd_tls_auth_only = yes\n{settings}myhostname"):
+            found = well(world)["login"]
+            check_eq(found["level"], "note" if fix else "ok", f"{settings}: {found}")
+            check(not fix or found["fix"].startswith(fix), "{}", found)
+
+
 def test_group(world):
     """mail_owner's group goes by a name of its own"""
     with main_cf(world, "myhostname", "mail_owner = nobody\nmyhostname"):
