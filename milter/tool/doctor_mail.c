@@ -215,6 +215,18 @@ static enum doctor_level look_identity(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "what tenants are known by, a listener tells");
 }
 
+/* Behind an alias the log has the address that the gate saw as orig_to, and no other. */
+static enum doctor_level look_original(struct doctor *doctor)
+{
+	static const char *const setting = "enable_original_recipient";
+	struct str value = doctor_postfix_setting(doctor, setting);
+
+	if (str_eq(value, STR("yes")) || !config_follows_maillog(doctor->config))
+		return doctor_say(doctor, DOCTOR_FINE, NULL, "%s is " STR_FMT " (" STR_FMT ")", setting, STR_ARG(value), STR_ARG(STR("main.cf")));
+	return doctor_say(doctor, DOCTOR_FAULT, "enable_original_recipient = yes", "%s is " STR_FMT " (" STR_FMT ")", setting, STR_ARG(value),
+			  STR_ARG(STR("main.cf")));
+}
+
 const struct doctor_check doctor_mail_checks[] = {
 	{ "postfix", DOCTOR_POSTFIX, "No mail is taken, and none that waits goes out.", look_runs },
 	{ "message_size_limit", DOCTOR_POSTFIX,
@@ -224,6 +236,8 @@ const struct doctor_check doctor_mail_checks[] = {
 	{ "xclient", DOCTOR_POSTFIX,
 	  "These hosts may claim any address and any login, so any tenant's quota: right for a proxy of your own alone.",
 	  look_xclient },
+	{ "original_recipient", DOCTOR_POSTFIX, "What becomes of mail to an alias is not known as that of the address that it was sent to.",
+	  look_original },
 	{ "identity", DOCTOR_POSTFIX, "Nothing that such a tenant sends can be accepted.", look_identity },
 	{ NULL },
 };

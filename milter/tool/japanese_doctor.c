@@ -74,6 +74,8 @@ const struct japanese_row japanese_doctor[] = {
 	  "テナントを証明書で識別しますが、証明書を求める待受けがありません" },
 	{ "a tenant is known by listener " STR_FMT ", and no listener has a tenant's name",
 	  "待受け名 " STR_FMT " で識別するテナントがありますが、テナントの名を持つ待受けがありません" },
+	{ "What becomes of mail to an alias is not known as that of the address that it was sent to.",
+	  "別名宛のメールの結果を、送信された宛先のものとして結びつけられません。" },
 	{ "Postfix writes no log by itself", "Postfix が自ら書くログはありません" },
 	{ "logrotate takes %s away", "logrotate が %s を片付けます" },
 	{ "nothing takes %s away, the relay log is kept %lld days", "%s を片付けるものがありません。中継記録の保存は %lld 日です" },

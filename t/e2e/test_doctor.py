@@ -289,6 +289,8 @@ def test_mail_log(world):
         with open(path, "w"):
             pass
         check_eq(well(world)["maillog"]["level"], "ok", "it is there")
+        with main_cf(world, "myhostname", "enable_original_recipient = no\nmyhostname"):
+            names(world, "original_recipient", "is no (main.cf)", "enable_original_recipient = yes")
     os.remove(path)
     os.symlink(theirs, path)
     check_eq(well(world)["maillog"]["level"], "ok", "the same file by another name")
