@@ -1,6 +1,5 @@
 /* sekisho track: opens and clicks of a tenant or a message; forgetting a recipient; links taken out of use. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "config/base/clock.h"
 #include "milter/tool/commands.h"
@@ -11,7 +10,6 @@
 /* --- stats */
 
 #define DAYS_DEFAULT 14
-#define LINKS_MAX 10000
 
 struct stats {
 	struct str message;
@@ -122,16 +120,19 @@ static int stats_of_tenant(struct tool *tool, struct str tenant, int64_t days)
 }
 
 struct link {
-	uint64_t number;
+	bool is_known;
 	int64_t clicks, flagged;
 	struct str url;
 };
+
+#define LINKS (UINT16_MAX + 1)         /* by the number that a token has */
 
 struct links {
 	struct tool *tool;
 	struct link *items;
 	size_t count;
 	struct str prefix;
+	bool is_cut;                   /* no memory for the rest */
 };
 
 /* "link:3", "link:3.flagged", "url:3" */
@@ -141,44 +142,31 @@ static bool collect_link(void *arg, struct str key, struct str value, int64_t ex
 	struct str rest = str_from(key, links->prefix.len), kind, number, suffix = STR_EMPTY;
 	struct link *link;
 	uint64_t n;
-	size_t at = 0;
 
 	(void)expires_us;
 	if (!str_cut(rest, ':', &kind, &number))
 		return true;
 	str_cut(number, '.', &number, &suffix);
-	if (!num_parse_u64(number, &n))
+	if (!num_parse_u64(number, &n) || n >= LINKS)
 		return true;
-	while (at < links->count && links->items[at].number != n)
-		at++;
-	if (at == LINKS_MAX)
-		return false;
-	links->count += at == links->count;
-	link = &links->items[at];
-	link->number = n;
-	if (str_eq(kind, STR("url")))
-		return arena_copy(&links->tool->arena, value, &link->url);
-	num_parse_i64(value, suffix.len ? &link->flagged : &link->clicks);
-	return true;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	const struct link *x = a, *y = b;
-
-	return (x->number > y->number) - (x->number < y->number);
+	link = &links->items[n];
+	links->count += !link->is_known;
+	link->is_known = true;
+	if (!str_eq(kind, STR("url"))) {
+		num_parse_i64(value, suffix.len ? &link->flagged : &link->clicks);
+		return true;
+	}
+	links->is_cut = !arena_copy(&links->tool->arena, value, &link->url);
+	return !links->is_cut;
 }
 
 static bool read_links(struct tool *tool, struct str tenant, struct str where, struct links *out, struct err *err)
 {
-	*out = (struct links){ .tool = tool, .items = arena_array(&tool->arena, LINKS_MAX, sizeof *out->items) };
+	*out = (struct links){ .tool = tool, .items = arena_array(&tool->arena, LINKS, sizeof *out->items) };
 	out->prefix = tool_text(tool, "sekisho:{" STR_FMT "}:hits:" STR_FMT ":", STR_ARG(tenant), STR_ARG(where));
 	if (!out->items)
 		return err_memory(err);
-	if (!tool->store->ops->scan(tool->store, out->prefix, collect_link, out, err))
-		return false;
-	qsort(out->items, out->count, sizeof *out->items, by_number);
-	return true;
+	return tool->store->ops->scan(tool->store, out->prefix, collect_link, out, err) && (!out->is_cut || err_memory(err));
 }
 
 static void write_message_json(struct tool *tool, struct str tenant, struct str message, const int64_t values[FIGURES],
@@ -190,9 +178,11 @@ static void write_message_json(struct tool *tool, struct str tenant, struct str 
 	write_figures_json(tool, values);
 	json_key(&tool->json, "links");
 	json_array_open(&tool->json);
-	for (size_t i = 0; i < links->count; i++) {
+	for (size_t i = 0; i < LINKS; i++) {
+		if (!links->items[i].is_known)
+			continue;
 		json_object_open(&tool->json);
-		json_member_i64(&tool->json, "link", (int64_t)links->items[i].number);
+		json_member_i64(&tool->json, "link", (int64_t)i);
 		json_member_i64(&tool->json, "clicks", links->items[i].clicks);
 		json_member_i64(&tool->json, "flagged", links->items[i].flagged);
 		json_member_str_opt(&tool->json, "url", links->items[i].url);
@@ -217,12 +207,12 @@ static void write_message(struct tool *tool, const int64_t values[FIGURES], cons
 		   (long long)values[5]);
 	tool_field(tool, "Unsubscribed", "%lld", (long long)values[6]);
 	table_init(&table, &tool->arena, columns, sizeof columns / sizeof *columns);
-	for (size_t i = 0; i < links->count; i++) {
+	for (size_t i = 0; i < LINKS; i++) {
 		const struct link *link = &links->items[i];
-		const struct str cells[] = { tool_number(tool, (int64_t)link->number), tool_number(tool, link->clicks),
-					     tool_number(tool, link->flagged), link->url };
 
-		table_add(&table, cells);
+		if (link->is_known)
+			table_add(&table, (const struct str[]){ tool_number(tool, (int64_t)i), tool_number(tool, link->clicks),
+								tool_number(tool, link->flagged), link->url });
 	}
 	if (links->count) {
 		tool_print(tool, "\n");

@@ -145,6 +145,23 @@ def test_forget_and_deny(world):
     check_eq(stats(world, "forgotten"), {}, "counts")
 
 
+def test_every_link(world):
+    """somebody follows every link of a long message: each is shown with its click"""
+    count = 10050
+    page = "".join(f'<a href="http://shop.example/{n}">x</a>\n' for n in range(count))
+    done = world.relay.gate.tool("rewrite", "--tenant", "acme", "--rcpt", "all@example.test",
+                                 input=message("user@acme.test", "all@example.test", "long", page,
+                                               f"{HEAD}X-Sekisho-Track: id=long\r\n").decode())
+    peer = http.client.HTTPConnection("127.0.0.1", world.port, timeout=15)
+    for path in [p for p in LINK.findall(done.stdout) if p[1] == "c"]:
+        peer.request("GET", path, headers=PERSON)
+        peer.getresponse().read()
+    wait_stats(world, "long", clicks=count)
+    links = stats(world, "long")["links"]
+    check_eq([(link["link"], link["clicks"], link["url"]) for link in links],
+             [(n + 1, 1, f"http://shop.example/{n}") for n in range(count)], "links")
+
+
 def test_rude_clients(world):
     """long lines, many fields, half requests and nonsense end with the client that sends them"""
     for text in (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
