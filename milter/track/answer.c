@@ -253,6 +253,17 @@ static bool says_one_click(struct str body)
 	       (name < body.len && str_find(str_from(body, name), STR("One-Click")) < body.len - name);
 }
 
+/* Mail providers ask twice, and pages are loaded again. */
+static bool is_unsubscribed(struct asking *a)
+{
+	struct suppression entry;
+	struct err err;
+	bool found;
+
+	return suppress_find(a->tracker->store, a->token.tenant, a->token.recipient, a->arena, &entry, &found, &err) && found &&
+	       entry.source == SUPPRESS_UNSUBSCRIBE && entry.scope.len == 0;
+}
+
 static void unsubscribe(struct asking *a)
 {
 	const struct suppression entry = {
@@ -262,11 +273,13 @@ static void unsubscribe(struct asking *a)
 		.by = STR("sekisho-track"),
 		.since_us = clock_now_us(),
 	};
+	bool is_again = is_unsubscribed(a);
 	struct err err;
 
 	if (suppress_add(a->tracker->store, a->token.tenant, &entry, &err)) {
 		answer_page(a, 200, PAGE_DONE, a->token.recipient);
-		count(a, HIT_UNSUBSCRIBE);
+		if (!is_again)
+			count(a, HIT_UNSUBSCRIBE);
 		return;
 	}
 	log_error("unsubscription from tenant " STR_FMT ": %s", STR_ARG(a->token.tenant), err.text);

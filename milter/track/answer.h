@@ -4,7 +4,7 @@
  *   GET /o/TOKEN   the smallest transparent picture, always; counted when the token is good
  *   GET /c/TOKEN   302 to the exact destination; 404 for what is no link of ours, 410 for one that has expired or was
  *                  taken out of use
- *   GET /u/TOKEN   asks; POST does it (RFC 8058), and answers when it is stored
+ *   GET /u/TOKEN   asks; POST does it (RFC 8058), and answers when it is stored; counted once, until it is undone
  *   HEAD           answers as GET does, and never counts
  *
  * Nobody is ever led where no token of ours leads, and only to http and https. A store that cannot be asked stops no

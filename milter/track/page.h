@@ -2,7 +2,7 @@
  * page - what people see of the endpoint: asking before an unsubscription, its result, and that a link leads nowhere.
  *
  * Whole pages without script, pictures or anything from elsewhere, in Japanese and English. They read well aloud (one
- * main part, one heading, a labelled button, a live region for the result), with large type, and in the dark.
+ * main part, one heading, a labelled button, a title that says what was done), with large type, and in the dark.
  *
  * Input    the recipient's address may hold any octets: it is escaped
  */

@@ -168,6 +168,24 @@ START_TEST(answers)
 }
 END_TEST
 
+/* A mail provider that asks twice, a page that is loaded again: one unsubscription. Once it was undone, the next one counts. */
+START_TEST(unsubscribed_once)
+{
+	static const bool counts[] = { true, false, true };
+	struct err err;
+	bool was;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct track_answer answer = ask(TRACK_POST, path_of(UNSUBSCRIBE), HOST, STR("List-Unsubscribe=One-Click"));
+
+		ck_assert_uint_eq(answer.status, 200);
+		ck_assert_msg(answer.is_counted == counts[i], "time %zu", i);
+		if (i == 1)
+			ck_assert(suppress_remove(tracker.store, STR("acme"), STR("reader@example.net"), &was, &err) && was);
+	}
+}
+END_TEST
+
 /* One character changed, taken away or put in, anywhere: nobody is led, nothing counts, nobody is unsubscribed. */
 START_TEST(forgeries)
 {
@@ -475,6 +493,7 @@ int main(void)
 	tcase_set_timeout(tc, 900);            /* a million forgeries, on a busy machine under ThreadSanitizer */
 	tcase_add_checked_fixture(tc, open_tracker, close_tracker);
 	unit_add_rows(tc, answers, rows);
+	tcase_add_test(tc, unsubscribed_once);
 	tcase_add_test(tc, forgeries);
 	unit_add_rows(tc, denied, denials);
 	tcase_add_loop_test(tc, denied_however_written, 0, 5);
