@@ -87,6 +87,8 @@ bool doctor_may(const struct passwd *user, const struct stat *st, mode_t bit);
 const char *doctor_postfix_program(struct doctor *doctor, const char *name);
 /* Learns what Postfix is told; false: `err` says why not. */
 bool doctor_postfix_read(struct doctor *doctor, struct err *err);
+/* The same of a Sendmail. */
+bool doctor_sendmail_read(struct doctor *doctor, const char *path, struct err *err);
 /* A setting of main.cf, expanded; empty when it has none. */
 struct str doctor_postfix_setting(const struct doctor *doctor, const char *name);
 /* The same as this service sees it, which may have it for itself in master.cf. */

@@ -7,6 +7,22 @@
 #define LOG_LEVEL_LEAST 9              /* what Sendmail comes with */
 #define MC_LINE "INPUT_MAIL_FILTER(`sekisho', `S=%s, F=T, T=C:30s;S:30s;R:60s;E:300s')dnl"
 
+bool doctor_sendmail_read(struct doctor *doctor, const char *path, struct err *err)
+{
+	struct str text;
+	char *mutable;
+
+	if (!doctor_read(doctor, path, &text, err))
+		return false;
+	/* A line that begins with a blank goes on with the one before. */
+	mutable = (char *)(uintptr_t)text.ptr;
+	for (size_t i = 0; i + 1 < text.len; i++)
+		if (text.ptr[i] == '\n' && (text.ptr[i + 1] == ' ' || text.ptr[i + 1] == '\t'))
+			mutable[i] = ' ';
+	doctor->sendmail_cf = text;
+	return true;
+}
+
 /* "Xname, S=..., F=T, T=..." */
 struct filter {
 	struct str name, socket, flags, timeouts;
@@ -53,20 +69,28 @@ static bool find_ours(const struct doctor *doctor, struct filter *out)
 	return false;
 }
 
-/* "O InputMailFilters=a, b"; a later line replaces an earlier one. */
+/* "O InputMailFilters=a, b", with blanks round the sign or without, in any case. */
+static bool cut_option(struct str line, struct str option, struct str *out_value)
+{
+	struct str name;
+
+	return str_starts(line, STR("O ")) && str_cut(str_from(line, 2), '=', &name, out_value) && str_eq_nocase(str_trim(name), option);
+}
+
+/* A later line replaces an earlier one. */
 static struct str option_of(const struct doctor *doctor, struct str option)
 {
-	struct str rest = doctor->sendmail_cf, line, found = STR_EMPTY;
+	struct str rest = doctor->sendmail_cf, line, value, found = STR_EMPTY;
 
 	while (str_next(&rest, '\n', &line))
-		if (str_starts(line, option))
-			found = str_trim(str_from(line, option.len));
+		if (cut_option(line, option, &value))
+			found = str_trim(value);
 	return found;
 }
 
 static struct str input_filters(const struct doctor *doctor)
 {
-	return option_of(doctor, STR("O InputMailFilters="));
+	return option_of(doctor, STR("InputMailFilters"));
 }
 
 static const char *mc_line(struct doctor *doctor)
@@ -105,20 +129,22 @@ static enum doctor_level look_flags(struct doctor *doctor)
 /* "R:60s", "E:5m"; without a letter, seconds. False: it does not say. */
 static bool find_timeout(struct str timeouts, char which, int64_t *out_s)
 {
+	static const struct str units = STR_INIT("smhdw");
+	static const int64_t seconds[] = { 1, 60, 3600, 86400, 604800 };
 	struct str piece;
 	uint64_t n;
 
 	while (str_next(&timeouts, ';', &piece)) {
 		piece = str_trim(piece);
-
-		bool is_minutes = str_ends(piece, STR("m"));
-
 		if (piece.len < 3 || piece.ptr[0] != which || piece.ptr[1] != ':')
 			continue;
-		piece = str_slice(piece, 2, piece.len - 2 - (is_minutes || str_ends(piece, STR("s"))));
-		if (!num_parse_u64(piece, &n) || n > UINT32_MAX)
+
+		size_t unit = str_find_byte(units, piece.ptr[piece.len - 1]);
+		bool has_unit = unit < units.len;
+
+		if (!num_parse_u64(str_slice(piece, 2, piece.len - 2 - has_unit), &n) || n > UINT32_MAX)
 			continue;
-		*out_s = (int64_t)n * (is_minutes ? 60 : 1);
+		*out_s = (int64_t)n * (has_unit ? seconds[unit] : 1);
 		return true;
 	}
 	return false;
@@ -193,33 +219,41 @@ static enum doctor_level look_order(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no signer stands before the gate");
 }
 
+/* "InputMailFilters=a;b" of a listener's options, of which the first letter counts. False: it has none of its own. */
+static bool own_filters(struct str options, struct str *out_list)
+{
+	struct str piece, name;
+
+	while (str_next(&options, ',', &piece))
+		if (str_cut(str_trim(piece), '=', &name, out_list) && str_starts_nocase(name, STR("I")))
+			return true;
+	return false;
+}
+
+static bool has_filter(struct str list, struct str filter)
+{
+	struct str name;
+
+	while (str_next(&list, ';', &name))
+		if (str_eq(str_trim(name), filter))
+			return true;
+	return false;
+}
+
 /* A listener may have a list of its own: "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=a;b". */
 static enum doctor_level look_listeners(struct doctor *doctor)
 {
-	static const struct str option = STR_INIT("O DaemonPortOptions="), own = STR_INIT("InputMailFilters=");
-	struct str rest = doctor->sendmail_cf, line, piece, name;
+	struct str rest = doctor->sendmail_cf, line, options, list;
 	struct filter ours;
 
 	if (!find_ours(doctor, &ours))
 		return doctor_say(doctor, DOCTOR_UNSEEN, NULL, "the filter is not there to look at");
-	while (str_next(&rest, '\n', &line)) {
-		struct str pieces = str_from(line, option.len);
-
-		for (bool is_ours; str_starts(line, option) && str_next(&pieces, ',', &piece);) {
-			struct str list = str_from(str_trim(piece), own.len);
-
-			if (!str_starts(str_trim(piece), own))
-				continue;
-			for (is_ours = false; str_next(&list, ';', &name);)
-				is_ours |= str_eq(str_trim(name), ours.name);
-			if (!is_ours)
-				return doctor_say(doctor, DOCTOR_FAULT,
-						  doctor_text(doctor, "sendmail.mc: DAEMON_OPTIONS(`" STR_FMT "') with InputMailFilters=" STR_FMT ";...",
-							      STR_ARG(str_trim(str_from(line, option.len))), STR_ARG(ours.name)),
-						  "a listener has filters of its own, without the gate: " STR_FMT,
-						  STR_ARG(str_trim(str_from(line, option.len))));
-		}
-	}
+	while (str_next(&rest, '\n', &line))
+		if (cut_option(line, STR("DaemonPortOptions"), &options) && own_filters(options, &list) && !has_filter(list, ours.name))
+			return doctor_say(doctor, DOCTOR_FAULT,
+					  doctor_text(doctor, "sendmail.mc: DAEMON_OPTIONS(`" STR_FMT "') with InputMailFilters=" STR_FMT ";...",
+						      STR_ARG(str_trim(options)), STR_ARG(ours.name)),
+					  "a listener has filters of its own, without the gate: " STR_FMT, STR_ARG(str_trim(options)));
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "no listener has filters of its own without the gate");
 }
 
@@ -247,7 +281,7 @@ static enum doctor_level look_socket_safety(struct doctor *doctor)
 /* At 8 and below Sendmail does not say what it delivered. */
 static enum doctor_level look_log_level(struct doctor *doctor)
 {
-	struct str level = option_of(doctor, STR("O LogLevel="));
+	struct str level = option_of(doctor, STR("LogLevel"));
 	uint64_t n;
 
 	if (!num_parse_u64(level, &n) || n >= LOG_LEVEL_LEAST)
@@ -258,13 +292,13 @@ static enum doctor_level look_log_level(struct doctor *doctor)
 
 static enum doctor_level look_size(struct doctor *doctor)
 {
-	return doctor_say_size(doctor, option_of(doctor, STR("O MaxMessageSize=")), "MaxMessageSize",
+	return doctor_say_size(doctor, option_of(doctor, STR("MaxMessageSize")), "MaxMessageSize",
 			       "define(`confMAX_MESSAGE_SIZE', `", "')dnl");
 }
 
 static enum doctor_level look_login(struct doctor *doctor)
 {
-	return doctor_say_login(doctor, option_of(doctor, STR("O AuthMechanisms=")).len, option_of(doctor, STR("O ServerCertFile=")).len,
+	return doctor_say_login(doctor, option_of(doctor, STR("AuthMechanisms")).len, option_of(doctor, STR("ServerCertFile")).len,
 				"define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl",
 				"define(`confSERVER_CERT', `/etc/mail/tls/server.pem')dnl");
 }

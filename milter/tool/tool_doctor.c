@@ -142,7 +142,7 @@ static enum doctor_level look_mta(struct doctor *doctor)
 
 	if (!name)
 		return doctor_say(doctor, DOCTOR_FAULT, "apt-get install postfix", "neither " POSTFIX_DIR " nor " SENDMAIL_CF " is there");
-	ok = doctor->postfix ? doctor_postfix_read(doctor, &err) : doctor_read(doctor, name, &doctor->sendmail_cf, &err);
+	ok = doctor->postfix ? doctor_postfix_read(doctor, &err) : doctor_sendmail_read(doctor, name, &err);
 	if (ok)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "the MTA is %s, with %s", doctor->postfix ? "Postfix" : "Sendmail", name);
 	doctor->postfix = doctor->sendmail = NULL;

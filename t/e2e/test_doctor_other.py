@@ -37,6 +37,13 @@ def test_sendmail(world):
         asked.names("listeners", "Name=MSA, Port=587", "InputMailFilters=sekisho;")
     with Edited(path, lambda text: text + "O DaemonPortOptions=Name=MSA, Port=587, InputMailFilters=opendkim;sekisho\n"):
         check_eq(asked.well()["login"]["level"], "note", "logins, and nowhere to log in")
+    with Edited(path, lambda text: text + "O DaemonPortOptions=Name=MSA, Port=587, i=opendkim\n"):
+        asked.names("listeners", "i=opendkim", "InputMailFilters=sekisho;")
+    with Edited(path, lambda _: f"O inputMailFilters = opendkim ,\n\tsekisho\nXsekisho, S={socket},\n  F=T,\n  T=R:1h;E:1d\n"
+                "Xopendkim, S=inet:7357@localhost\nO LogLevel = 8\n"):
+        found = asked.well()
+        check_eq([found[n]["level"] for n in ("input_mail_filter", "filter_flags", "filter_timeouts", "filter_order", "log_level")],
+                 ["ok", "ok", "ok", "note", "note"], "blanks, folds and other units")
     for timeouts, text in (("C:30s;S:30s;R:5s;E:300s", "5 s for T=R:"), ("R:2m;E:5", "5 s for T=E:"),
                            ("R:1m ;E:1s", "1 s for T=E:"), ("S:3s;R:1m", "3 s for T=S:"), ("C:9s", "10 s for T=R:")):
         with Edited(path, lambda text: text.replace("C:30s;S:30s;R:60s;E:300s", timeouts)):
