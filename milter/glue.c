@@ -309,14 +309,22 @@ static bool change_field(SMFICTX *ctx, const struct rewrite_field *field)
 	return smfi_chgheader(ctx, name, (int)field->nth, field->action == HEADER_REMOVE ? NULL : value) == MI_SUCCESS;
 }
 
-/* Backwards first: whether an MTA counts fields that are gone is its own affair, those before them it counts alike. */
+/* Backwards: whether an MTA counts fields that are gone is its own affair, those before them it counts alike. */
+static bool remove_all(SMFICTX *ctx, struct str name, size_t count)
+{
+	struct rewrite_field field = { .action = HEADER_REMOVE, .name = name, .nth = count };
+
+	for (; field.nth > 0; field.nth--)
+		if (!change_field(ctx, &field))
+			return false;
+	return true;
+}
+
 static bool change_header(SMFICTX *ctx, const struct session_changes *changes)
 {
-	struct rewrite_field submit = { .action = HEADER_REMOVE, .name = STR(SUBMIT_HEADER) };
-
-	for (submit.nth = changes->submit_count; submit.nth > 0; submit.nth--)
-		if (!change_field(ctx, &submit))
-			return false;
+	if (!remove_all(ctx, STR(SUBMIT_HEADER), changes->submit_count) ||
+	    !remove_all(ctx, STR(REWRITE_STEER_HEADER), changes->steer_count))
+		return false;
 	for (size_t i = changes->field_count; i-- > 0;)
 		if (changes->fields[i].action != HEADER_ADD && !change_field(ctx, &changes->fields[i]))
 			return false;

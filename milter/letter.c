@@ -104,7 +104,10 @@ void letter_add_field(struct letter *letter, struct str name, struct str value)
 {
 	struct header field = { .line = STR_EMPTY };
 
-	if (!letter->config || letter->why_not)
+	if (!letter->config)
+		return;
+	letter->steer_count += str_eq_nocase(name, STR(REWRITE_STEER_HEADER));
+	if (letter->why_not)
 		return;
 	if ((letter->field_count == letter->field_room && !grow_fields(letter)) ||
 	    !arena_copy(&letter->arena, name, &field.name) || !arena_copy(&letter->arena, value, &field.value)) {
@@ -279,6 +282,11 @@ void letter_rewrite(struct letter *letter, const struct tenant *tenant, const st
 }
 
 /* --- what goes out */
+
+size_t letter_steer_left(const struct letter *letter)
+{
+	return letter->config && letter->why_not ? letter->steer_count : 0;
+}
 
 bool letter_has_new_body(const struct letter *letter)
 {

@@ -31,6 +31,7 @@ struct letter {
 	struct arena arena;
 	struct header *fields;
 	size_t field_count, field_room;
+	size_t steer_count;            /* of them REWRITE_STEER_HEADER */
 	struct buf memory;             /* the body, until it is too large */
 	int spool;                     /* file descriptor; -1: none */
 	size_t spooled;
@@ -58,6 +59,8 @@ bool letter_take_turn(struct letter *letter, int64_t wait_us);
 void letter_rewrite(struct letter *letter, const struct tenant *tenant, const struct token_keys *keys,
 		    struct str recipient);
 
+/* Fields REWRITE_STEER_HEADER of a letter that passes as it came: they are not for its readers, and no change names them. */
+size_t letter_steer_left(const struct letter *letter);
 bool letter_has_new_body(const struct letter *letter);
 /* The new body, piece by piece; each lives until the next call. False at its end. */
 bool letter_next_chunk(struct letter *letter, struct str *out);

@@ -7,7 +7,7 @@
 #define MESSAGE_ID_MAX 64              /* octets of a name given in X-Sekisho-Track */
 #define NEVER_MAX 16                   /* addresses in List-Unsubscribe that are looked at */
 
-static const struct str steer_name = STR_INIT("X-Sekisho-Track");
+static const struct str steer_name = STR_INIT(REWRITE_STEER_HEADER);
 
 static void note(struct rewrite_result *out, size_t part, const char *why)
 {

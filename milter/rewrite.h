@@ -23,6 +23,7 @@
 
 #define REWRITE_PART_MAX ((size_t)32 << 20)
 #define REWRITE_NOTES_MAX 32
+#define REWRITE_STEER_HEADER "X-Sekisho-Track"
 #define REWRITE_LINE_MAX 998           /* RFC 5322 2.1.1, CRLF not counted */
 
 struct rewrite_rules {

@@ -38,6 +38,7 @@ struct session_changes {
 	size_t field_count;
 	const struct envelope *envelope;       /* a new sender, another recipient; NULL: as it came */
 	size_t submit_count;           /* fields SUBMIT_HEADER (submit.h) to be removed, all of them */
+	size_t steer_count;            /* fields REWRITE_STEER_HEADER to be removed, all of them, beside `fields` */
 	bool has_body;                 /* a new one, to be read with session_next_chunk, in one unbroken run */
 };
 #define SESSION_RECORD_HEADER "Sekisho-Record"

@@ -145,6 +145,10 @@ START_TEST(disk_space_is_bounded)
 	ck_assert_ptr_nonnull(two.why_not);
 	letter_rewrite(&two, &tenant, keys, recipient);
 	ck_assert_ptr_null(two.changes);
+	ck_assert_uint_eq(letter_steer_left(&two), 1);          /* what its sender told us is for nobody else */
+	ck_assert(letter_take_turn(&one, 0));
+	letter_rewrite(&one, &tenant, keys, recipient);
+	ck_assert_uint_eq(letter_steer_left(&one), 0);          /* a change names it */
 	letter_end(&two);
 	letter_end(&one);
 	feed(&two, buf_view(&page), 65535);     /* room again */
@@ -225,9 +229,11 @@ START_TEST(large_header)
 	letter_begin(&letter, &config);
 	for (int i = 0; i < 4; i++)
 		letter_add_field(&letter, STR("X-Long"), str_of(value, sizeof value));
+	letter_add_field(&letter, STR("x-sekisho-track"), STR("off"));
 	letter_add_body(&letter, STR("hello\r\n"));
 	letter_rewrite(&letter, &tenant, keys, recipient);
 	ck_assert_ptr_nonnull(letter.why_not);
+	ck_assert_uint_eq(letter_steer_left(&letter), 1);
 	letter_end(&letter);
 	letter_end(&letter);
 }

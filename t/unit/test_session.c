@@ -458,6 +458,7 @@ START_TEST(rewrites_what_its_tenant_tracks)
 		ck_assert_uint_eq(unit_count(chunk, "https://track.seen.example/c/"), 2);
 		ck_assert_uint_eq(unit_count(chunk, "https://track.seen.example/o/"), 1);
 		ck_assert(!session_next_chunk(s, &chunk));
+		ck_assert_uint_eq(changes.steer_count, 0);
 		session_done(s);
 	}
 	ck_assert_int_eq(send_page(s, "seen", 1, STR("<p>only text"), &changes), SESSION_CONTINUE);
