@@ -99,6 +99,18 @@ static bool check_tracking(struct reader *r, const struct scope *scope, const st
 			     scope_text(scope, where));
 }
 
+/* Legal, who keeps such lists elsewhere can export this one: but hardly meant. Said once, where it is written. */
+static void warn_empty_promise(struct reader *r, const struct scope *scope, const struct node *node, const struct tenant *tenant)
+{
+	char where[SCOPE_TEXT_MAX];
+
+	if (!tenant->adds_list_unsubscribe || tenant->suppress == SUPPRESS_MODE_REJECT ||
+	    !(node_find(node, STR("tracking")) || node_find(node, STR("suppress"))))
+		return;
+	config_report_warning(r->report, key_place(node, "suppress"), "suppress%s lets mail through to those who were told, by "
+			      "list_unsubscribe, that no more is sent; list: reject holds to that", scope_text(scope, where));
+}
+
 #define RETURN_DOMAIN_MAX 189          /* with a local part of 64 and the @ an address of 254 (RFC 5321 4.5.3.1.3) */
 
 static struct str address_domain_part(struct str pattern)
@@ -148,6 +160,7 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 	bool ok = check_class(r, scope, node, config, tenant);
 
 	ok &= check_quotas(r, scope, draft);
+	warn_empty_promise(r, scope, node, tenant);
 	if (is_tenant) {                /* all of them, so that each says what is wrong */
 		ok &= check_tracking(r, scope, node, tenant);
 		ok &= check_return_path(r, scope, node, tenant);
