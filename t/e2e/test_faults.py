@@ -88,6 +88,7 @@ def make_host(world):
     subprocess.run(["cc", "-shared", "-fPIC", "-o", f"{world.etc}/adjtimex.so", f"{world.etc}/adjtimex.c"], check=True)
     world.wrap = ["unshare", "--mount", "sh", "-c",
                   f"mount --bind {world.etc}/hosts /etc/hosts && mount --bind {world.etc}/nsswitch.conf /etc/nsswitch.conf && "
+                  "ASAN_OPTIONS=\"${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0\" "         # it wants to be first
                   f"LD_PRELOAD={world.etc}/adjtimex.so exec \"$0\" \"$@\""]
 
 
