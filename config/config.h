@@ -198,6 +198,7 @@ struct config {
 
 	struct str token_key_file;     /* seals tracked links: milter/link/token.h */
 	struct str tracking_listen;    /* of sekisho-track: "127.0.0.1:9186" */
+	struct net_list tracking_proxies;         /* whose X-Forwarded-For is believed */
 	enum client_address tracking_client;
 	int64_t tracking_expire_us;    /* of links and pixels; 0: never */
 	int64_t tracking_spool_max;    /* octets of all bodies that wait on disk */
@@ -222,8 +223,7 @@ struct config {
 	bool log_to_syslog;
 	int64_t log_level;             /* enum log_level */
 
-	const struct net_prefix *sender_match_networks;
-	size_t sender_match_network_count;
+	struct net_list sender_match_networks;
 	struct str_list local_domains;
 	enum match_kind identify[MATCH_KIND_COUNT];
 	size_t identify_count;

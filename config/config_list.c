@@ -21,7 +21,7 @@ static bool list_begin(const struct value *v, size_t size, const struct node **o
 
 bool value_read_networks(const struct value *v)
 {
-	struct config_draft *draft = v->base;
+	struct net_list *out = value_field(v);
 	const struct node *item;
 	struct net_prefix *networks;
 	size_t count, at = 0;
@@ -34,8 +34,7 @@ bool value_read_networks(const struct value *v)
 		if (item->kind != NODE_TEXT || !net_parse_prefix(item->text, &networks[at]))
 			ok = config_expected(v->r, v->scope, v->row->name, item, config_type_words(SETTING_NETWORK));
 	}
-	draft->config.sender_match_networks = networks;
-	draft->config.sender_match_network_count = count;
+	*out = (struct net_list){ .items = items, .count = count };
 	return ok;
 }
 

@@ -415,10 +415,7 @@ static const struct match_rule *match_sender(const struct match_index *index, st
 /* A client without an address handed the mail in on this host. */
 static bool is_sender_believed(const struct config *config, const struct net_addr *client)
 {
-	for (size_t i = 0; client && i < config->sender_match_network_count; i++)
-		if (net_prefix_covers(&config->sender_match_networks[i], client))
-			return true;
-	return !client;
+	return !client || net_list_covers(&config->sender_match_networks, client);
 }
 
 static const struct match_rule *match_kind(const struct config *config, enum match_kind kind,

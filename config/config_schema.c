@@ -238,6 +238,9 @@ static const struct setting tracking_rows[] = {
 		     "out; none: always. Unsubscribing does not expire." },
 	{ "listen", SETTING_HTTP_LISTEN, CONFIG(tracking_listen), .fallback = "127.0.0.1:9186",
 	  .meaning = "Address and port of sekisho-track, behind a proxy that speaks TLS." },
+	{ "proxies", SETTING_NETWORKS, CONFIG(tracking_proxies), .fallback = "[127.0.0.0/8, \"::1\"]",
+	  .meaning = "Where proxies in front of sekisho-track are: the last address of X-Forwarded-For that is none of theirs is the "
+		     "reader's." },
 	{ "client_address", SETTING_WORD, CONFIG(tracking_client), .words = client_words, .fallback = "truncated",
 	  .meaning = "Readers' addresses in records: truncated to a network of 24 (IPv6: 48) bits, full, or none." },
 	{ "spool_max", SETTING_SIZE, CONFIG(tracking_spool_max), .min = 0, .max = 1024 * GIB, .fallback = "8GiB",

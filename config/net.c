@@ -111,6 +111,14 @@ bool net_prefix_covers(const struct net_prefix *prefix, const struct net_addr *a
 	       ((prefix->addr.octets[whole] ^ addr->octets[whole]) & octet_mask(prefix->length % 8)) == 0;
 }
 
+bool net_list_covers(const struct net_list *list, const struct net_addr *addr)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (net_prefix_covers(&list->items[i], addr))
+			return true;
+	return false;
+}
+
 void net_format_addr(const struct net_addr *addr, char out[INET6_ADDRSTRLEN])
 {
 	/* The longest forms of both families fit, so inet_ntop cannot fail. */

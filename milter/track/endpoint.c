@@ -112,26 +112,23 @@ static enum track_method method_of(struct str method)
 	return TRACK_OTHER;
 }
 
-static bool is_loopback(const struct net_addr *addr)
-{
-	struct net_prefix v4, v6;
-
-	return net_parse_prefix(STR("127.0.0.0/8"), &v4) && net_parse_prefix(STR("::1"), &v6) &&
-	       (net_prefix_covers(&v4, addr) || net_prefix_covers(&v6, addr));
-}
-
-/* The proxy's word for it, where a proxy of this host asks: the last one, in the last of such fields. */
-static bool client_of(struct MHD_Connection *peer, struct str forwarded, struct net_addr *out)
+/* A proxy's word for it, where a proxy asks: the last in the last of such fields; and so on while that is a proxy too. */
+static bool client_of(struct MHD_Connection *peer, const struct net_list *proxies, struct str forwarded, struct net_addr *out)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(peer, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	struct str before;
+	struct str word;
 
 	if (!info || !net_addr_from_sockaddr(info->client_addr, out))
 		return false;
-	if (!forwarded.len || !is_loopback(out))
-		return true;
-	str_cut_last(forwarded, ',', &before, &forwarded);
-	return net_parse_addr(str_trim(forwarded), out);
+	while (forwarded.len && net_list_covers(proxies, out)) {
+		if (!str_cut_last(forwarded, ',', &forwarded, &word)) {
+			word = forwarded;
+			forwarded = STR_EMPTY;
+		}
+		if (!net_parse_addr(str_trim(word), out))
+			return false;
+	}
+	return true;
 }
 
 /* What browsers, caches and search engines shall not do with any answer of ours. */
@@ -215,7 +212,7 @@ static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connect
 	struct arena arena;
 
 	cut_target(&request.path, &request.host);
-	request.has_client = client_of(peer, fields.last[FIELD_FORWARDED], &request.client);
+	request.has_client = client_of(peer, &config->tracking_proxies, fields.last[FIELD_FORWARDED], &request.client);
 	arena_init(&arena, ANSWER_MEMORY);
 	track_answer(endpoint->tracker, config, &request, &arena, &answer);
 

@@ -126,7 +126,7 @@ START_TEST(every_default)
 	ck_assert_uint_eq(config->identify_count, MATCH_KIND_COUNT);
 	for (size_t i = 0; i < MATCH_KIND_COUNT; i++)
 		ck_assert_uint_eq(config->identify[i], i);
-	ck_assert_uint_eq(config->sender_match_network_count, 2);
+	ck_assert_uint_eq(config->sender_match_networks.count, 2);
 	ck_assert_ptr_null(config->default_tenant);
 	ck_assert(!config->needs_body && !config->needs_rewrite && !config->needs_return_path && !config->needs_keys);
 	ck_assert_uint_eq(acme->return_domain.len, 0);
@@ -266,7 +266,7 @@ END_TEST
 START_TEST(tracking)
 {
 	struct config *config = load_text(
-		"tracking: {key_file: /nowhere/track.key, client_address: none, spool_max: 0}\n"
+		"tracking: {key_file: /nowhere/track.key, client_address: none, spool_max: 0, proxies: [10.0.0.0/8]}\n"
 		"plans: {seen: {tracking: {opens: true, clicks: true, on_signed: strip}}}\n"
 		"tenants:\n"
 		"  acme: {match: [{auth: a}], plan: seen, tracking: {host: Track.Acme.Example, clicks: false}}\n"
@@ -276,6 +276,7 @@ START_TEST(tracking)
 	ck_assert_str_is(config->token_key_file, STR("/nowhere/track.key"));
 	ck_assert_int_eq(config->tracking_client, CLIENT_NONE);
 	ck_assert_int_eq(config->tracking_spool_max, 0);
+	ck_assert_uint_eq(config->tracking_proxies.count, 1);
 	ck_assert(config->needs_body && config->needs_rewrite);
 	ck_assert_str_is(acme->tracking_host, STR("track.acme.example"));
 	ck_assert(acme->tracks_opens && !acme->tracks_clicks && !acme->adds_list_unsubscribe);

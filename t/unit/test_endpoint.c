@@ -22,6 +22,7 @@ static struct tracker tracker;
 static struct ledger *ledger;
 static struct endpoint *endpoint;
 static in_port_t port;
+static const char *proxies = "[127.0.0.0/8, 192.0.2.0/24]";
 
 static in_port_t free_port(void)
 {
@@ -44,9 +45,9 @@ static void load(void)
 	snprintf(text, sizeof text, "7 %0*d\n", 2 * TOKEN_KEY_LEN, 1);
 	snprintf(keys, sizeof keys, "%s", unit_file(name, str_from_c(text)));
 	snprintf(name, sizeof name, "%d.yaml", (int)getpid());
-	config = configured(name, "node: n1\nrelay_log: {dir: %.*s, key_file: none}\ntracking: {key_file: %s, listen: \"127.0.0.1:%d\"}\n"
+	config = configured(name, "node: n1\nrelay_log: {dir: %.*s, key_file: none}\ntracking: {key_file: %s, listen: \"127.0.0.1:%d\", proxies: %s}\n"
 			    "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true, clicks: true}}}\n",
-			    (int)parent, action.dir, keys, port);
+			    (int)parent, action.dir, keys, port, proxies);
 	snprintf(action.dir + parent, sizeof action.dir - parent, "/action");
 	keyring_init(&ring);
 	ck_assert_msg(keyring_load(&ring, config->token_key_file, &err), "%s", err.text);
@@ -187,6 +188,8 @@ static const struct { const char *name, *fields, *client, *flags; } clicks[] = {
 	{ "a proxy", "X-Forwarded-For: 198.51.100.77\r\n", "198.51.100.0", "" },
 	{ "a client that lies to the proxy", "X-Forwarded-For: 203.0.113.9, 198.51.100.77\r\n", "198.51.100.0", "" },
 	{ "a proxy that adds a line of its own", "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: 198.51.100.77\r\n", "198.51.100.0", "" },
+	{ "a proxy behind another", "X-Forwarded-For: 203.0.113.9, 198.51.100.77, 192.0.2.5\r\n", "198.51.100.0", "" },
+	{ "nobody but proxies", "X-Forwarded-For: 127.0.0.1,192.0.2.5\r\n", "127.0.0.0", "" },
 	{ "a prefetch", "Sec-Purpose: prefetch;prerender\r\n", "127.0.0.0", "\"prefetch\"" },
 	{ "another prefetch", "Purpose: preview\r\n", "127.0.0.0", "\"prefetch\"" },
 	{ "an old one", "X-Moz: prefetch\r\n", "127.0.0.0", "\"prefetch\"" },
@@ -206,6 +209,24 @@ START_TEST(clicked)
 	snprintf(want, sizeof want, "\"client\":\"%s\"", clicks[_i].client);
 	ck_assert_msg(strstr(text.ptr, "\"event\":\"clicked\"") && strstr(text.ptr, want), "%s: %s", clicks[_i].name, text.ptr);
 	ck_assert_msg((strstr(text.ptr, "\"prefetch\"") != NULL) == (clicks[_i].flags[0] != '\0'), "%s: %s", clicks[_i].name, text.ptr);
+	buf_clear(&text);
+}
+END_TEST
+
+/* Who is no proxy cannot say that he is somebody else. */
+START_TEST(no_proxy)
+{
+	char request[4096];
+	struct buf text;
+
+	teardown();
+	proxies = "[192.0.2.0/24]";
+	setup();
+	ask(click(request, "X-Forwarded-For: 198.51.100.77\r\n"));
+	stop();
+	relaylog_read(&action, "2026-11-21.jsonl", &text);
+	buf_add_byte(&text, '\0');
+	ck_assert_msg(strstr(text.ptr, "\"client\":\"127.0.0.0\"") != NULL, "%s", text.ptr);
 	buf_clear(&text);
 }
 END_TEST
@@ -290,6 +311,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	unit_add_rows(tcase, answered, rows);
 	unit_add_rows(tcase, clicked, clicks);
+	tcase_add_test(tcase, no_proxy);
 	tcase_add_loop_test(tcase, nothing_behind_a_token, 0, 6);
 	tcase_add_test(tcase, whole_target);
 	tcase_add_loop_test(tcase, doubtful, 0, 5);
