@@ -144,6 +144,16 @@ bool tool_recipient(struct tool *tool, struct str word, struct str *out)
 	return false;
 }
 
+bool tool_bare(struct tool *tool, const char *option, struct str *address)
+{
+	struct err err;
+
+	if (address_parse_path(*address, &tool->arena, address, &err))
+		return true;
+	tool_usage(tool, "%s: %s", option, err.text);
+	return false;
+}
+
 void tool_progress(const char *what, int64_t done, int64_t total)
 {
 	static int64_t last_us;

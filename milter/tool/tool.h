@@ -74,6 +74,9 @@ int tool_usage(const struct tool *tool, const char *fmt, ...) __attribute__((for
 /* "a@b.example", "<a@b.example>"; says so when it is none. */
 bool tool_recipient(struct tool *tool, struct str word, struct str *out);
 
+/* An option's value, in place, as a session would have it: bare. False: said that it is none. */
+bool tool_bare(struct tool *tool, const char *option, struct str *address);
+
 /* A line on stderr that replaces itself, when stderr is a terminal. `done` of `total`; the last call has total 0. */
 void tool_progress(const char *what, int64_t done, int64_t total);
 

@@ -36,20 +36,10 @@ static const struct option options[] = {
 
 /* --- the facts */
 
-static bool bare(struct tool *tool, const char *option, struct str *address)
-{
-	struct err err;
-
-	if (address_parse_path(*address, &tool->arena, address, &err))
-		return true;
-	tool_usage(tool, "%s: %s", option, err.text);
-	return false;
-}
-
 static bool bare_list(struct tool *tool, const char *option, const struct str_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
-		if (!bare(tool, option, (struct str *)(uintptr_t)&list->items[i]))
+		if (!tool_bare(tool, option, (struct str *)(uintptr_t)&list->items[i]))
 			return false;
 	return true;
 }
@@ -64,7 +54,7 @@ static bool learn(struct explain *e, struct explain_values *values)
 		tool_usage(tool, "--from ADDRESS and --rcpt ADDRESS are wanted");
 		return false;
 	}
-	if (!bare(tool, "--from", &values->from) || !bare_list(tool, "--rcpt", &values->rcpts) ||
+	if (!tool_bare(tool, "--from", &values->from) || !bare_list(tool, "--rcpt", &values->rcpts) ||
 	    !bare_list(tool, "--header-from", &values->header_from))
 		return false;
 	e->recipients = values->rcpts;

@@ -28,6 +28,22 @@ static const struct option options[] = {
 	{ NULL },
 };
 
+/* As the milter has them: links of <a@b.example> are those of a@b.example. */
+static bool read_addresses(struct tool *tool, struct rewrite *want)
+{
+	struct str *recipients = arena_array(&tool->arena, want->recipients.count, sizeof *recipients);
+
+	if (want->from.ptr && !tool_bare(tool, "--from", &want->from))
+		return false;
+	for (size_t i = 0; recipients && i < want->recipients.count; i++) {
+		recipients[i] = want->recipients.items[i];
+		if (!tool_bare(tool, "--rcpt", &recipients[i]))
+			return false;
+	}
+	want->recipients.items = recipients;
+	return recipients || want->recipients.count == 0;
+}
+
 static const struct tenant *find_tenant(struct tool *tool, const struct rewrite *want)
 {
 	struct match_facts facts = { .sender = want->from };
@@ -99,7 +115,7 @@ static int rewrite(struct tool *tool, const struct rewrite *want, const struct r
 
 static int run(struct tool *tool, const void *values)
 {
-	const struct rewrite *want = values;
+	struct rewrite asked = *(const struct rewrite *)values, *want = &asked;
 	const struct tenant *tenant;
 	struct token_keys *keys = NULL;
 	struct rewrite_rules rules;
@@ -107,6 +123,8 @@ static int run(struct tool *tool, const void *values)
 	struct err err;
 	int code;
 
+	if (!read_addresses(tool, want))
+		return TOOL_USAGE;
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	tenant = find_tenant(tool, want);
