@@ -273,8 +273,9 @@ START_TEST(doubtful)
 	memcpy(strstr(request, "Connection: close"), "Connection: Xlose", 17);
 	snprintf(twice, sizeof twice, "%s0\r\n\r\n\r\n\r\nGET /o/x HTTP/1.1\r\n" GOES "\r\n", request);
 	answer = ask(twice);
-	ck_assert_msg(strncmp(answer, "HTTP/1.1 400 ", 13) == 0, "%s: %s", fields[_i], answer);
-	ck_assert_msg(strstr(answer, "Connection: close") && !strstr(answer, "image/gif"), "%s: %s", fields[_i], answer);
+	/* libmicrohttpd 1.0 may know one for what it is before we do, and hang up. */
+	ck_assert_msg(!answer[0] || strncmp(answer, "HTTP/1.1 400 ", 13) == 0, "%s: %s", fields[_i], answer);
+	ck_assert_msg(!strstr(answer, "302 ") && !strstr(answer, "image/gif"), "%s: %s", fields[_i], answer);
 	stop();
 	ck_assert_str_eq(relaylog_story(&action, false), "begin");
 }
