@@ -188,7 +188,8 @@ const struct tool_command command_link_decode = {
 	.operands_max = 1,
 	.summary = "what a tracked URL or a return path means",
 	.about = "Opens a tracked link, pixel or unsubscribe URL with the keys of tracking.key_file: whose it is, "
-		 "which message, which recipient where it had just one, where it leads, and until when, with tracking.links_expire. Of a return path: whose "
+		 "which message, which recipient where it had just one, where it leads, and until when, with "
+		 "tracking.links_expire. Of a return path: whose "
 		 "message, from whom, and until when mail to it is taken. `-` reads them from standard input, one a line.",
 	.options = decode_options,
 	.values_size = sizeof(struct decode),

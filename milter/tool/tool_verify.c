@@ -220,7 +220,8 @@ static bool has_key(struct tool *tool, const struct verify_values *want)
 	if (!tool_config(tool))
 		return false;
 	if (!tool->config->log_key_file.len)
-		tool_fail(tool, TOOL_UNKNOWN, "relay_log.key_file is none: nothing is signed here; of another's log --key names the public key");
+		tool_fail(tool, TOOL_UNKNOWN, "relay_log.key_file is none: nothing is signed here; "
+			  "of another's log --key names the public key");
 	return tool->config->log_key_file.len > 0;
 }
 
