@@ -91,13 +91,6 @@ static void note_lost(struct store_local *st, struct str tenant, const struct er
 	tell(st, true, why->text);
 }
 
-/* From now on its tenant is counted alone. That is said last, and taken back first: no tenant stays aside unnoticed. */
-static void put_lost(struct store_local *st, struct str tenant, const struct err *why)
-{
-	store_local_put_aside(st, tenant, true);
-	note_lost(st, tenant, why);
-}
-
 void store_local_note_shared(struct store_local *st)
 {
 	bool was_local = atomic_exchange(&st->store.is_local, false);
@@ -289,14 +282,19 @@ static bool charge_shared(struct store_local *st, const struct store_charge *cha
 	return ok;
 }
 
-/* From the first that is counted alone, all of its tenant are, until that has gone over. */
-static bool charge_alone(struct store_local *st, const struct store_charge *charge, struct store_charged *out, bool *out_done,
-			 struct err *err)
+/*
+ * From the first that is counted alone, all of its tenant are, until that has gone over. `begins`: this is the first. That is
+ * so before a merge can end, lest the charge went to Redis again under the id that is being undone there.
+ */
+static bool charge_alone(struct store_local *st, const struct store_charge *charge, bool begins, struct store_charged *out,
+			 bool *out_done, struct err *err)
 {
-	pthread_rwlock_rdlock(&st->merging);
 	bool ok = true;
 
-	*out_done = store_local_is_aside(st, charge->tenant);
+	pthread_rwlock_rdlock(&st->merging);
+	if (begins)
+		store_local_put_aside(st, charge->tenant, true);
+	*out_done = begins || store_local_is_aside(st, charge->tenant);
 	if (*out_done)
 		ok = charge_own(st, charge, out, err);
 	pthread_rwlock_unlock(&st->merging);
@@ -304,14 +302,15 @@ static bool charge_alone(struct store_local *st, const struct store_charge *char
 	return ok;
 }
 
+/* That a tenant is counted alone is said last, and taken back first: none stays aside unnoticed. */
 static bool local_charge(struct store *base, const struct store_charge *charge, struct store_charged *out,
 			 struct err *err)
 {
 	struct store_local *st = self(base);
 	struct err why = { 0 };
-	bool is_done;
+	bool is_done, ok;
 
-	if (!charge_alone(st, charge, out, &is_done, err))
+	if (!charge_alone(st, charge, false, out, &is_done, err))
 		return false;
 	if (is_done || charge_shared(st, charge, out, &why))
 		return true;
@@ -320,8 +319,9 @@ static bool local_charge(struct store *base, const struct store_charge *charge, 
 			*err = why;
 		return false;
 	}
-	put_lost(st, charge->tenant, &why);
-	return charge_alone(st, charge, out, &is_done, err) && (is_done || charge_shared(st, charge, out, err));
+	ok = charge_alone(st, charge, true, out, &is_done, err);
+	note_lost(st, charge->tenant, &why);
+	return ok;
 }
 
 /* Whichever has it gives it back; the shared store remembers to, when it is away. */
@@ -336,15 +336,17 @@ static bool local_refund(struct store *base, struct str tenant, struct str id, s
 	return st->shared->ops->refund(st->shared, tenant, id, err) && ok;
 }
 
-static bool count_alone(struct store_local *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total,
+static bool count_alone(struct store_local *st, struct str key, int64_t n, int64_t ttl_us, bool begins, int64_t *out_total,
 			bool *out_done, struct err *err)
 {
+	struct str tenant = store_local_tenant_of(key), own;
 	char room[KEY_ROOM];
-	struct str own;
 	bool ok = true;
 
 	pthread_rwlock_rdlock(&st->merging);
-	*out_done = store_local_is_aside(st, store_local_tenant_of(key));
+	if (begins)
+		store_local_put_aside(st, tenant, true);
+	*out_done = begins || store_local_is_aside(st, tenant);
 	if (*out_done)
 		ok = prefixed(STORE_LOCAL, key, room, &own, err) &&
 		     st->own->ops->count_add(st->own, own, n, ttl_us, out_total, err);
@@ -357,22 +359,21 @@ static bool local_count_add(struct store *base, struct str key, int64_t n, int64
 			    struct err *err)
 {
 	struct store_local *st = self(base);
-	const struct store_ops *ops = st->shared->ops;
 	struct err why = { 0 };
-	bool is_done;
+	bool is_done, ok;
 
-	if (!count_alone(st, key, n, ttl_us, out_total, &is_done, err))
+	if (!count_alone(st, key, n, ttl_us, false, out_total, &is_done, err))
 		return false;
-	if (is_done || ops->count_add(st->shared, key, n, ttl_us, out_total, &why))
+	if (is_done || st->shared->ops->count_add(st->shared, key, n, ttl_us, out_total, &why))
 		return true;
 	if (!store_local_is_away(&why)) {
 		if (err)
 			*err = why;
 		return false;
 	}
-	put_lost(st, store_local_tenant_of(key), &why);
-	return count_alone(st, key, n, ttl_us, out_total, &is_done, err) &&
-	       (is_done || ops->count_add(st->shared, key, n, ttl_us, out_total, err));
+	ok = count_alone(st, key, n, ttl_us, true, out_total, &is_done, err);
+	note_lost(st, store_local_tenant_of(key), &why);
+	return ok;
 }
 
 /* --- values */

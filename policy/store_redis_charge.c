@@ -1,11 +1,13 @@
 #include "policy/store_redis_charge.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "policy/store_redis_word.h"
 
 #define HEAD_WORDS 5
+#define TAIL_WORDS 1
 #define TAKE_WORDS 6
 #define MARK_WORDS 3
 
@@ -70,8 +72,11 @@ static void put_mark(struct question *q, const struct store_mark *mark)
 	put_number(q, redis_life_ms(mark->ttl_us));
 }
 
-static void put_charge(struct question *q, const struct store_charge *charge, struct str record)
+/* Returns the attempt's number: undoing one attempt leaves another under the same id alone. */
+static struct str put_charge(struct question *q, const struct store_charge *charge, struct str record)
 {
+	static atomic_int_least64_t attempts;
+
 	put_key(q, record);
 	put_number(q, charge->is_peek ? 0 : charge->is_once ? 2 : 1);
 	put_number(q, redis_life_ms(STORE_CHARGE_TTL_US));
@@ -84,6 +89,8 @@ static void put_charge(struct question *q, const struct store_charge *charge, st
 		put_mark(q, &charge->marks[i]);
 	for (size_t i = 0; i < charge->asked_count; i++)
 		put_key(q, charge->asked[i]);
+	put_number(q, atomic_fetch_add(&attempts, 1) % REDIS_NUMBER_MAX);
+	return q->args[-1];
 }
 
 /* --- the answer */
@@ -168,18 +175,23 @@ bool redis_charge_send(struct redis_link *link, struct redis_hints *hints, const
 			       charge->mark_count, charge->asked_count);
 
 	size_t keys = 1 + charge->count + charge->mark_count + charge->asked_count;
-	size_t args = HEAD_WORDS + TAKE_WORDS * charge->count + MARK_WORDS * charge->mark_count;
+	size_t args = HEAD_WORDS + TAKE_WORDS * charge->count + MARK_WORDS * charge->mark_count + TAIL_WORDS;
 	struct str *words = calloc(keys + args, sizeof *words), record = STR_EMPTY;
 	char (*digits)[REDIS_NUMBER_TEXT] = calloc(args, sizeof *digits), room[STORE_KEY_MAX + 1];
 	struct question q = { .keys = words, .args = words + keys, .digits = digits, .err = err, .is_good = true };
-	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = words, .count = 1, .key_count = 1 };
+	struct str undo_words[3];
+	char life[REDIS_NUMBER_TEXT];
+	const struct redis_words undo = { .script = SCRIPT_REFUND, .words = undo_words, .count = 3, .key_count = 1 };
 	const struct redis_words call = { .script = SCRIPT_CHARGE, .words = words, .count = keys + args, .key_count = keys,
 					  .undo = charge->is_peek || charge->is_once ? NULL : &undo };
 	bool ok = ((words && digits) || err_memory(err)) &&
 		  redis_charge_key(charge->tenant, charge->id, room, &record, err);
 
-	if (ok)
-		put_charge(&q, charge, record);
+	if (ok) {
+		undo_words[0] = record;
+		undo_words[1] = put_charge(&q, charge, record);
+		undo_words[2] = redis_number(redis_life_ms(STORE_CHARGE_TTL_US), life);
+	}
 	ok = ok && q.is_good && send_charge(link, hints, charge, &call, out, err);
 	free(digits);
 	free(words);

@@ -11,9 +11,19 @@
 
 #define PAIRS_MAX 16
 
+#define PIECE_MAX 16384
+
 struct pair {
 	int client, server;            /* -1: none */
 	bool is_doomed;                /* its next answer is lost, and it with that */
+	bool lets_go;                  /* behind its next answer comes what is held */
+};
+
+/* A question on its way. */
+struct held {
+	int server;                    /* -1: none */
+	char bytes[PIECE_MAX];
+	size_t len;
 };
 
 static struct sockaddr_in loopback(int port)
@@ -76,19 +86,55 @@ static bool is_to_be_lost(struct proxy *proxy, const char *bytes, size_t len)
 	return true;
 }
 
-static void pass_on(struct proxy *proxy, struct pair *pair, bool is_answer)
+static void let_go(struct proxy *proxy, struct held *held)
 {
-	char bytes[16384];
+	char answer[PIECE_MAX];
+
+	if (send(held->server, held->bytes, held->len, MSG_NOSIGNAL) != (ssize_t)held->len ||
+	    recv(held->server, answer, sizeof answer, 0) <= 0)
+		abort();
+	close(held->server);
+	held->server = -1;
+	atomic_store(&proxy->holds, NULL);
+}
+
+/* True: it is held, and its pair is no more. */
+static bool hold(struct proxy *proxy, struct pair *pair, struct held *held, const char *bytes, size_t len)
+{
+	const char *mark = atomic_load(&proxy->holds);
+
+	if (!mark || !memmem(bytes, len, mark, strlen(mark)))
+		return false;
+	pair->lets_go = held->server >= 0;
+	if (pair->lets_go)
+		return false;
+	memcpy(held->bytes, bytes, len);
+	held->len = len;
+	held->server = pair->server;
+	close(pair->client);
+	*pair = (struct pair){ .client = -1, .server = -1 };
+	return true;
+}
+
+static void pass_on(struct proxy *proxy, struct pair *pair, struct held *held, bool is_answer)
+{
+	char bytes[PIECE_MAX];
 	int from = is_answer ? pair->server : pair->client, to = is_answer ? pair->client : pair->server;
 	ssize_t n = recv(from, bytes, sizeof bytes, 0);
 	bool ok = n > 0;
 
+	if (ok && !is_answer && hold(proxy, pair, held, bytes, (size_t)n))
+		return;
 	if (ok && !is_answer && is_to_be_lost(proxy, bytes, (size_t)n))
 		pair->is_doomed = true;
 	if (ok && is_answer)
 		ok = !pair->is_doomed && pass_answer(proxy, to, bytes, (size_t)n);
 	else if (ok)
 		ok = send(to, bytes, (size_t)n, MSG_NOSIGNAL) == n;
+	if (ok && is_answer && pair->lets_go) {
+		pair->lets_go = false;
+		let_go(proxy, held);
+	}
 	if (!ok)
 		hang_up(pair);
 }
@@ -96,6 +142,7 @@ static void pass_on(struct proxy *proxy, struct pair *pair, bool is_answer)
 static void *run(void *arg)
 {
 	struct proxy *proxy = arg;
+	struct held held = { .server = -1 };
 	struct pair pairs[PAIRS_MAX];
 	struct pollfd fds[1 + 2 * PAIRS_MAX];
 
@@ -110,9 +157,9 @@ static void *run(void *arg)
 		poll(fds, 1 + 2 * PAIRS_MAX, 20);
 		for (int i = 0; i < PAIRS_MAX; i++) {
 			if (pairs[i].client >= 0 && fds[1 + 2 * i].revents)
-				pass_on(proxy, &pairs[i], false);
+				pass_on(proxy, &pairs[i], &held, false);
 			if (pairs[i].server >= 0 && fds[2 + 2 * i].revents)
-				pass_on(proxy, &pairs[i], true);
+				pass_on(proxy, &pairs[i], &held, true);
 		}
 		if (fds[0].revents)
 			take_client(proxy, pairs);
@@ -120,6 +167,8 @@ static void *run(void *arg)
 	for (int i = 0; i < PAIRS_MAX; i++)
 		if (pairs[i].client >= 0)
 			hang_up(&pairs[i]);
+	if (held.server >= 0)
+		close(held.server);
 	return NULL;
 }
 

@@ -15,6 +15,8 @@ struct proxy {
 	atomic_int delay_us;           /* before each piece of an answer */
 	_Atomic(const char *) says;    /* instead of each piece of an answer; NULL: what the server says */
 	_Atomic(const char *) loses;   /* the next question with this in it arrives, its answer does not; NULL again then */
+	/* A question with this in it: its client is cut off, and it arrives behind the next one that has it. NULL again then. */
+	_Atomic(const char *) holds;
 	atomic_bool is_stopping;
 };
 

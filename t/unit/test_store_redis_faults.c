@@ -111,6 +111,35 @@ START_TEST(answers_cut_anywhere)
 }
 END_TEST
 
+/* One connection breaks with a charge on its way, another brings what undoes it, and only then does the charge arrive. */
+START_TEST(a_charge_that_comes_behind_its_undoing)
+{
+	struct config config;
+	struct proxy proxy;
+	struct err err = { 0 };
+	bool is_taken = false;
+
+	proxy_start(&proxy, the_redis.port);
+	redis_setup(&config, false);
+	redis_address = str_from_c(proxy.address);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	atomic_store(&proxy.holds, "charge:late");
+	ck_assert(!redis_charge_one(st, "late", LIMIT_NONE, &is_taken, &err) && err.kind == ERR_BUSY);
+	while (atomic_load(&proxy.holds))
+		usleep(1000);
+	ck_assert_int_eq(redis_used(st), 1);
+	/* That was one attempt; the next counts, and can be given back. */
+	redis_charge_until_taken(st, "late");
+	ck_assert_int_eq(redis_used(st), 2);
+	ck_assert(st->ops->refund(st, STR("acme"), STR("late"), &err));
+	ck_assert_int_eq(redis_used(st), 1);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
 START_TEST(a_slow_network)
 {
 	struct config config;
@@ -518,6 +547,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_server_that_dies, 0, 2);
 	tcase_add_test(tc, a_server_that_is_not_there_yet);
 	tcase_add_test(tc, answers_cut_anywhere);
+	tcase_add_test(tc, a_charge_that_comes_behind_its_undoing);
 	tcase_add_test(tc, a_slow_network);
 	tcase_add_test(tc, a_network_that_is_too_slow);
 	tcase_add_test(tc, a_replica_is_left_alone);
