@@ -136,6 +136,14 @@ static bool is_wanted(void *arg, struct str line, struct arena *scratch)
 	return !wish->field || is_value(wish->field, str_from_c(wish->value), &record.event);
 }
 
+/* Upper and lower case are the same, as find.h says; what is sealed and closed has letters of both at random. */
+static bool has_text(struct str line, struct str text)
+{
+	while (line.len >= text.len && !str_starts_nocase(line, text))
+		line = str_from(line, 1);
+	return line.len >= text.len;
+}
+
 bool asked_match(void *arg, struct str line, struct arena *scratch)
 {
 	return is_wanted(((struct answer *)arg)->wish, line, scratch);
@@ -165,7 +173,7 @@ void asked_expect(struct wish *wish, bool newest_first, struct buf *out)
 		arena_reset(&scratch);
 		if (asked.seal)
 			seal_read_line(asked.seal, line, &room, &line);
-		if (is_torn || !is_wanted(wish, line, &scratch) || (wish->text.len && str_find(line, wish->text) == line.len))
+		if (is_torn || !is_wanted(wish, line, &scratch) || !has_text(line, wish->text))
 			continue;
 		buf_add(out, line);
 		buf_add_byte(out, '\n');
@@ -207,7 +215,7 @@ static void make_wish(struct wish *wish)
 		snprintf(wish->value, sizeof wish->value, STR_FMT, STR_ARG(address(room)));
 	}
 	if (!wish->field || asked_some(4) == 0)
-		wish->text = asked_some(2) ? STR("ginza") : STR("4Xv99");
+		wish->text = asked_some(2) ? STR("ginza") : STR("4xV99");
 }
 
 int64_t asked_compare(int questions)
