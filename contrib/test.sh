@@ -127,7 +127,7 @@ valkey() {
 	export REDIS_SERVER=valkey-server
 	cd "$work/gcc"
 	for test in $tests; do
-		make -s check TESTS="t/unit/$test" || valkey_status=1
+		make -s check VERBOSE=yes TESTS="t/unit/$test" || valkey_status=1
 		grep -hE ': [0-9]+ passed, [0-9]+ failed$' "t/unit/$test.log"
 	done
 	"$tree/t/e2e/run" --build . test_redis || valkey_status=1
@@ -135,8 +135,9 @@ valkey() {
 	return "$valkey_status"
 }
 
+# VERBOSE: what a test that failed wrote, for its directory goes.
 distribution() {
-	cd "$work/gcc" && make -s -j"$(jobs)" distcheck
+	cd "$work/gcc" && make -s -j"$(jobs)" distcheck VERBOSE=yes
 }
 
 end_to_end() {
