@@ -15,19 +15,26 @@ static int64_t relay_days(const struct doctor *doctor)
 	return !class ? 60 : class->keep_is_year ? 366 : class->keep_days;
 }
 
+/* How many daily logs may be put away beside the one in use and the one that goes late; 0: none is kept. */
+static long long daily_logs(const struct doctor *doctor)
+{
+	return relay_days(doctor) > 2 ? relay_days(doctor) - 2 : 0;
+}
+
 /* "maxage 60" or "rotate 8" with "weekly", of one block; what a block does not say comes from before it. */
 struct rotation {
 	int64_t count, period_days, age_days;
 	bool is_by_size;               /* "size 10M": when it is that large, which may be never */
 };
 #define FOREVER_DAYS 36600
+#define MONTH_DAYS 31
 
 static void read_directive(struct str line, struct rotation *rotation)
 {
 	static const struct {
 		struct str name;
 		int64_t days;
-	} periods[] = { { STR_INIT("hourly"), 1 }, { STR_INIT("daily"), 1 }, { STR_INIT("weekly"), 7 }, { STR_INIT("monthly"), 31 },
+	} periods[] = { { STR_INIT("hourly"), 1 }, { STR_INIT("daily"), 1 }, { STR_INIT("weekly"), 7 }, { STR_INIT("monthly"), MONTH_DAYS },
 			{ STR_INIT("yearly"), 366 } };
 	struct str name, value;
 	uint64_t n;
@@ -133,7 +140,10 @@ static enum doctor_level look_logrotate(struct doctor *doctor)
 	if (!where)
 		where = doctor_text(doctor, "%s/logrotate.conf", doctor->etc);
 	if (most > relay_days(doctor))
-		return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "%s: maxage %lld", where, (long long)relay_days(doctor) - 31),
+		return doctor_say(doctor, DOCTOR_FAULT,
+				  relay_days(doctor) > MONTH_DAYS ?
+					  doctor_text(doctor, "%s: maxage %lld", where, (long long)relay_days(doctor) - MONTH_DAYS) :
+					  doctor_text(doctor, "%s: daily, rotate %lld", where, daily_logs(doctor)),
 				  "%s keeps the MTA's log up to %lld days, the relay log is kept %lld", where, (long long)most,
 				  (long long)relay_days(doctor));
 	return doctor_say(doctor, DOCTOR_FINE, NULL, most ? "logrotate keeps the MTA's log no longer" : "logrotate keeps no log of the MTA");
@@ -165,7 +175,7 @@ static enum doctor_level look_own_log(struct doctor *doctor)
 		return doctor_say(doctor, DOCTOR_FINE, NULL, "logrotate takes %s away", path);
 	return doctor_say(doctor, DOCTOR_NOTE,
 			  doctor_text(doctor, "printf '%%s\\n' '%s {' daily 'rotate %lld' missingok nocreate postrotate 'postfix -c %s reload' "
-				      "endscript '}' >%s/logrotate.d/postfix", path, (long long)relay_days(doctor) - 2, doctor->postfix, doctor->etc),
+				      "endscript '}' >%s/logrotate.d/postfix", path, daily_logs(doctor), doctor->postfix, doctor->etc),
 			  "nothing takes %s away, the relay log is kept %lld days", path, (long long)relay_days(doctor));
 }
 

@@ -380,6 +380,18 @@ def test_other_logs(world):
     with open(rotate, "w") as out:
         out.write("/var/log/*.log {\n\trotate 52\n\tweekly\n}\n")
     names(world, "logrotate", "371 days", "maxage")
+    gate = world.relay.gate
+    for keep, line in (("20d", "daily, rotate 18"), ("1d", "daily, rotate 0")):
+        gate.config["relay_log"]["classes"] = {"relay": keep}
+        gate.write_config()
+        names(world, "logrotate", f"is kept {keep[:-1]}", line)
+        with open(rotate, "w") as out:
+            out.write("/var/log/*.log {\n\t" + line.replace(", ", "\n\t") + "\n}\n")
+        check_eq(well(world)["logrotate"]["level"], "ok", f"{keep}, mended by the line")
+        with open(rotate, "w") as out:
+            out.write("/var/log/*.log {\n\trotate 52\n\tweekly\n}\n")
+    del gate.config["relay_log"]["classes"]
+    gate.write_config()
     os.remove(rotate)
     journald = f"{world.etc}/systemd/journald.conf"
     with open(journald, "w") as out:
