@@ -72,6 +72,14 @@ bool store_local_is_aside(struct store_local *st, struct str tenant)
 	return atomic_load(aside_of(st, tenant));
 }
 
+/* With `merging` held for reading. `begins`: from now on it is, and so before a merge can end. */
+static bool is_alone(struct store_local *st, struct str tenant, bool begins)
+{
+	if (begins)
+		store_local_put_aside(st, tenant, true);
+	return begins || store_local_is_aside(st, tenant);
+}
+
 static void tell(struct store_local *st, bool is_local, const char *why)
 {
 	store_local_fn *fn = atomic_load(&st->store.on_local);
@@ -283,8 +291,8 @@ static bool charge_shared(struct store_local *st, const struct store_charge *cha
 }
 
 /*
- * From the first that is counted alone, all of its tenant are, until that has gone over. `begins`: this is the first. That is
- * so before a merge can end, lest the charge went to Redis again under the id that is being undone there.
+ * From the first that is counted alone, all of its tenant are, until that has gone over. `begins`: this is the first, lest
+ * the charge went to Redis again under the id that is being undone there.
  */
 static bool charge_alone(struct store_local *st, const struct store_charge *charge, bool begins, struct store_charged *out,
 			 bool *out_done, struct err *err)
@@ -292,9 +300,7 @@ static bool charge_alone(struct store_local *st, const struct store_charge *char
 	bool ok = true;
 
 	pthread_rwlock_rdlock(&st->merging);
-	if (begins)
-		store_local_put_aside(st, charge->tenant, true);
-	*out_done = begins || store_local_is_aside(st, charge->tenant);
+	*out_done = is_alone(st, charge->tenant, begins);
 	if (*out_done)
 		ok = charge_own(st, charge, out, err);
 	pthread_rwlock_unlock(&st->merging);
@@ -339,14 +345,12 @@ static bool local_refund(struct store *base, struct str tenant, struct str id, s
 static bool count_alone(struct store_local *st, struct str key, int64_t n, int64_t ttl_us, bool begins, int64_t *out_total,
 			bool *out_done, struct err *err)
 {
-	struct str tenant = store_local_tenant_of(key), own;
 	char room[KEY_ROOM];
+	struct str own;
 	bool ok = true;
 
 	pthread_rwlock_rdlock(&st->merging);
-	if (begins)
-		store_local_put_aside(st, tenant, true);
-	*out_done = begins || store_local_is_aside(st, tenant);
+	*out_done = is_alone(st, store_local_tenant_of(key), begins);
 	if (*out_done)
 		ok = prefixed(STORE_LOCAL, key, room, &own, err) &&
 		     st->own->ops->count_add(st->own, own, n, ttl_us, out_total, err);
