@@ -59,8 +59,9 @@ static const char *decode(struct page *page)
 	return str_find(page->octets, STR("-----BEGIN PGP ")) < page->octets.len ? "inline PGP" : NULL;
 }
 
-/* An escape sequence that begins another character set than those of the charset, in which its octets would be others; in
- * ISO-2022-JP the shifts too, which some senders put around katakana and browsers pass over. */
+/* An escape sequence that begins another character set than those of the charset, in which its octets would be others, or
+ * that is cut off, so that what is appended would be its rest; in ISO-2022-JP the shifts too, which some senders put around
+ * katakana and browsers pass over. */
 static bool has_strange_escapes(const struct charset *charset, struct str s)
 {
 	bool is_known, is_iso_2022_jp = charset->shape == CHARSET_ISO_2022_JP;
@@ -71,7 +72,7 @@ static bool has_strange_escapes(const struct charset *charset, struct str s)
 		return true;
 	while (str_cut(rest, '\033', &before, &rest)) {
 		is_known = is_iso_2022_jp && charset_escape(str_of(rest.ptr - 1, rest.len + 1), &state);
-		if (rest.len > 2 && memchr("$(.", rest.ptr[0], 3) && !is_known)
+		if (rest.len && memchr("$(.", rest.ptr[0], 3) && !is_known)
 			return true;
 	}
 	return false;
@@ -303,17 +304,6 @@ static bool edit_pixel(struct page *page, size_t at, struct err *err)
 	return edit_insert(&page->edits, charset_view_at(&page->view, at, before_escape), with, err);
 }
 
-/* Cut off inside of an escape sequence: what is appended would be its rest. */
-static bool ends_in_escape(const struct page *page)
-{
-	static const struct str cut[] = { STR_INIT("\033"), STR_INIT("\033("), STR_INIT("\033$"), STR_INIT("\033$(") };
-
-	for (size_t i = 0; page->view.stretch_count && i < sizeof cut / sizeof *cut; i++)
-		if (str_ends(page->view.text, cut[i]))
-			return true;
-	return false;
-}
-
 static bool edit_page(struct page *page, bool wants_pixel, struct err *err)
 {
 	size_t links_before = page->job->links, at;
@@ -334,7 +324,7 @@ static bool edit_page(struct page *page, bool wants_pixel, struct err *err)
 		page->out->links = 0;
 		return true;
 	}
-	if (!wants_pixel || page->out->has_pixel || ends_in_escape(page))
+	if (!wants_pixel || page->out->has_pixel || str_ends(page->view.text, STR("\033")))
 		return true;
 	return !href_pixel_place(&scan, &at) || edit_pixel(page, at, err);
 }
