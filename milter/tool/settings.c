@@ -1,5 +1,6 @@
 #include "milter/tool/settings.h"
 
+#include "milter/record/retention.h"
 #include "milter/tool/usage.h"
 
 static struct str join(struct tool *tool, struct str_list list, const char *empty)
@@ -117,8 +118,11 @@ static struct str text_class(struct tool *tool, const struct tenant *t)
 
 	if (!class)
 		return t->record_class;
-	return class->keep_is_year ? tool_text(tool, STR_FMT ", kept 1 year", STR_ARG(t->record_class))
-				   : tool_text(tool, STR_FMT ", kept %lld days", STR_ARG(t->record_class), (long long)class->keep_days);
+
+	int64_t n = class->keep_is_year ? class->keep_days / RETENTION_YEAR_DAYS : class->keep_days;
+
+	return tool_text(tool, STR_FMT ", kept %lld %s%s", STR_ARG(t->record_class), (long long)n, class->keep_is_year ? "year" : "day",
+			 n == 1 ? "" : "s");
 }
 
 /* Quotas of one of the three settings that make them: PREFIX-PERIOD, or any other name. */
