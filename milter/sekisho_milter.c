@@ -296,7 +296,7 @@ int main(int argc, char **argv)
 	if (!lock_pid_file(config, &pid_fd, &err)) {
 		log_error("cannot start: %s", err.text);
 		config_free(config);
-		return EX_CONFIG;
+		return err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;
 	}
 	if (!process_detach(&process, config)) {
 		config_free(config);
