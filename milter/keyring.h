@@ -20,6 +20,7 @@ struct keyring {
 
 void keyring_init(struct keyring *ring);
 void keyring_clear(struct keyring *ring);
+/* The keys of a file, in force nowhere yet; the caller's. */
 bool keyring_read(struct str path, struct token_keys **out, struct err *err);
 /* Takes over `keys`, and puts them in force. */
 bool keyring_put(struct keyring *ring, struct token_keys *keys, struct err *err);
