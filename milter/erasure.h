@@ -45,7 +45,7 @@ struct erasure_class {
 	int64_t records, files;
 };
 struct erased {
-	struct erasure_class classes[64];
+	struct erasure_class classes[CONFIG_CLASSES_MAX];
 	size_t class_count;
 	int64_t records, entries;      /* of all classes; of the store */
 	bool had_key;                  /* of the keyring */
