@@ -98,9 +98,6 @@ static bool verify(struct inspect *inspect, const struct config *config, const s
 	return record_verify(&options, report, err);
 }
 
-static const char *const words[] = { [VERIFY_OK] = "intact", [VERIFY_TAMPERED] = "altered", [VERIFY_RETENTION] = "retention",
-				     [VERIFY_UNKNOWN] = "unknown" };
-
 /* The finding that made the result. */
 static struct str worst_text(const struct verify_report *report)
 {
@@ -119,7 +116,7 @@ static void write_record(struct inspect *inspect, struct str class_name, const s
 	json_init(&json, &detail);
 	json_object_open(&json);
 	json_member_str(&json, "class", class_name);
-	json_member_str(&json, "result", str_from_c(words[report->result]));
+	json_member_str(&json, "result", str_from_c(verify_result_name(report->result)));
 	json_member_i64(&json, "files", report->files);
 	json_member_i64(&json, "records", report->records);
 	json_member_i64(&json, "bytes", report->bytes);
@@ -138,10 +135,10 @@ static void note(struct inspect *inspect, struct str class_name, enum verify_res
 {
 	if (result == VERIFY_OK)
 		return;
-	log_error("verify of class " STR_FMT ": %s: " STR_FMT, STR_ARG(class_name), words[result], STR_ARG(finding));
+	log_error("verify of class " STR_FMT ": %s: " STR_FMT, STR_ARG(class_name), verify_result_name(result), STR_ARG(finding));
 	if (!inspect->found[0])
-		snprintf(inspect->found, sizeof inspect->found, "class " STR_FMT ": %s: " STR_FMT, STR_ARG(class_name), words[result],
-			 STR_ARG(str_slice(finding, 0, 300)));
+		snprintf(inspect->found, sizeof inspect->found, "class " STR_FMT ": %s: " STR_FMT, STR_ARG(class_name),
+			 verify_result_name(result), STR_ARG(str_slice(finding, 0, 300)));
 }
 
 static void look_at_class(struct inspect *inspect, const struct config *config, const struct record_class *class)

@@ -35,6 +35,14 @@ enum verify_result verify_worse(enum verify_result a, enum verify_result b)
 	return a < b ? a : b;
 }
 
+const char *verify_result_name(enum verify_result result)
+{
+	static const char *const names[] = { [VERIFY_OK] = "intact", [VERIFY_TAMPERED] = "altered",
+					     [VERIFY_RETENTION] = "retention", [VERIFY_UNKNOWN] = "unknown" };
+
+	return names[result];
+}
+
 void verify_report_add(struct verify_report *report, const struct verify_finding *finding)
 {
 	report->result = verify_worse(report->result, finding->result);

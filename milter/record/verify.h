@@ -106,5 +106,7 @@ void verify_finding_say(struct verify_finding *finding, struct arena *arena, ver
 	__attribute__((format(printf, 4, 0)));
 /* Tampering before retention before not knowing. */
 enum verify_result verify_worse(enum verify_result a, enum verify_result b);
+/* For programs: "intact", "altered", "retention", "unknown". */
+const char *verify_result_name(enum verify_result result);
 
 #endif

@@ -156,7 +156,7 @@ static void show_checked(struct tool *tool, const char *path, const struct backu
 	if (tool->is_json) {
 		json_object_open(&tool->json);
 		json_member_str(&tool->json, "backup", str_from_c(path));
-		json_member_str(&tool->json, "result", str_from_c(result_names[checked->result]));
+		json_member_str(&tool->json, "result", str_from_c(verify_result_name(checked->result)));
 		json_member_str_opt(&tool->json, "why", str_from_c(checked->why));
 		tool_json_time(tool, "time", checked->time_us);
 		json_member_i64(&tool->json, "files", checked->files);

@@ -147,17 +147,34 @@ static void write_person(struct tool *tool, struct str class_name, const struct 
 
 /* --- a program's answer */
 
+static void write_findings(struct json *json, const struct verify_report *report)
+{
+	json_array_open(json);
+	for (size_t i = 0; i < report->finding_count && i < VERIFY_FINDINGS_MAX; i++) {
+		const struct verify_finding *finding = &report->findings[i];
+
+		json_object_open(json);
+		json_member_str(json, "result", str_from_c(verify_result_name(finding->result)));
+		json_member_str_opt(json, "file", finding->file);
+		if (finding->offset >= 0)
+			json_member_i64(json, "offset", finding->offset);
+		if (finding->seq >= 0)
+			json_member_i64(json, "seq", finding->seq);
+		json_member_str(json, "text", finding->text);
+		json_object_close(json);
+	}
+	json_array_close(json);
+}
+
 static void write_json(struct tool *tool, struct str class_name, const struct verify_report *report, enum verify_level level)
 {
 	static const char *const levels[] = { "files", "records", "content" };
-	static const char *const words[] = { [VERIFY_OK] = "intact", [VERIFY_TAMPERED] = "altered",
-					     [VERIFY_RETENTION] = "retention", [VERIFY_UNKNOWN] = "unknown" };
 	struct json *json = &tool->json;
 
 	tool_json_line(tool);
 	json_object_open(json);
 	json_member_str(json, "class", class_name);
-	json_member_str(json, "result", str_from_c(words[report->result]));
+	json_member_str(json, "result", str_from_c(verify_result_name(report->result)));
 	json_member_str(json, "level", str_from_c(levels[level - VERIFY_FILES]));
 	json_member_i64(json, "files", report->files);
 	json_member_i64(json, "records", report->records);
@@ -183,21 +200,7 @@ static void write_json(struct tool *tool, struct str class_name, const struct ve
 	}
 	json_member_bool(json, "from_start", report->is_from_start);
 	json_key(json, "findings");
-	json_array_open(json);
-	for (size_t i = 0; i < report->finding_count && i < VERIFY_FINDINGS_MAX; i++) {
-		const struct verify_finding *finding = &report->findings[i];
-
-		json_object_open(json);
-		json_member_str(json, "result", str_from_c(words[finding->result]));
-		json_member_str_opt(json, "file", finding->file);
-		if (finding->offset >= 0)
-			json_member_i64(json, "offset", finding->offset);
-		if (finding->seq >= 0)
-			json_member_i64(json, "seq", finding->seq);
-		json_member_str(json, "text", finding->text);
-		json_object_close(json);
-	}
-	json_array_close(json);
+	write_findings(json, report);
 	json_object_close(json);
 	buf_add_byte(&tool->out, '\n');
 }
