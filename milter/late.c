@@ -29,15 +29,13 @@ void late_add_header(struct passage *p, const struct gate *gate, struct str name
 		passage_keep(p, str_slice(value, 0, SUBMIT_FIELD_MAX), &p->submit_field);
 }
 
-/* As at each stage: a hold lets it come in whole, a refusal outweighs it. */
+/* As at each stage. False: refused, and nothing more is asked. */
 static bool keep(struct passage *p, const struct verdict *verdict)
 {
 	passage_add_notes(p, verdict);
 	if (verdict->action == VERDICT_ACCEPT)
 		return true;
-	p->facts.is_held |= verdict->action == VERDICT_HOLD;
-	if (p->pending.action == 0 || p->pending.action == VERDICT_HOLD)
-		p->pending = *verdict;
+	passage_remember(p, verdict);
 	return verdict->action == VERDICT_HOLD;
 }
 

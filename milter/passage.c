@@ -104,6 +104,13 @@ void passage_postpone(struct passage *p, struct verdict *verdict)
 	verdict->action = VERDICT_ACCEPT;
 }
 
+void passage_remember(struct passage *p, const struct verdict *verdict)
+{
+	p->facts.is_held |= verdict->action == VERDICT_HOLD;
+	if (p->pending.action == 0 || p->pending.action == VERDICT_HOLD)
+		p->pending = *verdict;
+}
+
 void passage_identify(struct passage *p, const struct policy *policy, struct verdict *verdict)
 {
 	policy_on_mail(policy, p->config, &p->facts, &p->arena, verdict);

@@ -96,6 +96,8 @@ void passage_add_action(struct passage *p, const char *fmt, ...) __attribute__((
 
 /* Nobody's mail may be going to a return path, which only its recipient says: until then what MAIL has against it waits. */
 void passage_postpone(struct passage *p, struct verdict *verdict);
+/* Keeps a hold or a refusal as `pending`: a refusal outweighs a hold, the first refusal and the last hold stand. */
+void passage_remember(struct passage *p, const struct verdict *verdict);
 
 /* The id that the next record about this message gets. Lives as long as the passage. */
 struct str passage_next_id(struct passage *p);

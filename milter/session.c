@@ -185,7 +185,7 @@ static enum session_answer refuse(struct session *s, const struct verdict *verdi
 
 /*
  * What a stage before end of message does with its verdict: go on, refuse, or remember it for end of message (a hold,
- * which lets the message come in whole, and every refusal of a local one). A refusal outweighs a hold.
+ * which lets the message come in whole, and every refusal of a local one).
  */
 static enum session_answer settle(struct session *s, struct verdict *verdict, struct reply *reply)
 {
@@ -198,10 +198,7 @@ static enum session_answer settle(struct session *s, struct verdict *verdict, st
 		return SESSION_CONTINUE;
 	if (verdict->action != VERDICT_HOLD && !s->is_local)
 		return refuse(s, verdict, reply);
-	if (verdict->action == VERDICT_HOLD)
-		p->facts.is_held = true;
-	if (p->pending.action == 0 || p->pending.action == VERDICT_HOLD)
-		p->pending = *verdict;
+	passage_remember(p, verdict);
 	return SESSION_CONTINUE;
 }
 
