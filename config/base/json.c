@@ -135,6 +135,14 @@ size_t utf8_length(struct str s)
 	return len;
 }
 
+bool utf8_is_valid(struct str s)
+{
+	for (size_t n; s.len; s = str_from(s, n))
+		if ((n = utf8_length(s)) == 0)
+			return false;
+	return true;
+}
+
 /* Octets that go through as they are; the others need a look. */
 static bool is_plain(char c)
 {

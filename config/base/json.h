@@ -52,5 +52,6 @@ bool json_unescape(struct buf *out, struct str escaped);
 
 /* Length of the valid UTF-8 character at the start of s (1 to 4), or 0 (RFC 3629: no surrogates, no overlong forms). */
 size_t utf8_length(struct str s);
+bool utf8_is_valid(struct str s);
 
 #endif

@@ -275,19 +275,11 @@ static bool to_utf8(struct str label, struct str octets, struct arena *arena, st
 	return ok;
 }
 
-static bool is_utf8(struct str s)
-{
-	for (size_t n; s.len; s = str_from(s, n))
-		if ((n = utf8_length(s)) == 0)
-			return false;
-	return true;
-}
-
 bool parts_field_text(struct str value, struct str content_type, struct arena *arena, struct str *out)
 {
 	struct str label = parameter(content_type, STR("charset"));
 
-	if (str_find_byte(value, '\x1b') == value.len && is_utf8(value)) {
+	if (str_find_byte(value, '\x1b') == value.len && utf8_is_valid(value)) {
 		*out = value;
 		return true;
 	}

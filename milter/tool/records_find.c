@@ -28,19 +28,11 @@ void records_wish_key(struct records_wish *wish, enum index_field field, struct 
 		wish->keys[wish->key_count++] = (struct find_key){ field, value };
 }
 
-static bool is_utf8(struct str s)
-{
-	for (size_t n; s.len; s = str_from(s, n))
-		if ((n = utf8_length(s)) == 0)
-			return false;
-	return true;
-}
-
 void records_wish_text(struct records_wish *wish, struct tool *tool, struct str text)
 {
 	struct buf raw;
 
-	if (text.len == 0 || wish->text_count == FIND_WISHES_MAX || !is_utf8(text))
+	if (text.len == 0 || wish->text_count == FIND_WISHES_MAX || !utf8_is_valid(text))
 		return;
 	buf_init(&raw, RECORD_LINE_MAX);
 	json_escape(&raw, text);
