@@ -5,6 +5,13 @@ static const struct store_ops *const backends[] = {
 	[STORE_REDIS] = &store_redis,
 };
 
+bool store_key_fits(struct str key, struct err *err)
+{
+	if (key.len > 0 && key.len <= STORE_KEY_MAX)
+		return true;
+	return err_set(err, ERR_INPUT, "store: a key of %zu octets (1 to %d are possible)", key.len, STORE_KEY_MAX);
+}
+
 bool store_open(const struct config *config, struct store **out, struct err *err)
 {
 	size_t row = (size_t)config->store_backend;

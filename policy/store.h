@@ -141,4 +141,7 @@ struct store {
 bool store_open(const struct config *config, struct store **out, struct err *err);
 void store_close(struct store *st);                /* NULL is fine */
 
+/* For backends: ERR_INPUT for a key that is empty or longer than STORE_KEY_MAX. */
+bool store_key_fits(struct str key, struct err *err);
+
 #endif

@@ -46,13 +46,6 @@ static bool record_read(struct str bytes, struct record *out)
 	return true;
 }
 
-static bool key_fits(struct str key, struct err *err)
-{
-	if (key.len > 0 && key.len <= STORE_KEY_MAX)
-		return true;
-	return err_set(err, ERR_INPUT, "store: a key of %zu octets (1 to %d are possible)", key.len, STORE_KEY_MAX);
-}
-
 /* Whatever stands there, expired or not; bytes that are no record count as nothing. */
 static bool find(struct lmdb_txn *txn, struct str key, struct record *out, bool *out_found, struct err *err)
 {
@@ -68,7 +61,7 @@ bool lmdb_get(struct lmdb_txn *txn, struct str key, int kind, struct record *out
 {
 	bool found;
 
-	if (!key_fits(key, err) || !find(txn, key, out, &found, err))
+	if (!store_key_fits(key, err) || !find(txn, key, out, &found, err))
 		return false;
 	*out_found = found && out->expires_us > txn->now_us && (kind == 0 || out->kind == (enum record_kind)kind);
 	return true;
@@ -91,7 +84,7 @@ bool lmdb_put(struct lmdb_txn *txn, struct str key, const struct record *record,
 	struct record before;
 	bool found;
 
-	if (!key_fits(key, err) || !find(txn, key, &before, &found, err))
+	if (!store_key_fits(key, err) || !find(txn, key, &before, &found, err))
 		return false;
 	/* The one before may lie in the page that is about to move. */
 	bool has_reminder = found && before.expires_us <= record->expires_us;
@@ -115,7 +108,7 @@ bool lmdb_remove(struct lmdb_txn *txn, struct str key, struct err *err)
 	char room[DISK_KEY_MAX];
 	MDB_val at;
 
-	if (!key_fits(key, err))
+	if (!store_key_fits(key, err))
 		return false;
 	at = disk_key('k', key, room);
 	int code = mdb_del(txn->txn, txn->dbi, &at, NULL);
@@ -220,7 +213,7 @@ bool lmdb_cursor_open(struct lmdb_txn *txn, struct str from, struct lmdb_cursor 
 	MDB_val at, value;
 
 	if (from.len > STORE_KEY_MAX)
-		return key_fits(from, err);
+		return store_key_fits(from, err);
 	*out = (struct lmdb_cursor){ .txn = txn };
 
 	int code = mdb_cursor_open(txn->txn, txn->dbi, &out->cursor);

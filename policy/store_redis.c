@@ -62,7 +62,7 @@ static bool redis_get(struct store *st, struct str key, struct arena *arena, str
 	redisReply *reply;
 	bool ok = true;
 
-	if (!redis_key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
+	if (!store_key_fits(key, err) || !redis_link_call(link_of(st), &call, -1, &reply, err))
 		return false;
 	if (reply->type == REDIS_REPLY_NIL)
 		*out_found = false;
@@ -82,7 +82,7 @@ static bool redis_put(struct store *st, struct str key, struct str value, int64_
 	const struct redis_words call = { .script = SCRIPT_PUT, .words = words, .count = 3, .key_count = 1 };
 	redisReply *reply;
 
-	if (!redis_key_fits(key, err))
+	if (!store_key_fits(key, err))
 		return false;
 	if (ttl_us > 0 && value.len > STORE_VALUE_MAX)
 		return err_set(err, ERR_INPUT, "store: a value of %zu octets (at most %d)", value.len, STORE_VALUE_MAX);
@@ -98,7 +98,7 @@ static bool send_count(struct store *st, const struct redis_words *call, int64_t
 {
 	redisReply *reply;
 
-	if (!redis_key_fits(call->words[0], err) || !redis_link_call(link_of(st), call, -1, &reply, err))
+	if (!store_key_fits(call->words[0], err) || !redis_link_call(link_of(st), call, -1, &reply, err))
 		return false;
 	if (reply->type != REDIS_REPLY_STRING || !num_parse_i64(str_of(reply->str, (size_t)reply->len), out_total))
 		return redis_not_understood(reply, err);
@@ -270,7 +270,7 @@ static bool redis_scan(struct store *st, struct str prefix, store_scan_fn *fn, v
 	struct scan scan = { 0 };
 
 	if (prefix.len > STORE_KEY_MAX)
-		return redis_key_fits(prefix, err);
+		return store_key_fits(prefix, err);
 	arena_init(&scan.arena, SIZE_MAX);
 
 	bool ok = scan_nodes(link_of(st), prefix, &scan, err);

@@ -34,7 +34,7 @@ struct question {
 
 static void put_key(struct question *q, struct str key)
 {
-	q->is_good = q->is_good && redis_key_fits(key, q->err);
+	q->is_good = q->is_good && store_key_fits(key, q->err);
 	*q->keys++ = key;
 }
 

@@ -14,7 +14,6 @@ struct str redis_number(int64_t value, char room[REDIS_NUMBER_TEXT]);
 /* Redis counts lives in milliseconds; a started one is whole. */
 int64_t redis_life_ms(int64_t ttl_us);
 
-bool redis_key_fits(struct str key, struct err *err);
 /* Frees the reply. */
 bool redis_not_understood(redisReply *reply, struct err *err);
 
