@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/num.h"
 #include "milter/record/note.h"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/num.h"
 #include "config/net.h"
@@ -29,8 +30,8 @@ void letterbox_name(char out[LETTERBOX_SENDER_MAX + 1])
 		out[0] = '\0';
 		return;
 	}
-	for (size_t i = 0; i < sizeof secret; i++)
-		at += (size_t)snprintf(out + at, LETTERBOX_SENDER_MAX + 1 - at, "%02x", secret[i]);
+	hex_write(secret, sizeof secret, out + at);
+	out[at + 2 * sizeof secret] = '\0';
 }
 
 /* --- the dialogue */

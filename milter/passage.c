@@ -5,12 +5,12 @@
 #include <stdio.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
 #include "milter/mail/address.h"
-#include "milter/record/chain.h"
 
 #define DETAIL_MAX 16384
 #define MESSAGE_ID_MAX 998             /* RFC 5322 2.1.1: a line */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
 #include "config/base/num.h"
@@ -28,12 +29,6 @@
 
 /* --- the field */
 
-static void hex(const unsigned char *octets, size_t len, char *out)
-{
-	for (size_t i = 0; i < len; i++)
-		snprintf(out + 2 * i, 3, "%02x", octets[i]);
-}
-
 static bool mac_of(const struct submit *submit, struct str text, char out[MAC_LEN + 1])
 {
 	unsigned char input[sizeof DOMAIN_TEXT + SUBMIT_FIELD_MAX], digest[EVP_MAX_MD_SIZE];
@@ -45,7 +40,8 @@ static bool mac_of(const struct submit *submit, struct str text, char out[MAC_LE
 	memcpy(input + sizeof DOMAIN_TEXT - 1, text.ptr, text.len);
 	if (!HMAC(EVP_sha256(), submit->key, SUBMIT_KEY_LEN, input, sizeof DOMAIN_TEXT - 1 + text.len, digest, &len))
 		return false;
-	hex(digest, MAC_LEN / 2, out);
+	hex_write(digest, MAC_LEN / 2, out);
+	out[MAC_LEN] = '\0';
 	return true;
 }
 
@@ -66,7 +62,8 @@ bool submit_sign(const struct submit *submit, struct str user, int64_t now_us, c
 
 	if (!is_user(user) || RAND_bytes(random, sizeof random) != 1)
 		return false;
-	hex(random, sizeof random, nonce);
+	hex_write(random, sizeof random, nonce);
+	nonce[2 * NONCE_LEN] = '\0';
 	len = snprintf(out, SUBMIT_FIELD_MAX, FORM " " STR_FMT " %" PRId64 " %s", STR_ARG(user), now_us / US_PER_S, nonce);
 	if (!mac_of(submit, str_of(out, (size_t)len), mac))
 		return false;

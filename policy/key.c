@@ -2,6 +2,8 @@
 
 #include <openssl/sha.h>
 
+#include "config/base/hex.h"
+
 /* Nothing that a key's own form, a glob or a terminal could take for something else. */
 static bool is_plain(struct str part)
 {
@@ -15,7 +17,6 @@ static bool is_plain(struct str part)
 
 bool key_part(struct str part, bool is_last, struct arena *arena, struct str *out)
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 
 	if (is_plain(part) && (is_last || str_find_byte(part, ':') == part.len)) {
@@ -29,10 +30,7 @@ bool key_part(struct str part, bool is_last, struct arena *arena, struct str *ou
 	if (!text)
 		return false;
 	text[0] = '#';
-	for (size_t i = 0; i < sizeof hash; i++) {
-		text[1 + 2 * i] = digits[hash[i] >> 4];
-		text[2 + 2 * i] = digits[hash[i] & 15];
-	}
+	hex_write(hash, sizeof hash, text + 1);
 	*out = str_of(text, 1 + 2 * sizeof hash);
 	return true;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 
 #define CALL_MAX ((size_t)64 << 20)
 #define SHA_HEX 40
@@ -27,12 +28,12 @@ void redis_put_words(struct buf *out, const struct str *words, size_t count)
 static void script_name(enum redis_script script, char out[SHA_HEX + 1])
 {
 	struct str text = redis_script_text(script);
-	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
 	size_t len = 0;
 
 	EVP_Q_digest(NULL, "SHA1", NULL, text.ptr, text.len, digest, &len);
-	for (size_t i = 0; i < SHA_HEX / 2; i++)
-		snprintf(out + 2 * i, 3, "%02x", i < len ? digest[i] : 0);
+	hex_write(digest, SHA_HEX / 2, out);
+	out[SHA_HEX] = '\0';
 }
 
 static char script_names[SCRIPT_COUNT_OF][SHA_HEX + 1];

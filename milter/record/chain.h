@@ -27,9 +27,4 @@ void chain_leaf(struct chain_hash *hash, struct str text, unsigned char out[CHAI
 /* `chain` goes in as the previous value and comes out as the next. */
 void chain_advance(struct chain_hash *hash, unsigned char chain[CHAIN_LEN], const unsigned char leaf[CHAIN_LEN]);
 
-/* Lower case; `out` holds 2 * n octets and gets no NUL. */
-void hex_write(const unsigned char *octets, size_t n, char *out);
-/* Lower case only, as hex_write has it: one spelling for each value. `out` is written either way. */
-bool hex_read(struct str hex, unsigned char *out, size_t n);
-
 #endif

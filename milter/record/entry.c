@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 
+#include "config/base/hex.h"
 #include "config/base/json.h"
 #include "milter/record/scan.h"
 

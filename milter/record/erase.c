@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/json.h"
 #include "milter/record/entry.h"

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/json.h"
 #include "config/base/num.h"
 #include "milter/record/scan.h"

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "milter/record/entry.h"
 #include "milter/record/scan.h"
 #include "milter/record/seal_ring.h"

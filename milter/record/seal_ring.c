@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "milter/record/entry.h"
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/base/hex.h"
 #include "config/base/io.h"
-#include "milter/record/chain.h"
 
 #define FILE_MAX ((size_t)64 << 10)
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "milter/link/token.h"
 
 #define ACTION_DAYS 365                /* where the configuration has no class "action" */
@@ -31,15 +32,11 @@ const char *hit_flag_name(enum hit_flag flag)
 
 static bool to_hex(struct str octets, struct arena *arena, struct str *out)
 {
-	static const char digits[] = "0123456789abcdef";
 	char *text = arena_alloc(arena, 2 * octets.len);
 
 	if (!text)
 		return false;
-	for (size_t i = 0; i < octets.len; i++) {
-		text[2 * i] = digits[(unsigned char)octets.ptr[i] >> 4];
-		text[2 * i + 1] = digits[octets.ptr[i] & 15];
-	}
+	hex_write((const unsigned char *)octets.ptr, octets.len, text);
 	*out = str_of(text, 2 * octets.len);
 	return true;
 }

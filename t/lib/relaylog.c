@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
 #include "milter/record/chain.h"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "milter/record/entry.h"
 #include "milter/record/erase.h"

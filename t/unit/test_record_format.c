@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "config/base/clock.h"
+#include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/json.h"
 #include "milter/record/entry.h"
