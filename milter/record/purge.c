@@ -188,9 +188,10 @@ static bool relieve_newest(struct purge *purge, struct err *err)
 	return record_files_list(purge->dir, &purge->files, &purge->count, err);
 }
 
+/* The newest file is somebody's to write to, even where midnight, or a clock that was set, comes in between: the next run's. */
 static bool purge_files(struct purge *purge, bool is_dry_run, purge_fn *tell, void *arg, int64_t *out_count, struct err *err)
 {
-	for (size_t at = 0; is_due(purge, at); at++) {
+	for (size_t at = 0; is_due(purge, at) && (is_dry_run || at + 1 < purge->count); at++) {
 		char path[PATH_MAX], name[RECORD_NAME_MAX];
 		struct stat st;
 

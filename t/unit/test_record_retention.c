@@ -320,6 +320,32 @@ START_TEST(purger_thread)
 }
 END_TEST
 
+static void until_the_day_after(void *arg, const char *file, int64_t octets)
+{
+	(void)arg;
+	(void)file;
+	(void)octets;
+	clock_set(NOON + 3 * DAY_US);
+}
+
+/* Midnight comes while files are removed, and with it the newest one's time: that is the next run's. */
+START_TEST(midnight_meanwhile)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	const struct retention keep = { 1, false };
+	int64_t count;
+	struct err err;
+
+	relaylog_days(&relay, 2, 2);
+	clock_set(NOON + 2 * DAY_US);
+	ck_assert_msg(record_purge(&config, keep, false, until_the_day_after, NULL, &count, &err), "%s", err.text);
+	ck_assert_int_eq(count, 1);
+	ck_assert_msg(record_purge(&config, keep, false, NULL, NULL, &count, &err), "%s", err.text);
+	ck_assert_int_eq(count, 1);
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("record retention");
@@ -336,6 +362,7 @@ int main(void)
 	tcase_add_test(tcase, a_purged_file_is_back);
 	tcase_add_test(tcase, newest_goes_too);
 	tcase_add_test(tcase, forged_purge);
+	tcase_add_test(tcase, midnight_meanwhile);
 	tcase_add_test(tcase, interrupted);
 	tcase_add_test(tcase, unreadable);
 	tcase_add_test(tcase, a_life);
