@@ -281,7 +281,8 @@ static bool certify(const struct erasure *e, const struct erased *erased, struct
 bool erasure_run(const struct erasure *e, struct erased *out_erased, struct buf *out, struct err *err)
 {
 	*out_erased = (struct erased){ .records = 0 };
-	if (!erase_log(e, out_erased, err) || !erase_stores(e, out_erased, err))
+	/* The store first: it is what may be away, and the certificate counts what this run took out of the log. */
+	if (!erase_stores(e, out_erased, err) || !erase_log(e, out_erased, err))
 		return false;
 	if (e->is_dry_run)
 		return true;

@@ -9,6 +9,7 @@
 #include "milter/erasure_order.h"
 #include "milter/record/note.h"
 #include "milter/record/seal.h"
+#include "t/lib/store_fake.h"
 
 static int64_t at(const char *time)
 {
@@ -148,6 +149,30 @@ START_TEST(a_tenant)
 }
 END_TEST
 
+/* The store is away at first: the certificate of the run that succeeds says all that went. */
+START_TEST(a_second_run)
+{
+	struct store_fake fake;
+	struct erasure erasure = { .config = &config, .stores = { &fake.store }, .tenant = STR("acme"), .id = STR_EMPTY,
+				   .reason = STR_EMPTY, .key = key };
+	struct erased erased;
+	struct buf certificate;
+	struct err err;
+
+	write_log();
+	store_fake_init(&fake);
+	fake.failing = FAKE_SCAN;
+	buf_init(&certificate, CERTIFICATE_MAX);
+	ck_assert(!erasure_run(&erasure, &erased, &certificate, &err));
+	fake.failing = 0;
+	ck_assert_msg(erasure_run(&erasure, &erased, &certificate, &err), "%s", err.text);
+	ck_assert_int_eq(erased.records, 1);
+	ck_assert_uint_lt(str_find(buf_view(&certificate), STR("\nclass relay: 1 records in 1 files\n")), certificate.len);
+	buf_clear(&certificate);
+	store_fake_clear(&fake);
+}
+END_TEST
+
 START_TEST(not_with_the_logs_key)
 {
 	struct sign_key *none;
@@ -235,6 +260,7 @@ int main(void)
 	unit_add_rows(rules, no_rule, no_rules);
 	tcase_add_checked_fixture(erasures, setup, teardown);
 	tcase_add_test(erasures, a_tenant);
+	tcase_add_test(erasures, a_second_run);
 	tcase_add_test(erasures, not_with_the_logs_key);
 	tcase_add_test(erasures, a_key_of_no_use);
 	tcase_add_test(erasures, orders);
