@@ -64,7 +64,8 @@ static bool is_due(const struct inspect *inspect)
 {
 	int64_t now_us = clock_now_us(), day = jst_day(now_us);
 
-	return day > inspect->done_day && (now_us - jst_day_start_us(day) >= FIRST_US || inspect->done_day < day - 1);
+	/* Not "later than": a clock that was ahead once would put it off until then. */
+	return day != inspect->done_day && (now_us - jst_day_start_us(day) >= FIRST_US || inspect->done_day != day - 1);
 }
 
 /* --- one class */

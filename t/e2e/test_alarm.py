@@ -58,6 +58,16 @@ def test_verified(world):
     check_eq(len(verified(world)), 1, "verifications of one day")
 
 
+def test_verified_ahead(world):
+    """a clock that was a year ahead for a moment does not put the next verification off until then"""
+    gate = world.relay.gate
+    gate.stop()
+    day = pathlib.Path(gate.config["state_dir"], "verified")
+    day.write_text(f"{int(day.read_text()[:4]) + 1}-01-01\n")
+    gate.start()
+    wait_for(lambda: len(verified(world)) == 2, "a second verification", 30)
+
+
 def test_disk_and_gap(world):
     """a full disk and the records that found no room: two alarms, and word when there is room again"""
     if not world.is_mounted:
