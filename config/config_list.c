@@ -9,7 +9,10 @@
 #define REPLY_LEN_MAX 400
 #define SOCKET_PATH_MAX 107
 
-/* Room for a list's items in the snapshot; *out_items is NULL when there are none. */
+/*
+ * Room for a list's items in the snapshot; *out_items is NULL when there are none. An item that is not good is said and left
+ * out: the checks that follow look at every one that is there.
+ */
 static bool list_begin(const struct value *v, size_t size, const struct node **out_first, size_t *out_count,
 		       void **out_items)
 {
@@ -30,11 +33,13 @@ bool value_read_networks(const struct value *v)
 
 	if (!list_begin(v, sizeof *networks, &item, &count, &items))
 		return false;
-	for (networks = items; item; item = config_next_item(v->node, item), at++) {
+	for (networks = items; item; item = config_next_item(v->node, item)) {
 		if (item->kind != NODE_TEXT || !net_parse_prefix(item->text, &networks[at]))
 			ok = config_expected(v->r, v->scope, v->row->name, item, config_type_words(SETTING_NETWORK));
+		else
+			at++;
 	}
-	*out = (struct net_list){ .items = items, .count = count };
+	*out = (struct net_list){ .items = items, .count = at };
 	return ok;
 }
 
@@ -51,13 +56,13 @@ static bool read_texts(const struct value *v, bool (*is_good)(struct str),
 
 	if (!list_begin(v, sizeof *texts, &item, &count, &items))
 		return false;
-	for (texts = items; item; item = config_next_item(v->node, item), at++) {
+	for (texts = items; item; item = config_next_item(v->node, item)) {
 		if (item->kind != NODE_TEXT || !is_good(item->text))
 			ok = config_expected(v->r, v->scope, v->row->name, item, what);
-		else if (!copy(v->r->arena, item->text, &texts[at]))
+		else if (!copy(v->r->arena, item->text, &texts[at++]))
 			return config_no_memory(v->r);
 	}
-	*out = (struct str_list){ .items = texts, .count = count };
+	*out = (struct str_list){ .items = texts, .count = at };
 	return ok;
 }
 
