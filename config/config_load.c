@@ -4,6 +4,8 @@
  * stop the reading, so that one run shows them all; but where a whole file is missing, what refers to it is not
  * complained about as well.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdio.h>
@@ -157,6 +159,51 @@ static bool make_pattern(struct loader *l, const struct node *include, struct st
 	       config_no_memory(&l->reader);
 }
 
+/* The directory that cannot be looked into, and why: glob(3) hands its error function nothing of the caller's. */
+static _Thread_local struct err unseen;
+
+/* A directory that is not there holds no tenants; one that cannot be looked into may. */
+static int note_unseen(const char *dir, int why)
+{
+	if (why == ENOENT || why == ENOTDIR)
+		return 0;
+	errno = why;
+	err_errno(&unseen, ERR_CONFIG, "%s", dir);
+	return GLOB_ABORTED;
+}
+
+/*
+ * A name without wildcards is not read from a directory: glob(3) asks for it, and takes "you may not ask" for "it is not
+ * there". So each directory that the pattern finds on its way must be one that we may pass.
+ */
+static int look_on_way(struct str way)
+{
+	glob_t dirs = { 0 };
+	int why = glob(way.ptr, 0, note_unseen, &dirs);
+
+	for (size_t i = 0; why == 0 && i < dirs.gl_pathc; i++)
+		if (faccessat(AT_FDCWD, dirs.gl_pathv[i], X_OK, AT_EACCESS) != 0)
+			why = note_unseen(dirs.gl_pathv[i], errno);
+	globfree(&dirs);
+	return why;
+}
+
+/* 0, or what glob(3) says. */
+static int find_files(struct loader *l, struct str pattern, glob_t *out)
+{
+	struct str way;
+
+	*out = (glob_t){ 0 };
+	for (size_t at = strcspn(pattern.ptr, "*?["); at < pattern.len; at++) {
+		int why = pattern.ptr[at] != '/' ? 0
+			: arena_copy(&l->scratch, str_slice(pattern, 0, at + 1), &way) ? look_on_way(way) : GLOB_NOSPACE;
+
+		if (why != 0)
+			return why;
+	}
+	return glob(pattern.ptr, 0, note_unseen, out);
+}
+
 static bool read_pattern(struct loader *l, const struct node *include)
 {
 	char quoted[CONFIG_QUOTE_SIZE];
@@ -170,16 +217,18 @@ static bool read_pattern(struct loader *l, const struct node *include)
 				       "a path or a pattern such as tenants.d/*.yaml");
 	if (!make_pattern(l, include, &pattern))
 		return false;
-	why = glob(pattern.ptr, 0, NULL, &found);
+	why = find_files(l, pattern, &found);
 	if (why == GLOB_NOMATCH && strpbrk(pattern.ptr, "*?["))
 		config_report_warning(l->reader.report, node_place(include), "include: no file matches %s",
 				      config_quote(pattern, quoted));
 	else if (why == GLOB_NOMATCH)
 		ok = config_refuse(&l->reader, node_place(include), "include: there is no file %s",
 				   config_quote(pattern, quoted));
+	else if (why == GLOB_ABORTED)
+		ok = l->is_whole = config_refuse(&l->reader, node_place(include), "include: cannot look for %s: %s",
+						 config_quote(pattern, quoted), unseen.text);
 	else if (why != 0)
-		ok = config_refuse(&l->reader, node_place(include), "include: cannot look for %s",
-				   config_quote(pattern, quoted));
+		ok = l->is_whole = config_no_memory(&l->reader);
 	for (size_t i = 0; why == 0 && i < found.gl_pathc && l->reader.report->count < CONFIG_ERRORS_MAX; i++)
 		ok &= read_file(l, found.gl_pathv[i], include);
 	globfree(&found);

@@ -7,6 +7,7 @@
 #include "t/lib/unit.h"
 
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -99,6 +100,40 @@ START_TEST(fixture)
 	config_report_clear(&report);
 	buf_clear(&got);
 	buf_clear(&want);
+}
+END_TEST
+
+static void refuses(const char *text, const char *why)
+{
+	struct config_report report;
+	struct config *config;
+
+	ck_assert(!config_load(unit_file("config.yaml", str_from_c(text)), &config, &report));
+	ck_assert_uint_eq(report.count, 1);
+	ck_assert_msg(strstr(report.errors[0].text.ptr, why), "%s", report.errors[0].text.ptr);
+	config_report_clear(&report);
+}
+
+/* A directory that cannot be looked into may hold tenants, whose mail would be refused as nobody's. */
+START_TEST(include_unseen)
+{
+	char loop[PATH_MAX], inner[PATH_MAX];
+
+	snprintf(loop, sizeof loop, "%s/loop", unit_dir());
+	snprintf(inner, sizeof inner, "%s/each", unit_dir());
+	ck_assert_int_eq(symlink("loop", loop), 0);             /* one that root cannot look into either */
+	refuses("include: \"loop/*.yaml\"\n" ONE_TENANT, "/loop: Too many levels of symbolic links");
+	ck_assert_int_eq(mkdir(inner, 0755), 0);
+	snprintf(inner, sizeof inner, "%s/each/acme", unit_dir());
+	ck_assert_int_eq(mkdir(inner, 0), 0);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chmod(unit_dir(), 0777), 0);
+		ck_assert_int_eq(seteuid(65534), 0);
+	}
+	refuses("include: \"each/*/*.yaml\"\n" ONE_TENANT, "/each/acme/: Permission denied");
+	refuses("include: \"each/*/tenant.yaml\"\n" ONE_TENANT, "/each/acme/: Permission denied");
+	ck_assert_int_eq(seteuid(getuid()), 0);
+	ck_assert_int_eq(chmod(unit_dir(), 0700), 0);
 }
 END_TEST
 
@@ -461,6 +496,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	if (glob(pattern, 0, NULL, &fixtures) == 0)
 		tcase_add_loop_test(tc, fixture, 0, (int)fixtures.gl_pathc);
+	tcase_add_test(tc, include_unseen);
 	tcase_add_test(tc, every_default);
 	tcase_add_test(tc, classes);
 	tcase_add_test(tc, inheritance);
