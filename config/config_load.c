@@ -69,7 +69,8 @@ static struct file *note_file(struct loader *l, const char *path, const struct n
 		return NULL;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		config_refuse(r, cause(include), "%s: not a regular file", path);
+		config_refuse(r, cause(include), "%s: not a regular file%s", path,
+			      include && S_ISDIR(st.st_mode) ? "; for all in a directory write DIRECTORY/*.yaml" : "");
 		return NULL;
 	}
 	if (is_read_already(l, &st)) {

@@ -126,7 +126,8 @@ static bool read_milter_listen(const struct value *v)
 			return value_expected(v, "unix: and an absolute path");
 		if (rest.len > SOCKET_PATH_MAX)
 			return value_expected(v, "a socket path of at most 107 octets");
-		return store_text(v, spec);
+		/* Two words of libmilter's for the same; the rest of the program reads one. */
+		return arena_printf(v->r->arena, value_field(v), "unix:" STR_FMT, STR_ARG(rest)) || config_no_memory(v->r);
 	}
 	if (!str_eq(scheme, STR("inet")) && !str_eq(scheme, STR("inet6")))
 		return value_expected(v, config_type_words(v->row->type));

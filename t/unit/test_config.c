@@ -137,6 +137,15 @@ START_TEST(include_unseen)
 }
 END_TEST
 
+START_TEST(listen_spelt)
+{
+	struct config *config = load_text("milter: {listen: \"local:/run/m.sock\"}\n" ONE_TENANT);
+
+	ck_assert_str_is(config->listen, STR("unix:/run/m.sock"));
+	config_free(config);
+}
+END_TEST
+
 START_TEST(every_default)
 {
 	struct config *config = load_text("tenants: {acme: {match: [{auth: a}]}}\n");
@@ -497,6 +506,7 @@ int main(void)
 	if (glob(pattern, 0, NULL, &fixtures) == 0)
 		tcase_add_loop_test(tc, fixture, 0, (int)fixtures.gl_pathc);
 	tcase_add_test(tc, include_unseen);
+	tcase_add_test(tc, listen_spelt);
 	tcase_add_test(tc, every_default);
 	tcase_add_test(tc, classes);
 	tcase_add_test(tc, inheritance);
