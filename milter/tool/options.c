@@ -73,6 +73,11 @@ static bool refuse_value(const struct option *row, struct str value, const char 
 	return err_set(err, ERR_INPUT, "%s: %s wanted, not %s", row->name, wanted, config_quote(value, quoted));
 }
 
+static bool refuse_empty(const struct option *row, struct err *err)
+{
+	return err_set(err, ERR_INPUT, "%s wants a value, not an empty one: %s %s", row->name, row->name, row->value);
+}
+
 #define WORDS_LEN_MAX 511
 
 static bool refuse_word(const struct option *row, struct str value, struct err *err)
@@ -107,10 +112,11 @@ static bool read_value(const struct option *row, struct str value, void *at, str
 		*(bool *)at = true;
 		return true;
 	case OPTION_TEXT:
+	case OPTION_PROSE:
 		*(struct str *)at = value;
-		return true;
+		return value.len || row->type == OPTION_PROSE || refuse_empty(row, err);
 	case OPTION_TEXTS:
-		return add_text(arena, at, value, err);
+		return value.len ? add_text(arena, at, value, err) : refuse_empty(row, err);
 	case OPTION_WORD:
 		*(struct str *)at = value;
 		return is_word(value, row->words) || refuse_word(row, value, err);
@@ -199,6 +205,8 @@ bool options_parse(char *const *argv, size_t argc, const struct option_set *sets
 
 		if (takes_options && str_eq(word, STR("--")))
 			takes_options = false;
+		else if (word.len == 0)
+			return err_set(err, ERR_INPUT, "an argument is empty; leave it out if that is meant");
 		else if (!takes_options || word.len < 2 || word.ptr[0] != '-')
 			items[count++] = word;
 		else if (!read_option(argv, argc, &at, sets, set_count, arena, err))

@@ -2,7 +2,8 @@
  * options - a command's arguments, by a table: one row an option.
  *
  * `--name VALUE`, `--name=VALUE`, options and operands in any order, `--` before operands that begin with "-". Nothing is
- * abbreviated. Values are read by type into the struct that the command describes, so a command never parses.
+ * abbreviated. Values are read by type into the struct that the command describes, so a command never parses. An empty operand
+ * or value is refused: what narrows a command to "$unset" must not let it pass for all there are.
  *
  * Memory   texts are borrowed from argv; the lists of OPTION_TEXTS lie in the arena
  * Errors   ERR_INPUT: one sentence for the user, with the nearest option there is
@@ -15,6 +16,7 @@
 enum option_type {
 	OPTION_FLAG,                   /* bool */
 	OPTION_TEXT,                   /* struct str; ptr NULL: not given */
+	OPTION_PROSE,                  /* the same, which may be empty: a reason, or the null sender */
 	OPTION_TEXTS,                  /* struct str_list; may be repeated */
 	OPTION_WORD,                   /* struct str, one of `words`, separated by "|" */
 	OPTION_COUNT,                  /* int64_t, from 1 */

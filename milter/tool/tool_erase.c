@@ -24,7 +24,7 @@ static const struct option erase_options[] = {
 	{ "--dry-run", OPTION_FLAG, ERASE(is_dry_run), NULL, NULL, "say what would be erased, and when, and leave it" },
 	{ "--operator-key", OPTION_TEXT, ERASE(key), "FILE", NULL,
 	  "private key that signs it (default: relay_log.operator_key_file)" },
-	{ "--reason", OPTION_TEXT, ERASE(reason), "TEXT", NULL, "why: part of the certificate and of the signed records" },
+	{ "--reason", OPTION_PROSE, ERASE(reason), "TEXT", NULL, "why: part of the certificate and of the signed records" },
 	{ NULL },
 };
 

@@ -22,7 +22,7 @@ static const struct option options[] = {
 	{ "--auth", OPTION_TEXT, EXPLAIN(auth), "LOGIN", NULL, "SASL login" },
 	{ "--client", OPTION_ADDRESS, EXPLAIN(client), "IP", NULL,
 	  "client address; without it the message is handed in on the host itself, as by sendmail(1)" },
-	{ "--from", OPTION_TEXT, EXPLAIN(from), "ADDRESS", NULL, "envelope sender; '' is the null sender" },
+	{ "--from", OPTION_PROSE, EXPLAIN(from), "ADDRESS", NULL, "envelope sender; '' is the null sender" },
 	{ "--rcpt", OPTION_TEXTS, EXPLAIN(rcpts), "ADDRESS", NULL, "a recipient; may be repeated" },
 	{ "--size", OPTION_SIZE, EXPLAIN(size), "SIZE", NULL, "size of the message: 4096, 512KiB, 25MiB" },
 	{ "--tls", OPTION_FLAG, EXPLAIN(tls), NULL, NULL, "over TLS" },

@@ -17,7 +17,7 @@ static const struct option options[] = {
 	{ "--tenant", OPTION_TEXT, EXPORT(tenant), "NAME", NULL, "of this tenant alone" },
 	RECORDS_RANGE_OPTIONS(EXPORT(range)),
 	{ "--format", OPTION_WORD, EXPORT(format), "FORMAT", "csv|jsonl", "csv, or jsonl: with a signed trailer (default)" },
-	{ "--purpose", OPTION_TEXT, EXPORT(purpose), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--purpose", OPTION_PROSE, EXPORT(purpose), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 

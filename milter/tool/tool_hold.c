@@ -22,7 +22,7 @@ static const struct option release_options[] = {
 	{ "--older", OPTION_DURATION, HOLD(older_us), "DURATION", NULL, "what has been held for longer, alone" },
 	{ "--count", OPTION_COUNT, HOLD(count), "N", NULL, "at most so many, the oldest first" },
 	{ "--dry-run", OPTION_FLAG, HOLD(is_dry_run), NULL, NULL, "say what would go, and leave it" },
-	{ "--reason", OPTION_TEXT, HOLD(reason), "TEXT", NULL, "why, for the record" },
+	{ "--reason", OPTION_PROSE, HOLD(reason), "TEXT", NULL, "why, for the record" },
 	QUEUE_OPTIONS(HOLD(mta)),
 	{ NULL },
 };
@@ -33,7 +33,7 @@ static const struct option drop_options[] = {
 	{ "--older", OPTION_DURATION, HOLD(older_us), "DURATION", NULL, "what has been held for longer, alone" },
 	{ "--count", OPTION_COUNT, HOLD(count), "N", NULL, "at most so many, the oldest first" },
 	{ "--dry-run", OPTION_FLAG, HOLD(is_dry_run), NULL, NULL, "say what would go, and leave it" },
-	{ "--reason", OPTION_TEXT, HOLD(reason), "TEXT", NULL, "why, for the record" },
+	{ "--reason", OPTION_PROSE, HOLD(reason), "TEXT", NULL, "why, for the record" },
 	QUEUE_OPTIONS(HOLD(mta)),
 	{ NULL },
 };

@@ -297,7 +297,7 @@ static int run(struct tool *tool, const void *values)
 
 static const struct option options[] = {
 	{ "--tenant", OPTION_TEXT, offsetof(struct show, tenant), "NAME", NULL, "records of this tenant alone" },
-	{ "--purpose", OPTION_TEXT, offsetof(struct show, purpose), "TEXT", NULL, "why you look, for the record in class ops" },
+	{ "--purpose", OPTION_PROSE, offsetof(struct show, purpose), "TEXT", NULL, "why you look, for the record in class ops" },
 	{ "--no-index", OPTION_FLAG, offsetof(struct show, ignores_index), NULL, NULL, "read every line, whatever the indexes say" },
 	{ NULL },
 };

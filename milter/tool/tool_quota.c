@@ -76,7 +76,7 @@ struct reset {
 };
 
 static const struct option reset_options[] = {
-	{ "--reason", OPTION_TEXT, offsetof(struct reset, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--reason", OPTION_PROSE, offsetof(struct reset, reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 

@@ -27,7 +27,7 @@ static const struct option options[] = {
 	  "of times that do not say: host (default: this host's, as TZ has it), jst or utc" },
 	{ "--all", OPTION_FLAG, RECONCILE(wants_all), NULL, NULL, "list those with a good reason too" },
 	TOOL_LANG_OPTION(RECONCILE(lang)),
-	{ "--purpose", OPTION_TEXT, RECONCILE(purpose), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--purpose", OPTION_PROSE, RECONCILE(purpose), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 

@@ -11,7 +11,7 @@ struct redact_values {
 static const struct option options[] = {
 	{ "--operator-key", OPTION_TEXT, REDACT(key), "FILE", NULL,
 	  "private key that signs it (default: relay_log.operator_key_file)" },
-	{ "--reason", OPTION_TEXT, REDACT(reason), "TEXT", NULL, "why: part of the certificate and of the signed record" },
+	{ "--reason", OPTION_PROSE, REDACT(reason), "TEXT", NULL, "why: part of the certificate and of the signed record" },
 	{ "--dry-run", OPTION_FLAG, REDACT(is_dry_run), NULL, NULL, "say whether there is such a record, and leave it" },
 	{ NULL },
 };

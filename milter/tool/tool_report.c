@@ -24,7 +24,7 @@ static const struct option options[] = {
 	TOOL_LANG_OPTION(REPORT(lang)),
 	{ "--class", OPTION_TEXT, REPORT(class_name), "CLASS", NULL, "class of records (default relay)" },
 	{ "--key", OPTION_TEXT, REPORT(key), "FILE", NULL, "public key (default: key_file of the configuration with .pub)" },
-	{ "--purpose", OPTION_TEXT, REPORT(purpose), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--purpose", OPTION_PROSE, REPORT(purpose), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 

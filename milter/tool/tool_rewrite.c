@@ -20,7 +20,7 @@ struct rewrite {
 static const struct option options[] = {
 	{ "--tenant", OPTION_TEXT, REWRITE(tenant), "NAME", NULL,
 	  "whose message it is; without, the sender's tenant by --from" },
-	{ "--from", OPTION_TEXT, REWRITE(from), "ADDRESS", NULL, "envelope sender" },
+	{ "--from", OPTION_PROSE, REWRITE(from), "ADDRESS", NULL, "envelope sender" },
 	{ "--rcpt", OPTION_TEXTS, REWRITE(recipients), "ADDRESS", NULL,
 	  "a recipient; may be repeated. With just one, links and pixel carry it" },
 	{ "--report", OPTION_FLAG, REWRITE(wants_report), NULL, NULL,

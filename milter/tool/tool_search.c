@@ -37,7 +37,7 @@ static const struct option options[] = {
 	{ "--oldest-first", OPTION_FLAG, SEARCH(oldest_first), NULL, NULL, "in the order of the log (default: newest first)" },
 	{ "--limit", OPTION_COUNT, SEARCH(limit), "N", NULL, "at most so many (default 50)" },
 	{ "--no-index", OPTION_FLAG, SEARCH(ignores_index), NULL, NULL, "read every line, whatever the indexes say" },
-	{ "--purpose", OPTION_TEXT, SEARCH(purpose), "TEXT", NULL, "why you look, for the record in class ops" },
+	{ "--purpose", OPTION_PROSE, SEARCH(purpose), "TEXT", NULL, "why you look, for the record in class ops" },
 	{ NULL },
 };
 

@@ -208,7 +208,7 @@ static int run_add(struct tool *tool, const void *values)
 }
 
 static const struct option add_options[] = {
-	{ "--reason", OPTION_TEXT, offsetof(struct add, reason), "TEXT", NULL, "why; the refused sender reads it" },
+	{ "--reason", OPTION_PROSE, offsetof(struct add, reason), "TEXT", NULL, "why; the refused sender reads it" },
 	{ "--for", OPTION_DURATION, offsetof(struct add, for_us), "DURATION", NULL, "then it ends (default: it does not)" },
 	{ "--sender", OPTION_TEXTS, offsetof(struct add, senders), "PATTERN", NULL,
 	  "only mail of this envelope sender: user@domain, @domain, @*.domain" },
@@ -267,7 +267,7 @@ static int run_remove(struct tool *tool, const void *values)
 }
 
 static const struct option reason_options[] = {
-	{ "--reason", OPTION_TEXT, offsetof(struct remove, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--reason", OPTION_PROSE, offsetof(struct remove, reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 
@@ -348,7 +348,7 @@ static int run_export(struct tool *tool, const void *values)
 
 static const struct option export_options[] = {
 	{ "--format", OPTION_WORD, offsetof(struct export, format), "FORMAT", "csv|jsonl", "csv (default) or jsonl" },
-	{ "--reason", OPTION_TEXT, offsetof(struct export, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--reason", OPTION_PROSE, offsetof(struct export, reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 
@@ -448,7 +448,7 @@ static int run_import(struct tool *tool, const void *values)
 }
 
 static const struct option import_options[] = {
-	{ "--reason", OPTION_TEXT, offsetof(struct import, reason), "TEXT", NULL, "why, for entries that say nothing" },
+	{ "--reason", OPTION_PROSE, offsetof(struct import, reason), "TEXT", NULL, "why, for entries that say nothing" },
 	{ "--for", OPTION_DURATION, offsetof(struct import, for_us), "DURATION", NULL, "for entries without an end" },
 	{ NULL },
 };

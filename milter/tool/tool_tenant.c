@@ -336,7 +336,7 @@ static const struct option suspend_options[] = {
 	  "but with half of each limit); with --for the default is defer" },
 	{ "--sender", OPTION_TEXT, SUSPEND(sender), "ADDRESS", NULL, "only mail with this envelope sender" },
 	{ "--login", OPTION_TEXT, SUSPEND(login), "LOGIN", NULL, "only mail of this SASL login" },
-	{ "--reason", OPTION_TEXT, SUSPEND(reason), "TEXT", NULL, "why; the sender reads it too" },
+	{ "--reason", OPTION_PROSE, SUSPEND(reason), "TEXT", NULL, "why; the sender reads it too" },
 	{ NULL },
 };
 
@@ -348,10 +348,22 @@ static enum excess_action action_of(const struct suspend *suspend)
 	     : str_eq(suspend->action, STR("hold")) ? EXCESS_HOLD : EXCESS_REJECT;
 }
 
-static struct member member_of(struct tool *tool, struct str sender, struct str login)
+/* One of the tenant's, or the tenant. What names nobody must not pass for somebody. TOOL_OK, or the exit code. */
+static int member_of(struct tool *tool, struct str sender, struct str login, struct member *out)
 {
-	return sender.len ? (struct member){ .kind = MEMBER_SENDER, .name = tool_spelt(tool, sender) }
-	     : login.len ? (struct member){ .kind = MEMBER_LOGIN, .name = login } : (struct member){ .kind = MEMBER_ALL };
+	struct str name = sender.ptr ? sender : login;
+
+	*out = (struct member){ .kind = sender.ptr ? MEMBER_SENDER : login.ptr ? MEMBER_LOGIN : MEMBER_ALL };
+	if (sender.ptr && login.ptr)
+		return tool_usage(tool, "either --sender or --login");
+	if (out->kind == MEMBER_ALL)
+		return TOOL_OK;
+	if (str_find_byte(name, '*') < name.len)
+		return tool_usage(tool, "--%s names one %s: no pattern", member_kind_name(out->kind), member_kind_name(out->kind));
+	if (sender.ptr && !tool_recipient(tool, name, &name))
+		return TOOL_NO;
+	out->name = sender.ptr ? tool_spelt(tool, name) : name;
+	return TOOL_OK;
 }
 
 /* "acme", "acme, sender a@b" */
@@ -377,17 +389,14 @@ static int run_suspend(struct tool *tool, const void *values)
 {
 	const struct suspend *suspend = values;
 	const struct tenant *tenant;
-	int code = prepare(tool, &tenant);
 	int64_t now_us = clock_now_us();
-	struct suspension s = { .of = member_of(tool, suspend->sender, suspend->login), .action = action_of(suspend),
-				.is_halved = str_eq(suspend->action, STR("halve")), .since_us = now_us, .actor = tool_actor(tool),
-				.reason = suspend->reason.ptr ? suspend->reason : STR_EMPTY };
+	struct suspension s = { .action = action_of(suspend), .is_halved = str_eq(suspend->action, STR("halve")), .since_us = now_us,
+				.actor = tool_actor(tool), .reason = suspend->reason.ptr ? suspend->reason : STR_EMPTY };
 	struct err err;
+	int code = member_of(tool, suspend->sender, suspend->login, &s.of);
 
-	if (code != TOOL_OK)
+	if (code != TOOL_OK || (code = prepare(tool, &tenant)) != TOOL_OK)
 		return code;
-	if (suspend->sender.len && suspend->login.len)
-		return tool_usage(tool, "either --sender or --login");
 	if (suspend->for_us > TENANT_SUSPEND_MAX_US)
 		return tool_usage(tool, "--for: ten years at most; leave it out for no end");
 	s.until_us = suspend->for_us ? now_us + suspend->for_us : 0;
@@ -412,7 +421,7 @@ const struct tool_command command_tenant_suspend = {
 	.values_size = sizeof(struct suspend),
 	.examples = "sekisho tenant suspend acme --for 2h --reason 'password stolen'\nsekisho tenant suspend acme --action hold",
 	.ok = "suspended",
-	.no = "there is no such tenant",
+	.no = "there is no such tenant, or that is no address",
 	.unknown = "configuration, store or record cannot be read or written",
 	.run = run_suspend,
 };
@@ -422,7 +431,7 @@ struct resume {
 };
 
 static const struct option resume_options[] = {
-	{ "--reason", OPTION_TEXT, offsetof(struct resume, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--reason", OPTION_PROSE, offsetof(struct resume, reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ "--sender", OPTION_TEXT, offsetof(struct resume, sender), "ADDRESS", NULL, "only this envelope sender of its" },
 	{ "--login", OPTION_TEXT, offsetof(struct resume, login), "LOGIN", NULL, "only this SASL login of its" },
 	{ NULL },
@@ -446,15 +455,13 @@ static int run_resume(struct tool *tool, const void *values)
 {
 	const struct resume *resume = values;
 	const struct tenant *tenant;
-	int code = prepare(tool, &tenant);
-	struct member member = member_of(tool, resume->sender, resume->login);
+	struct member member;
+	int code = member_of(tool, resume->sender, resume->login, &member);
 	struct err err;
 	int64_t count;
 
-	if (code != TOOL_OK)
+	if (code != TOOL_OK || (code = prepare(tool, &tenant)) != TOOL_OK)
 		return code;
-	if (resume->sender.len && resume->login.len)
-		return tool_usage(tool, "either --sender or --login");
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("resumed"), .command = STR("tenant resume"),
 						     .tenant = tenant->name, .member = member.name, .reason = resume->reason, .count = -1 }))
 		return TOOL_UNKNOWN;

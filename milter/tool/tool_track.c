@@ -291,7 +291,7 @@ struct forget {
 };
 
 static const struct option forget_options[] = {
-	{ "--reason", OPTION_TEXT, offsetof(struct forget, reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--reason", OPTION_PROSE, offsetof(struct forget, reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 
@@ -358,7 +358,7 @@ struct deny {
 static const struct option deny_options[] = {
 	{ "--message", OPTION_TEXT, DENY(message), "ID", NULL, "links of this message alone" },
 	{ "--host", OPTION_TEXT, DENY(host), "HOST", NULL, "links that lead to this host alone" },
-	{ "--reason", OPTION_TEXT, DENY(reason), "TEXT", NULL, "why, for the record in class ops" },
+	{ "--reason", OPTION_PROSE, DENY(reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
 

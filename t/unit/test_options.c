@@ -9,7 +9,7 @@
 
 struct values {
 	bool tls;
-	struct str from, action;
+	struct str from, action, reason;
 	struct str_list to;
 	int64_t limit, size, for_us;
 	struct option_addr client;
@@ -19,6 +19,7 @@ struct values {
 static const struct option rows[] = {
 	{ "--tls", OPTION_FLAG, offsetof(struct values, tls), NULL, NULL, "over TLS" },
 	{ "--from", OPTION_TEXT, offsetof(struct values, from), "A", NULL, "sender" },
+	{ "--reason", OPTION_PROSE, offsetof(struct values, reason), "TEXT", NULL, "why" },
 	{ "--action", OPTION_WORD, offsetof(struct values, action), "WORD", "defer|reject|hold", "what" },
 	{ "--rcpt", OPTION_TEXTS, offsetof(struct values, to), "B", NULL, "recipient" },
 	{ "--limit", OPTION_COUNT, offsetof(struct values, limit), "N", NULL, "at most" },
@@ -58,13 +59,14 @@ START_TEST(values_arrive)
 	struct err err;
 
 	ck_assert_msg(parse("acme --rcpt a@x --tls --from=b=c@y --rcpt=d@z --limit 7 --size 4KiB --for 2h --client 192.0.2.9 "
-			    "--action hold -- --rest", &err), "%s", err.text);
+			    "--action hold --reason= -- --rest", &err), "%s", err.text);
 	ck_assert_uint_eq(operands.count, 2);
 	ck_assert_str_is(operands.items[0], STR("acme"));
 	ck_assert_str_is(operands.items[1], STR("--rest"));
 	ck_assert(values.tls && values.client.is_given);
 	ck_assert_str_is(values.from, STR("b=c@y"));
 	ck_assert_str_is(values.action, STR("hold"));
+	ck_assert(values.reason.ptr && values.reason.len == 0);
 	ck_assert_uint_eq(values.to.count, 2);
 	ck_assert_str_is(values.to.items[0], STR("a@x"));
 	ck_assert_str_is(values.to.items[1], STR("d@z"));
@@ -93,6 +95,10 @@ static const struct {
 	{ "--quite-another a", "no option \"--quite-another\"" },
 	{ "-x", "no option \"-x\"" },
 	{ "--from", "--from wants a value: --from A" },
+	{ "--from=", "--from wants a value, not an empty one: --from A" },
+	{ "--rcpt=", "--rcpt wants a value, not an empty one: --rcpt B" },
+	{ "acme  --tls", "an argument is empty; leave it out if that is meant" },
+	{ "--  --from", "an argument is empty; leave it out if that is meant" },
 	{ "--tls=yes", "--tls takes no value" },
 	{ "--limit 0", "--limit: a number from 1 wanted, not \"0\"" },
 	{ "--limit 5x", "--limit: a number from 1 wanted, not \"5x\"" },
