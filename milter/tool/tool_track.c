@@ -357,7 +357,7 @@ struct deny {
 
 static const struct option deny_options[] = {
 	{ "--message", OPTION_TEXT, DENY(message), "ID", NULL, "links of this message alone" },
-	{ "--host", OPTION_TEXT, DENY(host), "HOST", NULL, "links that lead to this host alone" },
+	{ "--host", OPTION_TEXT, DENY(host), "HOST", NULL, "links that lead to this host alone, as a name or as a link to it" },
 	{ "--reason", OPTION_PROSE, DENY(reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };

@@ -109,32 +109,13 @@ static bool is_destination(struct str url)
 	return true;
 }
 
-static struct str url_host(struct str url)
-{
-	struct str scheme, rest;
-	size_t end = 0;
-
-	if (!str_cut(url, ':', &scheme, &rest))
-		return STR_EMPTY;
-	while (rest.len && (rest.ptr[0] == '/' || rest.ptr[0] == '\\'))
-		rest = str_from(rest, 1);
-	while (end < rest.len && !memchr("/\\?#", rest.ptr[end], 4))
-		end++;
-	rest = str_slice(rest, 0, end);
-	str_cut_last(rest, '@', &scheme, &rest);
-	if (str_starts(rest, STR("[")))
-		return str_slice(rest, 0, str_find_byte(rest, ']') + 1);
-	str_cut(rest, ':', &rest, &scheme);
-	return rest;
-}
-
 static bool is_denied(struct asking *a)
 {
 	struct str list, message, host;
 	struct err err;
 
 	if (!hit_readable(a->token.message, a->arena, &message) ||
-	    !deny_host_key(a->arena, url_host(a->token.url), &host))
+	    !deny_host_key(a->arena, a->token.url, &host))
 		return false;
 	if (!deny_recall(&a->tracker->denied, a->tracker->store, a->token.tenant, a->arena, &list, &err)) {
 		log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant),

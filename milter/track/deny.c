@@ -119,8 +119,32 @@ static size_t octet_read(struct str s, char *out)
 	return 3;
 }
 
-bool deny_host_key(struct arena *arena, struct str host, struct str *out)
+/* Of a link, or of what a person gives for one: behind scheme, slashes and user, before port and path. */
+static struct str host_of(struct str link)
 {
+	struct str user, host, port;
+	size_t end = 0;
+
+	while (end < link.len && !memchr(":/\\?#", link.ptr[end], 5))
+		end++;
+	if (str_starts(str_from(link, end), STR("://")))
+		link = str_from(link, end + 1);
+	while (link.len && (link.ptr[0] == '/' || link.ptr[0] == '\\'))
+		link = str_from(link, 1);
+	for (end = 0; end < link.len && !memchr("/\\?#", link.ptr[end], 4);)
+		end++;
+	link = str_slice(link, 0, end);
+	str_cut_last(link, '@', &user, &link);
+	if (str_starts(link, STR("[")))
+		return str_slice(link, 0, str_find_byte(link, ']') + 1);
+	if (str_cut(link, ':', &host, &port) && str_find_byte(port, ':') == port.len)
+		return host;
+	return link;                   /* no port; or an IPv6 address without brackets, which check_host refuses */
+}
+
+bool deny_host_key(struct arena *arena, struct str link, struct str *out)
+{
+	struct str host = host_of(link);
 	char *plain = arena_alloc(arena, host.len + 1);
 	size_t len = 0;
 
@@ -146,6 +170,16 @@ bool deny_stops(struct str list, struct str message, struct str host)
 	return false;
 }
 
+/* What could never be the host of a link would be denied without effect. */
+static bool check_host(struct str host, struct err *err)
+{
+	if (str_find_byte(host, '*') < host.len)
+		return err_set(err, ERR_INPUT, "a host has no wildcards: name each one");
+	if (str_find_byte(host, ':') < host.len && host.ptr[0] != '[')
+		return err_set(err, ERR_INPUT, "an IPv6 address stands in brackets: [" STR_FMT "]", STR_ARG(host));
+	return true;
+}
+
 static bool check_entry(const struct deny_entry *entry, struct err *err)
 {
 	if (entry->kind == DENY_TENANT)
@@ -155,7 +189,7 @@ static bool check_entry(const struct deny_entry *entry, struct err *err)
 			return err_set(err, ERR_INPUT, "a name without blanks is wanted");
 	if (entry->name.len == 0 || entry->name.len > DENY_NAME_MAX)
 		return err_set(err, ERR_INPUT, "a name of 1 to %d octets is wanted", DENY_NAME_MAX);
-	return true;
+	return entry->kind != DENY_HOST || check_host(entry->name, err);
 }
 
 static void write_entry(const struct deny_entry *entry, struct buf *out)

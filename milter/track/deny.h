@@ -51,9 +51,9 @@ bool deny_recall(struct deny_cache *cache, struct store *st, struct str tenant, 
 /* Walks over it. False at its end; what no entry is, is passed over. */
 bool deny_next(struct str *list, struct deny_entry *out);
 
-/* One spelling of a host, which a link may write in many: percent sequences undone, A-labels (config/base/domain.h), lower
- * case, no full stop at the end. False: the arena is used up. */
-bool deny_host_key(struct arena *arena, struct str host, struct str *out);
+/* One spelling of the host of a link, or of a host alone, which may be written in many: percent sequences undone, A-labels
+ * (config/base/domain.h), lower case, no full stop at the end. False: the arena is used up. */
+bool deny_host_key(struct arena *arena, struct str link, struct str *out);
 
 /* Does the list stop a link of this message to this host (empty: it leads nowhere)? */
 bool deny_stops(struct str list, struct str message, struct str host);

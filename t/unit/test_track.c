@@ -272,6 +272,11 @@ START_TEST(denied_however_written)
 		{ STR_INIT("xn--wgv71a119e.jp"), STR_INIT("http://%E6%97%A5%E6%9C%AC%E8%AA%9E.jp/") },
 		{ STR_INIT("\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e.jp"), STR_INIT("http://xn--wgv71a119e.jp/") },
 		{ STR_INIT("[2001:DB8::1]"), STR_INIT("http://[2001:db8::1]:80/") },
+		{ STR_INIT("https://bad.example/login?x=1"), STR_INIT("http://bad.example/y") },
+		{ STR_INIT("bad.example:8080"), STR_INIT("https://bad.example:8080/") },
+		{ STR_INIT("//bad.example/?u=http://good.example/"), STR_INIT("https://bad.example") },
+		{ STR_INIT("bad.example/?u=http://good.example/"), STR_INIT("http://bad.example?u=http://good.example/") },
+		{ STR_INIT("ftp://bad.example"), STR_INIT("http://bad.example/") },
 	};
 	struct deny_entry entry = { .kind = DENY_HOST };
 	struct err err;
@@ -283,6 +288,21 @@ START_TEST(denied_however_written)
 	ck_assert_uint_eq(ask(TRACK_GET, link_of(TOKEN_CLICK, "acme", hosts[_i].url, HOST), HOST, STR_EMPTY).status, 410);
 	ck_assert(deny_remove(tracker.store, STR("acme"), &entry, &was, &err) && was);
 	forget_denials();
+}
+END_TEST
+
+START_TEST(no_host)
+{
+	static const struct str words[] = {
+		STR_INIT("*.bad.example"), STR_INIT("2001:db8::1"), STR_INIT("https://"), STR_INIT("bad example"),
+	};
+	struct deny_entry entry = { .kind = DENY_HOST };
+	struct err err;
+	bool was;
+
+	ck_assert(deny_host_key(&arena, words[_i], &entry.name));
+	ck_assert(!deny_add(tracker.store, STR("acme"), &entry, &was, &err));
+	ck_assert_int_eq(err.kind, ERR_INPUT);
 }
 END_TEST
 
@@ -496,7 +516,8 @@ int main(void)
 	tcase_add_test(tc, unsubscribed_once);
 	tcase_add_test(tc, forgeries);
 	unit_add_rows(tc, denied, denials);
-	tcase_add_loop_test(tc, denied_however_written, 0, 5);
+	tcase_add_loop_test(tc, denied_however_written, 0, 10);
+	tcase_add_loop_test(tc, no_host, 0, 4);
 	tcase_add_test(tc, expired);
 	tcase_add_test(tc, new_key);
 	tcase_add_test(tc, counts);
