@@ -142,6 +142,8 @@ struct record_class {
 struct reply_text {
 	struct str tag;                /* "SKQ-RATE" */
 	struct str text;
+	struct str file;               /* where it stands */
+	size_t line, column;
 };
 
 struct config {

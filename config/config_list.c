@@ -289,6 +289,14 @@ static bool is_reply_text(struct str text)
 	return text.len > 0 && text.len <= REPLY_LEN_MAX;
 }
 
+static bool copy_reply(struct arena *arena, const struct node *item, struct reply_text *out)
+{
+	out->line = item->key_line;
+	out->column = item->key_column;
+	return arena_copy(arena, *item->file, &out->file) && arena_copy(arena, item->key, &out->tag) &&
+	       arena_copy(arena, item->text, &out->text);
+}
+
 bool value_read_replies(const struct value *v)
 {
 	struct config *config = &((struct config_draft *)v->base)->config;
@@ -312,8 +320,7 @@ bool value_read_replies(const struct value *v)
 			ok = config_refuse(v->r, node_place(item),
 					   "replies: expected one line of at most %d ASCII characters for "
 					   STR_FMT, REPLY_LEN_MAX, STR_ARG(item->key));
-		else if (!arena_copy(v->r->arena, item->key, &texts[at].tag) ||
-			 !arena_copy(v->r->arena, item->text, &texts[at++].text))
+		else if (!copy_reply(v->r->arena, item, &texts[at++]))
 			return config_no_memory(v->r);
 	}
 	config->reply_texts = texts;

@@ -6,6 +6,7 @@
 #include "config/base/clock.h"
 #include "config/base/json.h"
 #include "config/base/num.h"
+#include "config/config_report.h"
 
 #define FIELD_MAX 120                  /* octets that one field may add: a long address must not push out the rest */
 #define REF_MAX 64
@@ -338,10 +339,16 @@ static bool check_field(struct str name, struct err *err)
 
 static bool check_tag(struct str tag, struct err *err)
 {
-	for (size_t i = REASON_NONE + 1; i < REASON_COUNT; i++)
+	struct config_nearest nearest = { .name = tag };
+	char hint[CONFIG_QUOTE_SIZE];
+
+	for (size_t i = REASON_NONE + 1; i < REASON_COUNT; i++) {
 		if (str_eq(tag, str_from_c(rows[i].tag)))
 			return true;
-	return err_set(err, ERR_CONFIG, "there is no reply \"" STR_FMT "\"; see reply tags in sekisho.yaml(5)", STR_ARG(tag));
+		config_nearest_offer(&nearest, rows[i].tag);
+	}
+	return err_set(err, ERR_CONFIG, "there is no reply \"" STR_FMT "\"%s", STR_ARG(tag),
+		       nearest.best ? config_nearest_hint(&nearest, hint) : "; see reply tags in sekisho.yaml(5)");
 }
 
 bool reply_text_check(struct str tag, struct str text, struct err *err)
@@ -362,4 +369,21 @@ bool reply_text_check(struct str tag, struct str text, struct err *err)
 	if (str_find_byte(plain, '{') < plain.len)
 		return err_set(err, ERR_CONFIG, "the reply text has a `{` without its `}`");
 	return true;
+}
+
+bool reply_texts_check(const struct config *config, struct config_report *report)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < config->reply_text_count; i++) {
+		const struct reply_text *row = &config->reply_texts[i];
+		const struct config_place at = { .file = row->file, .line = row->line, .column = row->column };
+		struct err err;
+
+		if (reply_text_check(row->tag, row->text, &err))
+			continue;
+		config_report_error(report, at, "replies: %s", err.text);
+		ok = false;
+	}
+	return ok;
 }

@@ -33,8 +33,9 @@ void reply_from_verdict(const struct config *config, const struct verdict *verdi
 void reply_line(const struct reply *reply, char out[REPLY_TEXT_MAX + 32]);
 
 const char *reply_tag(enum verdict_reason reason);
-/* Is there such a tag, and does `text` use only fields that exist? For the configuration's check: config gives tags and
- * texts, main asks. */
+/* Is there such a tag, and does `text` use only fields that exist? */
 bool reply_text_check(struct str tag, struct str text, struct err *err);
+/* That of every override: config gives tags and texts, and who loads it asks here. */
+bool reply_texts_check(const struct config *config, struct config_report *report);
 
 #endif

@@ -47,29 +47,17 @@ static struct process process = {
 
 static struct gate gate;
 
-/* The reply table is the milter's, so its overrides are held against it here and not in config. */
-static bool check_replies(const struct config *config, struct err *err)
-{
-	for (size_t i = 0; i < config->reply_text_count; i++)
-		if (!reply_text_check(config->reply_texts[i].tag, config->reply_texts[i].text, err))
-			return err_wrap(err, "replies");
-	return true;
-}
-
 static bool load(struct config **out, struct err *err)
 {
 	struct config_report report;
-	bool ok = config_load(process.config_path, out, &report);
+	bool is_read = config_load(process.config_path, out, &report), ok = is_read && reply_texts_check(*out, &report);
 
 	config_report_log(&report);
 	if (!ok)
 		config_report_first(&report, err);
-	config_report_clear(&report);
-	if (ok && !check_replies(*out, err)) {
-		log_error("%s: %s", process.config_path, err->text);
+	if (is_read && !ok)
 		config_free(*out);
-		return false;
-	}
+	config_report_clear(&report);
 	return ok;
 }
 

@@ -10,7 +10,9 @@
 
 #include "config/base/io.h"
 #include "config/config_report.h"
+#include "milter/reply.h"
 #include "milter/tool/tool.h"
+#include "policy/bounce_rules.h"
 
 #define PATH_SIZE 4096
 #define TRACE_MAX 8192
@@ -45,6 +47,19 @@ const struct config *tool_config(struct tool *tool)
 	}
 	config_report_clear(&report);
 	return tool->config;
+}
+
+bool tool_config_beside(const struct config *config, struct config_report *report)
+{
+	struct bounce_rules *rules;
+	bool ok = reply_texts_check(config, report);
+
+	if (config->bounce_rules_file.len == 0)
+		return ok;
+	if (!bounce_rules_load_file(config->bounce_rules_file.ptr, &rules, report))
+		return false;
+	bounce_rules_free(rules);
+	return ok;
 }
 
 const struct tenant *tool_tenant(struct tool *tool, struct str name)

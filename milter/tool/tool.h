@@ -101,6 +101,8 @@ void tool_json_time(struct tool *tool, const char *key, int64_t t_us);  /* RFC 3
 /* --- what commands need; false (NULL): said on stderr already, exit with TOOL_UNKNOWN */
 
 const struct config *tool_config(struct tool *tool);
+/* What the gate holds a configuration against besides: its own replies, and the bounce rules that it names. */
+bool tool_config_beside(const struct config *config, struct config_report *report);
 /* NULL: there is no such tenant (said; exit with TOOL_NO). */
 const struct tenant *tool_tenant(struct tool *tool, struct str name);
 

@@ -2,9 +2,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
-#include "milter/reply.h"
 #include "milter/tool/commands.h"
-#include "policy/bounce_rules.h"
 
 static void write_place(struct tool *tool, const struct config_error *error, const char *level)
 {
@@ -34,42 +32,6 @@ static void write_list(struct tool *tool, const struct config_error *items, size
 		tool_print(tool, "... and %zu more %ss\n", count - CONFIG_ERRORS_MAX, level);
 }
 
-/* Overrides of replies: config gives tags and texts, the milter knows what may stand in them. */
-static size_t check_replies(struct tool *tool, const struct config *config)
-{
-	size_t bad = 0;
-
-	for (size_t i = 0; i < config->reply_text_count; i++) {
-		const struct reply_text *row = &config->reply_texts[i];
-		struct err err;
-
-		if (reply_text_check(row->tag, row->text, &err))
-			continue;
-		write_place(tool, &(struct config_error){ .file = config->path,
-							  .text = tool_text(tool, "replies: %s", err.text) }, "error");
-		bad++;
-	}
-	return bad;
-}
-
-/* The operator's bounce rules, which the configuration only names. */
-static size_t check_rules(struct tool *tool, const struct config *config)
-{
-	struct config_report report;
-	struct bounce_rules *rules;
-	size_t bad;
-
-	if (config->bounce_rules_file.len == 0)
-		return 0;
-	config_report_init(&report);
-	if (bounce_rules_load_file(tool_text(tool, STR_FMT, STR_ARG(config->bounce_rules_file)).ptr, &rules, &report))
-		bounce_rules_free(rules);
-	bad = report.count;
-	write_list(tool, report.errors, bad, "error");
-	config_report_clear(&report);
-	return bad;
-}
-
 static void write_counts(struct tool *tool, const struct config *config)
 {
 	size_t quotas = 0;
@@ -90,9 +52,15 @@ static int run(struct tool *tool, const void *values)
 	struct config_report report;
 	struct str path = tool->operands.count ? tool->operands.items[0] : tool->config_path;
 	bool ok = config_load(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, &tool->config, &report);
-	size_t errors = report.count;
 
 	(void)values;
+	if (ok)
+		tool_config_beside(tool->config, &report);
+	else
+		tool->config = NULL;
+
+	size_t errors = report.count;
+
 	if (tool->is_json) {
 		json_object_open(&tool->json);
 		json_key(&tool->json, "findings");
@@ -100,10 +68,6 @@ static int run(struct tool *tool, const void *values)
 	}
 	write_list(tool, report.errors, report.count, "error");
 	write_list(tool, report.warnings, report.warning_count, "warning");
-	if (ok)
-		errors += check_replies(tool, tool->config) + check_rules(tool, tool->config);
-	else
-		tool->config = NULL;
 	if (tool->is_json) {
 		json_array_close(&tool->json);
 		json_member_bool(&tool->json, "good", errors == 0);

@@ -117,21 +117,23 @@ static enum doctor_level look_config(struct doctor *doctor)
 	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->tool->config_path));
 	struct config_report report;
 	struct err err = { 0 };
+	bool is_read = config_load(path, &doctor->tool->config, &report);
+	enum doctor_level level;
 
-	if (config_load(path, &doctor->tool->config, &report)) {
-		doctor->config = doctor->tool->config;
-		doctor_say(doctor, DOCTOR_FINE, NULL, "%s is good", path);
+	doctor->config = doctor->tool->config = is_read ? doctor->tool->config : NULL;
+	if (is_read && tool_config_beside(doctor->config, &report)) {
+		level = doctor_say(doctor, DOCTOR_FINE, NULL, "%s is good", path);
 	} else {
 		const struct config_error *first = &report.errors[0];
 
-		doctor->tool->config = NULL;
 		config_report_first(&report, &err);
-		doctor_say(doctor, DOCTOR_FAULT,
-			   report.count && first->command.len ? doctor_text(doctor, STR_FMT, STR_ARG(first->command)) : "sekisho check",
-			   "the configuration does not hold: %s", err.text);
+		level = doctor_say(doctor, DOCTOR_FAULT,
+				   report.count && first->command.len ? doctor_text(doctor, STR_FMT, STR_ARG(first->command))
+								      : "sekisho check",
+				   "the configuration does not hold: %s", err.text);
 	}
 	config_report_clear(&report);
-	return doctor->config ? DOCTOR_FINE : DOCTOR_FAULT;
+	return level;
 }
 
 static enum doctor_level look_mta(struct doctor *doctor)

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "config/base/clock.h"
-#include "milter/reply.h"
+#include "config/config_report.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/daemon.h"
 
@@ -16,15 +16,20 @@ static const struct option options[] = { { NULL } };
 static int check_first(struct tool *tool)
 {
 	const struct config *config = tool_config(tool);
+	struct config_report report;
 	struct err err;
 
-	if (!config)
-		return tool_fail(tool, TOOL_NO,
-				 "nothing was sent to the daemon; `sekisho check` tells all that is wrong");
-	for (size_t i = 0; i < config->reply_text_count; i++)
-		if (!reply_text_check(config->reply_texts[i].tag, config->reply_texts[i].text, &err))
-			return tool_fail(tool, TOOL_NO, "replies: %s; nothing was sent to the daemon", err.text);
-	return TOOL_OK;
+	config_report_init(&report);
+
+	bool ok = config && tool_config_beside(config, &report);
+
+	if (config && !ok) {
+		config_report_first(&report, &err);
+		tool_fail(tool, TOOL_NO, "%s", err.text);
+	}
+	config_report_clear(&report);
+	return ok ? TOOL_OK
+		  : tool_fail(tool, TOOL_NO, "nothing was sent to the daemon; `sekisho check` tells all that is wrong");
 }
 
 /* Its reload counters are one answer: a newer generation, or another error than before. */

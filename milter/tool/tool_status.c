@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/config_report.h"
 #include "milter/record/reader.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/daemon.h"
@@ -219,6 +220,22 @@ static struct str last_record(struct tool *tool, struct str class_name)
 	return out;
 }
 
+static void show_config(struct tool *tool, const struct config *config)
+{
+	struct config_report report;
+	struct err err;
+
+	config_report_init(&report);
+	if (tool_config_beside(config, &report)) {
+		tool_field(tool, "Configuration", STR_FMT ", good, %zu tenant%s", STR_ARG(config->path), config->tenant_count,
+			   config->tenant_count == 1 ? "" : "s");
+	} else {
+		config_report_first(&report, &err);
+		tool_field(tool, "Configuration", STR_FMT ", with errors: %s", STR_ARG(config->path), err.text);
+	}
+	config_report_clear(&report);
+}
+
 static int without_it(struct tool *tool, const struct err *why, const struct on_hold *held)
 {
 	const struct config *config = tool->config;
@@ -244,8 +261,7 @@ static int without_it(struct tool *tool, const struct err *why, const struct on_
 		tool_field(tool, "", "but process %d runs", (int)pid);
 	else
 		tool_field(tool, "", "%s", err.text);
-	tool_field(tool, "Configuration", STR_FMT ", good, %zu tenant%s", STR_ARG(config->path), config->tenant_count,
-		   config->tenant_count == 1 ? "" : "s");
+	show_config(tool, config);
 	show_held(tool, held);
 	tool_field(tool, "Store", STR_FMT, STR_ARG(store_there(tool)));
 	tool_field(tool, "Relay log", STR_FMT ", " STR_FMT, STR_ARG(config->log_dir), STR_ARG(free_space(tool, config->log_dir)));
