@@ -32,6 +32,7 @@ void monitor_note_reload(struct str error)
 	pthread_mutex_lock(&reload_lock);
 	memcpy(reload_error, kept.ptr, kept.len);
 	reload_error[kept.len] = '\0';
+	metrics_add(kept.len ? METRIC_RELOAD_FAILURES : METRIC_RELOADS, 1);
 	pthread_mutex_unlock(&reload_lock);
 }
 
@@ -47,9 +48,11 @@ static void write_config(struct json *json)
 {
 	struct config *config = config_acquire();
 	char error[ERR_TEXT_MAX];
+	int64_t refused;
 
 	pthread_mutex_lock(&reload_lock);
 	memcpy(error, reload_error, sizeof error);
+	refused = metrics_read(METRIC_RELOAD_FAILURES);
 	pthread_mutex_unlock(&reload_lock);
 	json_key(json, "config");
 	json_object_open(json);
@@ -57,6 +60,7 @@ static void write_config(struct json *json)
 	json_member_i64(json, "generation", (int64_t)config->generation);
 	member_time(json, "loaded", config->loaded_us);
 	json_member_i64(json, "tenants", (int64_t)config->tenant_count);
+	json_member_i64(json, "refused", refused);
 	json_member_str(json, "last_error", str_from_c(error));
 	json_object_close(json);
 	config_release(config);

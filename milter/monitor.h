@@ -17,7 +17,7 @@
 #define MONITOR_PEERS_MAX 16u
 #define MONITOR_TENANTS_MAX 1000
 
-/* Outcome of the last reload: for /status. Empty: good. Copied. */
+/* Outcome of a reload, for /status and the metrics. Empty: good. Copied. */
 void monitor_note_reload(struct str error);
 
 struct monitor;

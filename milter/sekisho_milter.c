@@ -119,7 +119,6 @@ static void reload(void)
 	struct err err = { .text = "" };
 
 	if (!load(&new, &err) || !load_beside(new, &err)) {
-		metrics_add(METRIC_RELOAD_FAILURES, 1);
 		monitor_note_reload(str_from_c(err.text));
 		record_config(old, str_from_c(err.text));
 		log_error("reload: the configuration of before stays in force");
@@ -133,7 +132,6 @@ static void reload(void)
 
 	gate_follow(&gate, old, current);
 	config_release(old);
-	metrics_add(METRIC_RELOADS, 1);
 	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)current->generation);
 	monitor_note_reload(STR_EMPTY);
 	record_config(current, STR_EMPTY);

@@ -32,25 +32,24 @@ static int check_first(struct tool *tool)
 		  : tool_fail(tool, TOOL_NO, "nothing was sent to the daemon; `sekisho check` tells all that is wrong");
 }
 
-/* Its reload counters are one answer: a newer generation, or another error than before. */
+/* Its counters are the answer: a newer generation, or one more that was refused, be it for the same reason. */
 struct before {
-	int64_t generation;
-	struct str error;
+	int64_t generation, refused;
 	bool is_known;
 };
 
 static int told(struct tool *tool, const json_t *status, const struct before *before)
 {
 	int64_t generation = daemon_i64(status, "config.generation");
-	struct str error = daemon_str(status, "config.last_error");
 
 	if (generation > before->generation) {
 		tool_print(tool, "Configuration %lld is in force, %lld tenant%s.\n", (long long)generation,
 			   (long long)daemon_i64(status, "config.tenants"), daemon_i64(status, "config.tenants") == 1 ? "" : "s");
 		return TOOL_OK;
 	}
-	if (error.len && !str_eq(error, before->error))
-		return tool_fail(tool, TOOL_NO, "the configuration of before stays in force: " STR_FMT, STR_ARG(error));
+	if (daemon_i64(status, "config.refused") > before->refused)
+		return tool_fail(tool, TOOL_NO, "the configuration of before stays in force: " STR_FMT,
+				 STR_ARG(daemon_str(status, "config.last_error")));
 	return -1;
 }
 
@@ -93,7 +92,7 @@ static int run(struct tool *tool, const void *values)
 			       : tool_fail(tool, TOOL_NO, "nothing to reload: %s", err.text);
 	if (daemon_ask(tool->config, "/status", &status, &why)) {
 		before = (struct before){ .generation = daemon_i64(status, "config.generation"), .is_known = true,
-					  .error = tool_text(tool, STR_FMT, STR_ARG(daemon_str(status, "config.last_error"))) };
+					  .refused = daemon_i64(status, "config.refused") };
 		json_decref(status);
 	}
 	if (kill(pid, SIGUSR1) != 0) {

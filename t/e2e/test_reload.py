@@ -67,6 +67,22 @@ def test_broken_reload(world):
     check_eq(gate.tool("check").returncode, 0, "exit status of check")
 
 
+def test_refused_twice(world):
+    """what the daemon alone finds wrong is its answer to `sekisho reload`, the second time as well"""
+    gate = world.relay.gate
+    gate.config["tracking"] = {"key_file": f"{gate.dir}/absent.key"}
+    gate.config["tenants"]["acme"]["tracking"] = {"host": "t.acme.test", "clicks": True}
+    gate.write_config()
+    check_eq(gate.tool("check").returncode, 0, "exit status of check")
+    for _ in range(2):
+        done = gate.tool("reload")
+        check_eq(done.returncode, 1, f"exit status of reload: {done.stderr}")
+        check("before stays in force" in done.stderr and "absent.key" in done.stderr, "it says {}", done.stderr)
+    del gate.config["tracking"], gate.config["tenants"]["acme"]["tracking"]
+    gate.write_config()
+    gate.tool_ok("reload")
+
+
 def test_reload_under_load(world):
     """thirty reloads while eight sessions send: every message is accepted"""
     gate, replies, stop = world.relay.gate, [], threading.Event()
