@@ -110,5 +110,5 @@ const struct record_class *config_find_class(const struct config *config, struct
 
 bool config_seals(const struct config *config, struct str class_name)
 {
-	return config->log_is_sealed && !str_eq(class_name, STR("ops"));
+	return config->log_is_sealed && !str_eq(class_name, CLASS_OPS);
 }

@@ -25,6 +25,9 @@
 #define CONFIG_DEPTH_MAX 16
 #define CONFIG_ERRORS_MAX 50
 #define CONFIG_CLASSES_MAX 32          /* of records */
+#define CLASS_RELAY STR("relay")       /* what happened to messages */
+#define CLASS_ACTION STR("action")     /* what readers did with them */
+#define CLASS_OPS STR("ops")           /* start, stop, configuration, access; no customer's data */
 #define CONFIG_NAME_MAX 64             /* octets, of a tenant, plan, quota, node or class */
 #define CONFIG_DEFAULT_PATH "/etc/sekisho/sekisho.yaml"
 

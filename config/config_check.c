@@ -74,7 +74,7 @@ static bool check_class(struct reader *r, const struct scope *scope, const struc
 	struct config_nearest nearest = { .name = tenant->record_class };
 	char where[SCOPE_TEXT_MAX], hint[CONFIG_QUOTE_SIZE];
 
-	if (str_eq(tenant->record_class, STR("ops")))
+	if (str_eq(tenant->record_class, CLASS_OPS))
 		return config_refuse(r, key_place(node, "record_class"), "record_class%s: ops holds no customer's data",
 				     scope_text(scope, where));
 	if (config_find_class(config, tenant->record_class))

@@ -61,7 +61,7 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 
 	const struct record_event event = { .event = str_from_c(event_of(strike)), .tenant = tenant->name,
 					    .host = str_from_c(gate->node), .detail = buf_view(&detail) };
-	struct record_writer *ops = gate_writer(gate, GATE_CLASS_OPS, &err);
+	struct record_writer *ops = gate_writer(gate, CLASS_OPS, &err);
 
 	if (!ops || !record_append(ops, &event, RECORD_QUEUED, NULL, &err))
 		log_error("ops record of the guard: %s", err.text);

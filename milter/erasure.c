@@ -101,7 +101,7 @@ static bool erase_log(const struct erasure *e, struct erased *out, struct err *e
 	const struct config *config = e->config;
 
 	for (size_t i = 0; i < config->class_count; i++)
-		if (!str_eq(config->classes[i].name, STR("ops")) && !erase_class(e, config->classes[i].name, out, err))
+		if (!str_eq(config->classes[i].name, CLASS_OPS) && !erase_class(e, config->classes[i].name, out, err))
 			return false;
 	return true;
 }

@@ -17,7 +17,7 @@ static bool class_open(const struct gate *gate, struct gate_class *class, struct
 
 	snprintf(dir, sizeof dir, "%s/%s", gate->log_dir, class->name);
 	writer.dir = str_from_c(dir);
-	writer.is_sealed = gate->is_sealed && !str_eq(str_from_c(class->name), GATE_CLASS_OPS);
+	writer.is_sealed = gate->is_sealed && !str_eq(str_from_c(class->name), CLASS_OPS);
 	return io_make_dirs(dir, 0750, err) && record_writer_open(&writer, &class->writer, err);
 }
 
@@ -77,7 +77,7 @@ static bool start_purger(struct gate *gate, const struct config *config, struct 
 /* sekisho-track writes opens and clicks into a class of its own, and has no key to sign it with. */
 static bool open_actions(struct gate *gate, const struct config *config, struct err *err)
 {
-	return !config->needs_rewrite || gate_writer(gate, GATE_CLASS_ACTION, err);
+	return !config->needs_rewrite || gate_writer(gate, CLASS_ACTION, err);
 }
 
 static bool has_same_classes(const struct config *a, const struct config *b)
@@ -158,7 +158,7 @@ static bool open_log(struct gate *gate, const struct config *config, struct err 
 		.disk_warn_percent = config->disk_warn_percent,
 		.queue_max = LOG_QUEUE_MAX,
 	};
-	return gate_writer(gate, GATE_CLASS_RELAY, err) && gate_writer(gate, GATE_CLASS_OPS, err) && open_actions(gate, config, err);
+	return gate_writer(gate, CLASS_RELAY, err) && gate_writer(gate, CLASS_OPS, err) && open_actions(gate, config, err);
 }
 
 bool gate_open(struct gate *gate, const struct config *config, struct err *err)
@@ -222,7 +222,7 @@ void gate_record(struct gate *gate, struct str event, struct str detail)
 {
 	const struct record_event record = { .event = event, .host = str_from_c(gate->node), .detail = detail };
 	struct err err;
-	struct record_writer *ops = gate_writer(gate, GATE_CLASS_OPS, &err);
+	struct record_writer *ops = gate_writer(gate, CLASS_OPS, &err);
 
 	if (!ops || !record_append(ops, &record, RECORD_QUEUED, NULL, &err))
 		log_error("ops record " STR_FMT ": %s", STR_ARG(event), err.text);

@@ -32,9 +32,6 @@ struct gate_link {
 
 /* Room for those, too, that were written to before a reload took their names away. */
 #define GATE_CLASSES_MAX (2 * CONFIG_CLASSES_MAX)
-#define GATE_CLASS_RELAY STR("relay")   /* what happened to messages */
-#define GATE_CLASS_ACTION STR("action") /* what readers did with them */
-#define GATE_CLASS_OPS STR("ops")       /* start, stop, configuration, access; no customer's data */
 
 /* One class of the relay log. Never closed before the gate. */
 struct gate_class {

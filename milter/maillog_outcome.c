@@ -142,7 +142,7 @@ static void write_outcome(const struct telling *t, struct buf *out)
 static bool record(struct telling *t, struct err *err)
 {
 	struct gate *gate = t->judge->gate;
-	struct record_writer *log = gate_writer(gate, t->tenant ? t->tenant->record_class : GATE_CLASS_RELAY, err);
+	struct record_writer *log = gate_writer(gate, t->tenant ? t->tenant->record_class : CLASS_RELAY, err);
 	struct buf outcome;
 
 	buf_init(&outcome, OUTCOME_MAX);
@@ -381,7 +381,7 @@ bool maillog_judge_recall(struct maillog_judge *judge, const struct config *conf
 
 	arena_init(&r.arena, (size_t)8 << 20);
 	for (size_t i = 0; ok && i < config->class_count && !*stop; i++)
-		ok = str_eq(config->classes[i].name, GATE_CLASS_OPS) ||
+		ok = str_eq(config->classes[i].name, CLASS_OPS) ||
 		     recall_class(&r, config, &config->classes[i], stop, err);
 	arena_clear(&r.arena);
 	return ok;

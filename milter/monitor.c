@@ -140,7 +140,7 @@ static void read_log(struct monitor *monitor, struct record_writer_state *out)
 {
 	struct err err;
 
-	record_writer_state(gate_writer(monitor->gate, GATE_CLASS_RELAY, &err), out);
+	record_writer_state(gate_writer(monitor->gate, CLASS_RELAY, &err), out);
 }
 
 static void write_status(struct monitor *monitor, struct buf *out)

@@ -394,7 +394,7 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 		.rcpt = decision->rcpt,
 		.detail = buf_view(&detail),
 	};
-	struct record_writer *log = gate_writer(gate, p->tenant ? p->tenant->record_class : GATE_CLASS_RELAY, err);
+	struct record_writer *log = gate_writer(gate, p->tenant ? p->tenant->record_class : CLASS_RELAY, err);
 	bool ok = log && record_append(log, &event, outcomes[decision->action].wait, NULL, err);
 
 	buf_clear(&detail);

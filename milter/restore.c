@@ -144,7 +144,7 @@ static bool forget_in_log(struct restore *restore, const struct erase_request *r
 		struct str name = config->classes[i].name;
 		struct erase_result result;
 
-		if (str_eq(name, STR("ops")))
+		if (str_eq(name, CLASS_OPS))
 			continue;
 		if (!class_dir(restore, name, dir, err))
 			return false;

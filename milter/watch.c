@@ -123,7 +123,7 @@ static bool is_silent(struct watch *watch, const struct config *config, char tex
 	int64_t records = 0;
 
 	for (size_t i = 0; i < watch->count; i++)
-		if (!str_eq(str_from_c(watch->gate->classes[i].name), GATE_CLASS_OPS))
+		if (!str_eq(str_from_c(watch->gate->classes[i].name), CLASS_OPS))
 			records += watch->states[i].records;
 
 	bool is_wrong = silence_look(&watch->silence, clock_now_us(), records, metrics_read(METRIC_MAILLOG_STRANGERS),

@@ -12,7 +12,7 @@
 /* Of years those that have the most leap days: one in each four begun. */
 static int64_t relay_days(const struct doctor *doctor)
 {
-	const struct record_class *class = config_find_class(doctor->config, STR("relay"));
+	const struct record_class *class = config_find_class(doctor->config, CLASS_RELAY);
 
 	if (!class)
 		return 60;

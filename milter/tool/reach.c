@@ -216,7 +216,7 @@ struct record_writer_config tool_log_config(struct tool *tool, struct str class_
 
 static bool open_ops(struct tool *tool, struct err *err)
 {
-	struct record_writer_config writer = tool_log_config(tool, STR("ops"));
+	struct record_writer_config writer = tool_log_config(tool, CLASS_OPS);
 	char log_dir[PATH_SIZE];
 
 	writer.key_file = STR_EMPTY;            /* the daemon signs what is added here */

@@ -77,7 +77,7 @@ static bool write_proof(struct tool *tool, struct str file, struct str class_nam
 static int run(struct tool *tool, const void *values)
 {
 	const struct checkpoint_values *want = values;
-	struct str class_name = want->class_name.ptr ? want->class_name : STR("relay");
+	struct str class_name = want->class_name.ptr ? want->class_name : CLASS_RELAY;
 	struct sign_publics *publics = arena_new(&tool->arena, struct sign_publics);
 	const struct sign_public *public;
 	struct checkpoint_entry checkpoint;

@@ -112,7 +112,7 @@ static int run(struct tool *tool, const void *values)
 		return TOOL_USAGE;
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
-	x.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : STR("relay"));
+	x.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : CLASS_RELAY);
 	if (!x.class)
 		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
 	if (!tool_ops(tool))

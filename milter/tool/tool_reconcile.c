@@ -148,7 +148,7 @@ static bool read_records(struct run *run, struct err *err)
 
 	for (size_t i = 0; i < config->class_count; i++) {
 		run->class = &config->classes[i];
-		if (str_eq(run->class->name, STR("ops")) || str_eq(run->class->name, STR("action")))
+		if (str_eq(run->class->name, CLASS_OPS) || str_eq(run->class->name, CLASS_ACTION))
 			continue;
 		if (!records_walk(run->tool, run->class, INT64_MIN, INT64_MAX, false, take_first, run, err) ||
 		    !records_walk(run->tool, run->class, first_day, last_day, false, take_record, run, err))

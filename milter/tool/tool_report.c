@@ -97,7 +97,7 @@ static bool read_records(struct gather *g, struct err *err)
 	const struct record_class *mail = g->mail = g->class;
 	bool ok = records_walk(g->tool, mail, INT64_MIN, INT64_MAX, false, take_mail, g, err);
 
-	g->class = config_find_class(g->tool->config, STR("ops"));
+	g->class = config_find_class(g->tool->config, CLASS_OPS);
 	if (ok && g->class)
 		ok = records_walk(g->tool, g->class, g->report.first_day, g->report.last_day, false, take_ops, g, err);
 	g->class = mail;
@@ -174,7 +174,7 @@ static int run(struct tool *tool, const void *values)
 		return TOOL_UNKNOWN;
 	g.tool = tool;
 	tool->is_japanese = tool_is_japanese(want->lang);
-	g.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : STR("relay"));
+	g.class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : CLASS_RELAY);
 	if (!g.class)
 		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
 	arena_init(&g.scratch, RECORD_LINE_MAX * 8);

@@ -381,7 +381,7 @@ static int run(struct tool *tool, const void *values)
 
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
-	class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : STR("relay"));
+	class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : CLASS_RELAY);
 	if (!class)
 		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
 	s.wish.arg = &s;

@@ -239,7 +239,7 @@ static void show_config(struct tool *tool, const struct config *config)
 static int without_it(struct tool *tool, const struct err *why, const struct on_hold *held)
 {
 	const struct config *config = tool->config;
-	struct str last = last_record(tool, STR("relay"));
+	struct str last = last_record(tool, CLASS_RELAY);
 	struct err err;
 	pid_t pid;
 	bool runs = daemon_pid(config, &pid, &err);

@@ -312,8 +312,8 @@ static struct str only_class(const struct verify_values *want)
 	if (want->class_name.ptr)
 		return want->class_name;
 	if (want->checkpoints.count)
-		return STR("relay");
-	return want->no_personal_data ? STR("ops") : (struct str){ 0 };
+		return CLASS_RELAY;
+	return want->no_personal_data ? CLASS_OPS : (struct str){ 0 };
 }
 
 /* A file that log export wrote needs no configuration when the key is named. */

@@ -62,7 +62,7 @@ bool hit_reader(struct str tenant, struct str address, struct arena *arena, stru
 
 int64_t hit_ttl_us(const struct config *config)
 {
-	const struct record_class *class = config_find_class(config, HIT_CLASS);
+	const struct record_class *class = config_find_class(config, CLASS_ACTION);
 
 	return (class ? class->keep_days : ACTION_DAYS) * DAY_US;
 }

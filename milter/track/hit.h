@@ -21,7 +21,6 @@
 #include "config/config.h"
 #include "policy/store.h"
 
-#define HIT_CLASS STR("action")
 #define HIT_READER_LEN 16
 
 enum hit_kind { HIT_OPEN = 1, HIT_CLICK, HIT_UNSUBSCRIBE, HIT_KIND_COUNT };

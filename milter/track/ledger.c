@@ -261,10 +261,10 @@ static bool open_log(struct ledger *ledger, const struct config *config, struct 
 	char dir[4096];
 	const struct record_writer_config writer = {
 		.dir = { dir, (size_t)snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir),
-					       STR_ARG(HIT_CLASS)) },
+					       STR_ARG(CLASS_ACTION)) },
 		.node = str_from_c(ledger->node),
 		.keyring = config->log_keyring,
-		.is_sealed = config_seals(config, HIT_CLASS),
+		.is_sealed = config_seals(config, CLASS_ACTION),
 		.preallocate = config->preallocate,
 		.disk_warn_percent = config->disk_warn_percent,
 	};
@@ -289,7 +289,7 @@ bool ledger_open(const struct config *config, struct store *store, struct ledger
 	snprintf(ledger->node, sizeof ledger->node, STR_FMT, STR_ARG(config->node));
 	if (!open_log(ledger, config, err)) {
 		free(ledger);
-		return err_wrap(err, "relay log class " STR_FMT, STR_ARG(HIT_CLASS));
+		return err_wrap(err, "relay log class " STR_FMT, STR_ARG(CLASS_ACTION));
 	}
 	why = pthread_create(&ledger->thread, NULL, write_main, ledger);
 	if (why != 0) {

@@ -105,7 +105,7 @@ static int times(bool in_records, const char *word)
 	int n = 0;
 
 	buf_reset(&text);
-	ck_assert(record_append(gate_writer(&gate, GATE_CLASS_OPS, &err), &last, RECORD_DURABLE, NULL, &err));
+	ck_assert(record_append(gate_writer(&gate, CLASS_OPS, &err), &last, RECORD_DURABLE, NULL, &err));
 	relaylog_path(&ops, "2026-11-21.jsonl", path);
 	if (!io_read_file(in_records ? path : told, &text, &err))
 		return 0;

@@ -85,7 +85,7 @@ static void pass(const char *tenant)
 					    .id = STR("M1"), .queue_id = STR("AAAAAA") };
 	struct err err;
 
-	ck_assert(record_append(gate_writer(&gate, GATE_CLASS_RELAY, &err), &event, RECORD_DURABLE, NULL, &err));
+	ck_assert(record_append(gate_writer(&gate, CLASS_RELAY, &err), &event, RECORD_DURABLE, NULL, &err));
 	maillog_map_add(gate.queue_ids, STR("AAAAAA"), STR("M1"), str_from_c(tenant), STR("a@acme.example"));
 }
 
