@@ -100,7 +100,7 @@ static struct str domain_of(struct str address)
 	return str_cut_last(address, '@', &local, &domain) ? domain : STR_EMPTY;
 }
 
-static struct str without_angles(struct str id)
+struct str index_plain_id(struct str id)
 {
 	id = str_trim(id);
 	return id.len >= 2 && id.ptr[0] == '<' && id.ptr[id.len - 1] == '>' ? str_slice(id, 1, id.len - 2) : id;
@@ -131,7 +131,7 @@ bool index_term(const struct index_keys *keys, enum index_field field, struct st
 	if (field == INDEX_SENDER_DOMAIN || field == INDEX_RECIPIENT_DOMAIN)
 		value = domain_of(value);
 	else if (field == INDEX_REFERENCE)
-		value = without_angles(value);
+		value = index_plain_id(value);
 	else if (field == INDEX_CLIENT)
 		value = client_octets(value, address);
 	value = str_slice(value, 0, RECORD_STRING_MAX);

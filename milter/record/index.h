@@ -70,6 +70,9 @@ struct index {
 	struct index_keys keys;
 };
 
+/* A Message-ID without its <>: as INDEX_REFERENCE has it. */
+struct str index_plain_id(struct str id);
+
 /* The class's key; `makes`: made when there is none. False: there is none to be had, `err` says why. */
 bool index_key_load(const char *dir, bool makes, unsigned char out[INDEX_KEY_LEN], struct err *err);
 

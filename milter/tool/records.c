@@ -165,12 +165,6 @@ struct str records_outcome(struct tool *tool, const struct record_event *event)
 	return out;
 }
 
-struct str records_plain_id(struct str id)
-{
-	id = str_trim(id);
-	return id.len >= 2 && id.ptr[0] == '<' && id.ptr[id.len - 1] == '>' ? str_slice(id, 1, id.len - 2) : id;
-}
-
 struct str records_describe(struct tool *tool, const struct record_event *event)
 {
 	struct buf buf;

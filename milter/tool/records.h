@@ -39,8 +39,6 @@ bool records_take(struct arena *arena, const struct record_class *class, struct 
 struct str records_describe(struct tool *tool, const struct record_event *event);
 /* "userunknown, hard: 550 5.1.1 no such user (by mx.example)": what the MTA's log said; empty without an outcome. */
 struct str records_outcome(struct tool *tool, const struct record_event *event);
-/* A Message-ID without its <>. */
-struct str records_plain_id(struct str id);
 /* "a@x", or "a@x and 3 more". */
 struct str records_recipients(struct tool *tool, const struct record_event *event);
 

@@ -51,7 +51,7 @@ static bool matches(void *arg, const struct record_line *record, struct arena *s
 	if (s->want->tenant.ptr && !str_eq(s->want->tenant, event->tenant))
 		return false;
 	return is_key(s, event->id) || is_key(s, event->message) || is_key(s, event->queue_id) ||
-	       is_key(s, records_plain_id(message_id_of(event, scratch)));
+	       is_key(s, index_plain_id(message_id_of(event, scratch)));
 }
 
 static bool keep(struct search *s, const struct found *found)
@@ -270,7 +270,7 @@ static void write_lines(struct tool *tool, const struct search *s)
 static int run(struct tool *tool, const void *values)
 {
 	const struct show *show = values;
-	struct search s = { .tool = tool, .want = show, .keys = { records_plain_id(tool->operands.items[0]) }, .key_count = 1 };
+	struct search s = { .tool = tool, .want = show, .keys = { index_plain_id(tool->operands.items[0]) }, .key_count = 1 };
 	struct err err;
 
 	if (s.keys[0].len == 0)

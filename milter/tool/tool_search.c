@@ -100,7 +100,7 @@ static bool matches_message_id(const struct search *s, const struct record_event
 	struct str value, text;
 
 	return event->detail.len && scan_find(event->detail, STR("message_id"), &value) && scan_string(value, scratch, &text) &&
-	       str_eq(records_plain_id(text), s->message_id);
+	       str_eq(index_plain_id(text), s->message_id);
 }
 
 static bool matches_reason(const struct record_event *event, struct str reason)
@@ -341,7 +341,7 @@ static int prepare(struct search *s)
 		s->texts[s->text_count].plain = text;
 		s->texts[s->text_count++].escaped = s->wish.text_count > before ? s->wish.texts[before] : text;
 	}
-	s->message_id = records_plain_id(want->message_id);
+	s->message_id = index_plain_id(want->message_id);
 	s->sender = wish_address(s, want->sender, INDEX_SENDER, INDEX_SENDER_DOMAIN);
 	s->recipient = wish_address(s, want->recipient, INDEX_RECIPIENT, INDEX_RECIPIENT_DOMAIN);
 	wish_references(s);
