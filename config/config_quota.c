@@ -19,7 +19,7 @@ static const struct {
 } periods[] = {
 	{ STR_INIT("second"), { CALENDAR_NONE, US_PER_S } },
 	{ STR_INIT("minute"), { CALENDAR_NONE, 60 * US_PER_S } },
-	{ STR_INIT("hour"), { CALENDAR_NONE, 3600 * US_PER_S } },
+	{ STR_INIT("hour"), { CALENDAR_NONE, HOUR_US } },
 	{ STR_INIT("day"), { CALENDAR_DAY, DAY_US } },
 	{ STR_INIT("week"), { CALENDAR_WEEK, 7 * DAY_US } },
 	{ STR_INIT("month"), { CALENDAR_MONTH, 0 } },

@@ -48,7 +48,7 @@ int64_t erase_rule_due_us(struct erase_rule rule, int64_t ended_us)
 	jst_civil(jst_day(ended_us), &year, &month, &mday);
 	switch (rule.kind) {
 	case ERASE_HOURS:
-		return ended_us + rule.n * 3600 * INT64_C(1000000);
+		return ended_us + rule.n * HOUR_US;
 	case ERASE_DAYS:
 		return jst_day_start_us(jst_day(ended_us) + rule.n);
 	case ERASE_NEXT_MONTH:

@@ -17,8 +17,8 @@
 
 #define LOOK_US (60 * US_PER_S)
 #define START_US US_PER_S
-#define AGAIN_US (3600 * US_PER_S)
-#define LEAD_US (3600 * US_PER_S)                   /* a rule of hours is kept by being early */
+#define AGAIN_US HOUR_US
+#define LEAD_US HOUR_US                /* a rule of hours is kept by being early */
 #define SUFFIX ".order"
 #define ORDERS_MAX 10000
 

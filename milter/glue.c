@@ -124,7 +124,7 @@ static bool accepts_one_more(void)
 
 	if (metrics_read(METRIC_SESSIONS) < sessions_max)
 		return true;
-	if (clock_mono_us() - atomic_load(&warned_us) > 10 * 1000000) {
+	if (clock_mono_us() - atomic_load(&warned_us) > 10 * US_PER_S) {
 		atomic_store(&warned_us, clock_mono_us());
 		log_warn("%lld sessions are open, the most that milter.sessions_max and the descriptor limit allow; new ones wait",
 			 (long long)sessions_max);
@@ -385,7 +385,7 @@ static bool pass_on(SMFICTX *ctx, struct session *session, const struct session_
 	return false;
 }
 
-#define TURN_WAIT_US (4 * 1000000)     /* Sendmail's patience between two signs of life is 10 s */
+#define TURN_WAIT_US (4 * US_PER_S)    /* Sendmail's patience between two signs of life is 10 s */
 #define TURN_WAITS_MAX 50              /* and for all of end of message 5 min */
 
 static void await_turn(SMFICTX *ctx, struct session *session)

@@ -20,7 +20,7 @@
 #include "milter/record/verify.h"
 
 #define LOOK_US (60 * US_PER_S)        /* how often the thread looks at the date */
-#define FIRST_US (3600 * US_PER_S)     /* of the day: the purge is done by then */
+#define FIRST_US HOUR_US               /* of the day: the purge is done by then */
 #define STATE_MAX 64
 
 struct inspect {

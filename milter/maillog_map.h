@@ -12,13 +12,13 @@
 #ifndef SEKISHO_MAILLOG_MAP_H
 #define SEKISHO_MAILLOG_MAP_H
 
-#include "config/base/str.h"
+#include "config/base/num.h"
 #include "config/config.h"
 
 #define MAILLOG_MESSAGES_MAX 250000
 #define MAILLOG_OPEN_MAX 100000
 #define MAILLOG_OPEN_ONE_MAX 1000       /* of one message */
-#define MAILLOG_DONE_KEEP_US (INT64_C(600) * 1000000)      /* reports about it may still come */
+#define MAILLOG_DONE_KEEP_US (600 * US_PER_S)        /* reports about it may still come */
 #define MAILLOG_QUEUE_ID_MAX 40
 #define MAILLOG_ID_MAX 32
 #define MAILLOG_TENANT_MAX 64

@@ -5,7 +5,6 @@
 #include "config/base/clock.h"
 #include "config/base/num.h"
 
-#define HOUR_US (3600 * US_PER_S)
 #define DAY_HOURS 24
 
 static int64_t *cell(struct silence *silence, int64_t hour)

@@ -20,7 +20,7 @@
 
 #define LOOK_US (5 * US_PER_S)
 #define OVERDUE_LOOK_US (600 * US_PER_S)           /* that one reads directories */
-#define OVERDUE_US (3600 * US_PER_S)               /* as record_verify has it */
+#define OVERDUE_US HOUR_US                         /* as record_verify has it */
 #define TEXT_MAX INSPECT_TEXT_MAX
 
 struct watch {

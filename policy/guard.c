@@ -11,7 +11,6 @@
  */
 #define LAYOUT "2"
 #define ACTOR STR("guard")
-#define HOUR_US (INT64_C(3600) * US_PER_S)
 
 struct counts {
 	int64_t day, hour;

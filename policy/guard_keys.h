@@ -6,10 +6,11 @@
 #ifndef SEKISHO_GUARD_KEYS_H
 #define SEKISHO_GUARD_KEYS_H
 
+#include "config/base/clock.h"
 #include "policy/guard.h"
 
-#define GUARD_KEEP_US (2 * INT64_C(86400) * US_PER_S)
-#define GUARD_PEAK_KEEP_US ((GUARD_WEEK_DAYS + 2) * INT64_C(86400) * US_PER_S)
+#define GUARD_KEEP_US (2 * DAY_US)
+#define GUARD_PEAK_KEEP_US ((GUARD_WEEK_DAYS + 2) * DAY_US)
 #define GUARD_ALL "all"
 #define GUARD_HARD "hard"
 #define GUARD_UNKNOWN "unknown"

@@ -421,7 +421,7 @@ int64_t quota_window_us(const struct quota *quota)
 bool quota_period_name(const struct quota *quota, struct arena *arena, struct str *out)
 {
 	static const struct { int64_t us; const char *name; } whole[] = {
-		{ US_PER_S, "second" }, { 60 * US_PER_S, "minute" }, { 3600 * US_PER_S, "hour" },
+		{ US_PER_S, "second" }, { 60 * US_PER_S, "minute" }, { HOUR_US, "hour" },
 		{ DAY_US, "day" },      { 7 * DAY_US, "week" },
 	};
 	char period[NUM_DURATION_MAX];

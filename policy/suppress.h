@@ -14,9 +14,10 @@
 #ifndef SEKISHO_SUPPRESS_H
 #define SEKISHO_SUPPRESS_H
 
+#include "config/base/clock.h"
 #include "policy/store.h"
 
-#define SUPPRESS_TTL_MAX_US (INT64_C(3650) * 86400 * US_PER_S)     /* "no end": ten years */
+#define SUPPRESS_TTL_MAX_US (3650 * DAY_US)       /* "no end": ten years */
 #define SUPPRESS_RECIPIENT_MAX 1024
 #define SUPPRESS_REASON_MAX 256
 #define SUPPRESS_BY_MAX 256

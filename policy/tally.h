@@ -14,9 +14,10 @@
 #ifndef SEKISHO_TALLY_H
 #define SEKISHO_TALLY_H
 
+#include "config/base/clock.h"
 #include "policy/store.h"
 
-#define TALLY_ONCE_US (INT64_C(14) * 86400 * US_PER_S)    /* longer than any queue keeps a message */
+#define TALLY_ONCE_US (14 * DAY_US)       /* longer than any queue keeps a message */
 
 struct tally_failure {
 	struct str message;            /* our id; empty: unknown, and then it cannot be known as the same: counted */

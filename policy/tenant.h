@@ -8,10 +8,10 @@
 #ifndef SEKISHO_TENANT_H
 #define SEKISHO_TENANT_H
 
-#include "config/base/num.h"
+#include "config/base/clock.h"
 #include "policy/store.h"
 
-#define TENANT_SUSPEND_MAX_US (INT64_C(3650) * 86400 * US_PER_S)
+#define TENANT_SUSPEND_MAX_US (3650 * DAY_US)
 #define TENANT_ACTOR_MAX 256
 #define TENANT_REASON_MAX 2048
 

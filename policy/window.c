@@ -7,7 +7,6 @@
 
 #define STATE_VERSION 1
 #define BUCKET_MAX (INT64_MAX / 2)     /* so that differences of what went in and out stay numbers */
-#define HOUR_US (INT64_C(3600) * US_PER_S)
 
 _Static_assert(3 + BYTES_VARINT_MAX * 2 + (WINDOW_SLOTS_MAX + 1) * (1 + BYTES_VARINT_MAX) <= WINDOW_STATE_MAX,
 	       "the fullest ring fits");

@@ -133,7 +133,7 @@ void jst_format_time(int64_t t_us, char out[JST_TIME_LEN + 1])
 	char *at = out + JST_DATE_LEN;
 
 	*at++ = 'T';
-	at = put_digits(at, 2, us / (3600 * US_PER_S));
+	at = put_digits(at, 2, us / HOUR_US);
 	*at++ = ':';
 	at = put_digits(at, 2, us / (60 * US_PER_S) % 60);
 	*at++ = ':';

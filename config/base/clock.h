@@ -11,10 +11,11 @@
 #ifndef SEKISHO_CLOCK_H
 #define SEKISHO_CLOCK_H
 
-#include "config/base/str.h"
+#include "config/base/num.h"
 
-#define JST_OFFSET_US (INT64_C(9) * 3600 * 1000000)
-#define DAY_US (INT64_C(86400) * 1000000)
+#define HOUR_US (3600 * US_PER_S)
+#define DAY_US (24 * HOUR_US)
+#define JST_OFFSET_US (9 * HOUR_US)
 
 int64_t clock_now_us(void);                     /* wall clock */
 int64_t clock_mono_us(void);                    /* for waiting and measuring; never set back */

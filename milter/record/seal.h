@@ -29,11 +29,12 @@
 #ifndef SEKISHO_RECORD_SEAL_H
 #define SEKISHO_RECORD_SEAL_H
 
+#include "config/base/num.h"
 #include "milter/record/format.h"
 
 #define SEAL_KEY_LEN 32
 #define SEAL_CACHE_MAX 4096
-#define SEAL_CACHE_US (INT64_C(10) * 1000000)
+#define SEAL_CACHE_US (10 * US_PER_S)
 
 struct seal;
 

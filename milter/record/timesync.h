@@ -7,10 +7,10 @@
 #ifndef SEKISHO_RECORD_TIMESYNC_H
 #define SEKISHO_RECORD_TIMESYNC_H
 
-#include "config/base/str.h"
+#include "config/base/num.h"
 
-#define TIMESYNC_DEGRADED_US INT64_C(1000000)
-#define TIMESYNC_NONE_US INT64_C(16000000)
+#define TIMESYNC_DEGRADED_US US_PER_S
+#define TIMESYNC_NONE_US (16 * US_PER_S)
 
 enum timesync { TIMESYNC_OK, TIMESYNC_DEGRADED, TIMESYNC_NONE };
 

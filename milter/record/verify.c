@@ -11,7 +11,7 @@
 #include "milter/record/verify_file.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
-#define UNSIGNED_MAX_US (2 * 3600 * US_PER_S)       /* a writer with a key signs at least every hour */
+#define UNSIGNED_MAX_US (2 * HOUR_US)       /* a writer with a key signs at least every hour */
 
 struct run {
 	const struct verify_options *options;

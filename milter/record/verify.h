@@ -26,7 +26,7 @@
 
 #include <stdarg.h>
 
-#include "config/base/num.h"
+#include "config/base/clock.h"
 #include "milter/record/format.h"
 #include "milter/record/retention.h"
 
@@ -38,7 +38,7 @@ enum verify_level { VERIFY_FILES = -1, VERIFY_RECORDS = 0, VERIFY_CONTENT = 1 };
 #define VERIFY_FINDINGS_MAX 100
 #define VERIFY_THREADS_MAX 64
 #define VERIFY_OUTSIDE_MAX 64
-#define VERIFY_LATE_US (3600 * US_PER_S)            /* so long a purge or an erasure may take once it is due or declared */
+#define VERIFY_LATE_US HOUR_US         /* so long a purge or an erasure may take once it is due or declared */
 
 /* A sentence of a finding, a format with its conversions, in the language of the reader. */
 typedef const char *verify_tongue(const char *english);

@@ -19,7 +19,7 @@
 
 #define DISK_LOOK_US US_PER_S
 #define CHECKPOINT_BUSY_US (60 * US_PER_S)
-#define CHECKPOINT_IDLE_US (3600 * US_PER_S)
+#define CHECKPOINT_IDLE_US HOUR_US
 #define PART_MAX (INT64_C(256) << 20)
 #define QUEUE_MAX ((size_t)64 << 20)
 

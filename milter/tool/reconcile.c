@@ -8,7 +8,7 @@
 #include "milter/maillog_line.h"
 
 #define ARENA_MAX ((size_t)8 << 30)
-#define NEAR_US (3600 * US_PER_S)      /* a record and the lines about its message are no further apart */
+#define NEAR_US HOUR_US                /* a record and the lines about its message are no further apart */
 #define KIN_LATE_US (60 * US_PER_S)     /* how long after its own last line a message may be said to come from another */
 #define EDGE_US (5 * US_PER_S)         /* at both ends of the files, a line may be in the file before or after */
 #define DEPTH_MAX 16                   /* new queue ids of one message */

@@ -9,6 +9,7 @@
 #ifndef SEKISHO_REPORT_H
 #define SEKISHO_REPORT_H
 
+#include "config/base/clock.h"
 #include "milter/record/retention.h"
 #include "milter/record/verify.h"
 
@@ -37,7 +38,7 @@ struct report_quota {
 	int64_t used, limit;
 };
 
-#define REPORT_GAP_US (INT64_C(2) * 3600 * 1000000)     /* a writer signs every hour: nobody wrote for so long */
+#define REPORT_GAP_US (2 * HOUR_US)       /* a writer signs every hour: nobody wrote for so long */
 
 struct report {
 	struct str node, tenant;       /* tenant empty: all */

@@ -253,7 +253,7 @@ struct str tool_duration(struct tool *tool, int64_t us)
 	static const struct {
 		int64_t us;
 		const char *name;
-	} units[] = { { DAY_US, "d" }, { 3600 * US_PER_S, "h" }, { 60 * US_PER_S, "min" }, { US_PER_S, "s" } };
+	} units[] = { { DAY_US, "d" }, { HOUR_US, "h" }, { 60 * US_PER_S, "min" }, { US_PER_S, "s" } };
 
 	for (size_t i = 0; i + 1 < sizeof units / sizeof *units; i++) {
 		long long whole = us / units[i].us, rest = us % units[i].us / units[i + 1].us;

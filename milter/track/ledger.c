@@ -13,7 +13,7 @@
 #define DETAIL_MAX 16384
 #define WORK_MAX ((size_t)16 << 20)
 #define GATHER_MS 100
-#define COMPLAINT_US (INT64_C(10) * 1000000)
+#define COMPLAINT_US (10 * US_PER_S)
 
 /* A hit and, behind it, the octets of its strings. */
 struct waiting {
