@@ -13,6 +13,7 @@
 #include <pwd.h>
 #include <sys/stat.h>
 
+#include "milter/tool/queue.h"
 #include "milter/tool/tool.h"
 
 enum doctor_level { DOCTOR_FINE, DOCTOR_NOTE, DOCTOR_UNSEEN, DOCTOR_FAULT, DOCTOR_LEVEL_COUNT };
@@ -28,9 +29,6 @@ struct doctor_service {
 	bool is_chrooted;
 };
 #define DOCTOR_SMTPDS_MAX 32
-
-#define POSTFIX_DIR "/etc/postfix"
-#define SENDMAIL_CF "/etc/mail/sendmail.cf"
 
 struct doctor {
 	struct tool *tool;

@@ -13,8 +13,6 @@
 #include "config/base/num.h"
 #include "milter/tool/child.h"
 
-#define POSTFIX_DIR "/etc/postfix"
-#define SENDMAIL_CF "/etc/mail/sendmail.cf"
 #define SENDMAIL "/usr/sbin/sendmail"
 #define QF_MAX ((size_t)16 << 20)
 
@@ -41,7 +39,7 @@ static bool read_cf(struct tool *tool, struct queue_mta *mta, struct err *err)
 	return ok;
 }
 
-bool queue_find(struct tool *tool, const struct queue_options *want, struct queue_mta *out, struct err *err)
+void queue_choose(struct tool *tool, const struct queue_options *want, struct queue_mta *out)
 {
 	*out = (struct queue_mta){ .program = want->program.ptr ? own(tool, want->program) : SENDMAIL };
 	if (want->sendmail.ptr)
@@ -52,6 +50,11 @@ bool queue_find(struct tool *tool, const struct queue_options *want, struct queu
 		out->postfix = POSTFIX_DIR;
 	else if (access(SENDMAIL_CF, F_OK) == 0)
 		out->sendmail = SENDMAIL_CF;
+}
+
+bool queue_find(struct tool *tool, const struct queue_options *want, struct queue_mta *out, struct err *err)
+{
+	queue_choose(tool, want, out);
 	if (out->sendmail)
 		return read_cf(tool, out, err);
 	return out->postfix || err_set(err, ERR_CONFIG, "neither " POSTFIX_DIR " nor " SENDMAIL_CF " is there");

@@ -17,6 +17,8 @@
 #include "milter/tool/tool.h"
 
 #define QUEUE_ID_MAX 64
+#define POSTFIX_DIR "/etc/postfix"
+#define SENDMAIL_CF "/etc/mail/sendmail.cf"
 
 struct queue_mta {
 	const char *postfix;           /* its configuration directory; NULL: Sendmail */
@@ -30,15 +32,17 @@ struct queue_options {
 };
 #define QUEUE_MTA_OPTIONS(field)                                                                                             \
 	{ "--postfix", OPTION_TEXT, field + offsetof(struct queue_options, postfix), "DIR", NULL,                            \
-	  "Postfix's configuration directory (default: /etc/postfix)" },                                                       \
+	  "Postfix's configuration directory (default: " POSTFIX_DIR ")" },                                                    \
 	{ "--sendmail", OPTION_TEXT, field + offsetof(struct queue_options, sendmail), "FILE", NULL,                         \
-	  "the MTA is Sendmail, with this .cf (default: /etc/mail/sendmail.cf)" }
+	  "the MTA is Sendmail, with this .cf (default: " SENDMAIL_CF ")" }
 #define QUEUE_OPTIONS(field)                                                                                                 \
 	QUEUE_MTA_OPTIONS(field),                                                                                            \
 	{ "--sendmail-program", OPTION_TEXT, field + offsetof(struct queue_options, program), "FILE", NULL,                  \
 	  "Sendmail's program (default: /usr/sbin/sendmail)" }
 
-/* ERR_CONFIG: there is no MTA. */
+/* The one that was named, else the one whose configuration is there; neither: postfix and sendmail are NULL. */
+void queue_choose(struct tool *tool, const struct queue_options *want, struct queue_mta *out);
+/* The same, and where its queue is. ERR_CONFIG: there is no MTA. */
 bool queue_find(struct tool *tool, const struct queue_options *want, struct queue_mta *out, struct err *err);
 
 struct queue_entry {

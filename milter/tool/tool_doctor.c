@@ -13,7 +13,8 @@
 #define FILE_MAX ((size_t)1 << 20)
 
 struct doctor_values {
-	struct str postfix, sendmail, etc, lang;
+	struct queue_options mta;
+	struct str etc, lang;
 	bool is_full;
 };
 #define DOCTOR(field) offsetof(struct doctor_values, field)
@@ -23,8 +24,7 @@ static const struct option options[] = {
 	{ "--etc", OPTION_TEXT, DOCTOR(etc), "DIR", NULL,
 	  "where logrotate.d, tmpfiles.d, cron.d and systemd/journald.conf are (default: /etc)" },
 	TOOL_LANG_OPTION(DOCTOR(lang)),
-	{ "--postfix", OPTION_TEXT, DOCTOR(postfix), "DIR", NULL, "Postfix's configuration directory (default: " POSTFIX_DIR ")" },
-	{ "--sendmail", OPTION_TEXT, DOCTOR(sendmail), "FILE", NULL, "the MTA is Sendmail, with this .cf (default: " SENDMAIL_CF ")" },
+	QUEUE_MTA_OPTIONS(DOCTOR(mta)),
 	{ NULL },
 };
 
@@ -153,14 +153,11 @@ static enum doctor_level look_mta(struct doctor *doctor)
 
 static void choose_mta(struct doctor *doctor, const struct doctor_values *want)
 {
-	if (want->sendmail.ptr)
-		doctor->sendmail = doctor_text(doctor, STR_FMT, STR_ARG(want->sendmail));
-	else if (want->postfix.ptr)
-		doctor->postfix = doctor_text(doctor, STR_FMT, STR_ARG(want->postfix));
-	else if (access(POSTFIX_DIR "/main.cf", F_OK) == 0)
-		doctor->postfix = POSTFIX_DIR;
-	else if (access(SENDMAIL_CF, F_OK) == 0)
-		doctor->sendmail = SENDMAIL_CF;
+	struct queue_mta mta;
+
+	queue_choose(doctor->tool, &want->mta, &mta);
+	doctor->postfix = mta.postfix;
+	doctor->sendmail = mta.sendmail;
 }
 
 static const struct doctor_check first_checks[] = {
