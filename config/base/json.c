@@ -41,7 +41,12 @@ void json_array_close(struct json *json) { close_with(json, ']'); }
 
 void json_key(struct json *json, const char *key)
 {
-	json_str(json, str_from_c(key));
+	json_key_str(json, str_from_c(key));
+}
+
+void json_key_str(struct json *json, struct str key)
+{
+	json_str(json, key);
 	buf_add_byte(json->out, ':');
 	json->after_key = true;
 }

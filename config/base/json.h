@@ -30,6 +30,7 @@ void json_array_open(struct json *json);
 void json_array_close(struct json *json);
 
 void json_key(struct json *json, const char *key);
+void json_key_str(struct json *json, struct str key);
 void json_str(struct json *json, struct str s);
 void json_i64(struct json *json, int64_t value);
 void json_bool(struct json *json, bool value);

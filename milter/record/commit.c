@@ -104,9 +104,7 @@ static bool add_snapshot(struct commit *commit, const struct moment *moment, siz
 	json_key(&json, "tseq");
 	json_object_open(&json);
 	for (; *row < end; ++*row) {
-		json_str(&json, tseq->rows[*row].tenant);
-		buf_add_byte(&commit->detail, ':');
-		json.after_key = true;
+		json_key_str(&json, tseq->rows[*row].tenant);
 		json_i64(&json, tseq->rows[*row].last);
 	}
 	json_object_close(&json);
