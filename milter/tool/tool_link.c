@@ -5,6 +5,7 @@
 #include "milter/tool/commands.h"
 #include "milter/tool/paths.h"
 #include "milter/tool/tokens.h"
+#include "milter/track/hit.h"
 
 #define LINE_MAX_LEN 65536
 
@@ -38,24 +39,11 @@ static const char *purpose_name(enum token_purpose purpose)
 	return purpose == TOKEN_CLICK ? "click" : purpose == TOKEN_OPEN ? "open" : "unsubscribe";
 }
 
-/* Names that a sender gave are text; those that were made of something are octets. */
 static struct str readable(struct arena *arena, struct str name)
 {
-	struct buf hex;
-	struct str out = name;
-	bool is_text = name.len > 0;
+	struct str out;
 
-	for (size_t i = 0; i < name.len; i++)
-		is_text &= name.ptr[i] > ' ' && name.ptr[i] < 0x7f;
-	if (is_text)
-		return name;
-	buf_init(&hex, 1024);
-	for (size_t i = 0; i < name.len; i++)
-		buf_printf(&hex, "%02x", (unsigned char)name.ptr[i]);
-	if (!arena_copy(arena, buf_view(&hex), &out))
-		out = STR_EMPTY;
-	buf_clear(&hex);
-	return out;
+	return hit_readable(name, arena, &out) ? out : STR_EMPTY;
 }
 
 /* The last day on which it leads somewhere. False: there is none. */
