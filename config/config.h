@@ -16,6 +16,7 @@
 #include "config/base/arena.h"
 #include "config/base/buf.h"
 #include "config/base/err.h"
+#include "config/base/retention.h"
 #include "config/net.h"
 
 #define LIMIT_NONE INT64_MAX
@@ -138,8 +139,7 @@ struct return_owner {
 
 struct record_class {
 	struct str name;               /* a directory below relay_log.dir */
-	int64_t keep_days;             /* JST days */
-	bool keep_is_year;             /* keep: 1y is the same date next year, 29 February becoming 1 March */
+	struct retention keep;
 };
 
 struct reply_text {

@@ -5,7 +5,6 @@
 #include "config/base/num.h"
 #include "config/config_value.h"
 
-#define KEEP_DAYS_MAX (100 * 365)
 #define REPLY_LEN_MAX 400
 #define SOCKET_PATH_MAX 107
 
@@ -217,20 +216,15 @@ static struct record_class *find_class(struct record_class *classes, size_t coun
 	return NULL;
 }
 
-/* JST days; years are counted by the calendar, so their number stays visible in days / 365. */
 static bool read_keep(const struct value *v, const struct node *item, struct record_class *class)
 {
 	char quoted[CONFIG_QUOTE_SIZE];
-	int64_t us;
 
-	if (item->kind != NODE_TEXT || !num_parse_duration(item->text, &us) || us < DAY_US || us % DAY_US != 0 ||
-	    us > KEEP_DAYS_MAX * DAY_US)
-		return config_refuse(v->r, node_place(item),
-				     "classes: expected whole days or years such as 60d or 1y (at most 100y) for class " STR_FMT ", found %s",
-				     STR_ARG(item->key), item->kind == NODE_TEXT ? config_quote(item->text, quoted) : node_kind_words(item));
-	class->keep_days = us / DAY_US;
-	class->keep_is_year = str_ends(item->text, STR("y"));
-	return true;
+	if (item->kind == NODE_TEXT && retention_parse(item->text, &class->keep))
+		return true;
+	return config_refuse(v->r, node_place(item),
+			     "classes: expected whole days or years such as 60d or 1y (at most 100y) for class " STR_FMT ", found %s",
+			     STR_ARG(item->key), item->kind == NODE_TEXT ? config_quote(item->text, quoted) : node_kind_words(item));
 }
 
 /* What is given comes over what is there: the defaults are read first. */

@@ -68,7 +68,7 @@ static bool start_purger(struct gate *gate, const struct config *config, struct 
 		const struct record_class *class = &config->classes[i];
 
 		snprintf(dirs[i], sizeof dirs[i], "%s/" STR_FMT, gate->log_dir, STR_ARG(class->name));
-		classes[i] = (struct purge_class){ gate->writer, { class->keep_days, class->keep_is_year } };
+		classes[i] = (struct purge_class){ gate->writer, class->keep };
 		classes[i].config.dir = str_from_c(dirs[i]);
 	}
 	return purger_start(classes, config->class_count, &gate->purger, err);
@@ -85,8 +85,8 @@ static bool has_same_classes(const struct config *a, const struct config *b)
 	if (a->class_count != b->class_count)
 		return false;
 	for (size_t i = 0; i < a->class_count; i++)
-		if (!str_eq(a->classes[i].name, b->classes[i].name) || a->classes[i].keep_days != b->classes[i].keep_days ||
-		    a->classes[i].keep_is_year != b->classes[i].keep_is_year)
+		if (!str_eq(a->classes[i].name, b->classes[i].name) || a->classes[i].keep.days != b->classes[i].keep.days ||
+		    a->classes[i].keep.is_years != b->classes[i].keep.is_years)
 			return false;
 	return true;
 }

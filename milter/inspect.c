@@ -90,7 +90,7 @@ static bool verify(struct inspect *inspect, const struct config *config, const s
 		.dir = str_from_c(dir), .public_key_file = str_from_c(inspect->public_path),
 		.operator_key_file = erasure_public(config, operator_key) ? str_from_c(operator_key) : STR_EMPTY, .node = config->node,
 		.class_name = class->name, .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
-		.keep = { class->keep_days, class->keep_is_year }, .progress = on_progress, .progress_arg = inspect,
+		.keep = class->keep, .progress = on_progress, .progress_arg = inspect,
 		.stop = &inspect->task.is_stopping,
 	};
 

@@ -214,10 +214,9 @@ static bool forget(struct restore *restore, struct err *err)
 static bool purge(struct restore *restore, const struct record_class *class, const char *dir, struct err *err)
 {
 	const struct record_writer_config writer = writer_of(restore, dir, true);
-	const struct retention keep = { class->keep_days, class->keep_is_year };
 	int64_t count;
 
-	if (!record_purge(&writer, keep, false, NULL, NULL, &count, err))
+	if (!record_purge(&writer, class->keep, false, NULL, NULL, &count, err))
 		return false;
 	restore->out->purged += count;
 	return true;

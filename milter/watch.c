@@ -85,7 +85,6 @@ static bool clock_is_off(struct watch *watch, const struct config *config, char 
 
 static bool class_is_overdue(const struct config *config, const struct record_class *class, char text[TEXT_MAX])
 {
-	const struct retention keep = { class->keep_days, class->keep_is_year };
 	char dir[PATH_MAX], name[RECORD_NAME_MAX];
 	struct record_file *files = NULL;
 	size_t count = 0;
@@ -95,7 +94,7 @@ static bool class_is_overdue(const struct config *config, const struct record_cl
 	if (!record_files_list(dir, &files, &count, NULL))
 		return false;
 	for (size_t i = 0; i < count && !found; i++) {
-		found = clock_now_us() >= jst_day_start_us(retention_purge_day(keep, files[i].day)) + OVERDUE_US;
+		found = clock_now_us() >= jst_day_start_us(retention_purge_day(class->keep, files[i].day)) + OVERDUE_US;
 		record_file_name(files[i], name);
 		if (found)
 			snprintf(text, TEXT_MAX, "%.300s/%s should have been purged", dir, name);

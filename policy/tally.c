@@ -9,15 +9,10 @@
 #define WORK_MAX ((size_t)32 << 10)
 #define DELIVERED STR("delivered")
 
-/* As the relay log's files (RELAYLOG 1): the day itself, then all days of the class. */
+/* With the relay log's file of that day. */
 int64_t tally_end_us(const struct record_class *class, int64_t day)
 {
-	int year, month, mday;
-
-	if (!class->keep_is_year)
-		return jst_day_start_us(day + class->keep_days + 1);
-	jst_civil(day, &year, &month, &mday);
-	return jst_day_start_us(jst_day_from_civil(year + (int)(class->keep_days / 365), month, mday) + 1);
+	return jst_day_start_us(retention_purge_day(class->keep, day));
 }
 
 struct tally {

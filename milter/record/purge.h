@@ -11,7 +11,7 @@
 #ifndef SEKISHO_RECORD_PURGE_H
 #define SEKISHO_RECORD_PURGE_H
 
-#include "milter/record/retention.h"
+#include "config/base/retention.h"
 #include "milter/record/writer.h"
 
 /* Told of each file, before it goes (or, in a dry run, would). */

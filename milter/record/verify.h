@@ -28,7 +28,7 @@
 
 #include "config/base/clock.h"
 #include "milter/record/format.h"
-#include "milter/record/retention.h"
+#include "config/base/retention.h"
 
 enum verify_result { VERIFY_OK = 0, VERIFY_TAMPERED = 1, VERIFY_RETENTION = 2, VERIFY_UNKNOWN = 3 };
 

@@ -4,19 +4,15 @@
 #include <string.h>
 
 #include "config/base/num.h"
-#include "milter/record/retention.h"
 #include "milter/tool/doctor.h"
 
 /* --- logs that tell the same for longer */
 
-/* Of years those that have the most leap days: one in each four begun. */
 static int64_t relay_days(const struct doctor *doctor)
 {
 	const struct record_class *class = config_find_class(doctor->config, CLASS_RELAY);
 
-	if (!class)
-		return 60;
-	return class->keep_days + (class->keep_is_year ? (class->keep_days / RETENTION_YEAR_DAYS + 3) / 4 : 0);
+	return class ? retention_days_most(class->keep) : 60;
 }
 
 /* How many daily logs may be put away beside the one in use and the one that goes late; 0: none is kept. */

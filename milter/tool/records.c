@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
-#include "milter/record/retention.h"
 #include "milter/tool/records_find.h"
 
 struct walk {
@@ -48,9 +47,7 @@ bool records_take(struct arena *arena, const struct record_class *class, struct 
 	if (!arena_copy(arena, line, &out->line) || !record_parse(out->line, arena, &out->record, &err) ||
 	    out->record.is_erased)
 		return false;
-	const struct retention keep = { class->keep_days, class->keep_is_year };
-
-	return clock_now_us() < retention_end_us(keep, out->record.stamp.time_us);
+	return clock_now_us() < retention_end_us(class->keep, out->record.stamp.time_us);
 }
 
 bool records_contains(struct str text, struct str needle)

@@ -1,7 +1,6 @@
 #include "milter/tool/records_find.h"
 
 #include "config/base/clock.h"
-#include "milter/record/retention.h"
 
 bool records_range_read(const struct tool *tool, const struct records_range *range, int64_t *out_first_us, int64_t *out_last_us)
 {
@@ -51,9 +50,7 @@ struct search {
 /* Nobody sees what is over age, nor whose records are not his to see. */
 static bool may_be_seen(const struct search *s, const struct record_line *record)
 {
-	const struct retention keep = { s->class->keep_days, s->class->keep_is_year };
-
-	return !record->is_erased && s->now_us < retention_end_us(keep, record->stamp.time_us) &&
+	return !record->is_erased && s->now_us < retention_end_us(s->class->keep, record->stamp.time_us) &&
 	       (s->tool->only_tenant.len == 0 || str_eq(s->tool->only_tenant, record->event.tenant));
 }
 
@@ -91,8 +88,7 @@ bool records_run(struct tool *tool, const struct record_class *class, struct fin
 {
 	struct str dir = tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class->name));
 	struct str keyring = tool->config->log_keyring;
-	int64_t years = class->keep_is_year ? class->keep_days / RETENTION_YEAR_DAYS : 0;
-	int64_t oldest = jst_day(clock_now_us()) - class->keep_days - years - 1;
+	int64_t oldest = jst_day(clock_now_us()) - retention_days_most(class->keep) - 1;
 	struct find_report report = { 0 };
 
 	query->dir = dir.ptr;

@@ -10,7 +10,7 @@
 #define SEKISHO_REPORT_H
 
 #include "config/base/clock.h"
-#include "milter/record/retention.h"
+#include "config/base/retention.h"
 #include "milter/record/verify.h"
 
 #define REPORT_DAYS_MAX 400

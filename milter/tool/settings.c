@@ -1,6 +1,5 @@
 #include "milter/tool/settings.h"
 
-#include "milter/record/retention.h"
 #include "milter/tool/usage.h"
 
 static struct str join(struct tool *tool, struct str_list list, const char *empty)
@@ -119,9 +118,9 @@ static struct str text_class(struct tool *tool, const struct tenant *t)
 	if (!class)
 		return t->record_class;
 
-	int64_t n = class->keep_is_year ? class->keep_days / RETENTION_YEAR_DAYS : class->keep_days;
+	int64_t n = class->keep.is_years ? class->keep.days / RETENTION_YEAR_DAYS : class->keep.days;
 
-	return tool_text(tool, STR_FMT ", kept %lld %s%s", STR_ARG(t->record_class), (long long)n, class->keep_is_year ? "year" : "day",
+	return tool_text(tool, STR_FMT ", kept %lld %s%s", STR_ARG(t->record_class), (long long)n, class->keep.is_years ? "year" : "day",
 			 n == 1 ? "" : "s");
 }
 

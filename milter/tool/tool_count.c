@@ -127,8 +127,8 @@ static bool read_all(struct counting *c, const struct tenant *tenant, const stru
 	int64_t days = v->days ? v->days : DAYS_DEFAULT, last = jst_day(clock_now_us()), first;
 
 	/* Older ones are gone (tally_end_us). */
-	if (class && days > class->keep_days + 1)
-		days = class->keep_days + 1;
+	if (class && days > retention_days_most(class->keep) + 1)
+		days = retention_days_most(class->keep) + 1;
 	first = last - days + 1;
 
 	c->is_by_day = str_eq(v->by, STR("day"));

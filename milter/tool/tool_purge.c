@@ -17,7 +17,6 @@ static const struct option options[] = {
 struct purge_run {
 	struct tool *tool;
 	const struct record_class *class;
-	struct retention keep;
 	bool is_dry_run;
 	int64_t count;
 };
@@ -48,8 +47,7 @@ static bool purge_class(struct purge_run *run, struct err *err)
 	const struct record_writer_config writer = tool_log_config(run->tool, run->class->name);
 	int64_t count;
 
-	run->keep = (struct retention){ run->class->keep_days, run->class->keep_is_year };
-	return record_purge(&writer, run->keep, run->is_dry_run, tell, run, &count, err);
+	return record_purge(&writer, run->class->keep, run->is_dry_run, tell, run, &count, err);
 }
 
 static int run(struct tool *tool, const void *values)

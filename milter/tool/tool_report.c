@@ -144,7 +144,7 @@ static int make(struct gather *g, const struct report_values *want)
 	report->made_us = clock_now_us();
 	report->last_day = jst_day(last_us == INT64_MAX ? report->made_us : last_us);
 	report->first_day = first_us == INT64_MIN ? report->last_day - DAYS_DEFAULT + 1 : jst_day(first_us);
-	report->keep = (struct retention){ g->class->keep_days, g->class->keep_is_year };
+	report->keep = g->class->keep;
 	report->arena = &tool->arena;
 	if (report->first_day > report->last_day || report->last_day - report->first_day >= REPORT_DAYS_MAX)
 		return tool_usage(tool, "a report is about 1 to %d days", REPORT_DAYS_MAX);

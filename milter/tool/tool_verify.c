@@ -297,7 +297,7 @@ static enum verify_result verify_class(struct tool *tool, const struct verify_va
 	const struct config *config = tool->config;
 
 	return verify_dir(tool, want, tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class->name)), class->name,
-			  config->node, promise(want, (struct retention){ class->keep_days, class->keep_is_year }));
+			  config->node, promise(want, class->keep));
 }
 
 static bool is_there(struct tool *tool, struct str class_name)

@@ -6,8 +6,6 @@
 #include "config/base/hex.h"
 #include "milter/link/token.h"
 
-#define ACTION_DAYS 365                /* where the configuration has no class "action" */
-
 struct str hit_event(enum hit_kind kind)
 {
 	static const struct str events[HIT_KIND_COUNT] = {
@@ -63,8 +61,10 @@ bool hit_reader(struct str tenant, struct str address, struct arena *arena, stru
 int64_t hit_ttl_us(const struct config *config)
 {
 	const struct record_class *class = config_find_class(config, CLASS_ACTION);
+	const struct retention keep = class ? class->keep : (struct retention){ RETENTION_YEAR_DAYS, true };     /* the default */
+	int64_t now_us = clock_now_us();
 
-	return (class ? class->keep_days : ACTION_DAYS) * DAY_US;
+	return retention_end_us(keep, now_us) - now_us;
 }
 
 /* --- forgetting */

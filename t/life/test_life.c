@@ -30,7 +30,7 @@
 
 static struct relaylog relay;
 static struct config config;
-static struct record_class class = { .name = STR_INIT("relay"), .keep_days = KEEP };
+static struct record_class class = { .name = STR_INIT("relay"), .keep.days = KEEP };
 static char log_dir[PATH_MAX], state_dir[PATH_MAX + 8], backup_dir[PATH_MAX + 8], operator_key[PATH_MAX + 16], operator_pub[PATH_MAX + 16];
 static struct sign_key *key, *log_key;
 static int records = RECORDS;

@@ -42,8 +42,8 @@ static void setup(void)
 	snprintf(operator_key, sizeof operator_key, "%s.operator", top);
 	snprintf(operator_pub, sizeof operator_pub, "%s.operator.pub", top);
 	ck_assert(sign_key_new(operator_key, id, NULL));
-	classes[0] = (struct record_class){ .name = STR("relay"), .keep_days = 60 };
-	classes[1] = (struct record_class){ .name = STR("ops"), .keep_days = 730 };
+	classes[0] = (struct record_class){ .name = STR("relay"), .keep.days = 60 };
+	classes[1] = (struct record_class){ .name = STR("ops"), .keep.days = 730 };
 	config = (struct config){
 		.node = STR("mx1"), .state_dir = str_from_c(state_dir), .log_dir = str_from_c(log_dir), .store_backend = STORE_EMBEDDED,
 		.store_path = str_from_c(store_dir), .store_size_max = 64 << 20, .store_timeout_us = US_PER_S,

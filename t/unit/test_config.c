@@ -204,8 +204,8 @@ START_TEST(classes)
 		const struct record_class *class = config_find_class(config, rows[i].name);
 
 		ck_assert_ptr_nonnull(class);
-		ck_assert_int_eq(class->keep_days, rows[i].days);
-		ck_assert_int_eq(class->keep_is_year, rows[i].is_year);
+		ck_assert_int_eq(class->keep.days, rows[i].days);
+		ck_assert_int_eq(class->keep.is_years, rows[i].is_year);
 	}
 	ck_assert_ptr_null(config_find_class(config, STR("rela")));
 	config_free(config);

@@ -69,8 +69,8 @@ static void setup(void)
 	snprintf(state_dir, sizeof state_dir, "%s.state", log_dir);
 	snprintf(operator_key, sizeof operator_key, "%s.operator", relay.key);
 	ck_assert(sign_key_new(operator_key, id, NULL));
-	classes[0] = (struct record_class){ .name = STR("relay"), .keep_days = 60 };
-	classes[1] = (struct record_class){ .name = STR("ops"), .keep_days = 730 };
+	classes[0] = (struct record_class){ .name = STR("relay"), .keep.days = 60 };
+	classes[1] = (struct record_class){ .name = STR("ops"), .keep.days = 730 };
 	config = (struct config){
 		.node = STR("mx1"), .state_dir = str_from_c(state_dir), .log_dir = str_from_c(log_dir),
 		.log_key_file = str_from_c(relay.key), .operator_key_file = str_from_c(operator_key),

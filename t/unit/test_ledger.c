@@ -187,6 +187,17 @@ START_TEST(too_many)
 }
 END_TEST
 
+/* A year is a calendar year, as for the records of class action: with a leap day in it where there is one. */
+START_TEST(counted_as_long_as_recorded)
+{
+	clock_set(jst_day_start_us(jst_day_from_civil(2026, 11, 21)));
+	ck_assert_int_eq(hit_ttl_us(config), 365 * DAY_US);
+	clock_set(jst_day_start_us(jst_day_from_civil(2027, 11, 21)));
+	ck_assert_int_eq(hit_ttl_us(config), 366 * DAY_US);
+	ledger_close(ledger);
+}
+END_TEST
+
 START_TEST(no_directory)
 {
 	struct ledger *other = NULL;
@@ -216,6 +227,7 @@ int main(void)
 	tcase_add_test(tcase, nobody_to_ask);
 	tcase_add_test(tcase, counts_fail);
 	tcase_add_test(tcase, too_many);
+	tcase_add_test(tcase, counted_as_long_as_recorded);
 	tcase_add_test(tcase, no_directory);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);

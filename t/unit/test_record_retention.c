@@ -1,4 +1,4 @@
-/* milter/record/retention, purge: neither shorter nor longer than promised, and every removal declared. */
+/* config/base/retention, milter/record/purge: neither shorter nor longer than promised, and every removal declared. */
 #include "t/lib/relaylog.h"
 
 #include <stdio.h>
@@ -55,13 +55,14 @@ END_TEST
 START_TEST(ends_and_days_agree)
 {
 	for (int64_t day = jst_day(NOON); day < jst_day(NOON) + 3000; day++) {
-		const struct retention keeps[] = { days60, year };
+		const struct retention keeps[] = { days60, year, { 3 * RETENTION_YEAR_DAYS, true }, { 5 * RETENTION_YEAR_DAYS, true } };
 
-		for (size_t i = 0; i < 2; i++) {
+		for (size_t i = 0; i < sizeof keeps / sizeof *keeps; i++) {
 			int64_t last_end = retention_end_us(keeps[i], jst_day_start_us(day + 1) - 1);
 
 			ck_assert_int_le(last_end, jst_day_start_us(retention_purge_day(keeps[i], day)));
 			ck_assert_int_gt(last_end, jst_day_start_us(retention_purge_day(keeps[i], day) - 1));
+			ck_assert_int_le(retention_purge_day(keeps[i], day) - day, retention_days_most(keeps[i]) + 1);
 		}
 	}
 }

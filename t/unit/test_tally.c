@@ -8,9 +8,9 @@
 #include "t/lib/store_fake.h"
 
 static const struct record_class classes[] = {
-	{ .name = STR_INIT("action"), .keep_days = 365, .keep_is_year = true },
-	{ .name = STR_INIT("bounce-api"), .keep_days = 20 },
-	{ .name = STR_INIT("relay"), .keep_days = 60 },
+	{ .name = STR_INIT("action"), .keep = { 365, true } },
+	{ .name = STR_INIT("bounce-api"), .keep.days = 20 },
+	{ .name = STR_INIT("relay"), .keep.days = 60 },
 };
 static const struct config config = { .classes = classes, .class_count = 3 };
 static const struct tenant acme = { .name = STR_INIT("acme"), .record_class = STR_INIT("relay") };

@@ -5,8 +5,8 @@
  * record is over age. `1y`: until the same time of the same JST date next year (29 February becomes 1 March), the file at
  * 00:00 JST of the day after that date.
  */
-#ifndef SEKISHO_RECORD_RETENTION_H
-#define SEKISHO_RECORD_RETENTION_H
+#ifndef SEKISHO_RETENTION_H
+#define SEKISHO_RETENTION_H
 
 #include "config/base/str.h"
 
@@ -22,6 +22,8 @@ struct retention {
 int64_t retention_end_us(struct retention keep, int64_t time_us);
 /* The JST day at whose 00:00 the file of `day` goes. */
 int64_t retention_purge_day(struct retention keep, int64_t day);
+/* The most days that may be: years have a leap day in each four begun. */
+int64_t retention_days_most(struct retention keep);
 
 /* "60d", "1y": whole days or years. */
 bool retention_parse(struct str text, struct retention *out);

@@ -1,4 +1,4 @@
-#include "milter/record/retention.h"
+#include "config/base/retention.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +27,11 @@ int64_t retention_end_us(struct retention keep, int64_t time_us)
 int64_t retention_purge_day(struct retention keep, int64_t day)
 {
 	return (keep.is_years ? same_date(keep, day) : day + keep.days) + 1;
+}
+
+int64_t retention_days_most(struct retention keep)
+{
+	return keep.days + (keep.is_years ? (keep.days / RETENTION_YEAR_DAYS + 3) / 4 : 0);
 }
 
 bool retention_parse(struct str text, struct retention *out)
