@@ -3,7 +3,8 @@
  *
  * The last file is walked whole, its chain recomputed (about a second for a million records). What stands behind the last
  * line that follows from the one before is a torn tail when no line of ours is in it and it is no larger than what one
- * group can be; else it is damage, which is evidence. Older files are read only while the sequence numbers of the tenants are
+ * group can be; else it is damage, which is evidence. A head without all its `tenants` lines was part of a group that was
+ * never acknowledged, and goes with the tail. Older files are read only while the sequence numbers of the tenants are
  * not complete, which a file's `begin` and `tenants` lines tell.
  */
 #include "milter/record/tail.h"
@@ -31,6 +32,9 @@ struct walk {
 	int64_t good_end;              /* of the last line that followed */
 	int64_t bad_at;                /* where the first bad line begins; -1: none */
 	bool is_damaged;
+	int64_t lacking;               /* `tenants` lines that its head says are still to come, nothing else being behind it */
+	bool has_before;
+	struct tail_head before;       /* where the file began */
 	char time[JST_TIME_LEN + 1];
 };
 
@@ -131,6 +135,16 @@ static void take_checkpoint(struct tail_head *head, const struct record_link *li
 		snprintf(head->next, sizeof head->next, STR_FMT, STR_ARG(checkpoint.next));
 }
 
+static int64_t still_lacking(int64_t lacking, const struct record_link *link, const struct line *line)
+{
+	struct begin_entry begin;
+	struct str detail;
+
+	if (line->offset == 0 && str_eq(link->event, STR("begin")))
+		return scan_find(line->text, STR("detail"), &detail) && begin_entry_read(detail, &begin) ? begin.tenants : 0;
+	return str_eq(link->event, STR("tenants")) && lacking > 0 ? lacking - 1 : 0;
+}
+
 static bool walk_line(struct tail *tail, struct walk *walk, const struct line *line, struct err *err)
 {
 	struct record_link link;
@@ -152,6 +166,7 @@ static bool walk_line(struct tail *tail, struct walk *walk, const struct line *l
 	memcpy(walk->head.chain, link.chain, CHAIN_LEN);
 	if (link.time.len == JST_TIME_LEN)
 		memcpy(walk->time, link.time.ptr, JST_TIME_LEN);
+	walk->lacking = still_lacking(walk->lacking, &link, line);
 	if (str_eq(link.event, STR("checkpoint")))
 		take_checkpoint(&walk->head, &link, line->text);
 	return link.leaf_text.len == 0 || take_tseq(&tail->tseq, link.event, line->text, err);
@@ -167,6 +182,9 @@ static bool walk_file(struct tail *tail, struct walk *walk, int fd, const char *
 	walk->good_end = from;
 	walk->bad_at = -1;
 	walk->is_damaged = false;
+	walk->lacking = 0;
+	walk->has_before = walk->has_head;
+	walk->before = walk->head;
 	if (!lines_open(&lines, fd, name, from, size, err))
 		return false;
 	while ((ok = lines_next(&lines, &line, &found, err)) && found && (ok = walk_line(tail, walk, &line, err)))
@@ -177,10 +195,22 @@ static bool walk_file(struct tail *tail, struct walk *walk, int fd, const char *
 	return ok;
 }
 
+/* A crash cut a file's head off between its lines, and who reads the file counts on from it: it is written anew, whole. */
+static void give_up_head(struct walk *walk, int64_t size)
+{
+	if (walk->lacking == 0 || walk->is_damaged || !walk->has_before || size > (int64_t)TAIL_TORN_MAX)
+		return;
+	walk->good_end = walk->bad_at = 0;
+	walk->head = walk->before;
+}
+
 /* What the walk of the current file found, put right. */
-static bool mend(struct tail *tail, const struct walk *walk, int64_t size, struct err *err)
+static bool mend(struct tail *tail, struct walk *walk, int64_t size, struct err *err)
 {
 	char name[RECORD_NAME_MAX];
+
+	give_up_head(walk, size);
+
 	bool is_damage = walk->is_damaged || size - walk->good_end > (int64_t)TAIL_TORN_MAX;
 
 	record_file_name(tail->file, name);

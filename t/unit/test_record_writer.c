@@ -348,6 +348,42 @@ START_TEST(shortened_while_open)
 }
 END_TEST
 
+/* A crash while the first group of a day was written: behind `begin`, between two `tenants`, and in one of them; the gate
+ * starts again at once, or on the next day. */
+START_TEST(torn_head)
+{
+	struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub), .first_day = INT64_MIN,
+					  .last_day = INT64_MAX, .level = VERIFY_CONTENT };
+	struct record_writer *writer = relaylog_open(&relay);
+	struct verify_report report;
+	struct buf text;
+	char name[32];
+
+	for (int i = 0; i < 400; i++) {
+		snprintf(name, sizeof name, "tenant-%d", i);
+		relaylog_append(writer, "accepted", name);
+	}
+	record_writer_close(writer);
+	relaylog_keep_once(&relay);
+	clock_set(NOON + DAY_US);
+	record_writer_close(relaylog_open(&relay));
+	relaylog_put_once(&relay);
+	relaylog_read(&relay, "2026-11-22.jsonl", &text);
+	relaylog_write(&relay, "2026-11-22.jsonl",
+		       str_slice(buf_view(&text), 0, relaylog_line(buf_view(&text), _i % 3 ? 2 : 1) + (_i % 3 == 2 ? 100 : 0)));
+	buf_clear(&text);
+	clock_set(clock_now_us() + _i / 3 * DAY_US);
+	writer = relaylog_open(&relay);
+	relaylog_append(writer, "accepted", "tenant-7");
+	record_writer_close(writer);
+	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "accepted:tenant-7:2"));
+	ck_assert(record_verify(&options, &report, NULL));
+	ck_assert_msg(report.result == VERIFY_OK, STR_FMT, STR_ARG(report.findings[0].text));
+	verify_report_clear(&report);
+	relaylog_opinions(&relay, VERIFY_OK, "a torn head", "--level", "content", NULL);
+}
+END_TEST
+
 START_TEST(queue_is_bounded)
 {
 	struct record_writer_config config = relaylog_config(&relay);
@@ -553,6 +589,7 @@ int main(void)
 	tcase_add_loop_test(tcase, damaged_file, 0, 2);
 	tcase_add_test(tcase, a_large_file_is_followed_by_a_part);
 	tcase_add_loop_test(tcase, shortened_while_open, 0, 2);
+	tcase_add_loop_test(tcase, torn_head, 0, 6);
 	tcase_add_test(tcase, queue_is_bounded);
 	tcase_add_test(tcase, queue_has_room_for_who_waits);
 	tcase_add_test(tcase, queued_records);
