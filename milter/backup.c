@@ -305,7 +305,37 @@ static void name_now(char out[BACKUP_NAME_LEN + 1], int64_t now_us)
 		 time + 17);
 }
 
-/* The newest one that can be read; what a crash left of a run is removed. */
+/* ".20261120T115959.tmp", more than a day away from now: a younger one may be at work still. */
+static bool is_leftover(const struct run *run, struct str name)
+{
+	char from[BACKUP_NAME_LEN + 1], to[BACKUP_NAME_LEN + 1];
+	struct str when = str_slice(name, 1, BACKUP_NAME_LEN);
+
+	name_now(from, run->manifest.time_us - DAY_US);
+	name_now(to, run->manifest.time_us + DAY_US);
+	return name.len == 1 + BACKUP_NAME_LEN + 4 && str_starts(name, STR(".")) && str_ends(name, STR(".tmp")) && backup_is_name(when) &&
+	       (memcmp(when.ptr, from, BACKUP_NAME_LEN) < 0 || memcmp(when.ptr, to, BACKUP_NAME_LEN) > 0);
+}
+
+/* What a crash left of a run is a copy like any other, and no prune finds it. */
+static bool remove_leftovers(const struct run *run, struct err *err)
+{
+	DIR *list = opendir(run->dir);
+	char path[PATH_MAX];
+	struct dirent *entry;
+	bool ok = true;
+
+	if (!list)
+		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", run->dir);
+	while (ok && (entry = readdir(list)) != NULL)
+		if (is_leftover(run, str_from_c(entry->d_name)))
+			ok = (snprintf(path, sizeof path, "%s/%s", run->dir, entry->d_name) < (int)sizeof path ||
+			      err_set(err, ERR_CONFIG, "%s: path too long", run->dir)) && backup_remove_tree(path, err);
+	closedir(list);
+	return ok;
+}
+
+/* The newest one that can be read. */
 static bool look_back(struct run *run, const struct sign_key *key, struct err *err)
 {
 	struct sign_publics publics = { .count = 1 };
@@ -331,7 +361,8 @@ static bool make(struct run *run, struct store *store, const struct sign_key *ke
 {
 	const struct config *config = run->config;
 
-	if (!look_back(run, key, err) || !backup_remove_tree(run->path, err) || !io_make_dirs(run->path, 0750, err))
+	if (!remove_leftovers(run, err) || !look_back(run, key, err) || !backup_remove_tree(run->path, err) ||
+	    !io_make_dirs(run->path, 0750, err))
 		return false;
 	for (size_t i = 0; i < config->class_count; i++)
 		if (!copy_class(run, config->classes[i].name, err))

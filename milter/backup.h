@@ -10,7 +10,8 @@
  * Never in it: secret keys, one-time keys, the keyring, indexes. A file that has not changed since the generation before
  * is linked, not copied. Sealed records stay sealed, and end with their keys.
  *
- * Crash    a generation is made as DIR/.NAME.tmp and renamed when it is whole and on disk; leftovers are removed by the next run
+ * Crash    a generation is made as DIR/.NAME.tmp and renamed when it is whole and on disk; what a crash left is removed by
+ *          the first run a day later
  * Writers  go on; the class is locked while its files are listed, not while they are copied
  */
 #ifndef SEKISHO_BACKUP_H

@@ -165,6 +165,29 @@ static void overwrite(const char *path, const char *name, const char *text)
 	ck_assert(io_replace_file(file, str_from_c(text), 0640, NULL));
 }
 
+/* Of a run that was killed nothing outlives what it copied; one that may still be at it is left alone. */
+START_TEST(leftovers)
+{
+	static const struct { const char *name; bool goes; } rows[] = {
+		{ ".20261120T115959.tmp", true }, { ".20261120T120001.tmp", false }, { ".20261121T120001.tmp", false },
+		{ ".20271121T120000.tmp", true }, { ".20261120T115959.txt", false }, { ".2026.tmp", false },
+	};
+	char left[5 * PATH_MAX], path[4 * PATH_MAX];
+
+	write_log(1);
+	clock_set(NOON);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(left, sizeof left, "%s/%s/log", dir, rows[i].name);
+		ck_assert(io_make_dirs(left, 0750, NULL));
+	}
+	backup(path);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(left, sizeof left, "%s/%s", dir, rows[i].name);
+		ck_assert_msg((access(left, F_OK) != 0) == rows[i].goes, "%s", rows[i].name);
+	}
+}
+END_TEST
+
 START_TEST(altered)
 {
 	struct backup_checked checked;
@@ -523,6 +546,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, a_generation);
+	tcase_add_test(tcase, leftovers);
 	tcase_add_test(tcase, altered);
 	tcase_add_test(tcase, pruned);
 	tcase_add_test(tcase, restored_plain);
