@@ -22,7 +22,6 @@ struct href {
 
 struct href_scan {
 	struct html page, comment;
-	size_t comment_at;             /* where the comment's page begins */
 	bool is_in_comment;
 	size_t body_end, html_end;     /* the last </body> and </html> where a pixel may stand; page.len + 1: none */
 	size_t open[HTML_FORMATTING_MAX], open_total;      /* formatting elements that have not ended */

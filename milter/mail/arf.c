@@ -46,12 +46,6 @@ bool arf_parse(struct str text, struct arf_report *out, struct err *err)
 		value = str_trim(value);
 		if (str_eq_nocase(name, STR("Feedback-Type")))
 			out->feedback_type = value;
-		else if (str_eq_nocase(name, STR("User-Agent")))
-			out->user_agent = value;
-		else if (str_eq_nocase(name, STR("Source-IP")))
-			out->source_ip = value;
-		else if (str_eq_nocase(name, STR("Original-Mail-From")))
-			out->original_mail_from = address_of(value);
 		else if (str_eq_nocase(name, STR("Original-Rcpt-To")) || str_eq_nocase(name, STR("Removal-Recipient")) ||
 			 str_eq_nocase(name, STR("X-Original-Rcpt-To")))
 			recipient_add(out, address_of(value));

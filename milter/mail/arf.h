@@ -16,8 +16,6 @@
 
 struct arf_report {
 	struct str feedback_type;      /* "abuse", "opt-out", "not-spam" ... */
-	struct str user_agent, source_ip;
-	struct str original_mail_from;
 	struct str recipients[ARF_RECIPIENTS_MAX];     /* Original-Rcpt-To and Removal-Recipient, bare; often none */
 	size_t count;
 };

@@ -241,8 +241,6 @@ static bool field_take(struct reader *r, enum field field, struct str value)
 	if (field >= FIELD_OF_MESSAGE) {
 		if (field == FIELD_REPORTING_MTA)
 			r->out->reporting_mta = type_cut(value, &type);
-		else
-			r->out->envelope_id = value;
 		return true;
 	}
 	if (starts_group(r, field) && !recipient_finish(r))

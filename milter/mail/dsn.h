@@ -38,7 +38,6 @@ struct dsn_recipient {
 
 struct dsn_report {
 	struct str reporting_mta;      /* without type */
-	struct str envelope_id;
 	struct dsn_recipient *recipients;
 	size_t count, dropped;
 };

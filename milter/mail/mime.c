@@ -108,7 +108,6 @@ static bool read_encoding(struct mime_part *part, struct str value, struct arena
 	if (!header_main(value, arena, &name))
 		return false;
 	part->encoding = MIME_UNKNOWN;
-	part->has_encoding = true;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (str_eq(rows[i].name, name))
 			part->encoding = rows[i].encoding;

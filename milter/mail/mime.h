@@ -43,7 +43,6 @@ struct mime_part {
 	struct str charset;            /* label as written; empty: none */
 	struct str disposition;        /* lower case: "attachment"; empty: none */
 	enum mime_encoding encoding;
-	bool has_encoding;             /* a field said so */
 	bool has_name;                 /* a file name is given, in either field */
 	bool is_inside_message;        /* below a message/rfc822: it is somebody else's */
 	const char *doubt;             /* why readers may see it differently; NULL: they will not */

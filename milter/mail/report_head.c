@@ -16,7 +16,7 @@ static const struct { struct str name; size_t at; } fields[] = {
 	FIELD("From", from), FIELD("Subject", subject), FIELD("To", to), FIELD("Content-Type", content_type),
 	FIELD("Return-Path", return_path), FIELD("X-Failed-Recipients", failed_recipients), FIELD("X-Mailer", mailer),
 	FIELD("x-amz-sns-message-id", sns_message_id), FIELD("X-MLServer", list_server),
-	FIELD("X-HmXmrOriginalRecipient", complaint_recipient), FIELD("X-Apple-Unsubscribe", apple_unsubscribe),
+	FIELD("X-HmXmrOriginalRecipient", complaint_recipient),
 	FIELD("Auto-Submitted", auto_submitted), FIELD("List-Id", list_id), FIELD("List-Unsubscribe", list_unsubscribe),
 };
 

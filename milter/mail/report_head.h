@@ -17,7 +17,7 @@
 
 struct report_head {
 	struct str from, subject, to, content_type, return_path, failed_recipients, mailer, sns_message_id, list_server,
-		complaint_recipient, apple_unsubscribe, list_id, list_unsubscribe, auto_submitted;
+		complaint_recipient, list_id, list_unsubscribe, auto_submitted;
 	int score;
 	bool has_sender_evidence;      /* more than a Subject anybody could write */
 	bool has_words;                /* a bounce's, in From or Subject */

@@ -150,7 +150,6 @@ static bool multipart_open(struct walk *w, struct str header, bool is_outermost)
 	if (is_outermost) {
 		w->out->is_multipart = true;
 		w->out->is_digest = str_starts_nocase(type, STR("multipart/digest"));
-		w->out->report_type = parameter(type, STR("report-type"));
 	}
 	return true;
 }

@@ -38,7 +38,6 @@ struct parts {
 	struct part items[PARTS_MAX];
 	size_t count;
 	bool is_multipart, is_digest;
-	struct str report_type;        /* of the outermost multipart/report; "" for another multipart */
 };
 
 /* The value of the first field of this name, folds included, trimmed; empty when there is none. Takes what header_next
