@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "config/base/clock.h"
 #include "config/base/domain.h"
 #include "config/base/num.h"

@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <sys/un.h>
 
-#include "config/base/clock.h"
 #include "config/base/domain.h"
 #include "config/base/num.h"
 #include "config/config_value.h"

@@ -1,6 +1,5 @@
 #include "milter/glue.h"
 
-#include <errno.h>
 #include <libmilter/mfapi.h>
 #include <libmilter/mfdef.h>
 #include <pthread.h>

@@ -1,8 +1,6 @@
 #include "milter/inspect.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>

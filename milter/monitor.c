@@ -1,6 +1,5 @@
 #include "milter/monitor.h"
 
-#include <arpa/inet.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -5,7 +5,6 @@
 #include "config/base/json.h"
 #include "config/base/metrics.h"
 #include "milter/failure.h"
-#include "milter/mail/address.h"
 #include "milter/returned.h"
 
 #define WORK_MAX ((size_t)16 << 20)    /* RETURNING_CONTENT_MAX read, decoded and judged */

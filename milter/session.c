@@ -1,12 +1,10 @@
 #include "milter/session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
-#include "config/base/num.h"
 #include "milter/late.h"
 #include "milter/letter.h"
 #include "milter/macros.h"

@@ -1,6 +1,5 @@
 #include "policy/policy.h"
 
-#include "config/base/clock.h"
 #include "policy/asking.h"
 #include "policy/bar.h"
 #include "policy/charge.h"

@@ -1,7 +1,5 @@
 #include "policy/store_copy.h"
 
-#include <stdio.h>
-
 #include "config/base/clock.h"
 #include "policy/window.h"
 

@@ -1,6 +1,5 @@
 #include "policy/store_lmdb_env.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

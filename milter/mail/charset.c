@@ -1,7 +1,6 @@
 #include "milter/mail/charset.h"
 
 #include <iconv.h>
-#include <stdio.h>
 
 #include "config/base/json.h"
 

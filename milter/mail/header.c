@@ -1,6 +1,5 @@
 #include "milter/mail/header.h"
 
-#include "milter/mail/base64.h"
 #include "milter/mail/charset.h"
 
 static struct str line_next(struct str *rest)

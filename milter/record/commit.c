@@ -1,6 +1,5 @@
 #include "milter/record/commit.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <sys/random.h>
 

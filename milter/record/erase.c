@@ -14,7 +14,6 @@
 #include "milter/record/entry.h"
 #include "milter/record/index_build.h"
 #include "milter/record/lines.h"
-#include "milter/record/scan.h"
 #include "milter/record/span.h"
 #include "milter/record/tail.h"
 

@@ -1,6 +1,5 @@
 #include "milter/record/writer.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>

@@ -7,8 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config/base/clock.h"
-
 #define CHUNK 4096
 
 /* In the child: never returns. */

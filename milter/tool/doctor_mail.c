@@ -1,5 +1,4 @@
 /* sekisho doctor: what Postfix itself does to mail that the gate let pass or waits for, and whom it believes. */
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

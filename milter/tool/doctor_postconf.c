@@ -2,7 +2,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config/base/num.h"
 #include "milter/tool/child.h"
 #include "milter/tool/doctor.h"
 

@@ -1,6 +1,5 @@
 /* sekisho doctor: ways round the gate in a Postfix that names it, and ways through it twice. */
 #include <errno.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "config/base/num.h"

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
-#include "config/base/num.h"
 
 /* The second screen, no cursor, no wrapping; and all of it back. */
 #define ENTER "\033[?1049h\033[?25l\033[?7l\033[2J"

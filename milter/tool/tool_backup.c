@@ -1,9 +1,7 @@
 /* sekisho backup: copies of the relay log and the store, checked, pruned, and put back without what was destroyed since. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "config/base/clock.h"
 #include "milter/erasure.h"
 #include "milter/restore.h"
 #include "milter/tool/commands.h"

@@ -1,5 +1,4 @@
 /* sekisho bounce classify: for whom returned mail failed, and why. */
-#include <stdio.h>
 #include <unistd.h>
 
 #include "config/base/io.h"

@@ -1,5 +1,4 @@
 /* sekisho check: what is wrong with a configuration, and where. */
-#include <stdio.h>
 
 #include "config/config.h"
 #include "milter/tool/commands.h"

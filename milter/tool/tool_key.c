@@ -1,7 +1,5 @@
 /* sekisho key: the keys that sign the relay log, and what is taken out of it. */
-#include <errno.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "milter/record/sign.h"

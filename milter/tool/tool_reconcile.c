@@ -1,5 +1,4 @@
 /* sekisho log reconcile: the MTA's own log against the relay log. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <zlib.h>

@@ -1,5 +1,4 @@
 /* sekisho reload: a checked configuration into the running daemon, and its word that it is in force. */
-#include <errno.h>
 #include <signal.h>
 #include <time.h>
 

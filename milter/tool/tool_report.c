@@ -3,7 +3,6 @@
 
 #include "config/base/clock.h"
 #include "milter/erasure.h"
-#include "milter/record/scan.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/japanese.h"
 #include "milter/tool/records_find.h"

@@ -1,5 +1,4 @@
 /* sekisho log search: records by what they say. */
-#include <stdio.h>
 
 #include "config/base/clock.h"
 #include "milter/record/scan.h"

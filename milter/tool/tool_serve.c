@@ -6,7 +6,6 @@
  * each question. Of the command line only words that are known to be harmless pass: none that names a file.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>

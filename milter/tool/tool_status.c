@@ -1,5 +1,4 @@
 /* sekisho status: how the gate is doing; when it does not answer, what can be said without it. */
-#include <errno.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>

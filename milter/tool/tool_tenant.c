@@ -1,5 +1,4 @@
 /* sekisho tenant: who there is, what they may do, and stopping one. */
-#include <stdio.h>
 
 #include "config/base/clock.h"
 #include "milter/tool/commands.h"

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "config/base/log.h"
 #include "milter/peers.h"
 
 #define ANSWER_MEMORY ((size_t)256 << 10)

@@ -1,7 +1,6 @@
 #include "milter/track/page.h"
 
 #include "config/base/json.h"
-#include "config/base/num.h"
 
 static const char style[] =
 	":root{color-scheme:light dark}"
