@@ -14,13 +14,9 @@ bool store_key_fits(struct str key, struct err *err)
 
 bool store_open(const struct config *config, struct store **out, struct err *err)
 {
-	size_t row = (size_t)config->store_backend;
-
 	if (config->store_backend == STORE_REDIS && config->on_store_failure == STORE_FAILURE_LOCAL)
 		return store_local.open(config, out, err);
-	if (row >= sizeof backends / sizeof *backends || !backends[row])
-		return err_set(err, ERR_CONFIG, "store: this build has no such backend");
-	return backends[row]->open(config, out, err);
+	return backends[config->store_backend]->open(config, out, err);
 }
 
 void store_close(struct store *st)

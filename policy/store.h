@@ -129,7 +129,7 @@ extern const struct store_ops store_lmdb, store_redis;
 /* Told of each change of is_local, by whichever thread noticed. Calls no verb. */
 typedef void store_local_fn(void *arg, bool is_local, const char *why);
 
-/* What every backend begins with; opened through store_open, which picks the row. */
+/* What every backend begins with; opened through store_open, which picks it. */
 struct store {
 	const struct store_ops *ops;
 	char notice[STORE_NOTICE_MAX]; /* what happened at open and belongs on the record; empty: nothing did */
