@@ -1,9 +1,10 @@
 /*
  * late - mail whose sender is known at its end: what scripts hand in on this host.
  *
- * The field that says whose it is (submit.h) comes with the header, after MAIL, RCPT and DATA. So where submit.socket was set at the start, mail
- * that was handed in on the host itself, or comes from a loopback address without a login (Sendmail's sendmail(1) does), is
- * asked none of policy's questions when they come up; late_judge asks them all, in their order, once the header is there.
+ * The field that says whose it is (submit.h) comes with the header, after MAIL, RCPT and DATA. So where submit.socket was
+ * set at the start, mail that was handed in on the host itself, or comes from a loopback address without a login
+ * (Sendmail's sendmail(1) does), is asked none of policy's questions when they come up; late_judge asks them all, in their
+ * order, once the header is there.
  * Nothing is lost by that: such mail is never refused before its end anyway, as no MTA could carry the answer back.
  */
 #ifndef SEKISHO_LATE_H

@@ -1,13 +1,12 @@
 /*
  * monitor - the daemon's window: GET /metrics (Prometheus), /status and /tenants (JSON) and /health on loopback.
  *
- * Tenants   those that sent last, at most MONITOR_TENANTS_MAX: what they sent in the last minute, and in all
- * Reads counters only; nothing that comes in changes anything. One thread of libmicrohttpd's; other methods and paths are
- * answered 405 and 404.
+ * Reads counters only; nothing that comes in changes anything. Other methods and paths are answered 405 and 404.
  *
+ * Tenants  those that sent last, at most MONITOR_TENANTS_MAX: what they sent in the last minute, and in all
  * Bounds   MONITOR_PEERS_MAX connections: one more sends away who took longest to ask (peers.h); silent for 10 s: let go
- *
- * Errors   ERR_CONFIG when the address is taken or not a loopback one
+ * Errors   ERR_CONFIG when the address is taken; config has seen to it that it is a loopback one
+ * Threads  one of libmicrohttpd's
  */
 #ifndef SEKISHO_MONITOR_H
 #define SEKISHO_MONITOR_H

@@ -1,8 +1,8 @@
 /*
  * bounce_rules - what mail servers say, and what it means: rules as data, compiled once.
  *
- * A file of rows (config/bounce-rules.yaml; an operator may have one that goes before), each with an id, a priority, a reason, a phrase or conditions or both, and a
- * sample that the row itself must win:
+ * A file of rows (config/bounce-rules.yaml; an operator may have one that goes before), each with an id, a priority, a
+ * reason, a phrase or conditions or both, and a sample that the row itself must win:
  *
  *     - { id: full-1, priority: 80, reason: mailboxfull, text: "mailbox full", sample: "552 5.2.2 Mailbox full" }
  *

@@ -2,10 +2,12 @@
  * writer - the relay log being written: durable before the MTA hears "accepted".
  *
  * Groups are committed: whatever is waiting when the disk is free goes into one write and one fdatasync; there is no
- * artificial delay. Who comes first commits for all who wait, so that a lone message passes no other thread; a thread of the
- * writer's own does it for records that nobody waits for, and signs in time. Files are LOGDIR/CLASS/YYYY-MM-DD.jsonl, the day being the JST day of the commit; a file that
- * may not be continued (failed sync, damage) or is large is followed by YYYY-MM-DD.2.jsonl and so on. A file continues the chain of the
- * file before.
+ * artificial delay. Who comes first commits for all who wait, so that a lone message passes no other thread; a thread of
+ * the writer's own does it for records that nobody waits for, and signs in time.
+ *
+ * Files are LOGDIR/CLASS/YYYY-MM-DD.jsonl, the day being the JST day of the commit; a file that may not be continued
+ * (failed sync, damage) or is large is followed by YYYY-MM-DD.2.jsonl and so on. A file continues the chain of the file
+ * before.
  *
  * Several processes may hold a writer on one directory (the daemon, the tool's access records): each commit group
  * holds flock on CLASS/.lock and looks first whether the tail moved.
@@ -21,7 +23,7 @@
  *              new part, once, else ERR_BUSY
  * Clock        adjtimex maxerror per group: over 1 s "degraded", from 16 s "unsynchronised"; a change is a `clock` event.
  *              A wall clock that went back keeps the newer day's file, its lines say clock "behind"
- * Threads      record_append from any thread
+ * Threads      record_append, record_writer_state: any; open and close: the owner, with nobody else inside
  */
 #ifndef SEKISHO_RECORD_WRITER_H
 #define SEKISHO_RECORD_WRITER_H
@@ -35,10 +37,10 @@ struct record_writer_config {
 	struct str keyring;            /* keys of personal data (seal.h); empty: none */
 	bool is_sealed;                /* what is appended is sealed; false: the keyring is of earlier records */
 	int64_t checkpoint_busy_us, checkpoint_idle_us;   /* 0: 60 s, 1 h */
-	int64_t preallocate;
+	int64_t preallocate;           /* octets a step; 0: none */
 	int64_t part_max;              /* octets; a larger file is followed by a new part, so that a start, which reads the last
 					* file, takes about a second however busy the day. 0: 256 MiB */
-	int64_t disk_warn_percent;
+	int64_t disk_warn_percent;     /* is_low when less of the disk is free */
 	size_t queue_max;              /* octets of memory that waits, for RECORD_DURABLE twice that; beyond: ERR_BUSY at once.
 					* 0: 64 MiB */
 };

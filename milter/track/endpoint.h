@@ -1,10 +1,9 @@
 /*
  * endpoint - HTTP on one side, answers on the other. The only file of sekisho-track that knows libmicrohttpd.
  *
- * Speaks plain HTTP/1.1 on loopback, behind a proxy that speaks TLS; X-Forwarded-For is believed from a peer in
+ * Speaks plain HTTP/1.1 at tracking.listen, behind a proxy that speaks TLS; X-Forwarded-For is believed from a peer in
  * tracking.proxies alone, and only its last address, the one that proxy has put there, or the one before where that is a
- * proxy too. A request that a proxy may have read
- * otherwise (two hosts, two lengths) is refused, and its connection closed.
+ * proxy too. A request that a proxy may have read otherwise (two hosts, two lengths) is refused, and its connection closed.
  *
  * Bounds   ENDPOINT_PEERS_MAX connections: one more sends away who took longest to ask (milter/peers.h); ENDPOINT_MEMORY
  *          octets of request line and fields each; ENDPOINT_BODY_MAX octets of a POST are looked at; a peer that is

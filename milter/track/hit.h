@@ -51,7 +51,7 @@ bool hit_readable(struct str name, struct arena *arena, struct str *out);
 bool hit_reader(struct str tenant, struct str address, struct arena *arena, struct str *out);
 /* "opened", "clicked", "unsubscribed": the event of its record. */
 struct str hit_event(enum hit_kind kind);
-/* The names of flags, separated by blanks, as words of a record. */
+/* One flag, as a word of a record: "agent". */
 const char *hit_flag_name(enum hit_flag flag);
 
 /* How long what is counted lives. */
