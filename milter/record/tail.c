@@ -33,21 +33,43 @@ static void close_file(struct tail *tail)
 	tail->allocated = 0;
 }
 
-bool tail_open(struct tail *tail, const char *dir, int64_t preallocate, struct err *err)
+/* Whoever moves a file away, or puts another in its place, takes what is done to it out of the log. */
+static bool is_in_place(const struct stat *st, const char *path)
+{
+	struct stat named;
+
+	return stat(path, &named) == 0 && named.st_ino == st->st_ino && named.st_dev == st->st_dev;
+}
+
+static bool lock_path(const struct tail *tail, char out[PATH_MAX], struct err *err)
+{
+	return snprintf(out, PATH_MAX, "%s/.lock", tail->dir) < PATH_MAX || err_set(err, ERR_CONFIG, "%s: path too long", tail->dir);
+}
+
+/* Whatever number it holds, the files are looked at anew. */
+static bool open_lock(struct tail *tail, struct err *err)
 {
 	char path[PATH_MAX];
 
+	if (!lock_path(tail, path, err))
+		return false;
+	tail->generation[0] = '\0';
+	tail->lock_fd = io_open(path, O_RDWR | O_CREAT, FILE_MODE, err);
+	return tail->lock_fd >= 0;
+}
+
+bool tail_open(struct tail *tail, const char *dir, int64_t preallocate, struct err *err)
+{
 	*tail = (struct tail){ .lock_fd = -1, .fd = -1, .preallocate = preallocate };
 	tseq_init(&tail->tseq);
-	if (snprintf(tail->dir, sizeof tail->dir, "%s", dir) >= (int)sizeof tail->dir ||
-	    snprintf(path, sizeof path, "%s/.lock", dir) >= (int)sizeof path)
+	if (snprintf(tail->dir, sizeof tail->dir, "%s", dir) >= (int)sizeof tail->dir)
 		return err_set(err, ERR_CONFIG, "%s: path too long", dir);
 	if (!io_make_dirs(dir, DIR_MODE, err) || !chain_hash_new(&tail->hash, err))
 		return false;
-	tail->lock_fd = io_open(path, O_RDWR | O_CREAT, FILE_MODE, err);
-	if (tail->lock_fd < 0)
-		tail_close(tail);
-	return tail->lock_fd >= 0;
+	if (open_lock(tail, err))
+		return true;
+	tail_close(tail);
+	return false;
 }
 
 void tail_close(struct tail *tail)
@@ -84,10 +106,10 @@ bool tail_raise(struct tail *tail, struct err *err)
 	return true;
 }
 
-/* Others' work since we last looked, by what costs nothing to see. */
+/* Others' work since we last looked, by what costs little to see. */
 static bool look(struct tail *tail, struct err *err)
 {
-	char generation[sizeof tail->generation];
+	char generation[sizeof tail->generation], path[PATH_MAX];
 	struct stat st;
 
 	if (!read_generation(tail, generation, err))
@@ -97,9 +119,10 @@ static bool look(struct tail *tail, struct err *err)
 
 	if (is_same && fstat(tail->fd, &st) != 0)
 		return err_errno(err, ERR_BUSY, "%s", tail->dir);
-	if (is_same && st.st_nlink > 0 && (st.st_size == tail->size || tail->is_spoilt))
+	is_same = is_same && record_file_path(tail->dir, tail->file, path, NULL) && is_in_place(&st, path);
+	if (is_same && (st.st_size == tail->size || tail->is_spoilt))
 		return true;
-	if (is_same && st.st_nlink > 0 && st.st_size > tail->size)
+	if (is_same && st.st_size > tail->size)
 		return tail_follow(tail, st.st_size, err);
 	close_file(tail);
 	memcpy(tail->generation, generation, sizeof generation);
@@ -109,15 +132,35 @@ static bool look(struct tail *tail, struct err *err)
 	return false;
 }
 
+/* Where somebody removed the lock file, others lock the one that was made since: so do we. */
+static bool take_lock(struct tail *tail, struct err *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!lock_path(tail, path, err))
+		return false;
+	for (;;) {
+		int r;
+
+		if (tail->lock_fd < 0 && !open_lock(tail, err))
+			return false;
+		do
+			r = flock(tail->lock_fd, LOCK_EX);
+		while (r != 0 && errno == EINTR);
+		if (r != 0 || fstat(tail->lock_fd, &st) != 0)
+			return err_errno(err, ERR_BUSY, "lock %s", path);
+		if (is_in_place(&st, path))
+			return true;
+		close(tail->lock_fd);
+		tail->lock_fd = -1;
+	}
+}
+
 bool tail_lock(struct tail *tail, struct err *err)
 {
-	int r;
-
-	do
-		r = flock(tail->lock_fd, LOCK_EX);
-	while (r != 0 && errno == EINTR);
-	if (r != 0)
-		return err_errno(err, ERR_BUSY, "lock %s/.lock", tail->dir);
+	if (!take_lock(tail, err))
+		return false;
 	if (look(tail, err))
 		return true;
 	tail_unlock(tail);

@@ -3,7 +3,8 @@
  *
  * Several processes may write one class. Whoever appends holds flock on CLASS/.lock meanwhile and looks first whether the
  * end moved: the current file grew (others' lines are read in), or the set of files changed. The lock file holds a number
- * that everybody raises before making, replacing or removing a file.
+ * that everybody raises before making, replacing or removing a file. Somebody else may move or remove either of them: what is
+ * locked, and what is appended to, is what has the name at that moment.
  *
  * Repair   what a crash left behind the last whole line is cut off (it was never acknowledged). Damage that valid lines
  *          follow, or lines gone that we wrote, are evidence: nothing is touched and the log goes on in a new part.

@@ -321,13 +321,13 @@ START_TEST(a_large_file_is_followed_by_a_part)
 }
 END_TEST
 
-/* Somebody shortens or removes the file under a running writer: what is gone stays visible as gone. */
+/* Somebody shortens, removes or moves the file under a running writer: what is gone stays visible as gone. */
 START_TEST(shortened_while_open)
 {
 	struct record_writer *writer = relaylog_open(&relay);
 	struct verify_report report;
 	struct buf text;
-	char path[PATH_MAX];
+	char path[PATH_MAX], away[PATH_MAX];
 
 	relaylog_append(writer, "accepted", "acme");
 	relaylog_append(writer, "accepted", "acme");
@@ -336,8 +336,11 @@ START_TEST(shortened_while_open)
 		relaylog_read(&relay, "2026-11-21.jsonl", &text);
 		ck_assert_int_eq(truncate(path, (off_t)relaylog_line(buf_view(&text), 3)), 0);
 		buf_clear(&text);
-	} else {
+	} else if (_i == 1) {
 		ck_assert_int_eq(unlink(path), 0);
+	} else {
+		relaylog_path(&relay, "2026-11-21.jsonl.1", away);
+		ck_assert_int_eq(rename(path, away), 0);
 	}
 	relaylog_append(writer, "accepted", "acme");
 	record_writer_close(writer);
@@ -345,6 +348,27 @@ START_TEST(shortened_while_open)
 	relaylog_verify(&relay, &report);
 	ck_assert_int_eq(report.result, VERIFY_TAMPERED);
 	verify_report_clear(&report);
+}
+END_TEST
+
+/* "A stale lock": removed or moved, each of two writers has locked another file, and they still agree on the next day's. */
+START_TEST(lock_file_is_removed)
+{
+	struct record_writer *one = relaylog_open(&relay), *two;
+	char path[PATH_MAX], away[PATH_MAX];
+
+	relaylog_append(one, "accepted", "acme");
+	relaylog_path(&relay, ".lock", path);
+	relaylog_path(&relay, ".lock.old", away);
+	ck_assert_int_eq(_i ? rename(path, away) : unlink(path), 0);
+	two = relaylog_open(&relay);
+	clock_set(NOON + DAY_US);
+	relaylog_append(two, "access", "");
+	relaylog_append(one, "accepted", "acme");
+	record_writer_close(two);
+	record_writer_close(one);
+	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, true), "2026-11-22.jsonl: begin tenants access accepted:acme:2 checkpoint"));
+	relaylog_must_verify(&relay, VERIFY_OK);
 }
 END_TEST
 
@@ -588,7 +612,8 @@ int main(void)
 	unit_add_rows(tcase, torn_tails, harm_rows);
 	tcase_add_loop_test(tcase, damaged_file, 0, 2);
 	tcase_add_test(tcase, a_large_file_is_followed_by_a_part);
-	tcase_add_loop_test(tcase, shortened_while_open, 0, 2);
+	tcase_add_loop_test(tcase, shortened_while_open, 0, 3);
+	tcase_add_loop_test(tcase, lock_file_is_removed, 0, 2);
 	tcase_add_loop_test(tcase, torn_head, 0, 6);
 	tcase_add_test(tcase, queue_is_bounded);
 	tcase_add_test(tcase, queue_has_room_for_who_waits);
