@@ -98,7 +98,8 @@ static bool is_link_end(char c)
 	return (uint8_t)c <= ' ' || (uint8_t)c >= 0x7f || c == '<' || c == '>' || c == '"' || c == ')' || c == ']';
 }
 
-size_t words_link(struct str text)
+/* A web address at the start of text: its length to the blank, bracket or quote that ends it, or 0. */
+static size_t link_length(struct str text)
 {
 	size_t end = link_start(text);
 
@@ -221,7 +222,7 @@ static size_t link_skip(struct words *words, struct str text)
 	if (!link_start(text))
 		return 0;
 	words->has_link = true;
-	return words->without_links ? words_link(text) : 0;
+	return words->without_links ? link_length(text) : 0;
 }
 
 /* How far no address can begin: looked for once a run, so that a long run without @ is not read again at each octet. */

@@ -31,8 +31,6 @@ struct str words_view(const struct words *words);
 
 /* An address at the start of text (without angle brackets): its length, or 0. It has a dot or a colon in its domain. */
 size_t words_address(struct str text);
-/* A web address at the start of text: its length to the blank, bracket or quote that ends it, or 0. */
-size_t words_link(struct str text);
 /* Class-subject-detail (RFC 3463) at the start of text, as "5.1.1": its length, or 0. Not the front of an IP address. */
 size_t words_enhanced(struct str text);
 /* A reply code (RFC 5321 4.2) at the start of text that is no part of a longer number: 200 to 559, or 0. */

@@ -48,7 +48,7 @@ bool edit_insert(struct edit_list *list, size_t at, struct str with, struct err 
 	return true;
 }
 
-size_t edit_length(struct str text, const struct edit_list *list)
+static size_t length_after(struct str text, const struct edit_list *list)
 {
 	size_t length = text.len;
 
@@ -61,7 +61,7 @@ void edit_apply(struct str text, const struct edit_list *list, struct buf *out)
 {
 	size_t at = 0;
 
-	if (!buf_reserve(out, edit_length(text, list)))
+	if (!buf_reserve(out, length_after(text, list)))
 		return;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct edit *edit = &list->items[i];

@@ -33,8 +33,6 @@ bool edit_insert(struct edit_list *list, size_t at, struct str with, struct err 
 
 /* `text` with its edits, appended to `out`. Every edit lies inside text (asserted). */
 void edit_apply(struct str text, const struct edit_list *list, struct buf *out);
-/* How long that would be. */
-size_t edit_length(struct str text, const struct edit_list *list);
 /* Is the longest line (LF excluded, CR counted out) of what edit_apply would write at most `max` octets? */
 bool edit_lines_fit(struct str text, const struct edit_list *list, size_t max);
 

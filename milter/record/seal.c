@@ -203,7 +203,8 @@ static bool encrypt(const struct seal *seal, const struct derived *key, const st
 	return ok;
 }
 
-bool seal_is_due(const struct record_event *event)
+/* Is it about a tenant or about mail? */
+static bool is_due(const struct record_event *event)
 {
 	return event->tenant.len || event->message.len || event->client.len || event->auth.len || event->helo.len || event->from.len ||
 	       event->to_count || event->rcpt.len || event->reply.len || event->outcome.len || event->subject_hash.len;
@@ -232,7 +233,7 @@ bool seal_body(struct seal *seal, const struct record_event *event, int64_t time
 	struct bound bound = { str_from_c(seal->ring.class_name), body->head, str_slice(body->tail, 0, open_len) };
 	struct derived key;
 
-	if (secret.len == 0 || !seal_is_due(event))
+	if (secret.len == 0 || !is_due(event))
 		return true;
 	if (!find_key(seal, event->tenant, jst_day(time_us), true, &key, err))
 		return false;

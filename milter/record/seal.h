@@ -42,10 +42,8 @@ struct seal;
 bool seal_open(struct str keyring, struct str class_name, struct seal **out, struct err *err);
 void seal_close(struct seal *seal);            /* NULL is fine */
 
-/* Is it about a tenant or about mail? Only then it is sealed. */
-bool seal_is_due(const struct record_event *event);
-/* `body` is what record_format_body made of the event in `text`, and stands in `text` sealed afterwards. Keys that are
- * missing are made. `time_us` chooses the day. */
+/* Seals a record about a tenant or about mail, and leaves any other alone. `body` is what record_format_body made of the
+ * event in `text`, and stands in `text` sealed afterwards. Keys that are missing are made. `time_us` chooses the day. */
 bool seal_body(struct seal *seal, const struct record_event *event, int64_t time_us, struct buf *text,
 	       struct record_body *body, struct err *err);
 

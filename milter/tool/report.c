@@ -3,7 +3,7 @@
 #include "config/base/clock.h"
 #include "milter/record/scan.h"
 
-void report_add(struct report_list *list, struct str name, struct arena *arena)
+static void add_name(struct report_list *list, struct str name, struct arena *arena)
 {
 	if (name.len == 0)
 		return;
@@ -19,7 +19,7 @@ void report_add(struct report_list *list, struct str name, struct arena *arena)
 		list->others++;
 }
 
-void report_mark(struct report *report, enum report_strip strip, int64_t time_us, enum report_mark mark)
+static void mark_day(struct report *report, enum report_strip strip, int64_t time_us, enum report_mark mark)
 {
 	int64_t at = jst_day(time_us) - report->first_day;
 
@@ -49,8 +49,8 @@ static void take_verified(struct report *report, const struct record_line *recor
 
 	if (scan_find_string(record->event.detail, STR("class"), &class_name) && str_eq(class_name, mail) &&
 	    scan_find_string(record->event.detail, STR("result"), &result))
-		report_mark(report, STRIP_VERIFIED, record->stamp.time_us,
-			    str_eq(result, STR("intact")) ? MARK_GOOD : str_eq(result, STR("unknown")) ? MARK_WARN : MARK_BAD);
+		mark_day(report, STRIP_VERIFIED, record->stamp.time_us,
+			 str_eq(result, STR("intact")) ? MARK_GOOD : str_eq(result, STR("unknown")) ? MARK_WARN : MARK_BAD);
 }
 
 void report_take_ops(struct report *report, const struct record_line *record, struct str mail)
@@ -64,10 +64,10 @@ void report_take_ops(struct report *report, const struct record_line *record, st
 	if (str_eq(event->event, STR("verified")))
 		take_verified(report, record, mail);
 	else if (str_eq(event->event, STR("alarm")) && scan_find_string(event->detail, STR("alarm"), &alarm) && str_eq(alarm, STR("gap")))
-		report_mark(report, STRIP_COMPLETE, record->stamp.time_us, MARK_BAD);
+		mark_day(report, STRIP_COMPLETE, record->stamp.time_us, MARK_BAD);
 	else if (str_eq(event->event, STR("access")) && (report->tenant.len == 0 || str_eq(report->tenant, event->tenant)) &&
 		 scan_find_string(event->detail, STR("by"), &by))
-		report_add(&report->readers, by, report->arena);
+		add_name(&report->readers, by, report->arena);
 }
 
 /* A file was removed: how many whole days were its newest records kept? */
@@ -92,12 +92,12 @@ static void take_time(struct report *report, const struct record_line *record)
 	if (report->last_us && gap_us > REPORT_GAP_US) {
 		report->gaps++;
 		report->longest_gap_us = gap_us > report->longest_gap_us ? gap_us : report->longest_gap_us;
-		report_mark(report, STRIP_COMPLETE, time_us, MARK_WARN);
+		mark_day(report, STRIP_COMPLETE, time_us, MARK_WARN);
 	}
 	report->last_us = time_us;
-	report_mark(report, STRIP_COMPLETE, time_us, MARK_GOOD);
-	report_mark(report, STRIP_CLOCK, time_us, record->stamp.clock.len == 0 ? MARK_GOOD
-		    : str_eq(record->stamp.clock, STR("degraded")) ? MARK_WARN : MARK_BAD);
+	mark_day(report, STRIP_COMPLETE, time_us, MARK_GOOD);
+	mark_day(report, STRIP_CLOCK, time_us, record->stamp.clock.len == 0 ? MARK_GOOD
+		 : str_eq(record->stamp.clock, STR("degraded")) ? MARK_WARN : MARK_BAD);
 }
 
 static void take_recovered(struct report *report, const struct record_line *record)
@@ -107,7 +107,7 @@ static void take_recovered(struct report *report, const struct record_line *reco
 	report->recovered++;
 	scan_find_string(record->event.detail, STR("kind"), &kind);
 	if (!str_eq(kind, STR("cut")))              /* what was cut had never been acknowledged */
-		report_mark(report, STRIP_COMPLETE, record->stamp.time_us, MARK_BAD);
+		mark_day(report, STRIP_COMPLETE, record->stamp.time_us, MARK_BAD);
 }
 
 static bool find_verdict(struct str event, enum report_verdict *out)
@@ -128,7 +128,7 @@ static void take_clock(struct report *report, const struct record_event *event)
 	struct str state;
 
 	if (scan_find_string(event->detail, STR("state"), &state))
-		report_add(&report->clocks, state, report->arena);
+		add_name(&report->clocks, state, report->arena);
 }
 
 static void take_outcome(struct report *report, const struct record_event *event)
@@ -144,7 +144,7 @@ static void take_outcome(struct report *report, const struct record_event *event
 		return;
 	report->failed++;
 	if (event->outcome.len && scan_find_string(event->outcome, STR("reason"), &reason))
-		report_add(&report->bounces, reason, report->arena);
+		add_name(&report->bounces, reason, report->arena);
 }
 
 void report_take(struct report *report, const struct record_line *record)
@@ -174,5 +174,5 @@ void report_take(struct report *report, const struct record_line *record)
 	if (verdict == REPORT_ACCEPTED)
 		report->recipients += event->nrcpt;
 	else
-		report_add(&report->rules, event->rule.len ? event->rule : event->verdict, report->arena);
+		add_name(&report->rules, event->rule.len ? event->rule : event->verdict, report->arena);
 }

@@ -59,8 +59,6 @@ struct report {
 	struct arena *arena;           /* the names' */
 };
 
-void report_add(struct report_list *list, struct str name, struct arena *arena);
-void report_mark(struct report *report, enum report_strip strip, int64_t time_us, enum report_mark mark);
 /* A record of class ops: access, the daily verification of class `mail`, alarms. */
 void report_take_ops(struct report *report, const struct record_line *record, struct str mail);
 /* Keeps the fullest. */

@@ -16,7 +16,8 @@ static bool key_of(struct str tenant, struct arena *arena, struct str *out)
 	return arena_printf(arena, out, "sekisho:{" STR_FMT "}:deny", STR_ARG(tenant));
 }
 
-bool deny_read(struct store *st, struct str tenant, struct arena *arena, struct str *out, struct err *err)
+/* The list as it stands; empty: nothing is denied. */
+static bool read_list(struct store *st, struct str tenant, struct arena *arena, struct str *out, struct err *err)
 {
 	bool found;
 	struct str key;
@@ -81,7 +82,7 @@ bool deny_recall(struct deny_cache *cache, struct store *st, struct str tenant, 
 	pthread_mutex_unlock(&cache->lock);
 	if (is_fresh)
 		return ok;
-	if (!deny_read(st, tenant, arena, out, err))
+	if (!read_list(st, tenant, arena, out, err))
 		return false;
 	pthread_mutex_lock(&cache->lock);
 	slot_fill(slot, tenant, *out, now_us);
@@ -89,7 +90,8 @@ bool deny_recall(struct deny_cache *cache, struct store *st, struct str tenant, 
 	return true;
 }
 
-bool deny_next(struct str *list, struct deny_entry *out)
+/* Walks over it. False at its end; what no entry is, is passed over. */
+static bool next_entry(struct str *list, struct deny_entry *out)
 {
 	struct str line, kind, name;
 
@@ -163,7 +165,7 @@ bool deny_stops(struct str list, struct str message, struct str host)
 {
 	struct deny_entry entry;
 
-	while (deny_next(&list, &entry))
+	while (next_entry(&list, &entry))
 		if (entry.kind == DENY_TENANT || (entry.kind == DENY_MESSAGE && str_eq(entry.name, message)) ||
 		    (entry.kind == DENY_HOST && host.len && str_eq_nocase(entry.name, host)))
 			return true;
@@ -221,8 +223,8 @@ static bool change(struct store *st, struct str tenant, const struct deny_entry 
 	arena_init(&arena, 2 * STORE_VALUE_MAX);
 	buf_init(&next, STORE_VALUE_MAX);
 	*out_was = false;
-	ok = deny_read(st, tenant, &arena, &list, err);
-	while (ok && deny_next(&list, &other)) {
+	ok = read_list(st, tenant, &arena, &list, err);
+	while (ok && next_entry(&list, &other)) {
 		if (is_same(&other, entry)) {
 			*out_was = true;
 			continue;

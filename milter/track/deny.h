@@ -32,8 +32,7 @@ struct deny_entry {
 /* *out_was: it was there already. */
 bool deny_add(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err);
 bool deny_remove(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err);
-/* The list as it stands; empty: nothing is denied. */
-bool deny_read(struct store *st, struct str tenant, struct arena *arena, struct str *out, struct err *err);
+
 struct deny_cache {
 	pthread_mutex_t lock;
 	struct deny_slot {
@@ -44,12 +43,9 @@ struct deny_cache {
 
 void deny_cache_init(struct deny_cache *cache);
 void deny_cache_clear(struct deny_cache *cache);
-/* deny_read, through the cache. Any thread. */
+/* The list as it stands, or stood DENY_FRESH_US ago; empty: nothing is denied. Any thread. */
 bool deny_recall(struct deny_cache *cache, struct store *st, struct str tenant, struct arena *arena, struct str *out,
 		 struct err *err);
-
-/* Walks over it. False at its end; what no entry is, is passed over. */
-bool deny_next(struct str *list, struct deny_entry *out);
 
 /* One spelling of the host of a link, or of a host alone, which may be written in many: percent sequences undone, A-labels
  * (config/base/domain.h), lower case, no full stop at the end. False: the arena is used up. */
