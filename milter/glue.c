@@ -27,7 +27,7 @@
 /* And what return paths need: a sender of our own, a bounce that goes on to somebody else. */
 #define READDRESS_FLAGS (SMFIF_CHGFROM | SMFIF_ADDRCPT | SMFIF_DELRCPT)
 
-/* One connection of the MTA. */
+/* One connection of the MTA: libmilter's private pointer. */
 struct front {
 	struct session *session;
 	unsigned long no_reply;        /* which callbacks must answer SMFIS_NOREPLY, as negotiated */
@@ -196,10 +196,11 @@ static bool is_local_peer(const struct sockaddr *address)
 	       (address->sa_family == AF_INET6 && v6->sin6_port == 0 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr));
 }
 
+/* The session's `front`. Without one, or once we are closing, the callback answers `otherwise` and touches nothing. */
 #define FRONT_OR(ctx, otherwise)                     \
 	struct front *front = smfi_getpriv(ctx);     \
 	if (!front || !enter())                      \
-	return otherwise
+		return otherwise
 
 static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *address)
 {
