@@ -20,12 +20,11 @@ enum phase {
 };
 enum event { EV_MAIL, EV_RCPT, EV_DATA, EV_CONTENT, EV_EOM, EV_COUNT };
 
-/* MAIL is welcome anywhere: Sendmail sends no abort after an unknown command. */
 static const enum phase next_phase[PHASE_COUNT][EV_COUNT] = {
 	[PHASE_READY] = { [EV_MAIL] = PHASE_MAIL },
-	[PHASE_MAIL] = { [EV_MAIL] = PHASE_MAIL, [EV_RCPT] = PHASE_RCPT },
-	[PHASE_RCPT] = { [EV_MAIL] = PHASE_MAIL, [EV_RCPT] = PHASE_RCPT, [EV_DATA] = PHASE_CONTENT },
-	[PHASE_CONTENT] = { [EV_MAIL] = PHASE_MAIL, [EV_CONTENT] = PHASE_CONTENT, [EV_EOM] = PHASE_READY },
+	[PHASE_MAIL] = { [EV_RCPT] = PHASE_RCPT },
+	[PHASE_RCPT] = { [EV_RCPT] = PHASE_RCPT, [EV_DATA] = PHASE_CONTENT },
+	[PHASE_CONTENT] = { [EV_CONTENT] = PHASE_CONTENT, [EV_EOM] = PHASE_READY },
 };
 
 #define HELO_MAX 255
@@ -206,7 +205,7 @@ enum session_answer session_mail(struct session *s, struct str sender, const str
 	struct passage *p = &s->passage;
 	struct verdict verdict = { .action = VERDICT_ACCEPT };
 
-	session_abort(s);
+	session_abort(s);                       /* MAIL is welcome anywhere: Sendmail sends no abort after an unknown command */
 	passage_begin(p, config_acquire());
 	step(s, EV_MAIL);
 	p->facts.client = s->has_client ? &s->client : NULL;
