@@ -132,8 +132,8 @@ static bool keep_names(struct gate *gate, const struct config *config, struct er
 	letterbox_name(gate->own_sender);
 	gate->policy.node = str_from_c(gate->node);
 	gate->policy.own_sender = str_from_c(gate->own_sender);
-	return keep_path(config->log_dir, gate->log_dir, err) && keep_path(config->log_key_file, gate->key_file, err) &&
-	       keep_path(config->log_keyring, gate->keyring, err);
+	return keep_path(config->log_dir, gate->log_dir, err) && keep_path(config->log_key_file, gate->log_key_file, err) &&
+	       keep_path(config->log_keyring, gate->log_keyring, err);
 }
 
 static bool open_memory(struct gate *gate, const struct config *config, struct err *err)
@@ -150,8 +150,8 @@ static bool open_log(struct gate *gate, const struct config *config, struct err 
 	gate->is_sealed = config->log_is_sealed;
 	gate->writer = (struct record_writer_config){
 		.node = str_from_c(gate->node),
-		.key_file = str_from_c(gate->key_file),
-		.keyring = str_from_c(gate->keyring),
+		.key_file = str_from_c(gate->log_key_file),
+		.keyring = str_from_c(gate->log_keyring),
 		.checkpoint_busy_us = config->checkpoint_busy_us,
 		.checkpoint_idle_us = config->checkpoint_idle_us,
 		.preallocate = config->preallocate,

@@ -47,8 +47,8 @@ struct gate {
 	struct keyring tokens;         /* keys of tracked links and return paths; empty where no tenant has any */
 	struct rulebook rules;         /* by which outcomes are judged */
 	struct record_writer_config writer;     /* all but the directory */
-	char log_dir[4096], key_file[4096], keyring[4096], node[256];
-	bool is_sealed;                /* all classes but ops (milter/record/seal.h) */
+	char log_dir[4096], log_key_file[4096], log_keyring[4096], node[256];
+	bool is_sealed;                /* all classes but ops (milter/record/seal.h), with the keys in log_keyring */
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;
 	struct submit submit;          /* vouches for users of this host */

@@ -215,7 +215,7 @@ bool inspect_start(struct gate *gate, const struct config *config, struct inspec
 		return err_memory(err);
 	inspect->gate = gate;
 	snprintf(inspect->state_path, sizeof inspect->state_path, STR_FMT "/verified", STR_ARG(config->state_dir));
-	snprintf(inspect->public_path, sizeof inspect->public_path, "%s.pub", gate->key_file);
+	snprintf(inspect->public_path, sizeof inspect->public_path, "%s.pub", gate->log_key_file);
 	load_day(inspect);
 	pthread_mutex_init(&inspect->lock, NULL);
 	if (!task_start(&inspect->task, "daily verify", run, inspect, err)) {
