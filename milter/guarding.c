@@ -5,7 +5,7 @@
 #include "config/base/log.h"
 #include "config/base/num.h"
 #include "config/base/task.h"
-#include "milter/alarm.h"
+#include "milter/strike.h"
 
 #define LOOK_US (2 * US_PER_S)
 
@@ -32,7 +32,7 @@ static bool look(void *arg, const struct tenant *tenant, struct member member)
 {
 	struct visit *visit = arg;
 
-	if (alarm_look(visit->guarding->gate, visit->config, tenant, member, &visit->err))
+	if (strike_look(visit->guarding->gate, visit->config, tenant, member, &visit->err))
 		return true;
 	tell_failure(visit->guarding, &visit->err);
 	return false;

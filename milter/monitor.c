@@ -7,10 +7,10 @@
 #include "config/base/clock.h"
 #include "config/base/json.h"
 #include "config/base/metrics.h"
-#include "milter/alarm.h"
 #include "config/base/num.h"
 #include "milter/macros.h"
 #include "milter/peers.h"
+#include "milter/strike.h"
 
 #define PAGE_MAX ((size_t)1 << 20)
 
@@ -171,7 +171,7 @@ static void write_status(struct monitor *monitor, struct buf *out)
 	write_store(&json, monitor->gate->policy.store);
 	write_log(&json, &log);
 	write_maillog(&json);
-	alarm_write_status(&json);
+	strike_write_status(&json);
 	json_key(&json, "macros");
 	macros_write(&json);
 	json_key(&json, "clock");

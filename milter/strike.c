@@ -1,4 +1,4 @@
-#include "milter/alarm.h"
+#include "milter/strike.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -140,8 +140,8 @@ static const char *consequence(const struct guard_strike *strike)
 					       : "; it is suspended until `sekisho tenant resume`";
 }
 
-bool alarm_look(struct gate *gate, const struct config *config, const struct tenant *tenant, struct member member,
-		struct err *err)
+bool strike_look(struct gate *gate, const struct config *config, const struct tenant *tenant, struct member member,
+		 struct err *err)
 {
 	struct guard_strike strike;
 	struct arena arena;
@@ -162,7 +162,7 @@ bool alarm_look(struct gate *gate, const struct config *config, const struct ten
 	return ok;
 }
 
-void alarm_write_status(struct json *json)
+void strike_write_status(struct json *json)
 {
 	char time[JST_TIME_LEN + 1];
 	int64_t strikes = 0;

@@ -1,13 +1,13 @@
-/* milter/guarding and milter/alarm: a guard strikes, the tenant is stopped, it is on the record, and the operator is told once. */
+/* milter/guarding and milter/strike: a guard strikes, the tenant is stopped, it is on the record, and the operator is told once. */
 #include "t/lib/unit.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
-#include "milter/alarm.h"
 #include "milter/guarding.h"
 #include "milter/notify.h"
+#include "milter/strike.h"
 #include "policy/tenant.h"
 #include "t/lib/configured.h"
 #include "t/lib/relaylog.h"
@@ -33,7 +33,7 @@ static void setup(void)
 	struct err err = { .text = "" };
 
 	relaylog_setup(&ops);                  /* sets the clock, too */
-	snprintf(home, sizeof home, "%s/alarm-%d", unit_dir(), (int)getpid());
+	snprintf(home, sizeof home, "%s/strike-%d", unit_dir(), (int)getpid());
 	snprintf(ops.dir, sizeof ops.dir, "%.900s/log/ops", home);
 	snprintf(told, sizeof told, "%.900s.told", home);
 	snprintf(path, sizeof path, "%.900s.sh", home);
@@ -166,7 +166,7 @@ START_TEST(nothing_to_say)
 	buf_init(&text, 65536);
 	json_init(&json, &text);
 	json_object_open(&json);
-	alarm_write_status(&json);
+	strike_write_status(&json);
 	json_object_close(&json);
 	ck_assert_uint_lt(str_find(buf_view(&text), STR("{\"guard\":{\"strikes\":1,\"last\":\"acme: ")), text.len);
 	buf_clear(&text);
@@ -175,8 +175,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("alarm");
-	TCase *tcase = tcase_create("alarm");
+	Suite *suite = suite_create("strike");
+	TCase *tcase = tcase_create("strike");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, strikes);
