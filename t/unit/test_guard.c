@@ -317,6 +317,24 @@ START_TEST(pulse_counts)
 }
 END_TEST
 
+/* While a shared store is away it can be counted, and nothing noted: that is no reason to count once more at each visit. */
+START_TEST(pulse_counts_once)
+{
+	static struct tenant tenant = { BOUNDS(NONE, NONE, NONE, 1) };
+	const struct config config = { .tenants = &tenant, .tenant_count = 1 };
+	struct pulse *pulse = pulse_new();
+	struct told told = { 0 };
+
+	tenant.guard_volume = 10;
+	pulse_note_passed(pulse, &tenant, STR("a@acme"), STR("bob"), NULL, 10);
+	fake.failing = FAKE_PUT;
+	for (int i = 0; i < 3; i++)
+		pulse_visit(pulse, &fake.store, &config, hear, &told, NULL);
+	ck_assert_int_eq(store_fake_find(&fake, "sekisho:{acme}:hour:2026-11-21T15:tenant:")->total, 10);
+	pulse_free(pulse);
+}
+END_TEST
+
 START_TEST(pulse_is_bounded)
 {
 	static struct tenant tenant = { BOUNDS(50, NONE, NONE, 1), .guards_senders = true };
@@ -348,6 +366,7 @@ int main(void)
 	unit_add_rows(tcase, volume, volume_rows);
 	tcase_add_test(tcase, clients);
 	tcase_add_test(tcase, pulse_counts);
+	tcase_add_test(tcase, pulse_counts_once);
 	tcase_add_test(tcase, pulse_is_bounded);
 	tcase_add_test(tcase, store_gone);
 	suite_add_tcase(suite, tcase);
