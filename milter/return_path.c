@@ -157,6 +157,12 @@ bool return_path_is_single(const struct return_path *path)
 	return memcmp(path->path.recipient, none, sizeof none) != 0;
 }
 
+/* While Redis is away this relay knows what it saw there lately; what it does not know may still be there. */
+static bool is_certain(struct store *st, bool found, struct err *err)
+{
+	return found || !atomic_load(&st->is_local) || err_set(err, ERR_BUSY, "Redis is away, and this relay does not know it");
+}
+
 bool return_path_marks(struct store *st, const struct return_path *path, struct arena *arena, struct str *out, struct err *err)
 {
 	struct str key;
@@ -167,7 +173,7 @@ bool return_path_marks(struct store *st, const struct return_path *path, struct 
 		       err_memory(err);
 	if (!sent_key(path->tenant->name, path->path.message, arena, &key))
 		return err_memory(err);
-	if (!st->ops->get(st, key, arena, out, &found, err))
+	if (!st->ops->get(st, key, arena, out, &found, err) || !is_certain(st, found, err))
 		return false;
 	if (!found)
 		*out = STR_EMPTY;
@@ -192,7 +198,7 @@ bool return_path_sender(struct store *st, const struct return_path *path, struct
 
 	if (!sender_key(path->tenant->name, path->path.sender, arena, &key))
 		return err_memory(err);
-	if (!st->ops->get(st, key, arena, &value, &found, err))
+	if (!st->ops->get(st, key, arena, &value, &found, err) || !is_certain(st, found, err))
 		return false;
 	*out = found ? value : STR_EMPTY;
 	return true;

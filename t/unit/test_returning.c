@@ -237,6 +237,40 @@ START_TEST(shares_a_domain)
 }
 END_TEST
 
+static bool note_key(void *arg, struct str key, struct str value, int64_t expires_us)
+{
+	(void)value;
+	(void)expires_us;
+	snprintf(arg, STORE_KEY_MAX + 1, STR_FMT, STR_ARG(key));
+	return false;
+}
+
+/* Not to have seen whose it is, while Redis is away, is not to know that nobody knows: it is to come again. */
+START_TEST(waits_for_who_knows)
+{
+	struct store *st = gate.policy.store;
+	struct session_changes changes;
+	struct reply reply;
+	char path[512], key[STORE_KEY_MAX + 1] = "";
+
+	go_out("acme", "<neko@example.jp>", path);
+	ck_assert(st->ops->scan(st, STR("sekisho:{acme}:sender:"), note_key, key, NULL));
+	ck_assert(st->ops->put(st, str_from_c(key), STR_EMPTY, 0, NULL));
+	struct session *s = visitor();
+
+	atomic_store(&st->is_local, true);
+	ck_assert_int_eq(come_back(s, path, 0, &changes, &reply), SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 451);
+	session_done(s);
+	atomic_store(&st->is_local, false);
+	ck_assert_int_eq(come_back(s, path, 0, &changes, &reply), SESSION_CONTINUE);
+	ck_assert_uint_eq(changes.envelope->add.len, 0);
+	session_done(s);
+	session_free(s);
+	relay_log();
+}
+END_TEST
+
 /* The MTA's own notices cannot be refused at RCPT: a forged path passes, and counts for nobody. */
 START_TEST(never_refuses_the_mta)
 {
@@ -326,6 +360,7 @@ int main(void)
 	tcase_add_test(tcase, cuts);
 	unit_add_rows(tcase, two_spellings, spellings);
 	tcase_add_test(tcase, shares_a_domain);
+	tcase_add_test(tcase, waits_for_who_knows);
 	tcase_add_test(tcase, never_refuses_the_mta);
 	tcase_add_test(tcase, endless);
 	suite_add_tcase(suite, tcase);
