@@ -39,6 +39,7 @@ struct counting {
 	int64_t ttl_us;
 	struct counter *slots;
 	size_t slot_count;
+	bool is_url_lost;              /* where a link leads could not be noted: `err` says why */
 };
 
 static bool join(struct counting *c, const struct str *pieces, char *room, size_t room_len, struct str *out)
@@ -146,8 +147,11 @@ static bool store_one(struct counting *c, const struct counter *counter)
 		return false;
 	if (counter->role == ROLE_PLAIN || total != counter->n)
 		return true;
-	if (counter->role == ROLE_LINK)
-		return note_url(c, counter->hit);
+	/* While a shared store is away it can be counted, and not noted: then the counts at least. */
+	if (counter->role == ROLE_LINK) {
+		c->is_url_lost |= !note_url(c, counter->hit);
+		return true;
+	}
 	return (key_part(counter->hit->message, false, c->arena, &message) || err_memory(c->err)) &&
 	       gather_both(c, counter->hit, message, STR(".unique"));
 }
@@ -173,5 +177,5 @@ bool hit_count(struct store *st, const struct hit *const hits[], size_t count, i
 	for (size_t i = 0; i < count; i++)
 		if (!gather_hit(&c, hits[i]))
 			return false;
-	return store_all(&c, ROLE_READER) && store_all(&c, ROLE_LINK) && store_all(&c, ROLE_PLAIN);
+	return store_all(&c, ROLE_READER) && store_all(&c, ROLE_LINK) && store_all(&c, ROLE_PLAIN) && !c.is_url_lost;
 }

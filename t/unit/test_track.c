@@ -1,5 +1,6 @@
 /* milter/track: what the endpoint says to whom, and what it counts; a real store in a directory of its own. */
 #include "t/lib/configured.h"
+#include "t/lib/store_fake.h"
 #include "t/lib/unit.h"
 
 #include <stdio.h>
@@ -411,6 +412,24 @@ START_TEST(counts)
 }
 END_TEST
 
+/* Redis is away, and this relay counts alone: what can only be noted there costs no count. */
+START_TEST(counts_without_notes)
+{
+	const struct hit hit = { .kind = HIT_CLICK, .time_us = INT64_C(1790000000) * US_PER_S, .tenant = STR("acme"),
+				 .message = STR("spring"), .link = 3, .url = DESTINATION };
+	static struct store_fake fake;
+	struct err err;
+
+	store_fake_init(&fake);
+	fake.failing = FAKE_PUT;
+	ck_assert(!hit_count(&fake.store, (const struct hit *[]){ &hit, &hit }, 2, DAY_US, &arena, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	ck_assert_ptr_nonnull(store_fake_find(&fake, "sekisho:{acme}:hits:day:2026-09-21:clicks"));
+	ck_assert_int_eq(store_fake_find(&fake, "sekisho:{acme}:hits:message:spring:clicks")->total, 2);
+	store_fake_clear(&fake);
+}
+END_TEST
+
 /* Several links of one message within two seconds; one link twice; the same an hour later. */
 START_TEST(bursts)
 {
@@ -521,6 +540,7 @@ int main(void)
 	tcase_add_test(tc, expired);
 	tcase_add_test(tc, new_key);
 	tcase_add_test(tc, counts);
+	tcase_add_test(tc, counts_without_notes);
 	tcase_add_test(tc, bursts);
 	tcase_add_loop_test(tc, bursts_of_several, 0, 3);
 	unit_add_rows(tc, agents, agent_rows);
