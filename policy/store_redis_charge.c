@@ -117,6 +117,13 @@ static void read_takes(redisReply *const *at, const struct store_charge *charge,
 	}
 }
 
+/* It was asked, and had nothing: until something is heard of, they are not worth a trip of their own. */
+static void note_absent(const struct store_charge *charge, size_t from, size_t to, struct redis_hints *hints)
+{
+	for (size_t i = from; i < to; i++)
+		redis_hints_note(hints, charge->asked[i], false);
+}
+
 /* Pairs of index and value, in order. */
 static bool read_found(redisReply *const *at, size_t count, const struct store_charge *charge, struct redis_hints *hints)
 {
@@ -126,11 +133,13 @@ static bool read_found(redisReply *const *at, size_t count, const struct store_c
 		if (at[i]->type != REDIS_REPLY_INTEGER || at[i]->integer < next ||
 		    at[i]->integer >= (long long)charge->asked_count || at[i + 1]->type != REDIS_REPLY_STRING)
 			return false;
+		note_absent(charge, (size_t)next, (size_t)at[i]->integer, hints);
 		next = at[i]->integer + 1;
 		redis_hints_note(hints, charge->asked[at[i]->integer], true);
 		charge->on_found(charge->on_found_arg, (size_t)at[i]->integer,
 				 str_of(at[i + 1]->str, (size_t)at[i + 1]->len));
 	}
+	note_absent(charge, (size_t)next, charge->asked_count, hints);
 	return true;
 }
 

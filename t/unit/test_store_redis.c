@@ -270,6 +270,38 @@ START_TEST(relays_take_exactly_the_limit)
 }
 END_TEST
 
+static void find_nothing(void *arg, size_t index, struct str value)
+{
+	(void)arg;
+	(void)value;
+	ck_abort_msg("found %zu", index);
+}
+
+/* What ended elsewhere, a suspension say, costs one trip more, and not one with each message from then on. */
+START_TEST(what_is_gone_is_no_hint)
+{
+	static const struct str keys[] = { STR_INIT("sekisho:{acme}:suspended"), STR_INIT("sekisho:{acme}:suspended:login:a") };
+	const struct store_charge peek = { .tenant = STR("acme"), .asked = keys, .asked_count = 2, .on_found = find_nothing,
+					   .is_peek = true };
+	struct store_charged charged = { 0 };
+	struct config config;
+	struct err err = { 0 };
+
+	patient_setup(&config, false);
+	struct store *st = redis_open(&config);
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert_msg(st->ops->put(st, keys[i], STR("yes"), DAY_US, &err), "%s", err.text);
+		ck_assert(st->ops->may_have(st, keys[i]));
+	}
+	redis_server_ask(&the_redis, "FLUSHALL");
+	ck_assert_msg(st->ops->charge(st, &peek, &charged, &err), "%s", err.text);
+	for (int i = 0; i < 2; i++)
+		ck_assert(!st->ops->may_have(st, keys[i]));
+	store_close(st);
+}
+END_TEST
+
 /* --- copying */
 
 #define Q "sekisho:{acme}:q:"
@@ -370,6 +402,7 @@ int main(void)
 	tcase_add_test(tc, lists_without_a_walk);
 	tcase_add_test(tc, lists_forget);
 	tcase_add_test(tc, relays_take_exactly_the_limit);
+	tcase_add_test(tc, what_is_gone_is_no_hint);
 	tcase_add_test(tc, copies_both_ways);
 	return unit_main(suite);
 }
