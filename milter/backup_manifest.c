@@ -73,7 +73,7 @@ bool manifest_write(const struct manifest *manifest, const char *dir, const stru
 	for (size_t i = 0; i < manifest->count; i++)
 		buf_printf(&text, "file " STR_FMT " %lld %.*s\n", STR_ARG(manifest->files[i].path), (long long)manifest->files[i].size,
 			   CHAIN_HEX_LEN, manifest->files[i].sha256);
-	bool ok = note_seal(&text, str_from_c(name), key, err) && buf_done(&text, &all, err) &&
+	bool ok = note_sign(&text, str_from_c(name), key, err) && buf_done(&text, &all, err) &&
 		  (snprintf(path, sizeof path, "%s/" MANIFEST_NAME, dir) < (int)sizeof path || err_set(err, ERR_BUSY, "path too long")) &&
 		  io_replace_file(path, all, 0640, err);
 

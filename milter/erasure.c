@@ -271,7 +271,7 @@ static bool certify(const struct erasure *e, const struct erased *erased, struct
 	write_head(e, true, time, out);
 	write_figures(e, true, erased, out);
 	write_japanese(e, out);
-	if (!note_seal(out, str_from_c(name), e->key, err) || !buf_done(out, &text, err) ||
+	if (!note_sign(out, str_from_c(name), e->key, err) || !buf_done(out, &text, err) ||
 	    !keep_copy(e, e->config->state_dir, time, text, err))
 		return false;
 	keep_beside_backups(e, time, text);

@@ -58,7 +58,7 @@ bool erasure_order_write(const struct config *config, const struct erasure_order
 		   STR_ARG(config->node), STR_ARG(order->tenant), ended, STR_ARG(order->rule), due);
 	if (order->reason.len)
 		buf_printf(&text, "reason " STR_FMT "\n", STR_ARG(order->reason));
-	bool ok = note_seal(&text, str_from_c(name), key, err) && buf_done(&text, &all, err) && io_make_dirs(dir, 0750, err) &&
+	bool ok = note_sign(&text, str_from_c(name), key, err) && buf_done(&text, &all, err) && io_make_dirs(dir, 0750, err) &&
 		  io_replace_file(path, all, 0640, err);
 
 	buf_clear(&text);

@@ -136,9 +136,9 @@ static char *put_number(char *at, int64_t value)
 	return at;
 }
 
-#define STAMP_MAX 512                               /* all that record_seal adds to a body; the clock's word is one of ours */
+#define STAMP_MAX 512                               /* all that record_format_line adds to a body; the clock's word is one of ours */
 
-static bool seal_reserve(struct record_body body, const struct record_stamp *stamp, struct buf *out, struct err *err)
+static bool reserve_line(struct record_body body, const struct record_stamp *stamp, struct buf *out, struct err *err)
 {
 	if (body.head.len + body.tail.len + stamp->clock.len + STAMP_MAX > RECORD_LINE_MAX)
 		return err_set(err, ERR_INPUT, "a record of more than %zu octets", RECORD_LINE_MAX);
@@ -147,12 +147,12 @@ static bool seal_reserve(struct record_body body, const struct record_stamp *sta
 	return true;
 }
 
-bool record_seal(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
-		 unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err)
+bool record_format_line(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
+			unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err)
 {
 	unsigned char leaf[CHAIN_LEN];
 
-	if (!seal_reserve(body, stamp, out, err))
+	if (!reserve_line(body, stamp, out, err))
 		return false;
 
 	char *line = out->ptr + out->len;

@@ -62,7 +62,7 @@ struct record_stamp {
 };
 
 /*
- * What the caller's thread does of a line: everything but the stamp. `head` is `,"event":...,"tenant":...`, `tail` the
+ * What whoever appends makes of a line: everything but the stamp. `head` is `,"event":...,"tenant":...`, `tail` the
  * rest up to where `clock` goes; both point into `out`, which is emptied first.
  */
 struct record_body {
@@ -71,10 +71,10 @@ struct record_body {
 };
 bool record_format_body(const struct record_event *event, struct buf *out, struct record_body *out_body, struct err *err);
 
-/* What is left for the writer's thread: adds the whole line to `out`, newline included. `chain` goes in as the previous
+/* What is left to whoever commits: adds the whole line to `out`, newline included. `chain` goes in as the previous
  * value and comes out as this line's. */
-bool record_seal(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
-		 unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err);
+bool record_format_line(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
+			unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err);
 
 /* A fresh ULID; sortable, unique over nodes. Out holds RECORD_ID_LEN + 1 octets. */
 void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1]);

@@ -54,7 +54,7 @@ void note_write(const struct checkpoint_entry *checkpoint, const struct sign_pub
 	add_signature(out, str_from_c(origin), public, checkpoint->sig);
 }
 
-bool note_seal(struct buf *text, struct str name, const struct sign_key *key, struct err *err)
+bool note_sign(struct buf *text, struct str name, const struct sign_key *key, struct err *err)
 {
 	struct sign_public public = { .id = "" };
 	char sig[SIGN_BASE64_LEN + 1];

@@ -53,7 +53,7 @@ enum note_cosigned note_cosigned(struct str file, const struct note *note, const
 
 /* Any other text, signed the same way under `name`: adds the empty line and the signature's line to text that ends with a
  * newline. */
-bool note_seal(struct buf *text, struct str name, const struct sign_key *key, struct err *err);
+bool note_sign(struct buf *text, struct str name, const struct sign_key *key, struct err *err);
 /* The text of such a note, when one of its signatures is a good one of a key that was given (else ERR_CONFIG; no note at all:
  * ERR_INPUT). */
 bool note_open(struct str file, const struct sign_publics *publics, struct str *out_text, struct str *out_name, struct err *err);
