@@ -6,7 +6,7 @@
 #include "milter/tool/commands.h"
 #include "milter/tool/japanese.h"
 #include "milter/tool/records_find.h"
-#include "milter/tool/report.h"
+#include "milter/tool/log_report.h"
 #include "milter/tool/usage.h"
 
 #define DAYS_DEFAULT 30
@@ -30,7 +30,7 @@ static const struct option options[] = {
 struct gather {
 	struct tool *tool;
 	const struct record_class *class, *mail;       /* the one at hand; the one that mail is recorded in */
-	struct report report;
+	struct log_report report;
 	struct verify_report verify;
 	struct arena scratch;          /* for one line */
 	int64_t count;
@@ -131,7 +131,7 @@ static void verify(struct gather *g, struct str key)
 
 static int make(struct gather *g, const struct report_values *want)
 {
-	struct report *report = &g->report;
+	struct log_report *report = &g->report;
 	struct tool *tool = g->tool;
 	int64_t first_us, last_us;
 	struct err err;

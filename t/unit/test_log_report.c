@@ -1,14 +1,14 @@
-/* milter/tool/report: what is counted, and that nobody's text gets out of its place on the page. */
+/* milter/tool/log_report: what is counted, and that nobody's text gets out of its place on the page. */
 #include "t/lib/unit.h"
 
 #include <stdio.h>
 
 #include "config/base/clock.h"
-#include "milter/tool/report.h"
+#include "milter/tool/log_report.h"
 
 #define NOON INT64_C(1795230000000000)              /* 2026-11-21T12:00:00+09:00 */
 
-static struct report report;
+static struct log_report report;
 static struct arena arena;
 static struct buf page;
 
@@ -16,7 +16,7 @@ static void setup(void)
 {
 	arena_init(&arena, 1 << 20);
 	buf_init(&page, 1 << 20);
-	report = (struct report){ .node = STR("gate1"), .tenant = STR_EMPTY, .first_day = jst_day(NOON) - 2,
+	report = (struct log_report){ .node = STR("gate1"), .tenant = STR_EMPTY, .first_day = jst_day(NOON) - 2,
 				  .last_day = jst_day(NOON), .made_us = NOON, .keep = { 60, false }, .arena = &arena };
 }
 

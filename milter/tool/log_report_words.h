@@ -1,12 +1,12 @@
 /*
- * report_words - what the report says, a row a sentence, in each language.
+ * log_report_words - what the report says, a row a sentence, in each language.
  *
  * Values are HTML: they are written as they stand.
  */
-#ifndef SEKISHO_REPORT_WORDS_H
-#define SEKISHO_REPORT_WORDS_H
+#ifndef SEKISHO_LOG_REPORT_WORDS_H
+#define SEKISHO_LOG_REPORT_WORDS_H
 
-#include "milter/tool/report.h"
+#include "milter/tool/log_report.h"
 
 enum report_word {
 	W_TITLE, W_PERIOD, W_NODE, W_TENANT, W_ALL, W_MADE, W_VOLUME, W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD, W_RECIPIENTS,

@@ -1,13 +1,13 @@
 /*
- * report - the relay log of some weeks on one page, for people who do not run the gate.
+ * log_report - the relay log of some weeks on one page, for people who do not run the gate.
  *
  * One HTML file that holds all it needs: no script, no link, nothing fetched; charts are SVG. It prints on A4. Every text out of
  * a record is somebody else's: it is escaped, and its control characters are shown as U+FFFD.
  *
  * Memory   REPORT_DAYS_MAX days of counters; REPORT_NAMES_MAX names a list, the rest is summed up
  */
-#ifndef SEKISHO_REPORT_H
-#define SEKISHO_REPORT_H
+#ifndef SEKISHO_LOG_REPORT_H
+#define SEKISHO_LOG_REPORT_H
 
 #include "config/base/clock.h"
 #include "config/base/retention.h"
@@ -40,7 +40,7 @@ struct report_quota {
 
 #define REPORT_GAP_US (2 * HOUR_US)       /* a writer signs every hour: nobody wrote for so long */
 
-struct report {
+struct log_report {
 	struct str node, tenant;       /* tenant empty: all */
 	int64_t first_day, last_day, made_us;
 	int64_t days[REPORT_DAYS_MAX][REPORT_VERDICTS];
@@ -60,13 +60,13 @@ struct report {
 };
 
 /* A record of class ops: access, the daily verification of class `mail`, alarms. */
-void report_take_ops(struct report *report, const struct record_line *record, struct str mail);
+void report_take_ops(struct log_report *report, const struct record_line *record, struct str mail);
 /* Keeps the fullest. */
-void report_take_quota(struct report *report, struct str name, int64_t used, int64_t limit);
+void report_take_quota(struct log_report *report, struct str name, int64_t used, int64_t limit);
 /* A record of the class that mail is recorded in; those of other days and tenants do not count. */
-void report_take(struct report *report, const struct record_line *record);
+void report_take(struct log_report *report, const struct record_line *record);
 
 enum report_lang { REPORT_EN, REPORT_JA };
-void report_write(const struct report *report, enum report_lang lang, struct buf *out);
+void report_write(const struct log_report *report, enum report_lang lang, struct buf *out);
 
 #endif

@@ -1,4 +1,4 @@
-#include "milter/tool/report.h"
+#include "milter/tool/log_report.h"
 
 #include "config/base/clock.h"
 #include "milter/record/scan.h"
@@ -19,7 +19,7 @@ static void add_name(struct report_list *list, struct str name, struct arena *ar
 		list->others++;
 }
 
-static void mark_day(struct report *report, enum report_strip strip, int64_t time_us, enum report_mark mark)
+static void mark_day(struct log_report *report, enum report_strip strip, int64_t time_us, enum report_mark mark)
 {
 	int64_t at = jst_day(time_us) - report->first_day;
 
@@ -27,7 +27,7 @@ static void mark_day(struct report *report, enum report_strip strip, int64_t tim
 		report->marks[strip][at] = (unsigned char)mark;
 }
 
-void report_take_quota(struct report *report, struct str name, int64_t used, int64_t limit)
+void report_take_quota(struct log_report *report, struct str name, int64_t used, int64_t limit)
 {
 	struct report_quota *rows = report->quotas;
 	size_t at = report->quota_count;
@@ -43,7 +43,7 @@ void report_take_quota(struct report *report, struct str name, int64_t used, int
 	rows[at] = (struct report_quota){ name, used, limit };
 }
 
-static void take_verified(struct report *report, const struct record_line *record, struct str mail)
+static void take_verified(struct log_report *report, const struct record_line *record, struct str mail)
 {
 	struct str class_name, result;
 
@@ -53,7 +53,7 @@ static void take_verified(struct report *report, const struct record_line *recor
 			 str_eq(result, STR("intact")) ? MARK_GOOD : str_eq(result, STR("unknown")) ? MARK_WARN : MARK_BAD);
 }
 
-void report_take_ops(struct report *report, const struct record_line *record, struct str mail)
+void report_take_ops(struct log_report *report, const struct record_line *record, struct str mail)
 {
 	const struct record_event *event = &record->event;
 	int64_t day = jst_day(record->stamp.time_us);
@@ -71,7 +71,7 @@ void report_take_ops(struct report *report, const struct record_line *record, st
 }
 
 /* A file was removed: how many whole days were its newest records kept? */
-static void take_purged(struct report *report, const struct record_line *record)
+static void take_purged(struct log_report *report, const struct record_line *record)
 {
 	struct str file;
 	int64_t day, kept;
@@ -85,7 +85,7 @@ static void take_purged(struct report *report, const struct record_line *record)
 }
 
 /* A gap lies on the day on which it ends. */
-static void take_time(struct report *report, const struct record_line *record)
+static void take_time(struct log_report *report, const struct record_line *record)
 {
 	int64_t time_us = record->stamp.time_us, gap_us = time_us - report->last_us;
 
@@ -100,7 +100,7 @@ static void take_time(struct report *report, const struct record_line *record)
 		 : str_eq(record->stamp.clock, STR("degraded")) ? MARK_WARN : MARK_BAD);
 }
 
-static void take_recovered(struct report *report, const struct record_line *record)
+static void take_recovered(struct log_report *report, const struct record_line *record)
 {
 	struct str kind = STR_EMPTY;
 
@@ -123,7 +123,7 @@ static bool find_verdict(struct str event, enum report_verdict *out)
 	return str_eq(event, names[*out]);
 }
 
-static void take_clock(struct report *report, const struct record_event *event)
+static void take_clock(struct log_report *report, const struct record_event *event)
 {
 	struct str state;
 
@@ -131,7 +131,7 @@ static void take_clock(struct report *report, const struct record_event *event)
 		add_name(&report->clocks, state, report->arena);
 }
 
-static void take_outcome(struct report *report, const struct record_event *event)
+static void take_outcome(struct log_report *report, const struct record_event *event)
 {
 	struct str reason;
 
@@ -147,7 +147,7 @@ static void take_outcome(struct report *report, const struct record_event *event
 		add_name(&report->bounces, reason, report->arena);
 }
 
-void report_take(struct report *report, const struct record_line *record)
+void report_take(struct log_report *report, const struct record_line *record)
 {
 	const struct record_event *event = &record->event;
 	int64_t day = jst_day(record->stamp.time_us), at = day - report->first_day;

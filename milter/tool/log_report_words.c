@@ -1,4 +1,4 @@
-#include "milter/tool/report_words.h"
+#include "milter/tool/log_report_words.h"
 
 static const char *const words[REPORT_WORDS][2] = {
 	[W_TITLE] = { "Mail relay report", "メール中継記録報告書" },

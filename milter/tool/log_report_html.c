@@ -1,17 +1,17 @@
-/* The page itself. Its words stand in report_words.c. */
+/* The page itself. Its words stand in log_report_words.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "config/base/clock.h"
 #include "config/base/json.h"
-#include "milter/tool/report_words.h"
+#include "milter/tool/log_report_words.h"
 
 static const char *const colours[REPORT_VERDICTS] = { "#2b6cb0", "#d69e2e", "#c53030", "#805ad5" };
 static const enum report_word verdict_words[REPORT_VERDICTS] = { W_ACCEPTED, W_DEFERRED, W_REJECTED, W_HELD };
 
 struct page {
-	const struct report *report;
+	const struct log_report *report;
 	enum report_lang lang;
 	struct buf *out;
 };
@@ -82,7 +82,7 @@ static void write_head(const struct page *page)
 		".good{color:#276749;font-weight:600}.bad{color:#c53030;font-weight:600}"
 		".key i{display:inline-block;width:3mm;height:3mm;margin:0 1.5mm 0 4mm}.small{font-size:9pt;color:#4a5568}"
 		"li{overflow-wrap:anywhere}";
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 	char first[JST_DATE_LEN + 1], last[JST_DATE_LEN + 1], made[JST_TIME_LEN + 1];
 
 	jst_format_date(report->first_day, first);
@@ -102,7 +102,7 @@ static void write_head(const struct page *page)
 
 static void write_volume(const struct page *page)
 {
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 
 	buf_printf(page->out, "<section class=whole><h2>%s</h2><table>\n", word(page, W_VOLUME));
 	for (size_t i = 0; i < REPORT_VERDICTS; i++)
@@ -148,7 +148,7 @@ static void write_day(const struct page *page, int64_t at, double x, double widt
 	}
 }
 
-static int64_t busiest_day(const struct report *report, int64_t days)
+static int64_t busiest_day(const struct log_report *report, int64_t days)
 {
 	int64_t most = 1;
 
@@ -183,7 +183,7 @@ static void write_axes(const struct page *page, int64_t top)
 
 static void write_days(const struct page *page)
 {
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 	int64_t days = report->last_day - report->first_day + 1;
 
 	days = days < REPORT_DAYS_MAX ? days : REPORT_DAYS_MAX;
@@ -312,7 +312,7 @@ static void write_days_bar(const struct page *page, enum report_word w, int64_t 
 /* Promised against measured: what there is now, and what was removed in these days. */
 static void write_retention(const struct page *page)
 {
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 	int64_t now_day = jst_day(report->made_us), promised = retention_purge_day(report->keep, now_day) - 1 - now_day;
 	int64_t oldest = report->oldest_us ? (report->made_us - report->oldest_us) / DAY_US : 0;
 	int64_t most = promised > oldest ? promised : oldest;
@@ -339,7 +339,7 @@ static void write_retention(const struct page *page)
 
 static void write_quotas(const struct page *page)
 {
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 
 	buf_printf(page->out, "<section><h2>%s</h2>", word(page, W_QUOTAS));
 	if (report->quota_count == 0) {
@@ -370,7 +370,7 @@ static const enum report_word mark_words[] = { W_NOT_TOLD, W_GOOD, W_WARN, W_BAD
 static void write_strip(const struct page *page, enum report_strip strip, int64_t days)
 {
 	static const enum report_word names[] = { W_STRIP_VERIFIED, W_STRIP_COMPLETE, W_STRIP_CLOCK };
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 	double width = (double)(CHART_W - STRIP_LEFT) / (double)days;
 	int y = (int)strip * (STRIP_H + 4);
 
@@ -387,7 +387,7 @@ static void write_strip(const struct page *page, enum report_strip strip, int64_
 
 static void write_strips(const struct page *page)
 {
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 	int64_t days = report->last_day - report->first_day + 1;
 	char first[JST_DATE_LEN + 1], last[JST_DATE_LEN + 1];
 	int height = REPORT_STRIPS * (STRIP_H + 4) + 14;
@@ -415,7 +415,7 @@ static void write_strips(const struct page *page)
 /* Changes of its state; where there were none, the state that the records tell. */
 static void write_clock(const struct page *page)
 {
-	const struct report *report = page->report;
+	const struct log_report *report = page->report;
 	unsigned worst = MARK_UNKNOWN;
 
 	if (report->clocks.count) {
@@ -428,7 +428,7 @@ static void write_clock(const struct page *page)
 		   word(page, worst == MARK_GOOD ? W_CLOCK_GOOD : mark_words[worst]));
 }
 
-void report_write(const struct report *report, enum report_lang lang, struct buf *out)
+void report_write(const struct log_report *report, enum report_lang lang, struct buf *out)
 {
 	const struct page page = { report, lang, out };
 
