@@ -7,6 +7,7 @@
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
+#include "milter/classes.h"
 #include "milter/record/erase.h"
 #include "milter/record/note.h"
 #include "milter/record/seal.h"
@@ -87,12 +88,27 @@ static bool erase_class(const struct erasure *e, struct str class_name, struct e
 	struct erasure_class *class = &out->classes[out->class_count];
 	struct erase_result result;
 
+	if (out->class_count == ERASURE_CLASSES_MAX)
+		return err_set(err, ERR_CONFIG, STR_FMT ": too many classes", STR_ARG(config->log_dir));
 	if (!record_erase(&writer, &request, &result, err))
 		return false;
-	*class = (struct erasure_class){ class_name, result.records, result.files };
+	*class = (struct erasure_class){ .records = result.records, .files = result.files };
+	snprintf(class->name, sizeof class->name, STR_FMT, STR_ARG(class_name));
 	out->class_count++;
 	out->records += result.records;
 	return true;
+}
+
+struct erase_run {
+	const struct erasure *erasure;
+	struct erased *out;
+};
+
+static bool erase_former(void *arg, struct str class_name, struct err *err)
+{
+	const struct erase_run *run = arg;
+
+	return erase_class(run->erasure, class_name, run->out, err);
 }
 
 /* Class ops holds no customer's data, and who looked at whose records is to stay. */
@@ -103,7 +119,7 @@ static bool erase_log(const struct erasure *e, struct erased *out, struct err *e
 	for (size_t i = 0; i < config->class_count; i++)
 		if (!str_eq(config->classes[i].name, CLASS_OPS) && !erase_class(e, config->classes[i].name, out, err))
 			return false;
-	return true;
+	return classes_former(config, erase_former, &(struct erase_run){ e, out }, err);
 }
 
 /* --- the store */
@@ -195,8 +211,8 @@ static void write_figures(const struct erasure *e, bool is_japanese, const struc
 {
 	for (size_t i = 0; i < erased->class_count; i++)
 		if (e->tenant.len || erased->classes[i].records)
-			buf_printf(out, is_japanese ? "区分 " STR_FMT "：記録 %lld 件（%lld ファイル）\n" : "class " STR_FMT ": %lld records in %lld files\n",
-				   STR_ARG(erased->classes[i].name), (long long)erased->classes[i].records,
+			buf_printf(out, is_japanese ? "区分 %s：記録 %lld 件（%lld ファイル）\n" : "class %s: %lld records in %lld files\n",
+				   erased->classes[i].name, (long long)erased->classes[i].records,
 				   (long long)erased->classes[i].files);
 	if (!e->tenant.len)
 		return;

@@ -1,8 +1,8 @@
 /*
  * erasure - all that is known of a former tenant, or one record, is taken away, and a paper says so.
  *
- * A tenant: its records in every class but ops (only numbers and hashes stay, see milter/record/erase.h), its key in the
- * keyring where the log is sealed, and everything under its name in the store. One record: its line. Both are signed with the
+ * A tenant: its records in every class but ops (only numbers and hashes stay, see milter/record/erase.h), former classes
+ * (classes.h) among them, its key in the keyring where the log is sealed, and everything under its name in the store. One record: its line. Both are signed with the
  * operator's key, which is not the key that signs the log: who takes over the gate can write, but not take away.
  *
  * The certificate is a signed note (milter/record/note.h), its text beginning with
@@ -23,12 +23,14 @@
 
 #include <limits.h>
 
+#include "milter/record/entry.h"
 #include "milter/record/sign.h"
 #include "milter/record/writer.h"
 #include "policy/store.h"
 
 #define ERASURE_DIR "erasures"
 #define CERTIFICATE_MAX ((size_t)64 << 10)
+#define ERASURE_CLASSES_MAX (2 * CONFIG_CLASSES_MAX)       /* former ones included; more are an error, and nothing is certified */
 
 struct erasure {
 	const struct config *config;
@@ -41,11 +43,11 @@ struct erasure {
 };
 
 struct erasure_class {
-	struct str name;
+	char name[ENTRY_NAME_MAX + 1];
 	int64_t records, files;
 };
 struct erased {
-	struct erasure_class classes[CONFIG_CLASSES_MAX];
+	struct erasure_class classes[ERASURE_CLASSES_MAX];
 	size_t class_count;
 	int64_t records, entries;      /* of all classes; of the store */
 	bool had_key;                  /* of the keyring */

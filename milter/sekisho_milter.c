@@ -17,6 +17,7 @@
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
+#include "milter/classes.h"
 #include "milter/glue.h"
 #include "milter/guarding.h"
 #include "milter/maillog.h"
@@ -52,6 +53,8 @@ static bool load(struct config **out, struct err *err)
 	struct config_report report;
 	bool is_read = config_load(process.config_path, out, &report), ok = is_read && reply_texts_check(*out, &report);
 
+	if (ok)
+		classes_check(*out, &report);
 	config_report_log(&report);
 	if (!ok)
 		config_report_first(&report, err);

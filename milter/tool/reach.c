@@ -10,6 +10,7 @@
 
 #include "config/base/io.h"
 #include "config/config_report.h"
+#include "milter/classes.h"
 #include "milter/reply.h"
 #include "milter/tool/tool.h"
 #include "policy/bounce_rules.h"
@@ -54,6 +55,7 @@ bool tool_config_beside(const struct config *config, struct config_report *repor
 	struct bounce_rules *rules;
 	bool ok = reply_texts_check(config, report);
 
+	classes_check(config, report);
 	if (config->bounce_rules_file.len == 0)
 		return ok;
 	if (!bounce_rules_load_file(config->bounce_rules_file.ptr, &rules, report))

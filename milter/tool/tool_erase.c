@@ -46,7 +46,7 @@ static struct store *open_own_store(struct tool *tool)
 static void show_plan(struct tool *tool, const struct erased *erased)
 {
 	for (size_t i = 0; i < erased->class_count; i++)
-		tool_print(tool, "class " STR_FMT ": " STR_FMT " records in " STR_FMT " files would go\n", STR_ARG(erased->classes[i].name),
+		tool_print(tool, "class %s: " STR_FMT " records in " STR_FMT " files would go\n", erased->classes[i].name,
 			   STR_ARG(tool_number(tool, erased->classes[i].records)), STR_ARG(tool_number(tool, erased->classes[i].files)));
 	tool_print(tool, "store: " STR_FMT "%s entries would go\n", STR_ARG(tool_number(tool, erased->entries)),
 		   erased->entries >= 500 ? " or more" : "");

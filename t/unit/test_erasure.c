@@ -149,6 +149,26 @@ START_TEST(a_tenant)
 }
 END_TEST
 
+/* Its class went out of the configuration with it, as whoever erases a tenant is told to do with the tenant. */
+START_TEST(a_class_of_before)
+{
+	struct erasure erasure = { .config = &config, .tenant = STR("acme"), .id = STR_EMPTY, .reason = STR_EMPTY, .key = key };
+	struct erased erased;
+	struct buf certificate;
+	struct err err;
+
+	write_log();
+	config.classes = classes + 1;
+	config.class_count = 1;
+	buf_init(&certificate, CERTIFICATE_MAX);
+	ck_assert_msg(erasure_run(&erasure, &erased, &certificate, &err), "%s", err.text);
+	ck_assert_int_eq(erased.records, 1);
+	ck_assert_uint_lt(str_find(buf_view(&certificate), STR("\nclass relay: 1 records in 1 files\n")), certificate.len);
+	ck_assert_ptr_null(strstr(relaylog_story(&relay, false), "acme"));
+	buf_clear(&certificate);
+}
+END_TEST
+
 /* The store is away at first: the certificate of the run that succeeds says all that went. */
 START_TEST(a_second_run)
 {
@@ -260,6 +280,7 @@ int main(void)
 	unit_add_rows(rules, no_rule, no_rules);
 	tcase_add_checked_fixture(erasures, setup, teardown);
 	tcase_add_test(erasures, a_tenant);
+	tcase_add_test(erasures, a_class_of_before);
 	tcase_add_test(erasures, a_second_run);
 	tcase_add_test(erasures, not_with_the_logs_key);
 	tcase_add_test(erasures, a_key_of_no_use);

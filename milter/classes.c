@@ -1,0 +1,86 @@
+#include "milter/classes.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "milter/record/entry.h"
+#include "milter/record/files.h"
+
+static bool dir_of(const struct config *config, struct str name, char out[PATH_MAX])
+{
+	return snprintf(out, PATH_MAX, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(name)) < PATH_MAX;
+}
+
+/* Does it hold files of a log? Other things may lie beside the classes. */
+static bool has_files(const struct config *config, struct str name)
+{
+	struct record_file *files = NULL;
+	char dir[PATH_MAX];
+	size_t count = 0;
+	bool ok = dir_of(config, name, dir) && record_files_list(dir, &files, &count, NULL);
+
+	free(files);
+	return ok && count > 0;
+}
+
+bool classes_former(const struct config *config, classes_fn *fn, void *arg, struct err *err)
+{
+	char log_dir[PATH_MAX];
+	const struct dirent *entry;
+	bool ok = true;
+
+	snprintf(log_dir, sizeof log_dir, STR_FMT, STR_ARG(config->log_dir));
+	DIR *list = opendir(log_dir);
+
+	if (!list)
+		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", log_dir);
+	while (ok && (entry = readdir(list)) != NULL) {
+		struct str name = str_from_c(entry->d_name);
+
+		if (entry_is_name(name) && !str_starts(name, STR(".")) && !config_find_class(config, name) && has_files(config, name))
+			ok = fn(arg, name, err);
+	}
+	closedir(list);
+	return ok;
+}
+
+static bool is_there(const struct config *config, struct str name)
+{
+	char dir[PATH_MAX];
+
+	return dir_of(config, name, dir) && (access(dir, F_OK) == 0 || errno != ENOENT);
+}
+
+bool classes_is_due(const struct config *config, struct str name)
+{
+	if (is_there(config, name))
+		return true;
+	return (str_eq(name, CLASS_RELAY) && is_there(config, CLASS_OPS)) || (str_eq(name, CLASS_OPS) && is_there(config, CLASS_RELAY));
+}
+
+struct warning {
+	const struct config *config;
+	struct config_report *report;
+};
+
+static bool warn(void *arg, struct str name, struct err *err)
+{
+	const struct warning *w = arg;
+
+	(void)err;
+	config_report_warning(w->report, (struct config_place){ .file = w->config->path },
+			      "classes in relay_log: " STR_FMT "/" STR_FMT " holds records, and nobody purges what no class is named for; keep "
+			      "\"" STR_FMT "\" there until they are gone", STR_ARG(w->config->log_dir), STR_ARG(name), STR_ARG(name));
+	return true;
+}
+
+/* Who may not read LOGDIR hears nothing of it. */
+void classes_check(const struct config *config, struct config_report *report)
+{
+	struct warning w = { config, report };
+
+	classes_former(config, warn, &w, NULL);
+}
