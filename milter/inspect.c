@@ -14,6 +14,7 @@
 #include "config/base/metrics.h"
 #include "config/base/num.h"
 #include "config/base/task.h"
+#include "milter/classes.h"
 #include "milter/erasure.h"
 #include "milter/record/verify.h"
 
@@ -148,7 +149,7 @@ static void look_at_class(struct inspect *inspect, const struct config *config, 
 	bool ok = report != NULL;
 
 	snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class->name));
-	if (!ok || access(dir, F_OK) != 0) {
+	if (!ok || !classes_is_due(config, class->name)) {
 		free(report);
 		return;
 	}
@@ -163,6 +164,20 @@ static void look_at_class(struct inspect *inspect, const struct config *config, 
 	free(report);
 }
 
+struct look {
+	struct inspect *inspect;
+	const struct config *config;
+};
+
+static bool look_at_former(void *arg, struct str name, struct err *err)
+{
+	const struct look *look = arg;
+
+	(void)err;
+	look_at_class(look->inspect, look->config, &(struct record_class){ .name = name });
+	return !task_is_stopping(&look->inspect->task);
+}
+
 static void look(struct inspect *inspect)
 {
 	struct config *config = config_acquire();
@@ -171,6 +186,8 @@ static void look(struct inspect *inspect)
 	inspect->found[0] = '\0';
 	for (size_t i = 0; i < config->class_count && !task_is_stopping(&inspect->task); i++)
 		look_at_class(inspect, config, &config->classes[i]);
+	if (!task_is_stopping(&inspect->task))
+		classes_former(config, look_at_former, &(struct look){ inspect, config }, NULL);
 	config_release(config);
 	if (task_is_stopping(&inspect->task))
 		return;

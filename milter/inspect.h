@@ -1,7 +1,7 @@
 /*
  * inspect - once a day the daemon verifies its own relay log, and puts the result on the record.
  *
- * In class ops, a `verified` record for each class:
+ * In class ops, a `verified` record for each class, former ones (classes.h) too:
  *   {"class","result":"intact|altered|retention|unknown","files","records","bytes","first_seq","last_seq","last_checkpoint_seq",
  *    "finding"}
  * A record is due from 01:00 JST on (the purge has the hour before), and at the start when the day's was missed; the day of the

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "milter/classes.h"
 #include "milter/erasure.h"
 #include "milter/record/export.h"
 #include "milter/tool/commands.h"
@@ -300,12 +301,6 @@ static enum verify_result verify_class(struct tool *tool, const struct verify_va
 			  config->node, promise(want, class->keep));
 }
 
-static bool is_there(struct tool *tool, struct str class_name)
-{
-	return access(tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class_name)).ptr, F_OK) == 0 ||
-	       errno != ENOENT;
-}
-
 /* Checkpoints are of one class, and only one class promises to hold no customer's data. */
 static struct str only_class(const struct verify_values *want)
 {
@@ -366,13 +361,57 @@ static int verify_operand(struct tool *tool, const struct verify_values *want)
 	return S_ISDIR(st.st_mode) ? verify_copy(tool, want) : verify_export(tool, want);
 }
 
+/* What comes of one class after another. */
+struct classes_run {
+	struct tool *tool;
+	const struct verify_values *want;
+	enum verify_result result;
+	size_t seen;
+};
+
+/* Nobody promises to keep its records: what is there is there too long. */
+static bool verify_former(void *arg, struct str name, struct err *err)
+{
+	struct classes_run *run = arg;
+	const struct str only = only_class(run->want);
+
+	(void)err;
+	if (only.ptr && !str_eq(name, only))
+		return true;
+	run->seen++;
+	run->result = verify_worse(run->result, verify_class(run->tool, run->want, &(struct record_class){ .name = name }));
+	return true;
+}
+
+/* Each class of the configuration that was asked for and is there, or should be; then the former ones. */
+static int verify_log(struct tool *tool, const struct verify_values *want)
+{
+	const struct config *config = tool->config;
+	const struct str only = only_class(want);
+	struct classes_run run = { tool, want, VERIFY_OK, 0 };
+	struct err err;
+
+	for (size_t i = 0; i < config->class_count; i++) {
+		const struct record_class *class = &config->classes[i];
+
+		if (only.ptr ? !str_eq(class->name, only) : !classes_is_due(config, class->name))
+			continue;
+		run.seen++;
+		run.result = verify_worse(run.result, verify_class(tool, want, class));
+	}
+	if (!classes_former(config, verify_former, &run, &err))
+		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (run.seen)
+		return (int)run.result;
+	if (only.ptr)
+		return tool_fail(tool, TOOL_UNKNOWN, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(only));
+	return tool_fail(tool, TOOL_UNKNOWN, STR_FMT " holds no records", STR_ARG(config->log_dir));
+}
+
 static int run(struct tool *tool, const void *values)
 {
 	const struct verify_values *want = values;
-	const struct str only = only_class(want);
-	enum verify_result result = VERIFY_OK;
 	struct retention keep;
-	size_t seen = 0;
 
 	tool->is_japanese = tool_is_japanese(want->lang);
 	if (want->witness.ptr && !want->checkpoints.count)
@@ -385,19 +424,7 @@ static int run(struct tool *tool, const void *values)
 		return tool_usage(tool, "--tenant is about an EXPORT, --node about a DIR: the log is one chain for all tenants");
 	if (!has_key(tool, want) || !tool_config(tool))
 		return TOOL_UNKNOWN;
-	for (size_t i = 0; i < tool->config->class_count; i++) {
-		struct str name = tool->config->classes[i].name;
-
-		if (only.ptr ? !str_eq(name, only) : !is_there(tool, name))
-			continue;
-		seen++;
-		result = verify_worse(result, verify_class(tool, want, &tool->config->classes[i]));
-	}
-	if (seen)
-		return (int)result;
-	if (only.ptr)
-		return tool_fail(tool, TOOL_UNKNOWN, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(only));
-	return tool_fail(tool, TOOL_UNKNOWN, STR_FMT " holds no records", STR_ARG(tool->config->log_dir));
+	return verify_log(tool, want);
 }
 
 const struct tool_command command_log_verify = {

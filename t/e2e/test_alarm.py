@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import pathlib
+import shutil
 
 from lib.harness import Skipped, check, check_eq, fill_disk, wait_for
 from lib.relay import Relay, accepted
@@ -111,7 +112,8 @@ def test_overdue(world):
 
 
 def test_altered(world):
-    """a byte of an old record changed while nobody looked: found by the next verification, told, and on the record"""
+    """a byte of an old record changed while nobody looked: found by the next verification, told, and on the record; in a former
+    class as well"""
     gate = world.relay.gate
     gate.stop()
     path = sorted(glob.glob(f"{gate.log_dir}/relay/*.jsonl"))[0]
@@ -121,9 +123,12 @@ def test_altered(world):
         log.seek(at)
         log.write(b"b")
     os.unlink(f"{gate.config['state_dir']}/verified")
+    shutil.copytree(f"{gate.log_dir}/relay", f"{gate.log_dir}/gold")
     gate.start()
     page = wait_for(lambda: [p for p in pages(world, "verify", "raised") if "altered" in p["text"]], "alarm verify", 60)[0]
     check("class relay: altered: record " in page["text"], "page: {}", page)
     check_eq(verified(world)[-1]["result"], "altered", "the record")
+    gold = wait_for(lambda: verified(world, "gold"), "a record about a class that the configuration does not name")
+    check_eq(gold[-1]["result"], "altered", "that record")
     alarms = [r["detail"]["alarm"] for r in gate.records("ops") if r["event"] == "alarm"]
     check({"disk", "gap", "silence", "overdue", "verify"} <= set(alarms) or not world.is_mounted, "alarms on record: {}", alarms)
