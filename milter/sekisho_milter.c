@@ -47,6 +47,7 @@ static struct process process = {
 #define NOTIFY_WAIT_US (2 * US_PER_S)  /* at a stop, for what is on its way to the operator */
 
 static struct gate gate;
+static sigset_t signals;               /* what signal_main waits for */
 
 static bool load(struct config **out, struct err *err)
 {
@@ -147,12 +148,11 @@ static void reload(void)
  * seconds, and nothing else would go wrong. */
 static void *signal_main(void *arg)
 {
-	const sigset_t *signals = arg;
-
+	(void)arg;
 	for (;;) {
 		int signal = 0;
 
-		if (sigwait(signals, &signal) != 0)
+		if (sigwait(&signals, &signal) != 0)
 			continue;
 		if (signal == SIGUSR1) {
 			reload();
@@ -164,11 +164,9 @@ static void *signal_main(void *arg)
 	}
 }
 
-static bool start_signals(struct err *err)
+/* Before all else: until there is something to reload or to stop, they wait. */
+static void hold_signals(void)
 {
-	static sigset_t signals;
-	pthread_t thread;
-
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);               /* or nobody could wait for notify.command */
 	sigemptyset(&signals);
@@ -176,8 +174,12 @@ static bool start_signals(struct err *err)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
 
-	int why = pthread_create(&thread, NULL, signal_main, &signals);
+static bool start_signals(struct err *err)
+{
+	pthread_t thread;
+	int why = pthread_create(&thread, NULL, signal_main, NULL);
 
 	if (why != 0)
 		return err_set(err, ERR_BUSY, "thread for signals: %s", strerrordesc_np(why));
@@ -224,7 +226,7 @@ static int run(struct config *config, int pid_fd)
 	struct watch *watch = NULL;
 	struct guarding *guarding = NULL;
 	struct err err;
-	bool ok = write_pid(pid_fd, &err) && start_signals(&err) && gate_open(&gate, config, &err);
+	bool ok = write_pid(pid_fd, &err) && gate_open(&gate, config, &err);
 
 	if (!ok) {
 		log_error("cannot start: %s", err.text);
@@ -244,7 +246,7 @@ static int run(struct config *config, int pid_fd)
 	}
 	config_release(config);
 	if (ok) {
-		ok = glue_run(&err);
+		ok = start_signals(&err) && glue_run(&err);
 		config = config_acquire();
 		glue_drain(config->shutdown_wait_us);
 		config_release(config);
@@ -277,6 +279,7 @@ int main(int argc, char **argv)
 	struct err err;
 	int code, pid_fd = -1;
 
+	hold_signals();
 	keep_memory_small();
 	if (!process_start(&process, argc, argv, &code))
 		return code;

@@ -66,7 +66,8 @@ static void reload(void)
 	log_info("reload: the new configuration is in force");
 }
 
-static void block_signals(sigset_t *signals)
+/* Before all else: until there is something to reload or to stop, they wait. */
+static void hold_signals(sigset_t *signals)
 {
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(signals);
@@ -90,16 +91,12 @@ static void serve(const sigset_t *signals)
 	}
 }
 
-static int run(struct config *config)
+static int run(struct config *config, const sigset_t *signals)
 {
 	struct endpoint *endpoint = NULL;
 	struct ledger *ledger = NULL;
 	struct store *store = NULL;
 	struct err err;
-	sigset_t signals;
-
-	block_signals(&signals);
-
 	bool ok = store_open(config, &store, &err) && ledger_open(config, store, &ledger, &err);
 
 	if (ok)
@@ -111,7 +108,7 @@ static int run(struct config *config)
 		log_info("ready on " STR_FMT, STR_ARG(config->tracking_listen));
 	config_release(config);
 	if (ok)
-		serve(&signals);
+		serve(signals);
 	else
 		log_error("cannot start: %s", err.text);
 	endpoint_close(endpoint);
@@ -129,8 +126,10 @@ static int run(struct config *config)
 int main(int argc, char **argv)
 {
 	struct config *config;
+	sigset_t signals;
 	int code;
 
+	hold_signals(&signals);
 	if (!process_start(&process, argc, argv, &code))
 		return code;
 	keyring_init(&tokens);
@@ -140,5 +139,5 @@ int main(int argc, char **argv)
 		config_free(config);
 		return EXIT_FAILURE;
 	}
-	return run(config);
+	return run(config, &signals);
 }

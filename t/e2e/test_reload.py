@@ -1,7 +1,11 @@
 """The configuration changes while mail passes."""
+import os
+import signal
+import socket
 import threading
 
-from lib.harness import check, check_eq
+from lib.gate import Gate
+from lib.harness import check, check_eq, wait_for
 from lib.relay import Relay, accepted, refused
 from lib.smtp import message
 
@@ -104,3 +108,16 @@ def test_reload_under_load(world):
     check(len(replies) > 30, "only {} messages were sent", len(replies))
     check_eq(set(replies), {250}, "replies")
     gate.verify()
+
+
+def test_reload_at_the_start(world):
+    """a reload that comes while the gate still waits for its store is done when it has started"""
+    silent = socket.create_server(("127.0.0.1", 0))
+    world.at_end(silent.close)
+    store = {"backend": "redis", "timeout": "2s", "redis": {"addresses": [f"127.0.0.1:{silent.getsockname()[1]}"]}}
+    gate = Gate(world, {"acme": {"match": [{"auth": "*@acme.test"}]}}, {"store": store}, start=False)
+    gate.launch()
+    wait_for(lambda: os.path.exists(f"{gate.dir}/state/sekisho-milter.pid"), "its pid file")
+    os.kill(gate.pid, signal.SIGUSR1)
+    wait_for(lambda: "reload: configuration 2 is in force" in gate.log() or not gate.is_alive, "the reload")
+    check(gate.is_alive, "it died: {}", gate.log())
