@@ -75,6 +75,8 @@ static void finish(struct redis_link *link, struct redis_call *call, redisReply 
 {
 	bool is_ours;
 
+	if (call == link->map_call)             /* however it ended: the next one may be asked */
+		link->map_call = NULL;
 	pthread_mutex_lock(&link->mutex);
 	link->patient -= call->is_patient;
 	is_ours = call->is_abandoned || call->is_patient;
@@ -174,7 +176,6 @@ static void answered(void *arg, struct redis_conn *conn, struct redis_call *call
 	struct redis_node *node = node_of_conn(link, conn);
 
 	if (call == link->map_call) {
-		link->map_call = NULL;
 		learn_map(link, conn, reply);
 		finish(link, call, reply, true);
 		return;
@@ -339,6 +340,10 @@ static void keep_node(struct redis_link *link, int number, int64_t now_us)
 {
 	struct redis_node *node = &link->nodes[number];
 
+	if (node->is_open && strcmp(node->conns[0].address.text, link->map.nodes[number].text) != 0) {
+		redis_link_leave_node(link, node, "its place is another server's now");
+		node->is_open = node->was_told = false;
+	}
 	if (!node->is_open)
 		redis_link_open_node(link, number);
 	if (atomic_load(&node->faults) >= FAULTS_MAX) {

@@ -39,16 +39,22 @@ static bool is_same(const struct redis_address *a, const struct redis_address *b
 
 int redis_map_add(struct redis_map *map, const struct redis_address *address)
 {
-	for (int i = 0; i < map->count; i++)
+	int at = map->count < REDIS_NODES_MAX ? map->count : -1;
+
+	for (int i = 0; i < map->count; i++) {
 		if (is_same(&map->nodes[i], address)) {
 			map->is_used[i] = true;
 			return i;
 		}
-	if (map->count == REDIS_NODES_MAX)
+		if (at < 0 && !map->is_used[i])
+			at = i;
+	}
+	if (at < 0)
 		return -1;
-	map->nodes[map->count] = *address;
-	map->is_used[map->count] = true;
-	return map->count++;
+	map->nodes[at] = *address;
+	map->is_used[at] = true;
+	map->count += at == map->count;
+	return at;
 }
 
 static bool make_address(struct str host, int64_t port, const struct redis_address *asked, struct redis_address *out)

@@ -1,8 +1,8 @@
 /*
  * store_redis_map - which server answers for which key.
  *
- * Without a cluster there is one node and it answers for all. Nodes are numbered; a number stays a server's for good,
- * and a server that left the cluster is only marked unused.
+ * Without a cluster there is one node and it answers for all. Nodes are numbered; a server that left the cluster is only
+ * marked unused, and keeps its number until another needs it.
  */
 #ifndef SEKISHO_STORE_REDIS_MAP_H
 #define SEKISHO_STORE_REDIS_MAP_H

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -284,18 +286,23 @@ END_TEST
 
 /* --- Cluster: three masters, each a third of the slots */
 
+static void restart_node(struct redis_server *server)
+{
+	char bus[16];
+
+	snprintf(bus, sizeof bus, "%d", server->bus_port);
+	redis_server_restart(server, (const char *[]){ "--cluster-enabled", "yes", "--cluster-port", bus, "--databases", "1",
+						       "--cluster-require-full-coverage", "no", "--cluster-node-timeout", "1000", NULL });
+}
+
 static void start_cluster(void)
 {
-	char bus[16], command[120];
+	char command[120];
 
 	for (int i = 0; i < NODES; i++) {
 		redis_server_start(&servers[i], fresh("node"), NULL);
 		redis_server_stop(&servers[i]);
-		snprintf(bus, sizeof bus, "%d", servers[i].bus_port);
-		redis_server_restart(&servers[i],
-				     (const char *[]){ "--cluster-enabled", "yes", "--cluster-port", bus, "--databases",
-						       "1", "--cluster-require-full-coverage", "no",
-						       "--cluster-node-timeout", "1000", NULL });
+		restart_node(&servers[i]);
 		snprintf(command, sizeof command, "CLUSTER ADDSLOTSRANGE %d %d", REDIS_SLOTS * i / NODES,
 			 REDIS_SLOTS * (i + 1) / NODES - 1);
 		ck_assert_str_eq(redis_server_ask(&servers[i], command), "OK");
@@ -326,6 +333,28 @@ static bool count_one(void *arg, struct str key, struct str value, int64_t expir
 	*(int *)arg += str_ends(key, STR(":quota:0"));
 	return true;
 }
+
+/* Where nodes come back under another address each time, old ones make room. */
+START_TEST(cluster_map_never_fills)
+{
+	struct redis_map map;
+	struct redis_address address;
+	char text[32];
+
+	redis_map_init(&map);
+	for (int i = 0; i < 2 * REDIS_NODES_MAX; i++) {
+		snprintf(text, sizeof text, "192.0.2.%d:6379", i);
+		ck_assert(redis_address_parse(str_from_c(text), &address, NULL));
+		int node = redis_map_add(&map, &address);
+
+		ck_assert_msg(node >= 0 && map.is_used[node], "server %d", i);
+		ck_assert_str_eq(map.nodes[node].text, text);
+		map.is_used[node] = i % 2;      /* every other one goes, until half are left that stay */
+		if (i >= REDIS_NODES_MAX)
+			map.is_used[node] = false;
+	}
+}
+END_TEST
 
 START_TEST(cluster_spreads_tenants)
 {
@@ -409,7 +438,6 @@ START_TEST(cluster_loses_a_node)
 	int64_t used;
 	int lost = node_of("acme");
 	const char *other = node_of("beta") != lost ? "beta" : node_of("gamma") != lost ? "gamma" : "delta";
-	char bus[16];
 
 	setup(&config, REDIS_CLUSTER, 3);
 	struct store *st = open_store(&config);
@@ -426,11 +454,46 @@ START_TEST(cluster_loses_a_node)
 		snprintf(id, sizeof id, "still-%d", i);
 		ck_assert_msg(charge(st, other, id, &used, &err), "%s", err.text);
 	}
-	snprintf(bus, sizeof bus, "%d", servers[lost].bus_port);
-	redis_server_restart(&servers[lost], (const char *[]){ "--cluster-enabled", "yes", "--cluster-port", bus,
-							       "--databases", "1", "--cluster-require-full-coverage",
-							       "no", "--cluster-node-timeout", "1000", NULL });
+	restart_node(&servers[lost]);
 	charge_until_taken(st, "acme", "after");
+	store_close(st);
+}
+END_TEST
+
+static atomic_int_least64_t passed_s;  /* since the start, more than it was */
+
+/* Instead of the C library's: what waits for a server is given up in a quarter of an hour. */
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int result = (int)syscall(SYS_clock_gettime, id, ts);
+
+	ts->tv_sec += id == CLOCK_MONOTONIC ? atomic_load(&passed_s) : 0;
+	return result;
+}
+
+/* All are away for longer than anything waits; then they are asked again who has which slot. */
+START_TEST(cluster_that_was_away_for_long)
+{
+	struct config config;
+
+	setup(&config, REDIS_CLUSTER, 3);
+	struct store *st = open_store(&config);
+
+	charge_until_taken(st, "acme", "1");
+	for (int i = 0; i < NODES; i++)
+		redis_server_stop(&servers[i]);
+	usleep(500000);
+	atomic_store(&passed_s, 1000);
+	usleep(200000);
+	for (int i = 0; i < NODES; i++)
+		restart_node(&servers[i]);
+	charge_until_taken(st, "acme", "after");
+	for (int i = 0, asked = 0; !asked; i++) {
+		ck_assert_msg(i < 300, "nobody was asked for the map");
+		for (int node = 0; node < NODES; node++)
+			asked |= strstr(redis_server_ask(&servers[node], "INFO commandstats"), "cmdstat_cluster|slots") != NULL;
+		usleep(100000);
+	}
 	store_close(st);
 }
 END_TEST
@@ -438,7 +501,8 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("store redis many");
-	TCase *sentinel = tcase_create("sentinel"), *busy = tcase_create("sentinel that is busy"), *cluster = tcase_create("cluster");
+	TCase *sentinel = tcase_create("sentinel"), *busy = tcase_create("sentinel that is busy"), *cluster = tcase_create("cluster"),
+	      *away = tcase_create("cluster that was away");
 
 	suite_add_tcase(suite, sentinel);
 	tcase_add_checked_fixture(sentinel, start_sentinel, stop_all);
@@ -450,8 +514,12 @@ int main(void)
 	tcase_add_test(busy, sentinel_that_is_not_done);
 	suite_add_tcase(suite, cluster);
 	tcase_add_unchecked_fixture(cluster, start_cluster, stop_all);
+	tcase_add_test(cluster, cluster_map_never_fills);
 	tcase_add_test(cluster, cluster_spreads_tenants);
 	tcase_add_test(cluster, cluster_moves_a_slot);
 	tcase_add_test(cluster, cluster_loses_a_node);
+	suite_add_tcase(suite, away);
+	tcase_add_unchecked_fixture(away, start_cluster, stop_all);
+	tcase_add_test(away, cluster_that_was_away_for_long);
 	return unit_main(suite);
 }
