@@ -19,7 +19,8 @@
 enum doctor_level { DOCTOR_FINE, DOCTOR_NOTE, DOCTOR_UNSEEN, DOCTOR_FAULT, DOCTOR_LEVEL_COUNT };
 
 /* What a check needs before it can look; without it, the check is left out. */
-enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, DOCTOR_SENDMAIL, DOCTOR_EMBEDDED, DOCTOR_REDIS, DOCTOR_TRACKING };
+enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, DOCTOR_SENDMAIL, DOCTOR_EMBEDDED, DOCTOR_REDIS, DOCTOR_TRACKING,
+		   DOCTOR_TOKENS };
 
 /* One service of master.cf by which mail comes in. */
 struct doctor_service {

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include "milter/keyring.h"
 #include "milter/record/sign.h"
 #include "milter/tool/doctor.h"
 
@@ -147,20 +149,17 @@ static enum doctor_level look_kind(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "log and state are on disks of this host");
 }
 
-/* --- the key */
+/* --- the keys */
 
-static enum doctor_level look_key(struct doctor *doctor)
+/* There, and the daemon's own; `fix` makes one. */
+static enum doctor_level look_secret(struct doctor *doctor, const char *path, const char *fix)
 {
-	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->log_key_file));
 	const struct passwd *user;
 	struct stat st;
 	uid_t uid;
 
-	if (!*path)
-		return doctor_say(doctor, DOCTOR_NOTE, "sekisho.yaml: relay_log: {key_file: /etc/sekisho/relay-log.key}",
-				  "relay_log.key_file is none: the log is not signed");
 	if (stat(path, &st) != 0)
-		return doctor_say_errno(doctor, path, "sekisho key new --owner sekisho");
+		return doctor_say_errno(doctor, path, fix);
 	/* The configuration is no good while others can read it. */
 	if (doctor_daemon_user(doctor, &uid) && uid != 0 && st.st_uid != uid) {
 		user = getpwuid(uid);
@@ -168,6 +167,34 @@ static enum doctor_level look_key(struct doctor *doctor)
 				  "%s is not %s's, whom sekisho-milter runs as", path, user ? user->pw_name : "the user");
 	}
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s is its owner's alone", path);
+}
+
+static enum doctor_level look_key(struct doctor *doctor)
+{
+	const char *path = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->log_key_file));
+
+	if (!*path)
+		return doctor_say(doctor, DOCTOR_NOTE, "sekisho.yaml: relay_log: {key_file: /etc/sekisho/relay-log.key}",
+				  "relay_log.key_file is none: the log is not signed");
+	return look_secret(doctor, path, "sekisho key new --owner sekisho");
+}
+
+static enum doctor_level look_tracking_key(struct doctor *doctor)
+{
+	struct str path = doctor->config->token_key_file;
+	enum doctor_level level = look_secret(doctor, doctor_text(doctor, STR_FMT, STR_ARG(path)), "sekisho key rotate");
+	struct token_keys *keys;
+	struct err err;
+
+	if (level != DOCTOR_FINE)
+		return level;
+	if (keyring_read(path, &keys, &err)) {
+		token_keys_free(keys);
+		return level;
+	}
+	if (access(path.ptr, R_OK) != 0)
+		return doctor_say(doctor, DOCTOR_UNSEEN, "run this as root", "it cannot be looked at: %s", err.text);
+	return doctor_say(doctor, DOCTOR_FAULT, NULL, "it cannot be read: %s", err.text);
 }
 
 static enum doctor_level look_public_key(struct doctor *doctor)
@@ -231,6 +258,8 @@ const struct doctor_check doctor_log_checks[] = {
 	{ "state_disk", DOCTOR_CONFIG, "Without counters no quota can be held.", look_state_disk },
 	{ "disk", DOCTOR_CONFIG, "When it is full, mail waits at its senders.", look_disk },
 	{ "key", DOCTOR_CONFIG, "Without a key that only the gate has, the log proves nothing to others.", look_key },
+	{ "tracking_key", DOCTOR_TOKENS, "It seals tracked links and signs return paths: without it the gate does not start.",
+	  look_tracking_key },
 	{ "public_key", DOCTOR_CONFIG, "Nobody can verify the log without the public key.", look_public_key },
 	{ "maillog", DOCTOR_CONFIG, "What became of mail stands there alone: deliveries, and the bounces that the MTA writes itself.",
 	  look_maillog },

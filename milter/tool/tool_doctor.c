@@ -178,6 +178,7 @@ static bool is_met(const struct doctor *doctor, enum doctor_need need)
 	case DOCTOR_SENDMAIL: return doctor->config && doctor->sendmail;
 	case DOCTOR_EMBEDDED: return doctor->config && doctor->config->store_backend == STORE_EMBEDDED;
 	case DOCTOR_TRACKING: return doctor->config && doctor->config->needs_rewrite;
+	case DOCTOR_TOKENS: return doctor->config && doctor->config->needs_keys;
 	case DOCTOR_REDIS: return doctor->config && doctor->config->store_backend == STORE_REDIS;
 	}
 	return false;

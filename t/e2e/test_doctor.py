@@ -316,6 +316,36 @@ def test_owner(world):
     well(world)
 
 
+def test_tracking_key(world):
+    """the key of tracked links and return paths: away, none, another user's, and good"""
+    gate, key = world.relay.gate, world.path("links.key")
+
+    def look():
+        found = examine(world)[1]["tracking_key"]
+        return found["level"], found["text"], found.get("fix")
+
+    gate.stop()
+    gate.config["tenants"] = {"acme": {**TENANTS["acme"], "return_path": "bounce.acme.test"}}
+    gate.config["tracking"] = {"key_file": key}
+    gate.write_config()
+    check_eq(look(), ("fault", f"{key}: No such file or directory", "sekisho key rotate"), "away")
+    with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
+        out.write("no key\n")
+    level, text, _ = look()
+    check(level == "fault" and "it cannot be read" in text and key in text, "none: {} {}", level, text)
+    os.remove(key)
+    gate.tool_ok("key", "rotate")
+    check_eq(look(), ("ok", f"{key} is its owner's alone", None), "made")
+    os.chown(f"{gate.dir}/state", 1, 1)
+    check_eq(look()[::2], ("fault", f"chown daemon {key}"), "another user's")
+    os.chown(f"{gate.dir}/state", 0, 0)
+    gate.config["tenants"] = TENANTS
+    del gate.config["tracking"]
+    gate.write_config()
+    gate.start()
+    well(world)
+
+
 def test_japanese(world):
     """the same in Japanese, sentence and reason; the line stays as it is"""
     with main_cf(world, "myhostname", "receive_override_options = no_milters\nmyhostname"):
