@@ -154,6 +154,7 @@ struct config {
 	struct str path;               /* of the main file */
 	uint64_t generation;           /* set by config_publish, from 1 */
 	int64_t loaded_us;
+	uint64_t fingerprint;          /* of what its files said, one after the other: has any of them changed since? */
 
 	struct str node;               /* this relay's name in records and charges */
 	struct str state_dir;

@@ -120,6 +120,7 @@ static bool read_file(struct loader *l, const char *path, const struct node *inc
 
 	l->is_whole &= ok;
 	l->octets_left -= text.len;
+	l->draft.config.fingerprint = l->draft.config.fingerprint * 31 + str_hash(buf_view(&text));
 	ok = ok && parse_file(l, file, buf_view(&text));
 	buf_clear(&text);
 	return ok;

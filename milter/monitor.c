@@ -1,6 +1,8 @@
 #include "milter/monitor.h"
 
+#include <inttypes.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -46,7 +48,7 @@ static void member_time(struct json *json, const char *key, int64_t t_us)
 static void write_config(struct json *json)
 {
 	struct config *config = config_acquire();
-	char error[ERR_TEXT_MAX];
+	char error[ERR_TEXT_MAX], print[16 + 1];
 	int64_t refused;
 
 	pthread_mutex_lock(&reload_lock);
@@ -58,6 +60,8 @@ static void write_config(struct json *json)
 	json_member_str(json, "path", config->path);
 	json_member_i64(json, "generation", (int64_t)config->generation);
 	member_time(json, "loaded", config->loaded_us);
+	snprintf(print, sizeof print, "%016" PRIx64, config->fingerprint);
+	json_member_str(json, "fingerprint", str_from_c(print));
 	json_member_i64(json, "tenants", (int64_t)config->tenant_count);
 	json_member_i64(json, "refused", refused);
 	json_member_str(json, "last_error", str_from_c(error));

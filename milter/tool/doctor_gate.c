@@ -1,6 +1,7 @@
 /* sekisho doctor: the gate itself, its socket, its clock. */
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -38,8 +39,8 @@ static enum doctor_level look_reload(struct doctor *doctor)
 {
 	struct str why = daemon_str(doctor->status, "config.last_error");
 	struct str path = daemon_str(doctor->status, "config.path"), version = daemon_str(doctor->status, "version");
-	int64_t loaded_us = 0;
-	struct stat st;
+	struct str theirs = daemon_str(doctor->status, "config.fingerprint");
+	const char *file = doctor_text(doctor, STR_FMT, STR_ARG(path)), *ours = doctor_text(doctor, STR_FMT, STR_ARG(doctor->config->path));
 
 	if (why.len)
 		return doctor_say(doctor, DOCTOR_FAULT, "sekisho check && sekisho reload", "the last reload was refused: " STR_FMT,
@@ -47,9 +48,8 @@ static enum doctor_level look_reload(struct doctor *doctor)
 	if (!str_eq(version, STR(PACKAGE_VERSION)))
 		return doctor_say(doctor, DOCTOR_NOTE, "systemctl restart sekisho-milter",
 				  "sekisho-milter runs as version " STR_FMT ", and %s is installed", STR_ARG(version), PACKAGE_VERSION);
-	if (jst_parse_time(daemon_str(doctor->status, "config.loaded"), &loaded_us) &&
-	    stat(doctor_text(doctor, STR_FMT, STR_ARG(path)), &st) == 0 && (int64_t)st.st_mtim.tv_sec * US_PER_S > loaded_us)
-		return doctor_say(doctor, DOCTOR_NOTE, "sekisho reload", STR_FMT " was changed since it was loaded", STR_ARG(path));
+	if (doctor_is_same_file(file, ours) && !str_eq(theirs, str_from_c(doctor_text(doctor, "%016" PRIx64, doctor->config->fingerprint))))
+		return doctor_say(doctor, DOCTOR_NOTE, "sekisho reload", "%s, or a file that it includes, was changed since it was loaded", file);
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "the configuration in force is that of " STR_FMT, STR_ARG(path));
 }
 

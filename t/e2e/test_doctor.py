@@ -535,6 +535,33 @@ def test_configuration(world):
     well(world)
 
 
+def test_unloaded(world):
+    """a file that the configuration includes, changed, taken away or put back since it was loaded, however old it is"""
+    gate, path = world.relay.gate, world.path("more.yaml")
+    gate.config["include"] = f"{world.dir}/*.yaml"
+
+    def write(text):
+        with open(path, "w") as out:
+            out.write(text)
+        os.utime(path, (0, 0))
+
+    write("tenants: {more: {match: [{auth: more}]}}\n")
+    gate.reload()
+    check_eq(well(world)["reload"]["level"], "ok", "as it was loaded")
+    for what, change in (("changed", lambda: write("tenants: {more: {match: [{auth: more}], suspended: true}}\n")),
+                         ("taken away", lambda: os.remove(path))):
+        change()
+        found = well(world)["reload"]
+        check_eq((found["level"], found["fix"]), ("note", "sekisho reload"), what)
+        check("changed since" in found["text"], "{}: {}", what, found)
+    write("tenants: {more: {match: [{auth: more}]}}\n")
+    check_eq(well(world)["reload"]["level"], "ok", "put back")
+    del gate.config["include"]
+    gate.reload()
+    os.remove(path)
+    well(world)
+
+
 def test_return_path_dns(world):
     """where bounces of a return path would go: a host, its own address, nowhere, to nobody; and whether SPF lets it send"""
     need_namespaces("--mount", "--net")
