@@ -35,6 +35,7 @@ static void write_work(struct tool *tool, struct str name, const struct index_wo
 				   (long long)(work->files - work->built), INDEX_FREE_PERCENT);
 		return;
 	}
+	tool_json_line(tool);
 	json_object_open(json);
 	json_member_str(json, "class", name);
 	json_member_i64(json, "built", work->built);

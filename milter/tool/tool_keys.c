@@ -154,6 +154,7 @@ static const char *use_of(int64_t until, bool is_last)
 
 static void write_key(struct tool *tool, unsigned id, struct str made, const char *use, struct str until)
 {
+	tool_json_line(tool);
 	json_object_open(&tool->json);
 	json_member_i64(&tool->json, "key", id);
 	json_member_str(&tool->json, "made", made);
