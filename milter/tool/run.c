@@ -110,9 +110,8 @@ static const struct tool_command *find_command(char *const *argv, size_t argc, s
 }
 
 /* `sekisho tenant`: a word that only begins commands. Where it does, they are listed: as an answer, or as what is missing. */
-static bool list_family(const char *word, bool is_answer)
+static bool list_family(const char *word, bool is_answer, struct buf *out)
 {
-	FILE *out = is_answer ? stdout : stderr;
 	struct str prefix = str_from_c(word);
 	bool found = false;
 
@@ -123,14 +122,14 @@ static bool list_family(const char *word, bool is_answer)
 			if (!str_cut(str_from_c((*row)->name), ' ', &first, &rest) || !str_eq(first, prefix))
 				continue;
 			if (!found && is_answer)
-				fprintf(out, "Usage: sekisho [-c FILE] %s COMMAND ...\n\n", word);
+				buf_printf(out, "Usage: sekisho [-c FILE] %s COMMAND ...\n\n", word);
 			else if (!found)
-				fputs("sekisho: which one?\n", out);
-			fprintf(out, "  %-16s %s\n", (*row)->name, (*row)->summary);
+				buf_add_c(out, "sekisho: which one?\n");
+			buf_printf(out, "  %-16s %s\n", (*row)->name, (*row)->summary);
 			found = true;
 		}
 	if (found && is_answer)
-		fprintf(out, "\n`sekisho %s COMMAND --help` tells about one.\n", word);
+		buf_printf(out, "\n`sekisho %s COMMAND --help` tells about one.\n", word);
 	return found;
 }
 
@@ -158,8 +157,13 @@ static int refuse_command(struct tool *tool, char *const *argv, size_t argc, boo
 	struct config_nearest best = { .best = NULL };
 
 	wants_help = wants_help || (argc == 2 && asks_for_help(argv[1]));
-	if ((argc == 1 || wants_help) && list_family(argv[0], wants_help))
-		return wants_help ? TOOL_OK : TOOL_USAGE;
+	if ((argc == 1 || wants_help) && list_family(argv[0], wants_help, &tool->out)) {
+		if (wants_help)
+			return tool_flush(tool) ? TOOL_OK : TOOL_UNKNOWN;
+		fwrite(tool->out.ptr, 1, tool->out.len, stderr);
+		buf_reset(&tool->out);
+		return TOOL_USAGE;
+	}
 	if (argc > 1 && argv[1][0] == '-')
 		argc = 1;
 	for (size_t words = 1; words <= 2 && words <= argc && !best.best; words++) {

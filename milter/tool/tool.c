@@ -47,7 +47,8 @@ bool tool_flush(struct tool *tool)
 	else if ((text.len && fwrite(text.ptr, 1, text.len, stdout) != text.len) || fflush(stdout) != 0)
 		ok = refuse_output();
 	buf_reset(&tool->out);
-	return ok;
+	tool->is_cut |= !ok;
+	return !tool->is_cut;
 }
 
 /* Formats, and gives it to `use` as a str. */

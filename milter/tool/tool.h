@@ -43,6 +43,7 @@ struct tool {
 	struct str config_path;
 	struct operands operands;
 	bool is_json;
+	bool is_cut;                   /* some of the answer could not be written */
 	bool is_japanese;              /* the answer is: our sentences are those of japanese.h */
 	struct str only_tenant;        /* whose records alone may be seen; empty: all */
 	struct str actor;              /* who asks, when it is not who runs this; empty: he is */
@@ -64,7 +65,7 @@ void tool_print(struct tool *tool, const char *fmt, ...) __attribute__((format(p
 /* "Name      value", folded below the value. */
 void tool_field(struct tool *tool, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void tool_table(struct tool *tool, const struct table *table);
-/* Writes out what has been printed so far. */
+/* Writes out what has been printed so far. False: it, or something before it, is lost. */
 bool tool_flush(struct tool *tool);
 /* "sekisho tenant show: ..." on stderr; returns `code`. */
 int tool_fail(const struct tool *tool, enum tool_exit code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
