@@ -241,29 +241,6 @@ bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char pa
 	return ok || err_set(err, ERR_INPUT, "%s is not in quarantine any more", id);
 }
 
-static bool read_sendmail(struct reading *r, const struct queue_mta *mta)
-{
-	glob_t found;
-	struct stat st;
-
-	glob_queue(mta, "hf*", &found);
-	for (size_t i = 0; i < found.gl_pathc && r->ok; i++) {
-		const char *name = strrchr(found.gl_pathv[i], '/') + 3;
-		struct queue_entry entry = { .id = str_from_c(own(r->tool, str_from_c(name))), .sender = STR_EMPTY };
-
-		/* One that went meanwhile is not held any more. */
-		if (stat(found.gl_pathv[i], &st) == 0 && read_qf(r, found.gl_pathv[i], &entry))
-			add_entry(r, &entry);
-	}
-	globfree(&found);
-	return r->ok;
-}
-
-/* --- counting */
-
-#define ANSWER_MAX 65536               /* of postconf */
-#define HASH_DEPTH 3                   /* hash_queue_depth may give the hold queue as many levels */
-
 /* Files whose name begins so, here and in the directories below. */
 static bool count_files(struct tool *tool, const char *dir, struct str prefix, int depth, int64_t *total, struct err *err)
 {
@@ -286,6 +263,45 @@ static bool count_files(struct tool *tool, const char *dir, struct str prefix, i
 	return ok;
 }
 
+static bool count_sendmail(struct tool *tool, const struct queue_mta *mta, int64_t *total, struct err *err)
+{
+	glob_t found;
+	bool ok = glob(tool_text(tool, "%s/", mta->dirs).ptr, GLOB_NOSORT, NULL, &found) == 0 ||      /* directories alone */
+		  err_set(err, ERR_BUSY, "%s: no such directory", mta->dirs);
+
+	for (size_t i = 0; ok && i < found.gl_pathc; i++)
+		ok = count_files(tool, found.gl_pathv[i], STR("hf"), 1, total, err);
+	globfree(&found);
+	return ok;
+}
+
+static bool read_sendmail(struct reading *r, const struct queue_mta *mta)
+{
+	int64_t there = 0;
+	glob_t found;
+	struct stat st;
+
+	/* A pattern without matches does not tell an empty queue from one that cannot be looked into. */
+	if (!count_sendmail(r->tool, mta, &there, r->err))
+		return false;
+	glob_queue(mta, "hf*", &found);
+	for (size_t i = 0; i < found.gl_pathc && r->ok; i++) {
+		const char *name = strrchr(found.gl_pathv[i], '/') + 3;
+		struct queue_entry entry = { .id = str_from_c(own(r->tool, str_from_c(name))), .sender = STR_EMPTY };
+
+		/* One that went meanwhile is not held any more. */
+		if (stat(found.gl_pathv[i], &st) == 0 && read_qf(r, found.gl_pathv[i], &entry))
+			add_entry(r, &entry);
+	}
+	globfree(&found);
+	return r->ok;
+}
+
+/* --- counting */
+
+#define ANSWER_MAX 65536               /* of postconf */
+#define HASH_DEPTH 3                   /* hash_queue_depth may give the hold queue as many levels */
+
 static bool count_postfix(struct tool *tool, const struct queue_mta *mta, int64_t *total, struct err *err)
 {
 	char *argv[] = { postfix_program(tool, "postconf"), (char *)"-c", (char *)(uintptr_t)mta->postfix, (char *)"-h",
@@ -296,18 +312,6 @@ static bool count_postfix(struct tool *tool, const struct queue_mta *mta, int64_
 		return err_set(err, ERR_BUSY, "there is no postconf on this host");
 	return child_run(argv, CHILD_OUTPUT, ANSWER_MAX, &tool->arena, &dir, err) &&
 	       count_files(tool, tool_text(tool, STR_FMT "/hold", STR_ARG(str_trim(dir))).ptr, STR_EMPTY, HASH_DEPTH, total, err);
-}
-
-static bool count_sendmail(struct tool *tool, const struct queue_mta *mta, int64_t *total, struct err *err)
-{
-	glob_t found;
-	bool ok = glob(mta->dirs, GLOB_NOSORT, NULL, &found) == 0 ||
-		  err_set(err, ERR_BUSY, "%s: no such directory", mta->dirs);
-
-	for (size_t i = 0; ok && i < found.gl_pathc; i++)
-		ok = count_files(tool, found.gl_pathv[i], STR("hf"), 1, total, err);
-	globfree(&found);
-	return ok;
 }
 
 bool queue_count_held(struct tool *tool, const struct queue_mta *mta, int64_t *out, struct err *err)
