@@ -120,26 +120,34 @@ bool io_read_stdin(struct buf *out, struct err *err)
 	return read_fd(STDIN_FILENO, "standard input", out, err);
 }
 
-void io_user(char out[IO_USER_MAX])
+static void name_user(uid_t uid, char out[IO_USER_MAX])
 {
 	struct passwd room, *user = NULL;
 	char text[4096];
 
-	if (getpwuid_r(geteuid(), &room, text, sizeof text, &user) == 0 && user && strlen(user->pw_name) < IO_USER_MAX)
+	if (getpwuid_r(uid, &room, text, sizeof text, &user) == 0 && user && strlen(user->pw_name) < IO_USER_MAX)
 		snprintf(out, IO_USER_MAX, "%s", user->pw_name);
 	else
-		snprintf(out, IO_USER_MAX, "%lu", (unsigned long)geteuid());
+		snprintf(out, IO_USER_MAX, "%lu", (unsigned long)uid);
+}
+
+void io_user(char out[IO_USER_MAX])
+{
+	name_user(geteuid(), out);
 }
 
 bool io_read_secret(const char *path, struct buf *out, struct err *err)
 {
 	struct stat st;
-	char user[IO_USER_MAX];
+	char user[IO_USER_MAX], owner[IO_USER_MAX];
 	int fd = io_open(path, O_RDONLY, 0, err);
 
+	/* Whose it should be depends on who asks: a chown for everybody who may not read it would take a key from the daemons. */
 	if (fd < 0 && errno == EACCES && stat(path, &st) == 0) {
 		io_user(user);
-		return err_set(err, ERR_CONFIG, "%s: user %s may not read it; run: chown %s %s", path, user, user, path);
+		name_user(st.st_uid, owner);
+		return err_set(err, ERR_CONFIG, "%s: user %s may not read it: it belongs to %s (mode %04o)", path, user, owner,
+			       (unsigned)(st.st_mode & 07777));
 	}
 	if (fd < 0)
 		return false;

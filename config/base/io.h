@@ -46,8 +46,8 @@ bool io_replace_file(const char *path, struct str data, mode_t mode, struct err 
 /* The name of the user who runs this; his number where he has none. */
 #define IO_USER_MAX 64
 void io_user(char out[IO_USER_MAX]);
-/* As io_read_file; refused (ERR_CONFIG, with the chmod or chown that mends it) when group or others may read or write it, or we
- * may not. */
+/* As io_read_file; refused (ERR_CONFIG) when group or others may read or write it, with the chmod that mends it, or when we may
+ * not, with whose it is. */
 bool io_read_secret(const char *path, struct buf *out, struct err *err);
 /* The directory and its parents. An existing directory is success. */
 bool io_make_dirs(const char *path, mode_t mode, struct err *err);

@@ -1,9 +1,13 @@
 /* config/base: the small things everything else stands on. */
 #include "t/lib/unit.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "config/base/arena.h"
 #include "config/base/buf.h"
 #include "config/base/clock.h"
+#include "config/base/io.h"
 #include "config/base/json.h"
 #include "config/base/num.h"
 
@@ -208,6 +212,29 @@ START_TEST(json_shape)
 }
 END_TEST
 
+/* Anybody may ask for a secret; that he should become its owner is no advice. */
+START_TEST(secret_of_another)
+{
+	const char *path = unit_file("secret", STR("x"));
+	struct buf out;
+	struct err err;
+
+	buf_init(&out, 10);
+	ck_assert(io_read_secret(path, &out, &err));
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chmod(unit_dir(), 0711), 0);
+		ck_assert_int_eq(seteuid(65534), 0);
+	} else {
+		ck_assert_int_eq(chmod(path, 0), 0);
+	}
+	ck_assert(!io_read_secret(path, &out, &err));
+	ck_assert_int_eq(err.kind, ERR_CONFIG);
+	ck_assert_msg(strstr(err.text, "may not read it: it belongs to "), "%s", err.text);
+	ck_assert_msg(!strstr(err.text, "chown"), "%s", err.text);
+	buf_clear(&out);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("base");
@@ -225,5 +252,6 @@ int main(void)
 	tcase_add_test(tc, buf_ceiling);
 	unit_add_rows(tc, escape, escape_rows);
 	tcase_add_test(tc, json_shape);
+	tcase_add_test(tc, secret_of_another);
 	return unit_main(suite);
 }

@@ -55,7 +55,7 @@ START_TEST(key_that_is_none)
 	ck_assert_msg(strstr(err.text, "move it away"), "%s", err.text);
 	ck_assert_int_eq(chmod(relay.key, 0), 0);
 	ck_assert(!record_writer_open(&config, &writer, &err));
-	ck_assert_msg(geteuid() == 0 || strstr(err.text, "may not read it; run: chown "), "%s", err.text);
+	ck_assert_msg(geteuid() == 0 || strstr(err.text, "may not read it: it belongs to "), "%s", err.text);
 }
 END_TEST
 
