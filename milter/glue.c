@@ -1,5 +1,6 @@
 #include "milter/glue.h"
 
+#include <errno.h>
 #include <libmilter/mfapi.h>
 #include <libmilter/mfdef.h>
 #include <pthread.h>
@@ -483,11 +484,17 @@ bool glue_open(struct gate *shared, const struct config *config, struct err *err
 	if (smfi_register(description) != MI_SUCCESS || smfi_setconn((char *)(uintptr_t)listener_spec()) != MI_SUCCESS)
 		return err_set(err, ERR_CONFIG, "milter.listen: libmilter does not take %s", listener_spec());
 
+	if (!listener_clear(err))
+		return false;
+
 	/* Nobody connects before the mode is what the configuration says. */
 	mode_t old = umask(0177);
+	errno = 0;
 	bool ok = smfi_opensocket(true) == MI_SUCCESS;
 
 	umask(old);
+	if (!ok && errno == 0)          /* it did not come so far as to ask the system */
+		return err_set(err, ERR_CONFIG, "milter.listen: libmilter cannot open %s; the system's log says why", listener_spec());
 	if (!ok)
 		return err_errno(err, ERR_CONFIG, "milter.listen: %s", listener_spec());
 	return listener_prepare(config, FILES_RESERVED, err);

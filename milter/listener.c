@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "config/base/io.h"
 #include "config/base/log.h"
 #include "config/base/num.h"
 
@@ -31,6 +32,11 @@ const char *listener_spec(void)
 static const char *unix_path(void)
 {
 	return strncmp(spec, "unix:", 5) == 0 ? spec + 5 : NULL;
+}
+
+bool listener_clear(struct err *err)
+{
+	return !unix_path() || io_remove_socket(unix_path(), err) || err_wrap(err, "milter.listen");
 }
 
 static bool set_access(const struct config *config, struct err *err)

@@ -14,6 +14,8 @@
 void listener_name(struct str listen);
 const char *listener_spec(void);
 
+/* Is its place free, or can be made so? ERR_CONFIG: a file is there that is no socket. */
+bool listener_clear(struct err *err);
 /* Once it is open, below descriptor `files`: finds it and gives it its mode and group. ERR_CONFIG: it cannot have them. */
 bool listener_prepare(const struct config *config, int files, struct err *err);
 /* A connection that is closed at once: who waits for connections looks up. */

@@ -181,8 +181,9 @@ static bool listen_at(struct submit *submit, struct str path, struct err *err)
 		return err_set(err, ERR_CONFIG, "submit.socket: a path of a socket has at most %zu octets",
 			       sizeof at.sun_path - 1);
 	memcpy(at.sun_path, path.ptr, path.len);
+	if (!io_remove_socket(at.sun_path, err))
+		return err_wrap(err, "submit.socket");
 	submit->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	unlink(at.sun_path);
 	if (submit->socket < 0 || bind(submit->socket, (const void *)&at, sizeof at) != 0 || chmod(at.sun_path, 0666) != 0 ||
 	    listen(submit->socket, SOMAXCONN) != 0)
 		return err_errno(err, ERR_CONFIG, "submit.socket: %s", at.sun_path);

@@ -195,6 +195,17 @@ bool io_replace_file(const char *path, struct str data, mode_t mode, struct err 
 	return io_sync_dir_of(path, err);
 }
 
+bool io_remove_socket(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT || err_errno(err, ERR_CONFIG, "%s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, ERR_CONFIG, "%s is there and is no socket", path);
+	return io_calls.unlink(path) == 0 || errno == ENOENT || err_errno(err, ERR_CONFIG, "%s", path);
+}
+
 bool io_make_dirs(const char *path, mode_t mode, struct err *err)
 {
 	char dir[PATH_MAX];

@@ -49,6 +49,8 @@ void io_user(char out[IO_USER_MAX]);
 /* As io_read_file; refused (ERR_CONFIG) when group or others may read or write it, with the chmod that mends it, or when we may
  * not, with whose it is. */
 bool io_read_secret(const char *path, struct buf *out, struct err *err);
+/* The socket that a process which ended has left there. Nothing there is success; anything else stays (ERR_CONFIG). */
+bool io_remove_socket(const char *path, struct err *err);
 /* The directory and its parents. An existing directory is success. */
 bool io_make_dirs(const char *path, mode_t mode, struct err *err);
 

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/base/io.h"
 #include "config/base/log.h"
 #include "milter/record/siphash.h"
 #include "milter/tool/commands.h"
@@ -288,12 +289,9 @@ static void stop(int number)
 static bool listen_at(struct str path, int *out_fd, struct err *err)
 {
 	struct sockaddr_un address;
-	struct stat st;
 
-	if (!reader_address(path, &address, err))
+	if (!reader_address(path, &address, err) || !io_remove_socket(address.sun_path, err))
 		return false;
-	if (lstat(address.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
-		unlink(address.sun_path);           /* of a service that ended before */
 
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -124,6 +125,16 @@ START_TEST(over_a_socket)
 	arena_clear(&arena);
 	submit_close(&submit);
 	ck_assert(!reads(&submit, value, NOW, login));         /* closed, and its key is gone */
+
+	/* What is no socket is somebody's file, whatever the setting says. */
+	struct stat st;
+
+	unlink(path);
+	unit_file("s", STR("mine"));
+	ck_assert(!submit_open(&submit, &config, &err));
+	ck_assert_msg(strstr(err.text, "/s is there and is no socket"), "%s", err.text);
+	ck_assert(stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 4);
+	submit_close(&submit);
 
 	memset(path, 'x', 200);
 	path[200] = '\0';
