@@ -11,6 +11,7 @@
 #include "milter/record/erase.h"
 #include "milter/record/note.h"
 #include "milter/record/seal.h"
+#include "policy/store_local.h"
 
 #define KEYS_AT_ONCE 500
 
@@ -163,22 +164,35 @@ static bool forget_some(struct store *st, struct str prefix, bool is_dry_run, si
 	return ok;
 }
 
+static bool forget_all(struct store *st, struct str prefix, bool is_dry_run, int64_t *io_count, struct err *err)
+{
+	size_t count = KEYS_AT_ONCE;
+
+	while (count == KEYS_AT_ONCE) {
+		if (!forget_some(st, prefix, is_dry_run, &count, err))
+			return err_wrap(err, "store");
+		*io_count += (int64_t)count;
+		if (is_dry_run)
+			break;
+	}
+	return true;
+}
+
 /* Counters, charges, suppressions, suspensions: everything under the tenant's prefix. */
 bool erasure_forget(struct store *st, struct str tenant, bool is_dry_run, int64_t *out_count, struct err *err)
 {
+	static const char *const before[] = { "", STORE_LOCAL_SEEN, STORE_LOCAL_COUNTED };
+	const size_t kinds = st->ops->may_have ? 1 : sizeof before / sizeof *before;
 	char prefix[STORE_KEY_MAX + 1];
-	size_t count = KEYS_AT_ONCE;
-	int n = snprintf(prefix, sizeof prefix, "sekisho:{" STR_FMT "}:", STR_ARG(tenant));
 
 	*out_count = 0;
-	if (n >= (int)sizeof prefix)
-		return err_set(err, ERR_INPUT, "a tenant's name that is too long");
-	while (count == KEYS_AT_ONCE) {
-		if (!forget_some(st, str_of(prefix, (size_t)n), is_dry_run, &count, err))
-			return err_wrap(err, "store");
-		*out_count += (int64_t)count;
-		if (is_dry_run)
-			break;
+	for (size_t i = 0; i < kinds; i++) {
+		int n = snprintf(prefix, sizeof prefix, "%ssekisho:{" STR_FMT "}:", before[i], STR_ARG(tenant));
+
+		if (n >= (int)sizeof prefix)
+			return err_set(err, ERR_INPUT, "a tenant's name that is too long");
+		if (!forget_all(st, str_of(prefix, (size_t)n), is_dry_run, out_count, err))
+			return false;
 	}
 	return true;
 }

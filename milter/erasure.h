@@ -63,7 +63,8 @@ bool erasure_is_line(struct str text);
 /* The certificate goes into `out`, and into STATE_DIR/erasures. */
 bool erasure_run(const struct erasure *erasure, struct erased *out_erased, struct buf *out, struct err *err);
 
-/* Takes everything under the tenant's name out of a store (dry run: counts the first few hundred). */
+/* Takes everything under the tenant's name out of a store (dry run: counts the first few hundred of each kind); of one on this
+ * host also what was seen of a shared one, and counted while that was away. */
 bool erasure_forget(struct store *st, struct str tenant, bool is_dry_run, int64_t *out_count, struct err *err);
 
 /* A certificate's (or order's) value of that name: "tenant", "time", ... False: there is none. */

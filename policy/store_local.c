@@ -22,7 +22,7 @@
 #include "policy/bytes.h"
 #include "policy/store_local_inside.h"
 
-#define SEEN STR("seen:")
+#define SEEN STR(STORE_LOCAL_SEEN)
 #define SEEN_TTL_US DAY_US
 #define SEEN_FRESH_US (INT64_C(3600) * US_PER_S)       /* younger copies need not be written again */
 #define RETRY_SHARE_US (60 * US_PER_S)                 /* for what fits into the limit but not into our share of it */

@@ -10,4 +10,8 @@
 
 extern const struct store_ops store_local;
 
+/* What stands before a key in the embedded store then: of a value that was seen in Redis, of what was counted alone. */
+#define STORE_LOCAL_SEEN "seen:"
+#define STORE_LOCAL_COUNTED "local:"
+
 #endif

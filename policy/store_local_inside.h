@@ -12,7 +12,7 @@
 #include "policy/store_local.h"
 #include "policy/store_local_left.h"
 
-#define STORE_LOCAL STR("local:")
+#define STORE_LOCAL STR(STORE_LOCAL_COUNTED)
 #define STORE_LOCAL_ASIDE 4096
 
 struct store_local {

@@ -1,4 +1,5 @@
 /* sekisho tenant erase, cert verify: the end of a contract, and the paper that says so. */
+#include <errno.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -31,16 +32,18 @@ static const struct option erase_options[] = {
 /* --- now */
 
 /* Where Redis is used, the embedded store may still know the tenant from before, or from when Redis was away. */
-static struct store *open_own_store(struct tool *tool)
+static bool open_own_store(struct tool *tool, struct store **out)
 {
 	struct config own = *tool->config;
-	struct store *st = NULL;
 	struct err err;
 
+	*out = NULL;
 	own.store_backend = STORE_EMBEDDED;
-	if (tool->config->store_backend == STORE_EMBEDDED || access(own.store_path.ptr, F_OK) != 0 || !store_open(&own, &st, &err))
-		return NULL;
-	return st;
+	if (tool->config->store_backend == STORE_EMBEDDED || (access(own.store_path.ptr, F_OK) != 0 && errno == ENOENT) ||
+	    store_open(&own, out, &err))
+		return true;
+	tool_fail(tool, TOOL_UNKNOWN, "store on this host: %s", err.text);
+	return false;
 }
 
 static void show_plan(struct tool *tool, const struct erased *erased)
@@ -146,13 +149,14 @@ static int erase_or_order(struct tool *tool, struct erasure *erasure, const stru
 {
 	if (rule.len)
 		return order_it(tool, erasure, want, rule);
-	if (!tool_store(tool, TOOL_LOOK))
+
+	struct store *own;
+
+	if (!tool_store(tool, TOOL_LOOK) || !open_own_store(tool, &own))
 		return TOOL_UNKNOWN;
-
-	struct store *own = open_own_store(tool);
-
-	erasure->stores[0] = tool->store;
-	erasure->stores[1] = own;
+	/* The one on this host first, or the daemon might still add to Redis what that has counted alone. */
+	erasure->stores[0] = own;
+	erasure->stores[1] = tool->store;
 	int code = erase_now(tool, erasure);
 
 	store_close(own);

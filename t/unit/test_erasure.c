@@ -169,6 +169,36 @@ START_TEST(a_class_of_before)
 }
 END_TEST
 
+/* Beside Redis the store on this host knows what was seen there, and what was counted without it. */
+START_TEST(what_was_seen_and_counted_alone)
+{
+	static const char *const keys[] = { "sekisho:{acme}:suppress:a@b.test", "seen:sekisho:{acme}:suppress:a@b.test",
+					    "local:sekisho:{acme}:watch:x", "seen:sekisho:{ginza}:suppress:a@b.test" };
+	char path[3 * PATH_MAX];
+	struct config own = { .store_path = STR_EMPTY, .store_size_max = 16 << 20 };
+	struct store *st;
+	struct arena arena;
+	struct str value;
+	int64_t count;
+	bool found;
+
+	snprintf(path, sizeof path, "%s/own", unit_dir());
+	own.store_path = str_from_c(path);
+	arena_init(&arena, SIZE_MAX);
+	ck_assert(store_open(&own, &st, NULL));
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		ck_assert(st->ops->put(st, str_from_c(keys[i]), STR("x"), 60 * US_PER_S, NULL));
+	ck_assert(erasure_forget(st, STR("acme"), false, &count, NULL));
+	ck_assert_int_eq(count, 3);
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		ck_assert(st->ops->get(st, str_from_c(keys[i]), &arena, &value, &found, NULL));
+		ck_assert_msg(found == (strstr(keys[i], "ginza") != NULL), "%s", keys[i]);
+	}
+	store_close(st);
+	arena_clear(&arena);
+}
+END_TEST
+
 /* The store is away at first: the certificate of the run that succeeds says all that went. */
 START_TEST(a_second_run)
 {
@@ -282,6 +312,7 @@ int main(void)
 	tcase_add_test(erasures, a_tenant);
 	tcase_add_test(erasures, a_class_of_before);
 	tcase_add_test(erasures, a_second_run);
+	tcase_add_test(erasures, what_was_seen_and_counted_alone);
 	tcase_add_test(erasures, not_with_the_logs_key);
 	tcase_add_test(erasures, a_key_of_no_use);
 	tcase_add_test(erasures, orders);
