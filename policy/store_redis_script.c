@@ -249,6 +249,8 @@ static const char charge_text[] = PRELUDE
 	"  if not w then\n"
 	"    w = load(key, window, calendar, period)\n"
 	"    windows[key] = w\n"
+	/* What was counted alone has the rate of what was left then; that of a bucket in use stands. */
+	"    if ARGV[1] == '2' and w.drain and w.drain > 0 then limit = w.drain end\n"
 	"    advance(w, limit)\n"
 	"  elseif w.window == BURST then burst_advance(w, limit) end\n"
 	"  local used = w.window == BURST and burst_level(w) or w.sum\n"

@@ -287,6 +287,44 @@ START_TEST(a_merge_whose_answers_are_lost_counts_once)
 }
 END_TEST
 
+/* --- a bucket */
+
+static bool pour(struct store *st, const char *id, int64_t cost, bool is_peek, int64_t *out_used)
+{
+	const struct store_take take = { .key = STR("sekisho:{acme}:q:m"), .window = WINDOW_BURST, .period_us = DAY_US,
+					 .limit = 100, .cost = cost, .is_enforced = true };
+	struct store_taken taken = { 0 };
+	const struct store_charge one = { .tenant = STR("acme"), .id = str_from_c(id), .takes = &take, .count = 1, .is_peek = is_peek };
+	struct store_charged charged = { .taken = &taken };
+	struct err err = { 0 };
+
+	ck_assert_msg(st->ops->charge(st, &one, &charged, &err), "%s", err.text);
+	*out_used = taken.used;
+	return charged.is_taken;
+}
+
+/* What was left when Redis went is the limit of who counts alone; the bucket that it goes over to keeps its own. */
+START_TEST(a_bucket_goes_over_whole)
+{
+	struct config config;
+	int64_t used;
+
+	setup_local(&config, 100);
+	struct store *st = redis_open(&config);
+
+	ck_assert(pour(st, "shared", 60, false, &used));
+	kill(the_redis.pid, SIGSTOP);
+	ck_assert(pour(st, "alone", 40, false, &used) && atomic_load(&st->is_local));
+	kill(the_redis.pid, SIGCONT);
+	while (atomic_load(&st->is_local))
+		usleep(20000);
+	pour(st, "", 1, true, &used);
+	ck_assert_int_eq(used, 100);
+	ck_assert(!pour(st, "more", 40, false, &used));
+	store_close(st);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store local");
@@ -301,5 +339,6 @@ int main(void)
 	tcase_add_test(tc, a_full_redis_is_away);
 	tcase_add_test(tc, a_merge_whose_answers_are_lost_counts_once);
 	tcase_add_test(tc, without_redis_knows_what_it_knew);
+	tcase_add_test(tc, a_bucket_goes_over_whole);
 	return unit_main(suite);
 }
