@@ -342,6 +342,14 @@ static bool local_refund(struct store *base, struct str tenant, struct str id, s
 	return st->shared->ops->refund(st->shared, tenant, id, err) && ok;
 }
 
+/* Redis remembers by itself for how long it may be given back. */
+static void local_settle(struct store *base, struct str tenant, struct str id)
+{
+	struct store *own = self(base)->own;
+
+	own->ops->settle(own, tenant, id);
+}
+
 static bool count_alone(struct store_local *st, struct str key, int64_t n, int64_t ttl_us, bool begins, int64_t *out_total,
 			bool *out_done, struct err *err)
 {
@@ -497,6 +505,7 @@ const struct store_ops store_local = {
 	.close = local_close,
 	.charge = local_charge,
 	.refund = local_refund,
+	.settle = local_settle,
 	.may_have = local_may_have,
 	.get = local_get,
 	.put = local_put,

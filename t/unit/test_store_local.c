@@ -325,6 +325,27 @@ START_TEST(a_bucket_goes_over_whole)
 }
 END_TEST
 
+/* Nobody gives it back: it need not be remembered for a quarter of an hour. */
+START_TEST(what_is_settled_alone_is_forgotten)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+
+	setup_local(&config, 100);
+	struct store *st = redis_open(&config);
+
+	kill(the_redis.pid, SIGSTOP);
+	ck_assert_msg(redis_charge_one(st, "alone", 1, &is_taken, &err) && is_taken, "%s", err.text);
+	ck_assert_ptr_nonnull(st->ops->settle);
+	st->ops->settle(st, STR("acme"), STR("alone"));
+	ck_assert(st->ops->refund(st, STR("acme"), STR("alone"), &err));
+	ck_assert(redis_charge_one(st, "more", 1, &is_taken, &err) && !is_taken);
+	kill(the_redis.pid, SIGCONT);
+	store_close(st);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store local");
@@ -340,5 +361,6 @@ int main(void)
 	tcase_add_test(tc, a_merge_whose_answers_are_lost_counts_once);
 	tcase_add_test(tc, without_redis_knows_what_it_knew);
 	tcase_add_test(tc, a_bucket_goes_over_whole);
+	tcase_add_test(tc, what_is_settled_alone_is_forgotten);
 	return unit_main(suite);
 }
