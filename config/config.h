@@ -123,7 +123,7 @@ struct tenant {
 	bool guards_tenant, guards_senders;    /* who is looked at: the tenant as a whole, each of its envelope senders */
 	enum guard_action guard_action;
 	enum suppress_mode suppress;   /* what the suppression list does at RCPT */
-	int64_t suppress_hard_us, suppress_complaint_us;    /* how long a hard bounce, a complaint puts somebody on it; 0: it does not */
+	int64_t suppress_hard_us, suppress_complaint_us;    /* so long a bounce, a complaint puts somebody on it; 0: never */
 	bool suppress_releases;        /* a good delivery takes back what a bounce has entered */
 	const struct quota *quotas;
 	size_t quota_count;

@@ -2,8 +2,9 @@
  * erasure - all that is known of a former tenant, or one record, is taken away, and a paper says so.
  *
  * A tenant: its records in every class but ops (only numbers and hashes stay, see milter/record/erase.h), former classes
- * (classes.h) among them, its key in the keyring where the log is sealed, and everything under its name in the store. One record: its line. Both are signed with the
- * operator's key, which is not the key that signs the log: who takes over the gate can write, but not take away.
+ * (classes.h) among them, its key in the keyring where the log is sealed, and everything under its name in the store. One
+ * record: its line. Both are signed with the operator's key, which is not the key that signs the log: who takes over the
+ * gate can write, but not take away.
  *
  * The certificate is a signed note (milter/record/note.h), its text beginning with
  *

@@ -1,5 +1,8 @@
 /*
- * guarding - the thread that takes what was noted to the store and lets the guards look at it, every other second.
+ * guarding - the thread that takes what was noted (policy/pulse.h) to the store and lets the guards look at it, every other
+ * second.
+ *
+ * Errors   at its start alone; while the store is gone that is logged once, and what was noted waits
  */
 #ifndef SEKISHO_GUARDING_H
 #define SEKISHO_GUARDING_H

@@ -2,8 +2,9 @@
  * maillog_outcome - what follows from a line of the MTA's log: a record, a count, an entry of the suppression list.
  *
  * Events     delivered, delayed, failed, expired; `outcome` is
- *            {"dsn","reply","relay","reason","hard","known","logged"}: code and words of the remote, who it was, why by the rules
- *            of policy/bounce, whether a report had said so before, the line's own time. An alias is recorded under the address that we were given
+ *            {"dsn","reply","relay","reason","hard","known","logged"}: code and words of the remote, who it was, why by
+ *            the rules of policy/bounce, whether a report had said so before, the line's own time. An alias is recorded
+ *            under the address that we were given
  * Once       a line that says again what a recent one said (same queue id, recipient, event, time) changes nothing
  * Order      count and suppress first (both may be done twice without harm), then the record: with store or disk gone the
  *            line is refused, and comes again

@@ -15,6 +15,11 @@
 #include "milter/reply.h"
 #include "milter/rewrite.h"
 
+/* What the MTA tells beside the command: macros; empty when it did not. */
+struct session_macros {
+	struct str queue_id, auth_authen, daemon_name, tls_version, verify, cert_subject, cert_issuer;
+};
+
 /* The session around it, for the record. Borrowed. */
 struct peer {
 	const struct net_addr *addr;   /* NULL: none */
@@ -70,10 +75,6 @@ void passage_take_quotas(struct passage *p, const struct policy *policy, struct 
 /* May its content change? */
 bool passage_may_track(const struct passage *p);
 bool passage_keep(struct passage *p, struct str s, struct str *out);
-/* What the MTA tells beside the command: macros; empty when it did not. */
-struct session_macros {
-	struct str queue_id, auth_authen, daemon_name, tls_version, verify, cert_subject, cert_issuer;
-};
 /* Whom the MTA takes the client for, and what MAIL's parameters say. */
 bool passage_learn(struct passage *p, const struct session_macros *macros);
 void passage_learn_size(struct passage *p, const struct str *params, size_t count);

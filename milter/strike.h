@@ -1,6 +1,6 @@
 /*
- * strike - when the guard strikes (policy/guard.h): the tenant or its member is stopped, the operator told, and it is on the
- * record. Alarms of the relay log are watch.h's.
+ * strike - when the guard strikes (policy/guard.h): the tenant or its member is stopped, the operator told, and it is on
+ * the record. Alarms of the relay log are watch.h's.
  *
  * Told     the daemon's log; a record in class ops ("suspended", or "guard" where it is only to be told of), each time. Once
  *          in notify.cool_down for the same reason: notify.command, with one JSON object on its standard input,

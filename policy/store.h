@@ -45,7 +45,8 @@ struct store_taken {
 	bool is_over;                  /* cost did not fit */
 	int64_t used;                  /* in the window, before this charge */
 	int64_t retry_after_us;        /* when is_over: never too short; STORE_NEVER_US when cost > limit */
-	int64_t resets_us;             /* wall time when the oldest use leaves (rolling), the day ends (calendar), the bucket is full (burst) */
+	int64_t resets_us;             /* wall time: the oldest use leaves (rolling), the day ends (calendar), the bucket is full
+					* (burst) */
 };
 
 /* A counter beside the windows that one is added to in the same step. */

@@ -42,7 +42,8 @@ bool arena_printf(struct arena *arena, struct str *out, const char *fmt, ...) __
 
 /* arena_join of the parts named: for what every message needs, where printf would cost more than all the rest. */
 #define arena_concat(arena, out, ...)                                                                        \
-	arena_join((arena), (const struct str[]){ __VA_ARGS__ }, sizeof((const struct str[]){ __VA_ARGS__ }) / sizeof(struct str), (out))
+	arena_join((arena), (const struct str[]){ __VA_ARGS__ },                                             \
+		   sizeof((const struct str[]){ __VA_ARGS__ }) / sizeof(struct str), (out))
 
 #define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
 

@@ -40,7 +40,7 @@ void export_jsonl_clear(struct export_jsonl *export);
  * of the key exported, none altered, none missing between the first and the last of the tenant named in the trailer. `tenant`
  * is whose export it must be; ptr NULL: anybody's.
  */
-bool record_verify_export(const char *path, struct str public_key_file, struct str tenant, verify_tongue *tongue, struct verify_report *out,
-			  struct err *err);
+bool record_verify_export(const char *path, struct str public_key_file, struct str tenant, verify_tongue *tongue,
+			  struct verify_report *out, struct err *err);
 
 #endif

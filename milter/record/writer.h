@@ -47,6 +47,7 @@ struct record_writer_config {
 
 struct record_writer;
 
+/* Keeps nothing of `config`. */
 bool record_writer_open(const struct record_writer_config *config, struct record_writer **out, struct err *err);
 /* Writes what waits, a last checkpoint, and closes. NULL is fine. */
 void record_writer_close(struct record_writer *writer);

@@ -19,8 +19,8 @@
 enum doctor_level { DOCTOR_FINE, DOCTOR_NOTE, DOCTOR_UNSEEN, DOCTOR_FAULT, DOCTOR_LEVEL_COUNT };
 
 /* What a check needs before it can look; without it, the check is left out. */
-enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, DOCTOR_SENDMAIL, DOCTOR_EMBEDDED, DOCTOR_REDIS, DOCTOR_TRACKING,
-		   DOCTOR_TOKENS };
+enum doctor_need { DOCTOR_ALWAYS, DOCTOR_CONFIG, DOCTOR_DAEMON, DOCTOR_POSTFIX, DOCTOR_SENDMAIL, DOCTOR_EMBEDDED, DOCTOR_REDIS,
+		   DOCTOR_TRACKING, DOCTOR_TOKENS };
 
 /* One service of master.cf by which mail comes in. */
 struct doctor_service {
@@ -72,7 +72,8 @@ enum doctor_level doctor_say_login(struct doctor *doctor, bool has_sasl, bool ha
 /* May a tenant send more than `value`, the setting `name` of the MTA? The number that mends it stands between `fix` and `end`. */
 enum doctor_level doctor_say_size(struct doctor *doctor, struct str value, const char *name, const char *fix, const char *end);
 /* `look` at a tenant of each return_path domain, until one has something wrong. */
-enum doctor_level doctor_return_domains(struct doctor *doctor, enum doctor_level (*look)(struct doctor *doctor, const struct tenant *tenant));
+enum doctor_level doctor_return_domains(struct doctor *doctor,
+					enum doctor_level (*look)(struct doctor *doctor, const struct tenant *tenant));
 /* A whole file of at most 1 MiB, in the arena. */
 bool doctor_read(struct doctor *doctor, const char *path, struct str *out, struct err *err);
 /* By name, or by what stands behind two names. */

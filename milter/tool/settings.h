@@ -1,5 +1,7 @@
 /*
  * settings - what a tenant's settings say, in words: one line a setting of sekisho.yaml(5).
+ *
+ * Memory   texts live in the tool's arena, or in the configuration
  */
 #ifndef SEKISHO_SETTINGS_H
 #define SEKISHO_SETTINGS_H
@@ -12,6 +14,7 @@ struct setting_line {
 };
 extern const struct setting_line setting_lines[];
 
+/* Of the setting of that name; empty: there is none. */
 struct str setting_text(struct tool *tool, const struct tenant *tenant, const char *name);
 
 #endif
