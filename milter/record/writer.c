@@ -8,12 +8,11 @@
 #include <sys/statvfs.h>
 
 #include "config/base/clock.h"
-#include "config/base/eventcount.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
-#include "milter/record/commit.h"
 #include "milter/record/entry.h"
+#include "milter/record/queue.h"
 #include "milter/record/seal.h"
 
 #define DISK_LOOK_US US_PER_S
@@ -21,17 +20,6 @@
 #define CHECKPOINT_IDLE_US HOUR_US
 #define PART_MAX (INT64_C(256) << 20)
 #define QUEUE_MAX ((size_t)64 << 20)
-
-/* One append on its way: a waiter's lives on its stack, a queued one on the heap. */
-struct waiting {
-	struct commit_item item;       /* first: the queue is a list of these */
-	struct buf text;
-	enum record_wait wait;
-	struct eventcount *event;      /* where its waiter sleeps */
-	struct err *err;
-	bool is_ok;
-	atomic_bool is_done;
-};
 
 struct record_writer {
 	struct commit commit;
@@ -44,8 +32,7 @@ struct record_writer {
 
 	pthread_mutex_t lock;          /* guards what follows */
 	pthread_cond_t wake;
-	struct commit_item *first, **last;
-	size_t queued;                 /* octets of memory */
+	struct queue queue;
 	bool is_led;                   /* somebody commits a group, or shall: see is_vacant */
 	bool is_stopping;
 	int64_t due_us, sleeps_until_us;       /* the next checkpoint; the thread. Both monotonic */
@@ -58,11 +45,6 @@ struct record_writer {
 	int64_t unsigned_since_us;     /* the leader's own, as `commit` is, monotonic: 0 all signed */
 	int64_t signed_at_us, disk_looked_us;
 };
-
-static struct waiting *waiting_of(struct commit_item *item)
-{
-	return (struct waiting *)item;
-}
 
 static void look_at_disk(struct record_writer *writer, int64_t mono_us)
 {
@@ -113,12 +95,21 @@ static void note_success(struct record_writer *writer, int64_t records)
 	metrics_set(METRIC_CLOCK_ERROR_US, commit->clock_error_us);
 }
 
-static void note_failure(struct record_writer *writer, int64_t records, const struct err *err)
+static void note_refusal(struct record_writer *writer, const struct err *err)
 {
 	pthread_mutex_lock(&writer->lock);
-	writer->state.failures += records;
 	writer->state.is_full = err->kind == ERR_FULL;
 	pthread_mutex_unlock(&writer->lock);
+}
+
+/* Called with the lock. */
+static void note_failures(struct record_writer *writer, const struct commit_item *first)
+{
+	int64_t records = 0;
+
+	for (; first; first = first->next)
+		records++;
+	writer->state.failures += records;
 	metrics_add(METRIC_RECORD_FAILURES, records);
 }
 
@@ -151,7 +142,7 @@ static bool commit_now(struct record_writer *writer, struct commit_item *first, 
 	if (ok)
 		note_success(writer, records);
 	else
-		note_failure(writer, records, err);
+		note_refusal(writer, err);
 
 	/* A checkpoint that failed is tried again after the usual time, not at once. */
 	if (is_signed || commit->tail.head.signed_seq == commit->tail.head.seq)
@@ -162,12 +153,6 @@ static bool commit_now(struct record_writer *writer, struct commit_item *first, 
 		writer->unsigned_since_us = mono_us;
 	look_at_disk(writer, mono_us);
 	return ok;
-}
-
-/* Of memory: many small records take more than their text. */
-static size_t size_of(const struct waiting *waiting)
-{
-	return sizeof *waiting + waiting->text.size;
 }
 
 static void answer(struct waiting *waiting, bool ok, const struct err *err)
@@ -202,37 +187,39 @@ static void answer_all(struct record_writer *writer, struct commit_item *first, 
 		log_error("%lld records that nobody waited for are lost: %s", (long long)lost, err->text);
 }
 
-/* What waits, up to one group's size. */
-static struct commit_item *take_group(struct record_writer *writer, int64_t *out_records)
+/* Called with the lock: what the disk said to a group. Returns those of it who are to be told. */
+static struct commit_item *settle(struct record_writer *writer, struct commit_item *group, bool ok, const struct err *err)
 {
-	struct commit_item *first = writer->first, **end = &writer->first;
-	size_t octets = 0;
+	struct queue *queue = &writer->queue;
 
-	*out_records = 0;
-	while (*end && (octets == 0 || octets + waiting_of(*end)->text.len <= COMMIT_GROUP_MAX)) {
-		octets += waiting_of(*end)->text.len;
-		writer->queued -= size_of(waiting_of(*end));
-		end = &(*end)->next;
-		++*out_records;
-	}
-	writer->first = *end;
-	writer->event = !writer->event;
-	*end = NULL;
-	if (!writer->first)
-		writer->last = &writer->first;
-	return first;
+	if (ok)
+		queue_written(queue);
+	else if (!writer->is_stopping && (err->kind == ERR_BUSY || err->kind == ERR_FULL))
+		group = queue_refused(queue, group, clock_mono_us());
+	if (!ok)
+		note_failures(writer, group);
+	if (!ok && queue->kept && !writer->state.is_behind)
+		log_error("%s: records that nobody waits for stay in memory until the disk takes them: %s", writer->dir, err->text);
+	writer->state.is_behind = queue->kept != NULL;
+	return group;
+}
+
+/* Until when the thread may sleep. */
+static int64_t wakes_us(const struct record_writer *writer)
+{
+	return writer->queue.kept && writer->queue.retry_us < writer->due_us ? writer->queue.retry_us : writer->due_us;
 }
 
 /* Called with the lock by who has led: one of those who wait is next, and until he has woken up more come to wait with him.
  * What nobody waits for is the thread's, and so is a checkpoint in time. Returns what to wake one of without the lock, or NULL. */
 static struct eventcount *pass_on(struct record_writer *writer)
 {
-	struct waiting *next = writer->first ? waiting_of(writer->first) : NULL;
+	struct waiting *next = writer->queue.first ? waiting_of(writer->queue.first) : NULL;
 
 	writer->is_led = next && next->wait == RECORD_DURABLE;
 	writer->is_vacant = writer->is_led;
 	writer->due_us = checkpoint_due_us(writer);
-	if ((next && !writer->is_led) || writer->is_stopping || writer->due_us < writer->sleeps_until_us)
+	if ((next && !writer->is_led) || writer->is_stopping || wakes_us(writer) < writer->sleeps_until_us)
 		pthread_cond_signal(&writer->wake);
 	return writer->is_led ? next->event : NULL;
 }
@@ -244,20 +231,24 @@ static void lead(struct record_writer *writer)
 	struct err err = { .kind = ERR_NONE };
 
 	pthread_mutex_lock(&writer->lock);
-	struct commit_item *first = take_group(writer, &records);
+	struct commit_item *group = queue_take(&writer->queue, writer->is_stopping ? INT64_MAX : clock_mono_us(), &records);
+
+	writer->event = !writer->event;
 
 	pthread_mutex_unlock(&writer->lock);
-	bool ok = commit_now(writer, first, records, checkpoint_is_due(writer, clock_mono_us()), &err);
+	bool ok = commit_now(writer, group, records, checkpoint_is_due(writer, clock_mono_us()), &err);
 
-	if (!ok && !first)
+	if (!ok && !group)
 		log_error("checkpoint: %s", err.text);
 	pthread_mutex_lock(&writer->lock);
+	group = settle(writer, group, ok, &err);
+
 	struct eventcount *next = pass_on(writer);
 
 	pthread_mutex_unlock(&writer->lock);
 	if (next)
 		eventcount_wake_one(next);
-	answer_all(writer, first, ok, &err);
+	answer_all(writer, group, ok, &err);
 }
 
 /* While others lead they sign in time themselves; this is for when they end before it. */
@@ -267,12 +258,11 @@ static void lead(struct record_writer *writer)
 static bool wait_for_work(struct record_writer *writer)
 {
 	for (;;) {
-		int64_t now_us = clock_mono_us(),
-			until_us = writer->due_us > now_us ? writer->due_us : now_us + DUE_AGAIN_US;
+		int64_t now_us = clock_mono_us(), wakes = wakes_us(writer), until_us = wakes > now_us ? wakes : now_us + DUE_AGAIN_US;
 		struct timespec until = { .tv_sec = until_us / US_PER_S, .tv_nsec = until_us % US_PER_S * 1000 };
 
-		if (!writer->is_led && (writer->first || writer->is_stopping || writer->due_us <= now_us))
-			return writer->first || !writer->is_stopping;
+		if (!writer->is_led && (writer->queue.first || writer->is_stopping || wakes <= now_us))
+			return writer->queue.first || writer->queue.kept || !writer->is_stopping;
 		writer->sleeps_until_us = until_us;
 		if (until_us == INT64_MAX)
 			pthread_cond_wait(&writer->wake, &writer->lock);
@@ -349,7 +339,7 @@ static void init_sync(struct record_writer *writer)
 	pthread_cond_init(&writer->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&writer->lock, NULL);
-	writer->last = &writer->first;
+	queue_init(&writer->queue);
 }
 
 static void writer_free(struct record_writer *writer)
@@ -426,7 +416,7 @@ static bool has_room(const struct record_writer *writer, const struct waiting *w
 {
 	size_t max = waiting->wait == RECORD_DURABLE ? 2 * writer->queue_max : writer->queue_max;
 
-	return writer->queued + size_of(waiting) <= max;
+	return writer->queue.octets + waiting_size(waiting) <= max;
 }
 
 /* *out_leads: nobody commits, so the caller does. What nobody waits for wakes the thread. */
@@ -439,16 +429,15 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool 
 		err_set(err, ERR_BUSY, "%s: closing", writer->dir);
 	} else if (!has_room(writer, waiting)) {
 		writer->state.failures++;
-		err_set(err, ERR_BUSY, "%s: %zu octets wait for the disk already", writer->dir, writer->queued);
+		err_set(err, ERR_BUSY, "%s: %zu octets wait for the disk already", writer->dir, writer->queue.octets);
 	} else {
 		*out_leads = !writer->is_led && waiting->wait == RECORD_DURABLE;
-		if (!writer->is_led && !*out_leads && !writer->first)
+		if (!writer->is_led && !*out_leads && !writer->queue.first)
 			pthread_cond_signal(&writer->wake);
 		writer->is_led |= *out_leads;
 		waiting->event = waiting->wait == RECORD_DURABLE ? &writer->events[writer->event] : NULL;
-		*writer->last = &waiting->item;
-		writer->last = &waiting->item.next;
-		writer->queued += size_of(waiting);
+		queue_put(&writer->queue, waiting);
+		writer->state.is_behind |= writer->queue.kept != NULL;
 		ok = true;
 	}
 	pthread_mutex_unlock(&writer->lock);

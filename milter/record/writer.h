@@ -19,8 +19,9 @@
  *              none after it that does) is cut back to the last whole line and a `recovered` record says how much;
  *              damage before a valid later line is left as it is: new file part, `recovered` record with damage, alarm
  * Disk         space is preallocated in steps; below the warning level `is_low` is set; ENOSPC is ERR_FULL for every waiter
- *              and nothing of the group counts as written. A failed fdatasync is never retried: the group goes again into a
- *              new part, once, else ERR_BUSY
+ *              and nothing of the group counts as written; what nobody waits for stays in memory and is offered again each
+ *              second, and with the first group that is written. A failed fdatasync is never retried: the group goes again
+ *              into a new part, once, else ERR_BUSY
  * Clock        adjtimex maxerror per group: over 1 s "degraded", from 16 s "unsynchronised"; a change is a `clock` event.
  *              A wall clock that went back keeps the newer day's file, its lines say clock "behind"
  * Threads      record_append, record_writer_state: any; open and close: the owner, with nobody else inside
@@ -54,7 +55,7 @@ void record_writer_close(struct record_writer *writer);
 
 enum record_wait {
 	RECORD_DURABLE,                /* returns when it is on disk, or says it is not */
-	RECORD_QUEUED,                 /* returns at once; written with the next group, a failure is logged */
+	RECORD_QUEUED,                 /* returns at once; written with the next group that the disk takes: lost only with the process */
 };
 
 /* The event is copied (formatted) before this returns. out_id (may be NULL) gets the record's id. */
@@ -70,6 +71,7 @@ struct record_writer_state {
 	int64_t last_checkpoint_us;
 	int free_percent;
 	bool is_low, is_full;
+	bool is_behind;                /* records that nobody waits for are kept until the disk takes them */
 	const char *clock;             /* "ok", "degraded", "unsynchronised" */
 	int64_t clock_error_us;        /* maxerror */
 	char file[64];                 /* name of the current file */

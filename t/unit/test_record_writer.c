@@ -1,6 +1,7 @@
 /* milter/record/writer, tail, commit, reader: records made durable, days, parts, crashes, several writers. */
 #include "t/lib/relaylog.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -487,6 +488,81 @@ START_TEST(queued_records)
 }
 END_TEST
 
+static atomic_bool disk_is_full;
+static ssize_t (*real_write)(int fd, const void *data, size_t n);
+
+static ssize_t full_write(int fd, const void *data, size_t n)
+{
+	errno = ENOSPC;
+	return disk_is_full ? -1 : real_write(fd, data, n);
+}
+
+/* The disk is full for a while: mail is refused, and what is told besides is told later, in its order; with the next message, or
+ * without one. */
+START_TEST(queued_records_wait_for_the_disk)
+{
+	struct record_event event = { .tenant = STR("acme") };
+	struct record_writer *writer;
+	struct record_writer_state state;
+	struct err err;
+
+	real_write = io_calls.write;
+	io_calls.write = full_write;
+	writer = relaylog_open(&relay);
+	disk_is_full = true;
+	event.event = STR("deferred");
+	ck_assert(record_append(writer, &event, RECORD_QUEUED, NULL, NULL));
+	for (int i = 0; i < 3; i++)
+		ck_assert(!relaylog_try_append(writer, "refused", "acme", &err) && err.kind == ERR_FULL);
+	event.event = STR("delivered");
+	ck_assert(record_append(writer, &event, RECORD_QUEUED, NULL, NULL));
+	record_writer_state(writer, &state);
+	ck_assert_int_eq(state.failures, 3);
+	ck_assert(state.is_behind);
+	disk_is_full = false;
+	if (_i == 0)
+		relaylog_append(writer, "accepted", "acme");
+	do
+		record_writer_state(writer, &state);
+	while (state.is_behind && usleep(1000) == 0);
+	if (_i == 1)
+		relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+	io_calls.write = real_write;
+	const char *story = relaylog_story(&relay, false), *first = strstr(story, "deferred:acme:");
+
+	ck_assert(first && strstr(first, "delivered:acme:") && strstr(story, "accepted:acme:"));
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
+/* What it keeps is bounded, and ends with the writer where the disk does not come back. */
+START_TEST(queued_records_are_bounded)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_event event = { .event = STR("delivered"), .tenant = STR("acme") };
+	struct record_writer *writer;
+	struct record_writer_state state;
+	struct err err;
+
+	config.queue_max = 16384;
+	real_write = io_calls.write;
+	io_calls.write = full_write;
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	disk_is_full = true;
+	while (record_append(writer, &event, RECORD_QUEUED, NULL, &err))
+		;
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	ck_assert(!relaylog_try_append(writer, "refused", "acme", &err) && err.kind == ERR_FULL);
+	record_writer_state(writer, &state);
+	ck_assert(state.is_behind);
+	record_writer_close(writer);
+	disk_is_full = false;
+	io_calls.write = real_write;
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
 #define APPENDERS 8
 #define APPENDS 300
 
@@ -617,6 +693,8 @@ int main(void)
 	tcase_add_loop_test(tcase, torn_head, 0, 6);
 	tcase_add_test(tcase, queue_is_bounded);
 	tcase_add_test(tcase, queue_has_room_for_who_waits);
+	tcase_add_loop_test(tcase, queued_records_wait_for_the_disk, 0, 2);
+	tcase_add_test(tcase, queued_records_are_bounded);
 	tcase_add_test(tcase, queued_records);
 	tcase_add_test(tcase, many_appenders);
 	tcase_add_test(tcase, long_queue);
