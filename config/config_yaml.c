@@ -89,7 +89,9 @@ static bool refuse_octets(struct builder *b)
 {
 	const yaml_parser_t *p = &b->parser;
 	struct config_place at = offset_place(b, p->problem_offset);
-	const char *hint = config_hint_encoding(b->text, p->problem_value >= 0 ? p->problem_value : 0xff);
+	/* Of a letter in Latin-1 it names the octet behind, which is plain ASCII. */
+	bool is_foreign = p->problem_value < 0 || strstr(p->problem, "UTF-8 octet");
+	const char *hint = config_hint_encoding(b->text, is_foreign ? 0xff : p->problem_value);
 
 	if (p->problem_value >= 0)
 		config_report_error(b->report, at, "not UTF-8 text: %s (0x%02x)%s", p->problem,
