@@ -144,6 +144,14 @@ static bool set_limit(struct making *m, const struct node *node)
 	return set_window(m, per ? per : limit, per ? &also : &period);
 }
 
+static bool refuse_override_key(struct making *m, const struct node *item, const char *what)
+{
+	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE];
+
+	return config_refuse(m->r, node_key_place(item), "overrides%s: expected %s for keys, found %s", scope_text(m->scope, where),
+			     what, config_quote(item->key, quoted));
+}
+
 /* A value of the key in the form in which it will be asked for. */
 static bool read_override_key(struct making *m, const struct node *item, struct str *out)
 {
@@ -155,21 +163,23 @@ static bool read_override_key(struct making *m, const struct node *item, struct 
 	switch (m->draft.quota.key) {
 	case KEY_SENDER:
 		if (!config_is_address_pattern(key) || (str_cut_last(key, '@', &local, &domain) && local.len == 0))
-			return config_expected(m->r, m->scope, "overrides", item,
-					       "addresses such as user@domain for keys");
+			return refuse_override_key(m, item, "addresses such as user@domain");
 		copy = domain_key;
 		break;
 	case KEY_RECIPIENT_DOMAIN:
 		if (!config_is_domain(key))
-			return config_expected(m->r, m->scope, "overrides", item,
-					       "domains such as example.com for keys");
+			return refuse_override_key(m, item, "domains such as example.com");
 		copy = domain_key;
 		break;
 	case KEY_CLIENT:
 		if (!net_parse_addr(key, &addr))
-			return config_expected(m->r, m->scope, "overrides", item, "client addresses for keys");
+			return refuse_override_key(m, item, "client addresses");
 		net_format_addr(&addr, text);
 		key = str_from_c(text);
+		break;
+	case KEY_AUTH:
+		if (str_find_byte(key, '*') < key.len || str_find_byte(key, '?') < key.len)
+			return refuse_override_key(m, item, "whole logins, no patterns,");
 		break;
 	default:
 		break;
