@@ -199,6 +199,8 @@ static bool check_secret(struct reader *r, enum setting_table_id table, const ch
 
 static bool is_inside(struct str path, struct str dir)
 {
+	while (str_ends(dir, STR("/")))
+		dir = str_slice(dir, 0, dir.len - 1);
 	return str_starts(path, dir) && (path.len == dir.len || path.ptr[dir.len] == '/');
 }
 
@@ -244,8 +246,12 @@ static bool redis_is_wrong(struct reader *r, const struct config *config, const 
 
 static bool check_redis(struct reader *r, const struct config *config)
 {
+	struct config_place unused = config_setting_place(r, TABLE_STORE, "redis", STR_EMPTY);
 	bool ok = true;
 
+	/* Legal, store copy needs both: but hardly meant. */
+	if (config->store_backend != STORE_REDIS && unused.file.len)
+		config_report_warning(r->report, unused, "redis in store: the gate does not ask it without backend: redis");
 	if (config->redis_mode == REDIS_SINGLE && config->redis_addresses.count > 1)
 		ok = redis_is_wrong(r, config, "addresses", "mode: single knows one server; expected one address");
 	if (config->redis_mode == REDIS_SENTINEL && config->redis_master.len == 0)
