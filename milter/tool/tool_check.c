@@ -14,6 +14,7 @@ static void write_place(struct tool *tool, const struct config_error *error, con
 		json_member_i64_opt(&tool->json, "line", (int64_t)error->line);
 		json_member_i64_opt(&tool->json, "column", (int64_t)error->column);
 		json_member_str(&tool->json, "text", error->text);
+		json_member_str_opt(&tool->json, "fix", error->command);
 		json_object_close(&tool->json);
 		return;
 	}
