@@ -214,7 +214,7 @@ struct config {
 	int64_t submit_valid_us;
 
 	struct str notify_command;     /* hears on its standard input of what the operator should know; empty: none */
-	struct str alarm_command;      /* the same, of alarms of the relay log; empty: notify_command */
+	struct str alarm_command;      /* the same, of alarms of the relay log */
 	int64_t alarm_again_us, alarm_silence_us;         /* silence 0: never */
 	int64_t alarm_verify_rate;     /* octets a second */
 	struct str notify_from;        /* sender of notices by mail */

@@ -285,6 +285,8 @@ static bool set_computed(struct loader *l)
 {
 	bool ok = set_node_name(l);
 
+	if (!l->draft.config.alarm_command.ptr)          /* "none" is an empty text, and not said is none at all */
+		l->draft.config.alarm_command = l->draft.config.notify_command;
 	ok &= set_path(l, &l->draft.config.pid_file, "sekisho-milter.pid");
 	ok &= set_path(l, &l->draft.config.store_path, "store");
 	return ok;

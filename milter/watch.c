@@ -189,7 +189,7 @@ static void tell(struct watch *watch, const struct config *config, const struct 
 	json_member_str(&json, "node", str_from_c(watch->gate->node));
 	write_alarm(&json, alarm, call, text);
 	json_object_close(&json);
-	notify_tell(config->alarm_command.len ? config->alarm_command : config->notify_command, buf_view(&object));
+	notify_tell(config->alarm_command, buf_view(&object));
 	buf_clear(&object);
 }
 

@@ -146,6 +146,24 @@ START_TEST(listen_spelt)
 }
 END_TEST
 
+START_TEST(alarm_to_whom)
+{
+	static const struct { const char *text, *want; } rows[] = {
+		{ "", "/bin/tell" }, { "alarm: none\n", "" }, { "alarm: {again: 2h}\n", "/bin/tell" }, { "alarm: /bin/cry\n", "/bin/cry" },
+		{ "alarm: {command: none}\n", "" },
+	};
+	char text[200];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(text, sizeof text, "%snotify: {command: /bin/tell}\n" ONE_TENANT, rows[i].text);
+		struct config *config = load_text(text);
+
+		ck_assert_str_is(config->alarm_command, str_from_c(rows[i].want));
+		config_free(config);
+	}
+}
+END_TEST
+
 START_TEST(every_default)
 {
 	struct config *config = load_text("tenants: {acme: {match: [{auth: a}]}}\n");
@@ -507,6 +525,7 @@ int main(void)
 		tcase_add_loop_test(tc, fixture, 0, (int)fixtures.gl_pathc);
 	tcase_add_test(tc, include_unseen);
 	tcase_add_test(tc, listen_spelt);
+	tcase_add_test(tc, alarm_to_whom);
 	tcase_add_test(tc, every_default);
 	tcase_add_test(tc, classes);
 	tcase_add_test(tc, inheritance);
