@@ -319,6 +319,10 @@ bool erasure_run(const struct erasure *e, struct erased *out_erased, struct buf 
 	if (e->tenant.len && e->config->log_keyring.len &&
 	    !seal_destroy_tenant(e->config->log_keyring, e->tenant, &out_erased->had_key, err))
 		return false;
+	out_erased->is_nothing = out_erased->records == 0 && out_erased->entries == 0 && !out_erased->had_key;
+	if (e->must_find && out_erased->is_nothing)
+		return err_set(err, ERR_INPUT, "nothing is known of a tenant " STR_FMT ": no record, no key, nothing in the store",
+			       STR_ARG(e->tenant));
 	return certify(e, out_erased, out, err);
 }
 

@@ -41,6 +41,7 @@ struct erasure {
 	struct str reason;             /* one line; may be empty */
 	const struct sign_key *key;    /* the operator's */
 	bool is_dry_run;               /* counts, and changes nothing: no certificate */
+	bool must_find;                /* nothing to erase is ERR_INPUT, and not certified: a tenant that never was is a slip */
 };
 
 struct erasure_class {
@@ -52,6 +53,7 @@ struct erased {
 	size_t class_count;
 	int64_t records, entries;      /* of all classes; of the store */
 	bool had_key;                  /* of the keyring */
+	bool is_nothing;               /* none of these was there */
 };
 
 /* The operator's key: `file`, or where that is empty the configured one. ERR_CONFIG: there is none, or it is the log's. */

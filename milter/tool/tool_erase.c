@@ -12,7 +12,7 @@
 struct erase_values {
 	struct str key, reason, rule;
 	struct option_time ended;
-	bool is_dry_run, is_cancel, is_pending;
+	bool is_dry_run, is_cancel, is_pending, is_nothing;
 };
 #define ERASE(field) offsetof(struct erase_values, field)
 
@@ -23,6 +23,7 @@ static const struct option erase_options[] = {
 	{ "--pending", OPTION_FLAG, ERASE(is_pending), NULL, NULL, "list what is to be erased by rule" },
 	{ "--cancel", OPTION_FLAG, ERASE(is_cancel), NULL, NULL, "withdraw what was to be erased by rule" },
 	{ "--dry-run", OPTION_FLAG, ERASE(is_dry_run), NULL, NULL, "say what would be erased, and when, and leave it" },
+	{ "--nothing", OPTION_FLAG, ERASE(is_nothing), NULL, NULL, "certify it also when nothing is known of NAME (any more)" },
 	{ "--operator-key", OPTION_TEXT, ERASE(key), "FILE", NULL,
 	  "private key that signs it (default: relay_log.operator_key_file)" },
 	{ "--reason", OPTION_PROSE, ERASE(reason), "TEXT", NULL, "why: part of the certificate and of the signed records" },
@@ -66,7 +67,9 @@ static int erase_now(struct tool *tool, const struct erasure *erasure)
 	buf_init(&certificate, CERTIFICATE_MAX);
 	if (!erasure_run(erasure, &erased, &certificate, &err) ||
 	    (!erasure->is_dry_run && !erasure_order_cancel(tool->config, erasure->tenant, &found, &err)))
-		code = tool_fail(tool, TOOL_UNKNOWN, "%s; run it again to finish", err.text);
+		code = erasure->must_find && erased.is_nothing
+			       ? tool_fail(tool, TOOL_NO, "%s; if that is to be certified: --nothing", err.text)
+			       : tool_fail(tool, TOOL_UNKNOWN, "%s; run it again to finish", err.text);
 	else if (erasure->is_dry_run)
 		show_plan(tool, &erased);
 	else if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("tenant erase"),
@@ -166,6 +169,7 @@ static int erase_or_order(struct tool *tool, struct erasure *erasure, const stru
 static int run_with_key(struct tool *tool, const struct erase_values *want)
 {
 	struct erasure erasure = { .config = tool->config, .tenant = tool->operands.items[0], .is_dry_run = want->is_dry_run,
+				   .must_find = !want->is_nothing,
 				   .reason = want->reason.ptr ? want->reason : STR_EMPTY };
 	struct str rule = want->rule.ptr ? want->rule : want->ended.is_given ? tool->config->erase_rule : STR_EMPTY;
 	struct sign_key *key = NULL;
@@ -217,7 +221,7 @@ const struct tool_command command_tenant_erase = {
 		    "sekisho tenant erase acme --rule next-month-10 --ended 2026-11-20\n"
 		    "sekisho tenant erase --pending",
 	.ok = "erased, and the certificate written; or put down for later",
-	.no = "it is still in the configuration, or there is no operator key",
+	.no = "it is still in the configuration, nothing is known of it, or there is no operator key",
 	.unknown = "not all of it could be erased: run it again",
 	.run = run_erase,
 };
