@@ -89,6 +89,9 @@ static int run(struct tool *tool, const void *values)
 	if (!publics || !tool_config(tool))
 		return TOOL_UNKNOWN;
 
+	if (!want->key.ptr && tool->config->log_key_file.len == 0)
+		return tool_fail(tool, TOOL_NO, "relay_log.key_file is none: nothing is signed here, and there are no checkpoints");
+
 	struct str key = want->key.ptr ? tool_text(tool, STR_FMT, STR_ARG(want->key))
 				       : tool_text(tool, STR_FMT ".pub", STR_ARG(tool->config->log_key_file));
 

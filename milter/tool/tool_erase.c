@@ -264,6 +264,8 @@ static int run_cert(struct tool *tool, const void *values)
 	tool->is_japanese = tool_is_japanese(want->lang);
 	if (!want->key.ptr && !tool_config(tool))
 		return TOOL_UNKNOWN;
+	if (!want->key.ptr && tool->config->operator_key_file.len == 0)
+		return tool_fail(tool, TOOL_UNKNOWN, "relay_log.operator_key_file is none; --key names the public key that it is signed with");
 	key = want->key.ptr ? want->key : tool_text(tool, STR_FMT ".pub", STR_ARG(tool->config->operator_key_file));
 	buf_init(&file, CERTIFICATE_MAX);
 

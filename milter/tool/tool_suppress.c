@@ -175,12 +175,26 @@ static bool join_senders(struct tool *tool, struct str_list senders, struct str 
 	return true;
 }
 
+/* Of the operands, at the same places, and all of them before any is added and how many that are recorded. NULL: said what is
+ * none. */
+static const struct str *read_recipients(struct tool *tool)
+{
+	const struct operands *words = &tool->operands;
+	struct str *recipients = arena_array(&tool->arena, words->count, sizeof *recipients);
+
+	for (size_t i = 1; recipients && i < words->count; i++)
+		if (!tool_recipient(tool, words->items[i], &recipients[i]))
+			return NULL;
+	return recipients;
+}
+
 static int run_add(struct tool *tool, const void *values)
 {
 	const struct add *add = values;
 	const struct operands *words = &tool->operands;
 	struct suppression entry = { .source = SUPPRESS_OPERATOR, .reason = add->reason, .since_us = clock_now_us() };
 	const struct tenant *tenant;
+	const struct str *recipients;
 	struct err err;
 	int code;
 
@@ -189,13 +203,15 @@ static int run_add(struct tool *tool, const void *values)
 	tenant = begin(tool, TOOL_CHANGE, &code);
 	if (!tenant)
 		return code;
+	recipients = read_recipients(tool);
+	if (!recipients)
+		return TOOL_NO;
 	entry.by = tool_actor(tool);
 	entry.until_us = add->for_us ? entry.since_us + add->for_us : 0;
 	if (!trace(tool, tenant, "suppressed", "suppress add", add->reason, (int64_t)words->count - 1))
 		return TOOL_UNKNOWN;
 	for (size_t i = 1; i < words->count; i++) {
-		if (!tool_recipient(tool, words->items[i], &entry.recipient))
-			return TOOL_NO;
+		entry.recipient = recipients[i];
 		if (!suppress_add(tool->store, tenant->name, &entry, &err))
 			return tool_fail(tool, err.kind == ERR_INPUT ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);
 		tool_print(tool, STR_FMT ": suppressed%s" STR_FMT "\n", STR_ARG(entry.recipient), entry.until_us ? " until " : "",
@@ -379,7 +395,7 @@ struct import {
 struct importing {
 	struct tool *tool;
 	const struct tenant *tenant;
-	int64_t added, refused;
+	int64_t added, refused, lines;
 	size_t damaged;
 	bool has_failed;
 };
@@ -391,7 +407,7 @@ static bool import_entry(void *arg, size_t line, const struct suppression *entry
 
 	if (!why && suppress_add(im->tool->store, im->tenant->name, entry, &err)) {
 		im->added++;
-		tool_progress("imported", im->added, INT64_MAX);
+		tool_progress("imported", (int64_t)line, im->lines);
 		return true;
 	}
 	if (!why && err.kind != ERR_INPUT) {
@@ -416,6 +432,10 @@ static int import_text(struct importing *im, const struct import *import, struct
 	const struct suppression fallback = { .source = SUPPRESS_OPERATOR, .reason = import->reason, .by = tool_actor(tool),
 					      .since_us = now_us, .until_us = import->for_us ? now_us + import->for_us : 0 };
 	struct err err = { 0 };
+
+	for (size_t at = 0; at < text.len; at += str_find_byte(str_from(text, at), '\n') + 1)
+		im->lines++;
+
 	bool is_read = suppress_file_read(text, &fallback, import_entry, im, &err);
 
 	tool_progress("imported", im->added, 0);
