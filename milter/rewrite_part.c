@@ -1,5 +1,6 @@
 #include "milter/rewrite_part.h"
 
+#include "config/base/entities.h"
 #include "milter/link/href.h"
 #include "milter/link/text_link.h"
 #include "milter/link/url.h"
@@ -183,7 +184,7 @@ static bool read_value(struct page *page, const struct href *href, struct str *o
 		 !charset_is_sure(page->charset, buf_view(&page->value)))
 		return false;
 	buf_reset(&page->url);
-	html_value(buf_view(&page->value), &page->url);
+	entities_decode(buf_view(&page->value), &page->url);
 	buf_reset(&page->value);
 	buf_add(&page->value, buf_view(&page->url));
 	*out = buf_view(&page->value);

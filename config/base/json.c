@@ -148,6 +148,17 @@ bool utf8_is_valid(struct str s)
 	return true;
 }
 
+size_t utf8_put(char *to, uint32_t c)
+{
+	static const uint8_t leads[] = { 0, 0xc0, 0xe0, 0xf0 };
+	size_t more = (size_t)(c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
+
+	to[0] = (char)(leads[more] | c >> 6 * more);
+	for (size_t i = 1; i <= more; i++)
+		to[i] = (char)(0x80 | (c >> 6 * (more - i) & 0x3f));
+	return more + 1;
+}
+
 /* Octets that go through as they are; the others need a look. */
 static bool is_plain(char c)
 {
@@ -190,21 +201,9 @@ void json_escape(struct buf *out, struct str s)
 
 static void add_utf8(struct buf *out, uint32_t c)
 {
-	if (c < 0x80) {
-		buf_add_byte(out, (char)c);
-	} else if (c < 0x800) {
-		buf_add_byte(out, (char)(0xc0 | c >> 6));
-		buf_add_byte(out, (char)(0x80 | (c & 0x3f)));
-	} else if (c < 0x10000) {
-		buf_add_byte(out, (char)(0xe0 | c >> 12));
-		buf_add_byte(out, (char)(0x80 | (c >> 6 & 0x3f)));
-		buf_add_byte(out, (char)(0x80 | (c & 0x3f)));
-	} else {
-		buf_add_byte(out, (char)(0xf0 | c >> 18));
-		buf_add_byte(out, (char)(0x80 | (c >> 12 & 0x3f)));
-		buf_add_byte(out, (char)(0x80 | (c >> 6 & 0x3f)));
-		buf_add_byte(out, (char)(0x80 | (c & 0x3f)));
-	}
+	char octets[4];
+
+	buf_add(out, str_of(octets, utf8_put(octets, c)));
 }
 
 static bool take_hex4(struct str s, uint32_t *out)

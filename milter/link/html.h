@@ -7,7 +7,8 @@
  * last, elements are followed from an <svg> or <math> to its end (13.2.6.5). Scripting is off, as in mail: noscript is
  * markup.
  *
- * Nothing is decoded or copied: a token is a range of the page. html_value decodes an attribute's value.
+ * Nothing is decoded or copied: a token is a range of the page. entities_decode undoes the references in an
+ * attribute's value.
  *
  * Input    hostile; in a charset whose octets under 0x80 are ASCII (charset_view makes one of any other)
  * Errors   none: any octets are a page. `doubt` is set where a browser's tree decides what a tag means and this
@@ -82,8 +83,5 @@ struct html_attr {
 bool html_attr_next(const struct html *html, const struct html_token *token, size_t *cursor, struct html_attr *out);
 /* The first attribute of that (lower-case) name. */
 bool html_attr_find(const struct html *html, const struct html_token *token, struct str name, struct html_attr *out);
-
-/* An attribute's value with its character references undone, in UTF-8 (which `value` must be); NUL is U+FFFD. */
-void html_value(struct str value, struct buf *out);
 
 #endif

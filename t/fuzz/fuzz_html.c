@@ -1,6 +1,7 @@
 /* Any octets as a page: its links lie inside it in rising order, and a pixel put where it may stand is found there. */
 #include <assert.h>
 
+#include "config/base/entities.h"
 #include "milter/link/href.h"
 #include "milter/link/url.h"
 
@@ -21,7 +22,7 @@ static size_t scan(struct str page, struct buf *out, bool *out_has_place, size_t
 		last = href.at + href.len;
 		images += href.kind == HREF_IMAGE;
 		buf_reset(out);
-		html_value(str_slice(page, href.at, href.len), out);
+		entities_decode(str_slice(page, href.at, href.len), out);
 		buf_reset(&url);
 		url_destination(buf_view(out), NULL, &url, &host);
 	}

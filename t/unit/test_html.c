@@ -1,6 +1,7 @@
 /* milter/link: the tokeniser, values and links (TRACKING cases 1 to 45 and 96, by number). */
 #include "t/lib/unit.h"
 
+#include "config/base/entities.h"
 #include "milter/link/href.h"
 
 /* `want`: the decoded links, "|" between them; then "@N" where a pixel may stand; "!" for doubt. */
@@ -106,7 +107,7 @@ static void list(struct str page, struct buf *out)
 			continue;
 		if (count++)
 			buf_add_byte(out, '|');
-		html_value(str_slice(page, href.at, href.len), out);
+		entities_decode(str_slice(page, href.at, href.len), out);
 	}
 	if (href_pixel_place(&scan, &at))
 		buf_printf(out, "@%zu", at);

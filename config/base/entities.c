@@ -1,6 +1,6 @@
-/* html_value: character references as attributes have them (HTML 13.2.5.72 to 80). */
-#include "milter/link/entities.h"
-#include "milter/link/html.h"
+#include "config/base/entities.h"
+
+#include "config/base/json.h"
 
 static void add_code(uint32_t code, struct buf *out)
 {
@@ -10,26 +10,13 @@ static void add_code(uint32_t code, struct buf *out)
 		0x2039, 0x152,  0x8d,   0x17d,  0x8f,   0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
 		0x2013, 0x2014, 0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0x9d,   0x17e,  0x178,
 	};
+	char octets[4];
 
 	if (code >= 0x80 && code <= 0x9f)
 		code = c1[code - 0x80];
 	if (code == 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
 		code = 0xfffd;
-	if (code < 0x80) {
-		buf_add_byte(out, (char)code);
-	} else if (code < 0x800) {
-		buf_add_byte(out, (char)(0xc0 | code >> 6));
-		buf_add_byte(out, (char)(0x80 | (code & 63)));
-	} else if (code < 0x10000) {
-		buf_add_byte(out, (char)(0xe0 | code >> 12));
-		buf_add_byte(out, (char)(0x80 | (code >> 6 & 63)));
-		buf_add_byte(out, (char)(0x80 | (code & 63)));
-	} else {
-		buf_add_byte(out, (char)(0xf0 | code >> 18));
-		buf_add_byte(out, (char)(0x80 | (code >> 12 & 63)));
-		buf_add_byte(out, (char)(0x80 | (code >> 6 & 63)));
-		buf_add_byte(out, (char)(0x80 | (code & 63)));
-	}
+	buf_add(out, str_of(octets, utf8_put(octets, code)));
 }
 
 /* "&#38;" "&#x26": the length of the reference at the start of s, 0 when it has no digits. */
@@ -119,22 +106,22 @@ static size_t reference_read(struct str s, struct buf *out)
 	return len + 1;
 }
 
-void html_value(struct str value, struct buf *out)
+void entities_decode(struct str text, struct buf *out)
 {
-	while (value.len) {
+	while (text.len) {
 		size_t plain = 0, reference;
 
-		while (plain < value.len && value.ptr[plain] != '&' && value.ptr[plain] != '\0')
+		while (plain < text.len && text.ptr[plain] != '&' && text.ptr[plain] != '\0')
 			plain++;
-		buf_add(out, str_slice(value, 0, plain));
-		value = str_from(value, plain);
-		if (!value.len)
+		buf_add(out, str_slice(text, 0, plain));
+		text = str_from(text, plain);
+		if (!text.len)
 			return;
-		reference = value.ptr[0] == '&' ? reference_read(value, out) : 0;
+		reference = text.ptr[0] == '&' ? reference_read(text, out) : 0;
 		if (!reference) {
-			buf_add(out, value.ptr[0] == '&' ? STR("&") : STR("\xef\xbf\xbd"));
+			buf_add(out, text.ptr[0] == '&' ? STR("&") : STR("\xef\xbf\xbd"));
 			reference = 1;
 		}
-		value = str_from(value, reference);
+		text = str_from(text, reference);
 	}
 }

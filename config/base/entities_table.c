@@ -1,5 +1,5 @@
 /* The named character references of HTML (13.5): name without its ampersand, and the characters in UTF-8. Sorted by octets. */
-#include "milter/link/entities.h"
+#include "config/base/entities.h"
 
 const struct entity entities[] = {
 	{"AElig","\303\206"}, {"AElig;","\303\206"}, {"AMP","&"}, {"AMP;","&"}, {"Aacute","\303\201"},
