@@ -1,6 +1,9 @@
 #include "milter/mail/dsn.h"
 
+#include "config/base/json.h"
 #include "config/base/words.h"
+
+#define XTEXT_MAX 10                   /* octets of the longest, \x{10FFFF} */
 
 enum field {
 	FIELD_NONE,
@@ -117,9 +120,9 @@ static bool xtext_decode(struct reader *r, struct str *s)
 		return err_memory(r->err);
 	for (size_t i = 0; i < s->len;) {
 		struct str left = str_from(*s, i);
-		size_t end = str_find_byte(left, '}');
+		size_t end = str_find_byte(str_slice(left, 0, XTEXT_MAX), '}');
 		uint32_t c = 0;
-		bool ok = str_starts(left, STR("\\x{")) && end > 3 && end <= 9 && end < left.len;
+		bool ok = str_starts(left, STR("\\x{")) && end > 3 && end < XTEXT_MAX && end < left.len;
 
 		for (size_t k = 3; ok && k < end; k++) {
 			ok = ascii_hex(left.ptr[k]) >= 0;
@@ -130,21 +133,7 @@ static bool xtext_decode(struct reader *r, struct str *s)
 			continue;
 		}
 		/* at least five octets were read for each character: four always fit */
-		if (c < 0x80) {
-			to[n++] = (char)c;
-		} else if (c < 0x800) {
-			to[n++] = (char)(0xc0 | c >> 6);
-			to[n++] = (char)(0x80 | (c & 0x3f));
-		} else {
-			if (c >= 0x10000) {
-				to[n++] = (char)(0xf0 | c >> 18);
-				to[n++] = (char)(0x80 | (c >> 12 & 0x3f));
-			} else {
-				to[n++] = (char)(0xe0 | c >> 12);
-			}
-			to[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-			to[n++] = (char)(0x80 | (c & 0x3f));
-		}
+		n += utf8_put(to + n, c);
 		i += end + 1;
 	}
 	*s = str_of(to, n);

@@ -47,6 +47,8 @@ static const struct { const char *name, *text, *want; } rows[] = {
 	{ "a pipe in brackets", "Final-Recipient: rfc822;<|/usr/bin/neko@example.com>\nAction: failed\nStatus: 5.0.0\n", "||failed|5.0.0|||\n" },
 	{ "internationalised (RFC 6533)", "Final-Recipient: utf-8;\\x{732b}@example.com\nAction: failed\n",
 	  "猫@example.com||failed||||\n" },
+	{ "internationalised, the widest, and what looks like it", "Final-Recipient: utf-8;\\x{10FFFF}\\x{110000}\\x{01f431}\\x{}\\x{2@example.com\n"
+	  "Action: failed\n", "\xf4\x8f\xbf\xbf\\x{110000}\xf0\x9f\x90\xb1\\x{}\\x{2@example.com||failed||||\n" },
 	{ "a quoted local part", "Final-Recipient: rfc822;\"j doe\"@example.com\nAction: failed\n",
 	  "\"j doe\"@example.com||failed||||\n" },
 	{ "no type", "Final-Recipient: a@example.com\nAction: failed\nDiagnostic-Code: The account does not exist; sorry\n",
