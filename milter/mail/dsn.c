@@ -190,6 +190,8 @@ static bool recipient_finish(struct reader *r)
 	bool has_recipient = r->now.final.len || r->now.original.len || r->now.actual.len;
 	bool has_field = (r->seen & (1U << FIELD_FINAL | 1U << FIELD_ORIGINAL)) != 0;
 
+	if (r->now.action == DSN_ACTION_NONE && str_starts(r->now.status, STR("2.")))
+		r->now.action = DSN_DELIVERED;
 	if (has_recipient || (has_field && r->now.action != DSN_ACTION_NONE)) {
 		if (r->out->count == DSN_RECIPIENTS_MAX) {
 			r->out->dropped++;

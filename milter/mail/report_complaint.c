@@ -4,7 +4,7 @@
 
 static bool complaint_add(struct reading *r, struct str address)
 {
-	if (address.len == 0 || words_address(address) != address.len || report_has_recipient(r->out, address))
+	if (address.len == 0 || words_address(address) != address.len || report_recipient_find(r->out, address))
 		return true;
 	return report_recipient_add(r, address) != NULL;
 }

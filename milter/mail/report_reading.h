@@ -28,7 +28,7 @@ struct reading {
 
 /* NULL: memory. */
 struct report_recipient *report_recipient_add(struct reading *r, struct str address);
-bool report_has_recipient(const struct report *report, struct str address);
+struct report_recipient *report_recipient_find(const struct report *report, struct str address);    /* NULL: none */
 /* The recipients of a delivery status; a status without any is no error. */
 bool report_take_status(struct reading *r, struct str text);
 /* Where there is no status: X-Failed-Recipients, or whom the texts name most plainly. */

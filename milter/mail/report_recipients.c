@@ -24,12 +24,12 @@ struct report_recipient *report_recipient_add(struct reading *r, struct str addr
 	return &out->recipients[out->count++];
 }
 
-bool report_has_recipient(const struct report *report, struct str address)
+struct report_recipient *report_recipient_find(const struct report *report, struct str address)
 {
 	for (size_t i = 0; i < report->count; i++)
 		if (str_eq_nocase(report->recipients[i].address, address))
-			return true;
-	return false;
+			return &report->recipients[i];
+	return NULL;
 }
 
 static bool has_at(struct str address)
@@ -152,7 +152,7 @@ static bool sightings_take(struct reading *r, enum sighting_kind kind, bool with
 			const struct sighting *it = &r->texts[t].items[i];
 			struct report_recipient *added;
 
-			if (it->kind != kind || report_has_recipient(r->out, it->address) ||
+			if (it->kind != kind || report_recipient_find(r->out, it->address) ||
 			    (!with_bystanders && is_bystander(r, it->address)))
 				continue;
 			added = report_recipient_add(r, it->address);
@@ -186,7 +186,7 @@ static bool recipients_from_header(struct reading *r)
 		piece = str_trim(piece);
 		if (piece.len && piece.ptr[0] == '<')
 			piece = str_slice(piece, 1, str_find_byte(piece, '>') - 1);
-		if (words_address(piece) == piece.len && piece.len && !report_has_recipient(r->out, piece) && !report_recipient_add(r, piece))
+		if (words_address(piece) == piece.len && piece.len && !report_recipient_find(r->out, piece) && !report_recipient_add(r, piece))
 			return false;
 	}
 	return true;
@@ -262,12 +262,15 @@ bool report_take_status(struct reading *r, struct str text)
 		if (!has_at(address) && address.len && r->out->reporter.len &&
 		    !arena_printf(r->arena, &address, STR_FMT "@" STR_FMT, STR_ARG(address), STR_ARG(r->out->reporter)))
 			return err_memory(r->err);
-		if (address.len == 0 || report_has_recipient(r->out, address))
+		if (address.len == 0)
 			continue;
 
-		struct report_recipient *it = report_recipient_add(r, address);
+		struct report_recipient *it = report_recipient_find(r->out, address);
 
-		if (!it)
+		/* once for each, and of "expanded", then "failed", the failure */
+		if (it && (it->action == DSN_FAILED || from->action != DSN_FAILED))
+			continue;
+		if (!it && !(it = report_recipient_add(r, address)))
 			return false;
 		it->original = original;
 		it->action = from->action;

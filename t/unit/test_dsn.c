@@ -53,6 +53,7 @@ static const struct { const char *name, *text, *want; } rows[] = {
 	  "\"j doe\"@example.com||failed||||\n" },
 	{ "no type", "Final-Recipient: a@example.com\nAction: failed\nDiagnostic-Code: The account does not exist; sorry\n",
 	  "a@example.com||failed||||The account does not exist; sorry\n" },
+	{ "no action, and a status of success", "Final-Recipient: rfc822;a@example.com\nStatus: 2.0.0\n", "a@example.com||delivered|2.0.0|||\n" },
 	{ "words for a status", "Final-Recipient: rfc822;a@example.be\nAction: failure\nStatus: 553 Exceeded size\n",
 	  "a@example.be||failed||||\n" },
 };
