@@ -30,6 +30,8 @@ bool status_is_vague(struct str status)
 const struct said_place said_places[] = {
 	{ STR_INIT(" error following rcpt command "), SMTP_RCPT }, { STR_INIT(" error following data command "), SMTP_DATA },
 	{ STR_INIT(" error following mail command "), SMTP_MAIL },
+	{ STR_INIT(" for rcpt to command "), SMTP_RCPT }, { STR_INIT(" for text command "), SMTP_DATA },
+	{ STR_INIT(" for mail from command "), SMTP_MAIL }, { STR_INIT(" for data command "), SMTP_DATA },
 	{ STR_INIT(" in reply to rcpt to "), SMTP_RCPT }, { STR_INIT(" in reply to end of data "), SMTP_DATA },
 	{ STR_INIT(" in reply to data "), SMTP_DATA }, { STR_INIT(" in reply to mail from "), SMTP_MAIL },
 	{ STR_INIT(" in reply to ehlo "), SMTP_HELO }, { STR_INIT(" in reply to helo "), SMTP_HELO },
