@@ -50,9 +50,9 @@ struct record_writer *gate_writer(struct gate *gate, struct str class_name, stru
 	return writer;
 }
 
-static bool keep_path(struct str path, char room[4096], struct err *err)
+static bool keep_path(struct str path, char room[PATH_MAX], struct err *err)
 {
-	if (path.len >= 4096)
+	if (path.len >= PATH_MAX)
 		return err_set(err, ERR_CONFIG, "a path in relay_log is too long");
 	memcpy(room, path.ptr, path.len);
 	return true;

@@ -10,6 +10,7 @@
 #ifndef SEKISHO_GATE_H
 #define SEKISHO_GATE_H
 
+#include <limits.h>
 #include <pthread.h>
 
 #include "milter/keyring.h"
@@ -47,7 +48,7 @@ struct gate {
 	struct keyring tokens;         /* keys of tracked links and return paths; empty where no tenant has any */
 	struct rulebook rules;         /* by which outcomes are judged */
 	struct record_writer_config writer;     /* all but the directory */
-	char log_dir[4096], log_key_file[4096], log_keyring[4096], node[256];
+	char log_dir[PATH_MAX], log_key_file[PATH_MAX], log_keyring[PATH_MAX], node[256];
 	bool is_sealed;                /* all classes but ops (milter/record/seal.h), with the keys in log_keyring */
 	struct gate_class classes[GATE_CLASSES_MAX];
 	size_t class_count;

@@ -1,6 +1,7 @@
 #include "milter/keyring.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ void keyring_clear(struct keyring *ring)
 
 static bool read_keys(struct str path, struct token_keys **out, struct err *err)
 {
-	char name[4096];
+	char name[PATH_MAX];
 	struct buf text;
 
 	if (path.len >= sizeof name)

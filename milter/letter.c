@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -120,7 +121,7 @@ void letter_add_field(struct letter *letter, struct str name, struct str value)
 /* A file without a name: it is gone when we are, however that comes about. */
 static int open_spool(const struct config *config, struct err *err)
 {
-	char path[4096];
+	char path[PATH_MAX];
 	int len = snprintf(path, sizeof path, STR_FMT "/body.%ld.%llu", STR_ARG(config->state_dir), (long)getpid(),
 			   (unsigned long long)atomic_fetch_add(&spool_number, 1));
 

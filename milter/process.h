@@ -6,12 +6,14 @@
 #ifndef SEKISHO_PROCESS_H
 #define SEKISHO_PROCESS_H
 
+#include <limits.h>
+
 #include "config/config.h"
 
 struct process {
 	const char *name;               /* of the program, in its log lines too */
 	const char *usage;              /* for --help; to standard error when the command line is wrong */
-	char config_path[4096];
+	char config_path[PATH_MAX];
 	bool is_foreground;
 };
 

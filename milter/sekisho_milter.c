@@ -5,6 +5,7 @@
  * Exit      0 stopped as asked; 1 could not start or was ended by a failure; 2 usage; 78 (EX_CONFIG) configuration
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -190,7 +191,7 @@ static bool start_signals(struct err *err)
 /* The pid file's lock says that we are the only one; libmilter would take a living instance's socket away. */
 static bool lock_pid_file(const struct config *config, int *out_fd, struct err *err)
 {
-	char path[4096], state_dir[4096];
+	char path[PATH_MAX], state_dir[PATH_MAX];
 
 	snprintf(path, sizeof path, STR_FMT, STR_ARG(config->pid_file));
 	snprintf(state_dir, sizeof state_dir, STR_FMT, STR_ARG(config->state_dir));

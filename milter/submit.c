@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -192,7 +193,7 @@ static bool listen_at(struct submit *submit, struct str path, struct err *err)
 
 bool submit_open(struct submit *submit, const struct config *config, struct err *err)
 {
-	char path[4096];
+	char path[PATH_MAX];
 
 	*submit = (struct submit){ .socket = -1, .stop = { -1, -1 } };
 	if (config->submit_socket.len == 0)

@@ -15,11 +15,13 @@
 #ifndef SEKISHO_STORE_LMDB_MEND_H
 #define SEKISHO_STORE_LMDB_MEND_H
 
+#include <limits.h>
+
 #include "policy/store.h"
 
 struct lmdb_guard {
 	int fd;                        /* the lock; -1: none */
-	char dir[4096];
+	char dir[PATH_MAX];
 };
 
 /*

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -126,7 +127,7 @@ static bool read_small(const char *path, char *out, size_t size, struct str *out
 
 bool daemon_pid(const struct config *config, pid_t *out, struct err *err)
 {
-	char path[4096], room[64];
+	char path[PATH_MAX], room[64];
 	struct str text;
 	uint64_t pid;
 
@@ -147,7 +148,7 @@ bool daemon_pid(const struct config *config, pid_t *out, struct err *err)
 
 bool daemon_is_hidden(const struct config *config)
 {
-	char path[4096];
+	char path[PATH_MAX];
 
 	return snprintf(path, sizeof path, STR_FMT, STR_ARG(config->pid_file)) < (int)sizeof path && access(path, R_OK) != 0 &&
 	       errno == EACCES;

@@ -1,4 +1,5 @@
 /* The milters that an MTA names, in its own words: which of them is the gate, and which signs. */
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -89,7 +90,7 @@ bool doctor_is_path(struct str name)
 bool doctor_is_ours(const struct doctor *doctor, struct str name, const char *root, const char *dir)
 {
 	struct str listen = doctor->config->listen, path;
-	char theirs[4096], ours[4096];
+	char theirs[PATH_MAX], ours[PATH_MAX];
 
 	if (str_starts(name, STR("inet")) != str_starts(listen, STR("inet")))
 		return false;

@@ -1,6 +1,7 @@
 /* The hand that stays root: releases and drops messages of the MTA's queue, by their ids, and nothing else. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -78,7 +79,7 @@ static bool do_postfix(const struct queue_mta *mta, const struct request *reques
 /* Removes control file and content, while no queue run has them. */
 static bool drop_sendmail(const struct queue_mta *mta, const char *id, struct err *err)
 {
-	char path[4096], *name;
+	char path[PATH_MAX], *name;
 	int fd;
 
 	if (!queue_find_quarantined(mta, id, path, err))
@@ -107,7 +108,7 @@ static bool drop_sendmail(const struct queue_mta *mta, const char *id, struct er
 
 static bool do_sendmail(const struct queue_mta *mta, const struct request *request, struct arena *arena, struct err *err)
 {
-	char which[QUEUE_ID_MAX + 8], path[4096];
+	char which[QUEUE_ID_MAX + 8], path[PATH_MAX];
 	char *const free_it[] = { (char *)(uintptr_t)mta->program, (char *)"-C", (char *)(uintptr_t)mta->sendmail, (char *)"-qQ",
 				  (char *)"-Q", which, NULL };
 	struct str said;

@@ -216,7 +216,7 @@ static bool read_qf(struct reading *r, const char *path, struct queue_entry *ent
 /* Queue files stand in the queue directories, or in qf/ below them. */
 static bool glob_queue(const struct queue_mta *mta, const char *name, glob_t *out)
 {
-	char here[4096], below[4096];
+	char here[PATH_MAX], below[PATH_MAX];
 
 	snprintf(here, sizeof here, "%s/%s", mta->dirs, name);
 	snprintf(below, sizeof below, "%s/qf/%s", mta->dirs, name);
@@ -227,7 +227,7 @@ static bool glob_queue(const struct queue_mta *mta, const char *name, glob_t *ou
 	return is_here || is_below;
 }
 
-bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char path[4096], struct err *err)
+bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char path[PATH_MAX], struct err *err)
 {
 	char name[QUEUE_ID_MAX + 4];
 	glob_t found;

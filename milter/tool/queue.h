@@ -14,6 +14,8 @@
 #ifndef SEKISHO_QUEUE_H
 #define SEKISHO_QUEUE_H
 
+#include <limits.h>
+
 #include "milter/tool/tool.h"
 
 #define QUEUE_ID_MAX 64
@@ -61,7 +63,7 @@ bool queue_read_held(struct tool *tool, const struct queue_mta *mta, struct queu
 bool queue_count_held(struct tool *tool, const struct queue_mta *mta, int64_t *out, struct err *err);
 
 /* The control file of a quarantined message of Sendmail; ERR_INPUT: there is none. */
-bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char path[4096], struct err *err);
+bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char path[PATH_MAX], struct err *err);
 
 /* --- the hand */
 

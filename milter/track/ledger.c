@@ -1,5 +1,6 @@
 #include "milter/track/ledger.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,7 +259,7 @@ void ledger_add(struct ledger *ledger, const struct hit *hit)
 
 static bool open_log(struct ledger *ledger, const struct config *config, struct err *err)
 {
-	char dir[4096];
+	char dir[PATH_MAX];
 	const struct record_writer_config writer = {
 		.dir = { dir, (size_t)snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir),
 					       STR_ARG(CLASS_ACTION)) },
