@@ -218,6 +218,22 @@ void gate_leave(struct gate *gate, struct gate_link *link)
 	pthread_mutex_unlock(&gate->lock);
 }
 
+bool gate_is_behind(struct gate *gate)
+{
+	struct record_writer_state state;
+	bool is_behind = false;
+
+	pthread_mutex_lock(&gate->lock);
+	size_t count = gate->class_count;
+
+	pthread_mutex_unlock(&gate->lock);
+	for (size_t i = 0; i < count && !is_behind; i++) {
+		record_writer_state(gate->classes[i].writer, &state);
+		is_behind = state.is_behind;
+	}
+	return is_behind;
+}
+
 void gate_record(struct gate *gate, struct str event, struct str detail)
 {
 	const struct record_event record = { .event = event, .host = str_from_c(gate->node), .detail = detail };

@@ -74,6 +74,9 @@ void gate_leave(struct gate *gate, struct gate_link *link);
 /* The relay log of one class. NULL: it cannot be opened, or there are GATE_CLASSES_MAX already. */
 struct record_writer *gate_writer(struct gate *gate, struct str class_name, struct err *err);
 
+/* Does any class keep records in memory that its disk refuses? */
+bool gate_is_behind(struct gate *gate);
+
 /* One record in class ops: what the program itself did. `detail` is a JSON object or empty. A failure is logged. */
 void gate_record(struct gate *gate, struct str event, struct str detail);
 

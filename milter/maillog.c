@@ -17,7 +17,7 @@
 #define FILE_MAX (MAILLOG_POSITION_MAX + 32)
 #define IDLE_US (US_PER_S / 4)         /* between looks at a log without news */
 #define RETRY_US US_PER_S
-#define SAVE_US (2 * US_PER_S)         /* a queued record is on disk by then */
+#define SAVE_US (2 * US_PER_S)         /* a queued record is on disk by then, or the gate is behind */
 #define LINES_A_LOOK 512
 #define LATE_US (600 * US_PER_S)       /* so far behind is worth a line to the operator */
 
@@ -84,7 +84,7 @@ static void keep_position(struct maillog *m)
 	int64_t now_us = clock_mono_us();
 	struct buf text;
 
-	if (now_us < m->reached_at_us + SAVE_US)
+	if (now_us < m->reached_at_us + SAVE_US || gate_is_behind(m->judge.gate))
 		return;
 	if (m->reached[0] && strcmp(m->reached, m->saved) != 0)
 		save_position(m);

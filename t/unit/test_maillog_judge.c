@@ -3,6 +3,7 @@
 #include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,6 +330,46 @@ START_TEST(no_log_yet)
 }
 END_TEST
 
+static atomic_bool log_is_full;
+static ssize_t (*real_write)(int fd, const void *data, size_t n);
+
+static ssize_t write_elsewhere(int fd, const void *data, size_t n)
+{
+	char link[64], path[4096] = "";
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	if (!log_is_full || readlink(link, path, sizeof path - 1) < 0 || !strstr(path, ".jsonl"))
+		return real_write(fd, data, n);
+	errno = ENOSPC;
+	return -1;
+}
+
+/* What is in memory alone would be lost with the process: the place from where it is read again stays before it. */
+START_TEST(log_full_meanwhile)
+{
+	struct maillog *maillog;
+	char position[4096];
+
+	snprintf(position, sizeof position, "%s/%s/maillog.position", unit_dir(), home);
+	real_write = io_calls.write;
+	io_calls.write = write_elsewhere;
+	pass("acme");
+	log_is_full = true;
+	log_line(SENT, "a@b.example");
+	maillog = follow();
+	while (!gate_is_behind(&gate))
+		usleep(20000);
+	usleep(5000000);                /* it would have been kept twice by then */
+	ck_assert_int_ne(access(position, F_OK), 0);
+	log_is_full = false;
+	wait_told("delivered:a@b.example");
+	while (access(position, F_OK) != 0)
+		usleep(20000);
+	maillog_stop(maillog);
+	io_calls.write = real_write;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("maillog judge");
@@ -343,6 +384,7 @@ int main(void)
 	tcase_add_test(tcase, restarted);
 	tcase_add_test(tcase, followed);
 	tcase_add_test(tcase, no_log_yet);
+	tcase_add_test(tcase, log_full_meanwhile);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
