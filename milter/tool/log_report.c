@@ -43,6 +43,11 @@ void report_take_quota(struct log_report *report, struct str name, int64_t used,
 	rows[at] = (struct report_quota){ name, used, limit };
 }
 
+static bool is_result(struct str name, enum verify_result result)
+{
+	return str_eq(name, str_from_c(verify_result_name(result)));
+}
+
 static void take_verified(struct log_report *report, const struct record_line *record, struct str mail)
 {
 	struct str class_name, result;
@@ -50,7 +55,7 @@ static void take_verified(struct log_report *report, const struct record_line *r
 	if (scan_find_string(record->event.detail, STR("class"), &class_name) && str_eq(class_name, mail) &&
 	    scan_find_string(record->event.detail, STR("result"), &result))
 		mark_day(report, STRIP_VERIFIED, record->stamp.time_us,
-			 str_eq(result, STR("intact")) ? MARK_GOOD : str_eq(result, STR("unknown")) ? MARK_WARN : MARK_BAD);
+			 is_result(result, VERIFY_OK) ? MARK_GOOD : is_result(result, VERIFY_UNKNOWN) ? MARK_WARN : MARK_BAD);
 }
 
 void report_take_ops(struct log_report *report, const struct record_line *record, struct str mail)
