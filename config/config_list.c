@@ -4,7 +4,6 @@
 #include "config/config_value.h"
 
 #define REPLY_LEN_MAX 400
-#define SOCKET_PATH_MAX 107
 
 /*
  * Room for a list's items in the snapshot; *out_items is NULL when there are none. An item that is not good is said and left

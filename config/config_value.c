@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <sys/un.h>
 
 #include "config/base/domain.h"
 #include "config/base/num.h"
@@ -7,7 +6,6 @@
 
 #define PATH_LEN_MAX 1024
 #define TEXT_LEN_MAX 1024
-#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 static bool store_int(const struct value *v, int64_t value)
 {

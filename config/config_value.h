@@ -6,7 +6,11 @@
 #ifndef SEKISHO_CONFIG_VALUE_H
 #define SEKISHO_CONFIG_VALUE_H
 
+#include <sys/un.h>
+
 #include "config/config_read.h"
+
+#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 /* What a reader of one value works on. */
 struct value {
