@@ -213,6 +213,39 @@ static enum doctor_level look_access(struct doctor *doctor)
 	return doctor_say(doctor, DOCTOR_FINE, NULL, "%s may write to %s", user->pw_name, path);
 }
 
+/* --- who is told */
+
+static enum doctor_level look_commands(struct doctor *doctor)
+{
+	const struct config *config = doctor->config;
+	const struct {
+		struct str path;
+		const char *section;
+	} commands[] = { { config->notify_command, "notify" }, { config->alarm_command, "alarm" } };
+	const struct passwd *user = NULL;
+	size_t count = 0;
+	struct stat st;
+	uid_t uid;
+
+	if (doctor_daemon_user(doctor, &uid))
+		user = getpwuid(uid);
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		const char *path = doctor_text(doctor, STR_FMT, STR_ARG(commands[i].path));
+
+		if (commands[i].path.len == 0)
+			continue;
+		count++;
+		if (stat(path, &st) != 0)
+			return doctor_say_errno(doctor, path, doctor_text(doctor, "sekisho.yaml: %s: {command: /path/of/a/program}",
+									  commands[i].section));
+		/* Root may do all but run what nobody may. */
+		if (!(st.st_mode & 0111) || (user && !doctor_may(user, &st, 1)))
+			return doctor_say(doctor, DOCTOR_FAULT, doctor_text(doctor, "chmod a+rx %s", path), "%s cannot run %s (mode %04o)",
+					  user ? user->pw_name : "sekisho-milter", path, (unsigned)st.st_mode & 07777);
+	}
+	return doctor_say(doctor, DOCTOR_FINE, NULL, count ? "who hears of alarms can be run" : "no command hears of alarms");
+}
+
 /* --- the clock */
 
 /* One that is here and does not run, or else one that is to be had. */
@@ -256,6 +289,7 @@ const struct doctor_check doctor_gate_checks[] = {
 	  look_listen },
 	{ "socket", DOCTOR_CONFIG, "Without it the MTA tells every sender to come again later.", look_socket },
 	{ "socket_access", DOCTOR_CONFIG, "The MTA must be able to write to the socket, and nobody else should.", look_access },
+	{ "commands", DOCTOR_CONFIG, "It would be told of alarms and struck senders, and is not: nobody hears of them.", look_commands },
 	{ "clock", DOCTOR_ALWAYS, "Times in the log are worth what the clock is; records say how it was.", look_clock },
 	{ NULL },
 };

@@ -346,6 +346,23 @@ def test_tracking_key(world):
     well(world)
 
 
+def test_commands(world):
+    """a program that is to be told of alarms: away, and one that nobody can run"""
+    gate, command = world.relay.gate, world.path("tell")
+    gate.config["notify"] = {"command": command}
+    gate.write_config()
+    names(world, "commands", f"{command}: No such file", "notify: {command: ")
+    with open(command, "w") as out:
+        out.write("#!/bin/sh\n")
+    os.chmod(command, 0o644)
+    names(world, "commands", f"cannot run {command} (mode 0644)", f"chmod a+rx {command}")
+    os.chmod(command, 0o755)
+    check_eq(well(world)["commands"]["level"], "ok", "it can be run")
+    del gate.config["notify"]
+    gate.write_config()
+    well(world)
+
+
 def test_japanese(world):
     """the same in Japanese, sentence and reason; the line stays as it is"""
     with main_cf(world, "myhostname", "receive_override_options = no_milters\nmyhostname"):
