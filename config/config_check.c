@@ -275,6 +275,16 @@ static bool check_redis(struct reader *r, const struct config *config)
 	return check_secret(r, TABLE_REDIS, "key_file", config->redis_key_file, config) && ok;
 }
 
+static bool check_sockets(struct reader *r, const struct config *config)
+{
+	struct str path = config->listen;
+
+	if (!str_starts(path, STR("unix:")) || !str_eq(str_from(path, 5), config->submit_socket))
+		return true;
+	return config_refuse(r, config_setting_place(r, TABLE_SUBMIT, "socket", config->path),
+			     "socket in submit: " STR_FMT " is that of milter.listen; give it one of its own", STR_ARG(config->submit_socket));
+}
+
 /* The figures tell of customers, and nobody is asked who they are: they stay on this host. */
 static bool check_metrics(struct reader *r, const struct config *config)
 {
@@ -339,6 +349,7 @@ bool config_check(struct reader *r, struct config_draft *draft)
 	ok = check_erasure(r, config) && ok;
 	ok = check_redis(r, config) && ok;
 	ok = check_metrics(r, config) && ok;
+	ok = check_sockets(r, config) && ok;
 	ok = check_notify(r, config) && ok;
 	ok = check_maillog(r, config) && ok;
 	ok = check_secret(r, TABLE_TRACKING, "key_file", config->token_key_file, config) && ok;
