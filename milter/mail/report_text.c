@@ -14,7 +14,7 @@ struct scan {
 	const char *paragraph;         /* its first line */
 	const char *transcript;        /* first line of the SMTP dialogue since the last refusal */
 	bool is_gap;                   /* the line before was empty */
-	bool is_after_sender;          /* the line before ends with "sent by", "from": an address now is the sender's */
+	struct str before;             /* the last line with words */
 };
 
 static bool is_blank(char c)
@@ -138,9 +138,20 @@ static bool words_contain_any(struct str label, const struct str *list, size_t c
 	return false;
 }
 
+/* Who sent the returned message, as reports of many tongues name him. */
+static const struct str senders[] = {
+	STR_INIT(" from "), STR_INIT(" sender "), STR_INIT(" sent by "), STR_INIT(" absender "),
+	STR_INIT(" expéditeur "), STR_INIT(" expediteur "), STR_INIT(" remitente "), STR_INIT(" remetente "),
+	STR_INIT(" mittente "), STR_INIT(" afzender "), STR_INIT(" avsändare "), STR_INIT(" afsender "),
+	STR_INIT(" avsender "), STR_INIT(" lähettäjä "), STR_INIT(" nadawca "), STR_INIT(" odesílatel "),
+	STR_INIT(" feladó "), STR_INIT(" gönderen "), STR_INIT(" отправитель "), STR_INIT(" 差出人 "), STR_INIT(" 送信者 "),
+	STR_INIT(" 送信元 "), STR_INIT(" 发件人 "), STR_INIT(" 發件人 "), STR_INIT(" 寄件人 "), STR_INIT(" 寄件者 "),
+	STR_INIT(" 보낸 사람 "), STR_INIT(" 보낸사람 "), STR_INIT(" 발신자 "),
+};
+
 /* Fields of the returned message, and people to write to: not whom the report is about. */
 static const struct str other_labels[] = {
-	STR_INIT(" from "), STR_INIT(" sender "), STR_INIT(" cc "), STR_INIT(" bcc "), STR_INIT(" reply "),
+	STR_INIT(" cc "), STR_INIT(" bcc "), STR_INIT(" reply "),
 	STR_INIT(" date "), STR_INIT(" message id "), STR_INIT(" contact "), STR_INIT(" server "), STR_INIT(" host "),
 	STR_INIT(" mta "), STR_INIT(" support "), STR_INIT(" help "), STR_INIT(" path "), STR_INIT(" sent "),
 	STR_INIT(" postmaster "), STR_INIT(" administrator "), STR_INIT(" mailto "), STR_INIT(" subject "),
@@ -148,16 +159,20 @@ static const struct str other_labels[] = {
 	STR_INIT(" error "), STR_INIT(" generating "), STR_INIT(" help"), STR_INIT(" original envelope "), STR_INIT(" original address "),
 };
 
-/* The To field of the returned message, as mail programs of many tongues write it. */
-static bool is_to(struct str label)
-{
-	static const struct str names[] = {
-		STR_INIT(" to "), STR_INIT(" apparently to "), STR_INIT(" an "), STR_INIT(" à "), STR_INIT(" para "), STR_INIT(" a "),
-		STR_INIT(" aan "), STR_INIT(" till "), STR_INIT(" til "), STR_INIT(" do "), STR_INIT(" кому "),
-	};
+/* The To and From fields of the returned message, as mail programs of many tongues write them. */
+static const struct str to_names[] = {
+	STR_INIT(" to "), STR_INIT(" apparently to "), STR_INIT(" an "), STR_INIT(" à "), STR_INIT(" para "), STR_INIT(" a "),
+	STR_INIT(" aan "), STR_INIT(" till "), STR_INIT(" til "), STR_INIT(" do "), STR_INIT(" кому "),
+};
+static const struct str from_names[] = {
+	STR_INIT(" von "), STR_INIT(" de "), STR_INIT(" da "), STR_INIT(" van "), STR_INIT(" från "), STR_INIT(" fra "),
+	STR_INIT(" od "), STR_INIT(" от "), STR_INIT(" от кого "), STR_INIT(" kimden "),
+};
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (str_eq(label, names[i]))
+static bool is_one_of(struct str label, const struct str *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(label, list[i]))
 			return true;
 	return false;
 }
@@ -181,10 +196,12 @@ static bool label_read(struct str line, struct str *out_address, enum sighting_k
 		return false;
 	words_init(&words, folded, sizeof folded);
 	words_add(&words, label);
-	if (is_to(words_view(&words))) {
+	if (is_one_of(words_view(&words), to_names, sizeof to_names / sizeof *to_names)) {
 		*out_kind = SIGHTING_TO;
 	} else {
-		if (words_contain_any(words_view(&words), other_labels, sizeof other_labels / sizeof *other_labels))
+		if (words_contain_any(words_view(&words), senders, sizeof senders / sizeof *senders) ||
+		    words_contain_any(words_view(&words), other_labels, sizeof other_labels / sizeof *other_labels) ||
+		    is_one_of(words_view(&words), from_names, sizeof from_names / sizeof *from_names))
 			return false;
 		*out_kind = str_find(words_view(&words), STR(" rcpt to ")) < words.len ? SIGHTING_REPLY : SIGHTING_LABEL;
 	}
@@ -248,6 +265,22 @@ static bool named_read(struct str line, struct str *out_address, size_t *out_end
 	return true;
 }
 
+/* "... was sent by", "Absender:": an address in the line below is the sender's. */
+static bool ends_like_sender(struct str line)
+{
+	char folded[96];
+	struct words words;
+
+	if (str_ends(line, STR("：")))
+		line.len -= strlen("：");
+	words_init(&words, folded, sizeof folded);
+	words_add(&words, str_from(line, line.len > 60 ? line.len - 60 : 0));
+	for (size_t i = 0; i < sizeof senders / sizeof *senders; i++)
+		if (str_ends(words_view(&words), senders[i]))
+			return true;
+	return is_one_of(words_view(&words), from_names, sizeof from_names / sizeof *from_names);
+}
+
 static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 {
 	struct str address, head;
@@ -264,7 +297,7 @@ static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 		/* deeper than the address above and right below it: its words, folded */
 		if (s->open && !s->is_gap && indent_of(line) > s->open_indent)
 			return true;
-		if ((is_quoted && tail.len) || s->is_after_sender)
+		if ((is_quoted && tail.len) || ends_like_sender(s->before))
 			return true;
 		address_prefer_bracketed(line, &address, &after);
 		*out_taken = true;
@@ -272,7 +305,7 @@ static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 	}
 	if (line.len && line.ptr[0] == '>' && !str_starts(line, STR(">>")))
 		return true;
-	if (!s->is_after_sender && named_read(line, &address, &n)) {
+	if (named_read(line, &address, &n) && !ends_like_sender(s->before)) {
 		*out_taken = true;
 		return open_begin(s, SIGHTING_LINE, line, address, n);
 	}
@@ -376,13 +409,6 @@ static void line_alias(struct scan *s, struct str line)
 		s->out->items[s->open - 1].was = address;
 }
 
-static bool ends_like_sender(struct str line)
-{
-	line = str_trim(line);
-	return str_ends_nocase(line, STR("sent by")) || str_ends_nocase(line, STR("from")) || str_ends_nocase(line, STR("from:")) ||
-	       str_ends_nocase(line, STR("sender")) || str_ends_nocase(line, STR("sender:"));
-}
-
 static bool is_status_field(struct str line)
 {
 	line = str_from(line, indent_of(line));
@@ -420,14 +446,14 @@ static bool line_read(struct scan *s, struct str line)
 			return false;
 	}
 	line_alias(s, line);
-	s->is_after_sender = ends_like_sender(bare);
+	s->before = bare;
 	s->is_gap = false;
 	return true;
 }
 
 bool report_text_read(struct str text, struct arena *arena, struct report_text *out)
 {
-	struct scan s = { .text = text, .arena = arena, .out = out };
+	struct scan s = { .text = text, .arena = arena, .out = out, .before = STR_EMPTY };
 	struct str rest = text, line;
 
 	*out = (struct report_text){ .text = text, .returned = str_from(text, text.len) };

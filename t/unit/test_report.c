@@ -107,6 +107,12 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "a@one.example", "text", false },
 	{ "IMail", HEAD("Postmaster <postmaster@mx.example>", "Undeliverable Mail")
 	  "X-Mailer: <SMTP32 v8.12>\n\nUnknown user: a@one.example\n\nOriginal message follows.\n", "a@one.example", "imail", false },
+	{ "the sender, in German", HEAD("MAILER-DAEMON@mx.example", "Unzustellbar: x")
+	  "\nIhre Nachricht konnte nicht zugestellt werden.\n\nAbsender: news@two.example\nEmpf\xc3\xa4nger: a@one.example\n",
+	  "a@one.example", "text", false },
+	{ "the sender, in a cell of his own", HEAD("postmaster@mx.example", "系统退信")
+	  "Content-Type: text/html; charset=utf-8\n\n<p>抱歉，您的邮件被退回来了</p><tr><td>发件人：</td><td>news@two.example</td></tr>"
+	  "<tr><td>收件人：</td><td>a@one.example</td></tr>\n", "a@one.example", "text", false },
 	/* what is none */
 	{ "people on a bug tracker", "From: Neko <notifications@tracker.example>\nTo: b@two.example\n"
 	  "Subject: [repo] Mail delivery failed: returning message to sender (#12)\nAuto-Submitted: auto-generated\n\n"
