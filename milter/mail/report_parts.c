@@ -242,25 +242,25 @@ void parts_find(struct str header, struct str body, struct parts *out)
 	part_add(&w, kind == PART_OTHER && out->is_multipart ? PART_TEXT : kind, header, body);
 }
 
-static bool is_ascii(struct str s)
+/* Can one see by the octets whether they are UTF-8 or ISO-2022? UTF-16, which has NULs, and UTF-7 look like anything. */
+static bool has_look(const struct charset *charset, struct str octets)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if ((uint8_t)s.ptr[i] >= 0x80 || s.ptr[i] == '\x1b')
-			return false;
-	return true;
+	return !charset || charset->shape < CHARSET_WIDE ||
+	       (charset->shape == CHARSET_WIDE && octets.len && str_find_byte(octets, '\0') == octets.len);
 }
 
-/* What the octets mean, in UTF-8; an unknown label is taken for what it looks like. */
+/* What the octets mean, in UTF-8: by their look, where they have one, and then by the label. */
 static bool to_utf8(struct str label, struct str octets, struct arena *arena, struct str *out)
 {
 	const struct charset *charset = charset_find(label);
+	bool is_plain = has_look(charset, octets);
 	struct buf utf8;
 	struct str text;
 
-	if (octets.len && str_find_byte(octets, '\x1b') < octets.len)
+	if (is_plain && str_find_byte(octets, '\x1b') < octets.len)
 		charset = charset_find(STR("iso-2022-jp"));    /* nothing else escapes, whatever the label says */
-	else if (is_ascii(octets))
-		charset = NULL;
+	else if (is_plain && utf8_is_valid(octets))
+		charset = NULL;                                /* nor does anything else look like UTF-8 by chance */
 	if (!charset || charset->is_utf8) {
 		*out = octets;
 		return true;

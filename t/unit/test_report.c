@@ -113,6 +113,18 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "the sender, in a cell of his own", HEAD("postmaster@mx.example", "系统退信")
 	  "Content-Type: text/html; charset=utf-8\n\n<p>抱歉，您的邮件被退回来了</p><tr><td>发件人：</td><td>news@two.example</td></tr>"
 	  "<tr><td>收件人：</td><td>a@one.example</td></tr>\n", "a@one.example", "text", false },
+	{ "UTF-8 that calls itself us-ascii", HEAD("MAILER-DAEMON@mx.example", "Undeliverable")
+	  "Content-Type: text/plain; charset=us-ascii\n\nVotre message n'a pas pu \xc3\xaatre remis :\n\na@one.example\n\nBo\xc3\xaete pleine.\n",
+	  "a@one.example", "text", false },
+	{ "ASCII that calls itself UTF-16", HEAD("MAILER-DAEMON@mx.example", "Undeliverable")
+	  "Content-Type: text/plain; charset=utf-16\n\nYour message could not be delivered to:\n\na@one.example\n\nMailbox full.\n",
+	  "a@one.example", "text", false },
+	{ "UTF-16", HEAD("MAILER-DAEMON@mx.example", "Undeliverable")
+	  "Content-Type: text/plain; charset=utf-16le\nContent-Transfer-Encoding: base64\n\n"
+	  "WQBvAHUAcgAgAG0AZQBzAHMAYQBnAGUAIABjAG8AdQBsAGQAIABuAG8AdAAgAGIAZQAgAGQAZQBs\n"
+	  "AGkAdgBlAHIAZQBkACAAdABvADoADQAKAA0ACgBhAEAAbwBuAGUALgBlAHgAYQBtAHAAbABlAA0A\n"
+	  "CgANAAoATQBhAGkAbABiAG8AeAAgAGYAdQBsAGwALgANAAoA\n",
+	  "a@one.example", "text", false },
 	/* what is none */
 	{ "people on a bug tracker", "From: Neko <notifications@tracker.example>\nTo: b@two.example\n"
 	  "Subject: [repo] Mail delivery failed: returning message to sender (#12)\nAuto-Submitted: auto-generated\n\n"
