@@ -8,7 +8,7 @@
 #define MARKED_TEXT_MAX 4096           /* octets of a text in which its marks are looked for */
 #define SCORE_MIN 5
 #define SCORE_MIN_NULL_ONLY 6          /* so does a null sender: answers have it too (RFC 3834) */
-#define SCORE_MIN_SUBJECT_ONLY 7       /* a Subject alone says little: parcels cannot be delivered either */
+#define SCORE_MIN_SUBJECT_ONLY 7       /* a Subject alone says little: parcels cannot be delivered, people hand bounces on */
 #define NESTED_MAX 1
 #define HEAD_SURE 5                    /* a null sender and a mailer daemon's name */
 #define CODED 3                        /* what an address with a reply beside it weighs then */
@@ -213,7 +213,7 @@ static bool is_bounce(const struct reading *r, bool has_status)
 	if (r->text_score < (r->head.has_bounce_subject ? 2 : 3))
 		return r->head.is_dsn_report && r->head.failed_recipients.len;
 	if (!r->head.has_sender_evidence)
-		return score >= SCORE_MIN_SUBJECT_ONLY;
+		return r->head.from.len == 0 && score >= SCORE_MIN_SUBJECT_ONLY;
 	return score >= (r->head.has_words ? SCORE_MIN : SCORE_MIN_NULL_ONLY);
 }
 

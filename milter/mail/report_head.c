@@ -8,6 +8,7 @@
 #include "milter/mail/report_parts.h"
 
 #define FOLDED_MAX 512
+#define MAILER 3                       /* what only a mailer's name in From weighs */
 #define CONVERSATION 6                 /* what marks in a Subject and a text may add up to */
 
 #define FIELD(name, member) { STR_INIT(name), offsetof(struct report_head, member) }
@@ -128,10 +129,38 @@ static bool text_decode(const struct report_head *head, struct str value, struct
 	return ok;
 }
 
-static bool starts_forward(struct str subject)
+/* What people's programs put before the Subject of what they answer or hand on. */
+static const struct { struct str word; bool is_forward; } prefixes[] = {
+	{ STR_INIT("re"), false }, { STR_INIT("aw"), false }, { STR_INIT("antw"), false }, { STR_INIT("sv"), false },
+	{ STR_INIT("vs"), false }, { STR_INIT("odp"), false }, { STR_INIT("r"), false }, { STR_INIT("回复"), false },
+	{ STR_INIT("答复"), false }, { STR_INIT("回覆"), false }, { STR_INIT("返信"), false }, { STR_INIT("fwd"), true },
+	{ STR_INIT("fw"), true }, { STR_INIT("wg"), true }, { STR_INIT("tr"), true }, { STR_INIT("rv"), true },
+	{ STR_INIT("enc"), true }, { STR_INIT("i"), true }, { STR_INIT("vb"), true }, { STR_INIT("vl"), true },
+	{ STR_INIT("pd"), true }, { STR_INIT("doorst"), true }, { STR_INIT("转发"), true }, { STR_INIT("轉寄"), true },
+	{ STR_INIT("転送"), true },
+};
+
+/* "Re:", "WG :", "Re[2]:", "[Fwd: ...]", "(Fwd) ...", "回复：..." */
+static void prefix_read(struct report_head *head)
 {
-	return str_starts_nocase(subject, STR("fwd:")) || str_starts_nocase(subject, STR("fw:")) ||
-	       str_starts_nocase(subject, STR("[fwd:"));
+	struct str subject = head->subject;
+
+	if (str_starts(subject, STR("[")) || str_starts(subject, STR("(")))
+		subject = str_from(subject, 1);
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+		struct str tail = str_from(subject, prefixes[i].word.len);
+
+		if (!str_starts_nocase(subject, prefixes[i].word))
+			continue;
+		if (str_starts(tail, STR("[")))
+			tail = str_from(tail, str_find_byte(tail, ']') + 1);
+		tail = str_trim(tail);
+		if (str_starts(tail, STR(":")) || str_starts(tail, STR("：")) || str_starts(tail, STR(")"))) {
+			head->is_handed_on = true;
+			head->is_forward = prefixes[i].is_forward;
+			return;
+		}
+	}
 }
 
 static bool contains_nocase(struct str s, struct str needle)
@@ -142,11 +171,27 @@ static bool contains_nocase(struct str s, struct str needle)
 	return false;
 }
 
+static bool path_is_null(struct str path)
+{
+	return str_eq(path, STR("<>")) || contains_nocase(path, STR("mailer-daemon"));
+}
+
 /* "[repo] Mail delivery failed": what people and their programs write to each other about bounces. "[BOUNCE]" is a bounce's. */
 static bool is_conversation(const struct report_head *head)
 {
 	return head->list_id.len || head->list_unsubscribe.len ||
 	       (str_starts(head->subject, STR("[")) && !str_starts_nocase(head->subject, STR("[bounce")));
+}
+
+/*
+ * Who stands in the return path waits for an answer: a person who writes about a bounce, or hands one on, even if his
+ * name is a mailer's (a postmaster, a newsletter from bounces@). Some mailers do so too, and say who they are.
+ */
+static bool is_person(const struct report_head *head, int of_from, int of_subject)
+{
+	return head->return_path.len && !path_is_null(head->return_path) &&
+	       (head->is_handed_on || of_from <= 0 || (of_from < MAILER && of_subject <= 0)) && !head->is_dsn_report &&
+	       !head->is_feedback_report && !head->failed_recipients.len && !head->sns_message_id.len && !head->list_server.len;
 }
 
 /*
@@ -159,11 +204,6 @@ static bool is_answer(const struct report_head *head, int of_from)
 	return of_from <= 0 && !head->has_bounce_subject && !head->failed_recipients.len && !head->is_dsn_report &&
 	       !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied")) &&
 	       !contains_nocase(head->auto_submitted, STR("rejected"));
-}
-
-static bool path_is_null(struct str path)
-{
-	return str_eq(path, STR("<>")) || contains_nocase(path, STR("mailer-daemon"));
 }
 
 static void type_weigh(struct report_head *head)
@@ -193,8 +233,8 @@ bool report_head_read(const struct phrase_set *marks, struct str header, bool is
 	type_weigh(out);
 	of_from = marks_weigh(marks, MARK_FROM, from, &out->evidence);
 	of_subject = marks_weigh(marks, MARK_SUBJECT, out->subject, &out->evidence);
-	out->is_forward = starts_forward(out->subject);
-	if (out->is_forward || str_starts_nocase(out->subject, STR("re:")))
+	prefix_read(out);
+	if (out->is_handed_on)
 		of_subject = of_subject < 0 ? of_subject : 0;
 	out->score += of_from + of_subject;
 	out->has_words = of_from > 0 || of_subject > 0;
@@ -208,8 +248,8 @@ bool report_head_read(const struct phrase_set *marks, struct str header, bool is
 	if (out->sns_message_id.len || out->list_server.len)
 		out->score += 2;
 	out->has_sender_evidence = of_from > 0 || is_null_sender || path_is_null(out->return_path) ||
-				   out->failed_recipients.len || out->is_dsn_report || out->is_feedback_report;
-	if (!out->has_sender_evidence && is_conversation(out))
+				   out->failed_recipients.len || out->is_dsn_report || out->is_feedback_report || out->list_server.len;
+	if ((!out->has_sender_evidence && is_conversation(out)) || (!is_null_sender && is_person(out, of_from, of_subject)))
 		out->score -= CONVERSATION;
 	if (is_answer(out, of_from))
 		out->score -= CONVERSATION;

@@ -23,6 +23,7 @@ struct report_head {
 	bool has_words;                /* a bounce's, in From or Subject */
 	bool has_bounce_subject;
 	bool is_dsn_report, is_feedback_report;
+	bool is_handed_on;             /* "Re: ...", "Fwd: ..." */
 	bool is_forward;               /* "Fwd: ..." */
 	struct str evidence;           /* the mark that counted most */
 };

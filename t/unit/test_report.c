@@ -126,6 +126,14 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "CgANAAoATQBhAGkAbABiAG8AeAAgAGYAdQBsAGwALgANAAoA\n",
 	  "a@one.example", "text", false },
 	/* what is none */
+	{ "handed on by a person, in German", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: WG: Undelivered Mail Returned to Sender\n"
+	  "\nWas ist das?\n\nVon: MAILER-DAEMON@mx.example\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
+	  NULL, NULL, false },
+	{ "a person shows a bounce", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: failure notice\n"
+	  "\nHi. This is the qmail-send program at mx.example.\n\n<c@d.example>:\nSorry, no mailbox here by that name. (#5.1.1)\n", NULL, NULL, false },
+	{ "a postmaster shows a bounce", "Return-Path: <postmaster@one.example>\nFrom: Postmaster <postmaster@one.example>\nTo: b@two.example\n"
+	  "Subject: Re: Undelivered Mail Returned to Sender\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
+	  NULL, NULL, false },
 	{ "people on a bug tracker", "From: Neko <notifications@tracker.example>\nTo: b@two.example\n"
 	  "Subject: [repo] Mail delivery failed: returning message to sender (#12)\nAuto-Submitted: auto-generated\n\n"
 	  "This message was created automatically by mail delivery software.\n\n  c@d.example\n    550 5.1.1 User unknown\n", NULL, NULL, false },
