@@ -125,17 +125,23 @@ static bool has_reply_code(struct str words)
 	return false;
 }
 
-/* In whatever language the rest is: from a mailer daemon, an address and what a server replied about it. */
-static void code_weigh(struct reading *r, const struct report_text *text)
+/* In whatever language the rest is: an address, and what a server replied about it. */
+static bool is_coded(const struct report_text *text)
 {
-	if (r->head.score < HEAD_SURE || r->text_score >= CODED)
-		return;
 	for (size_t i = 0; i < text->count; i++)
-		if (text->items[i].kind <= SIGHTING_REPLY &&
-		    has_reply_code(str_slice(text->items[i].words, 0, CODED_LOOKED_AT))) {
-			r->text_score = CODED;
-			return;
-		}
+		if (text->items[i].kind <= SIGHTING_REPLY && has_reply_code(str_slice(text->items[i].words, 0, CODED_LOOKED_AT)))
+			return true;
+	return false;
+}
+
+/* What only a program writes: its own sentence, the type of a report, a server's reply. */
+static bool is_of_program(const struct reading *r)
+{
+	bool is_one = r->out->shape || r->head.is_dsn_report;
+
+	for (size_t i = 0; i < r->text_count && !is_one; i++)
+		is_one = is_coded(&r->texts[i]);
+	return is_one;
 }
 
 static bool text_take(struct reading *r, const struct part *part, size_t *budget)
@@ -153,7 +159,8 @@ static bool text_take(struct reading *r, const struct part *part, size_t *budget
 		r->out->context = it->text;
 	if (!text_weigh(r, it->text))
 		return false;
-	code_weigh(r, it);
+	if (r->head.score >= HEAD_SURE && r->text_score < CODED && is_coded(it))
+		r->text_score = CODED;
 	return true;
 }
 
@@ -214,7 +221,7 @@ static bool is_bounce(const struct reading *r, bool has_status)
 		return r->head.is_dsn_report && r->head.failed_recipients.len;
 	if (!r->head.has_sender_evidence)
 		return r->head.from.len == 0 && score >= SCORE_MIN_SUBJECT_ONLY;
-	return score >= (r->head.has_words ? SCORE_MIN : SCORE_MIN_NULL_ONLY);
+	return r->head.has_words ? score >= SCORE_MIN : score >= SCORE_MIN_NULL_ONLY && is_of_program(r);
 }
 
 static bool bounce_read(struct reading *r)

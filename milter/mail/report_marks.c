@@ -125,7 +125,7 @@ const struct mark report_marks[] = {
 	SHAPE("exchange", " diagnostikinformation för administratörer "),
 	SHAPE("exchange", " diagnostické informace pro správce "),
 	SHAPE("exchange", " rejected your message to the following "), SHAPE("exchange", " remote server returned "),
-	SHAPE("domino", " was not delivered to "), SHAPE("domino", " listed in domino directory "),
+	SHAPE(NULL, " was not delivered to "), SHAPE("domino", " listed in domino directory "),
 	SHAPE("notes", " failure reasons "),
 	SHAPE("gmail", " delivery to the following recipient failed permanently "),
 	SHAPE("gmail", " delivery to the following recipient has been delayed "),
@@ -167,7 +167,7 @@ const struct mark report_marks[] = {
 
 	SHAPE("x6", " we had trouble delivering your message "), SHAPE("james", " this is the james mail server "),
 	SHAPE("mdaemon", " the following data may contain sections which represent bcc "),
-	SHAPE("kddi", " as their mailbox is full "), SHAPE("domino", " nicht zugestellt an "), SHAPE("domino", " na pu être remis à "),
+	SHAPE("kddi", " as their mailbox is full "), SHAPE(NULL, " nicht zugestellt an "), SHAPE(NULL, " na pu être remis à "),
 	SHAPE("facebook", " created automatically by facebook "), SHAPE("domino", " router could not connect "),
 	SHAPE("exchange2003", " did not reach the following recipients "),
 

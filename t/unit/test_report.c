@@ -125,6 +125,8 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "AGkAdgBlAHIAZQBkACAAdABvADoADQAKAA0ACgBhAEAAbwBuAGUALgBlAHgAYQBtAHAAbABlAA0A\n"
 	  "CgANAAoATQBhAGkAbABiAG8AeAAgAGYAdQBsAGwALgANAAoA\n",
 	  "a@one.example", "text", false },
+	{ "no word of a bounce in the header, and a server's reply", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nYour message could not be delivered.\n\n<a@one.example>: 550 5.1.1 unknown\n", "a@one.example", "text", false },
 	/* what is none */
 	{ "handed on by a person, in German", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: WG: Undelivered Mail Returned to Sender\n"
 	  "\nWas ist das?\n\nVon: MAILER-DAEMON@mx.example\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
@@ -134,6 +136,10 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "a postmaster shows a bounce", "Return-Path: <postmaster@one.example>\nFrom: Postmaster <postmaster@one.example>\nTo: b@two.example\n"
 	  "Subject: Re: Undelivered Mail Returned to Sender\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
 	  NULL, NULL, false },
+	{ "out of office, Spanish", HEAD("Neko <neko@one.example>", "Fuera de oficina: oferta") "Auto-Submitted: auto-generated\n"
+	  "\nSu mensaje no ser\xc3\xa1 reenviado.\n\nContacto: mike@two.example\n", NULL, NULL, false },
+	{ "somebody has left, and no word says that a program writes", HEAD("Neko <neko@one.example>", "Klein")
+	  "\nKlein no longer works here. Your message was not delivered to anyone.\n\nNew address: klein@two.example\n", NULL, NULL, false },
 	{ "people on a bug tracker", "From: Neko <notifications@tracker.example>\nTo: b@two.example\n"
 	  "Subject: [repo] Mail delivery failed: returning message to sender (#12)\nAuto-Submitted: auto-generated\n\n"
 	  "This message was created automatically by mail delivery software.\n\n  c@d.example\n    550 5.1.1 User unknown\n", NULL, NULL, false },
