@@ -19,6 +19,7 @@ struct io_calls io_calls = {
 	.allocate = real_allocate,
 	.rename = rename,
 	.unlink = unlink,
+	.truncate = ftruncate,
 };
 
 void io_hold_standard(void)

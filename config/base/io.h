@@ -20,6 +20,7 @@ struct io_calls {
 	int (*allocate)(int fd, off_t at, off_t n);       /* fallocate, size kept */
 	int (*rename)(const char *from, const char *to);
 	int (*unlink)(const char *path);
+	int (*truncate)(int fd, off_t n);                 /* ftruncate */
 };
 extern struct io_calls io_calls;
 

@@ -301,6 +301,13 @@ static bool is_full(const struct commit *commit)
 	return commit->part_max > 0 && commit->tail.size >= commit->part_max;
 }
 
+/* A part of a file that could not be cut back says where that ends; a file of the next day cannot. */
+static bool end_rest(struct commit *commit, struct err *err)
+{
+	return !commit->tail.has_rest || (tail_new_file(&commit->tail, commit->tail.file.day, err) &&
+					  try_group(commit, NULL, true, commit->sync, err) == TAIL_OK);
+}
+
 /* The file that this moment's records belong into: never an older day's than the current one. */
 static bool choose_file(struct commit *commit, struct err *err)
 {
@@ -310,7 +317,7 @@ static bool choose_file(struct commit *commit, struct err *err)
 	if (tail->file.part == 0)
 		return tail_new_file(tail, day, err);
 	if (day > tail->file.day)
-		return sign_day(commit, err) && tail_new_file(tail, day, err);
+		return sign_day(commit, err) && end_rest(commit, err) && tail_new_file(tail, day, err);
 	if (!tail->is_spoilt && is_full(commit))
 		return sign_day(commit, err) && tail_new_file(tail, tail->file.day, err);
 	return !tail->is_spoilt || tail_new_file(tail, tail->file.day, err);

@@ -14,6 +14,7 @@
 #include "milter/record/entry.h"
 #include "milter/record/index_build.h"
 #include "milter/record/lines.h"
+#include "milter/record/reader.h"
 #include "milter/record/span.h"
 #include "milter/record/tail.h"
 
@@ -29,6 +30,7 @@ struct erase {
 	struct sign_key *log_key;
 	struct record_writer *writer;
 	struct tail tail;
+	const struct record_file *next;/* of the file at hand; NULL: that is the newest */
 	struct erase_result result;
 };
 
@@ -42,17 +44,21 @@ static bool is_wanted(const struct erase *erase, struct str line)
 
 typedef bool line_fn(void *arg, const struct line *line, struct err *err);
 
-static bool each_line(const char *path, line_fn *fn, void *arg, struct err *err)
+/* What stands behind the end that a later part states is no part of the log: it is not read, and not in the new file. */
+static bool each_line(const struct erase *erase, struct record_file file, line_fn *fn, void *arg, struct err *err)
 {
+	char path[PATH_MAX];
 	struct lines lines;
 	struct line line;
 	struct stat st;
 	bool found = false, ok;
-	int fd = io_open(path, O_RDONLY, 0, err);
+	int fd = record_file_path(erase->dir, file, path, err) ? io_open(path, O_RDONLY, 0, err) : -1;
 
 	if (fd < 0)
 		return false;
 	ok = fstat(fd, &st) == 0 || err_errno(err, ERR_BUSY, "%s", path);
+	if (ok && erase->next)
+		st.st_size = record_file_end(erase->dir, file, erase->next, st.st_size);
 	if (ok && (ok = lines_open(&lines, fd, path, 0, st.st_size, err))) {
 		while ((ok = lines_next(&lines, &line, &found, err)) && found && (ok = fn(arg, &line, err)))
 			;
@@ -163,12 +169,13 @@ static bool copy_line(void *arg, const struct line *line, struct err *err)
 	return copy->out.len < COPY_AT || copy_out(copy, err);
 }
 
-static bool write_copy(struct copy *copy, const char *path, struct err *err)
+static bool write_copy(struct copy *copy, struct record_file file, struct err *err)
 {
 	copy->fd = io_open(copy->path, O_WRONLY | O_CREAT | O_TRUNC, 0640, err);
 	if (copy->fd < 0)
 		return false;
-	bool ok = each_line(path, copy_line, copy, err) && copy_out(copy, err) && io_sync(copy->fd, copy->path, err);
+	bool ok = each_line(copy->erase, file, copy_line, copy, err) && copy_out(copy, err) &&
+		  io_sync(copy->fd, copy->path, err);
 
 	close(copy->fd);
 	return ok;
@@ -184,7 +191,7 @@ static bool replace_file(struct erase *erase, struct record_file file, const cha
 	buf_init(&copy.out, 4 * COPY_AT);
 	if (!tail_lock(&erase->tail, err))
 		return false;
-	bool ok = write_copy(&copy, path, err) && tail_raise(&erase->tail, err);
+	bool ok = write_copy(&copy, file, err) && tail_raise(&erase->tail, err);
 
 	if (ok)                                     /* what it says of the lines that go is nobody's to know any more */
 		index_remove(erase->dir, file);
@@ -204,7 +211,7 @@ static bool erase_file(struct erase *erase, struct record_file file, struct err 
 	struct find find = { .erase = erase };
 
 	record_file_name(file, name);
-	bool ok = record_file_path(erase->dir, file, path, err) && each_line(path, find_line, &find, err);
+	bool ok = record_file_path(erase->dir, file, path, err) && each_line(erase, file, find_line, &find, err);
 
 	if (ok && find.records) {
 		spans_sort(&find.spans);
@@ -248,8 +255,11 @@ static bool erase_files(struct erase *erase, struct err *err)
 	size_t count = 0;
 	bool ok = record_files_list(erase->dir, &files, &count, err);
 
-	for (size_t i = 0; ok && i < count; i++)
+	for (size_t i = 0; ok && i < count; i++) {
+		erase->next = i + 1 < count ? &files[i + 1] : NULL;
 		ok = erase_file(erase, files[i], err);
+	}
+	erase->next = NULL;
 	free(files);
 	return ok;
 }

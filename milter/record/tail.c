@@ -25,7 +25,7 @@ static void close_file(struct tail *tail)
 	if (tail->allocated > tail->size && !tail->is_spoilt && flock(tail->lock_fd, LOCK_EX) == 0) {
 		struct stat st;
 
-		if (fstat(tail->fd, &st) != 0 || st.st_size != tail->size || ftruncate(tail->fd, st.st_size) != 0)
+		if (fstat(tail->fd, &st) != 0 || st.st_size != tail->size || io_calls.truncate(tail->fd, st.st_size) != 0)
 			log_debug("%s: preallocated space is kept", tail->dir);
 	}
 	close(tail->fd);
@@ -221,7 +221,7 @@ bool tail_new_file(struct tail *tail, int64_t day, struct err *err)
 	tail->fd = fd;
 	tail->file = file;
 	tail->size = tail->allocated = 0;
-	tail->is_spoilt = false;
+	tail->is_spoilt = tail->has_rest = false;
 	return true;
 }
 
@@ -241,8 +241,8 @@ static void preallocate(struct tail *tail, int64_t need)
 /* Nothing of a failed append may be taken for a record later. */
 static void take_back(struct tail *tail)
 {
-	if (ftruncate(tail->fd, tail->size) != 0)
-		tail->is_spoilt = true;
+	if (io_calls.truncate(tail->fd, tail->size) != 0)
+		tail->is_spoilt = tail->has_rest = true;
 	tail->allocated = tail->size;
 }
 

@@ -43,6 +43,7 @@ struct tail {
 	struct record_file file;       /* the one to append to; part 0: none yet */
 	int64_t size;                  /* up to the end of its last whole line */
 	bool is_spoilt;                /* `file` may not be continued */
+	bool has_rest;                 /* and holds octets behind `size`, which only a part of the same day can tell from lines */
 	struct record_file before;     /* the file before `file`, and where its valid text ends */
 	int64_t before_end;
 	struct tail_head head;

@@ -229,7 +229,7 @@ static bool mend(struct tail *tail, struct walk *walk, int64_t size, struct err 
 	}
 	log_warn("%s/%s: %" PRId64 " octets behind the last whole record were cut off after a crash", tail->dir, name,
 		 tail->repair.octets);
-	if (ftruncate(tail->fd, tail->size) != 0)
+	if (io_calls.truncate(tail->fd, tail->size) != 0)
 		return err_errno(err, ERR_BUSY, "cut %s/%s", tail->dir, name);
 	return io_sync(tail->fd, name, err);
 }
@@ -383,7 +383,7 @@ static bool load_files(struct tail *tail, const struct record_file *files, size_
 
 	tail->file = tail->before = (struct record_file){ 0 };
 	tail->size = tail->before_end = 0;
-	tail->is_spoilt = false;
+	tail->is_spoilt = tail->has_rest = false;
 	tail->head = (struct tail_head){ 0 };
 	if (count == 0)
 		return true;
@@ -434,6 +434,7 @@ bool tail_load(struct tail *tail, struct err *err)
 		tail->before = was.before;
 		tail->before_end = was.before_end;
 		tail->is_spoilt = was.is_spoilt;
+		tail->has_rest = was.has_rest;
 		tail->head = was.head;
 	}
 	return ok;

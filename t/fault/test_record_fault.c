@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "config/base/io.h"
+#include "milter/record/erase.h"
 #include "milter/record/reader.h"
 #include "milter/record/seal.h"
 
@@ -238,6 +239,93 @@ START_TEST(parts_without_checkpoint)
 }
 END_TEST
 
+static int no_way_back(int fd, off_t n)
+{
+	(void)fd;
+	(void)n;
+	errno = EROFS;
+	return -1;
+}
+
+/* Neither can the failed group be cut off, nor the next file be made; then the disk is good again, on the same day or the next. */
+START_TEST(a_rest_stays)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct err err;
+
+	fault.call = FAIL_SYNC;
+	fault.error = EIO;
+	fault.times = 0;
+	io_calls.sync = fail_sync;
+	io_calls.truncate = no_way_back;
+	clock_set(NOON);
+	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+	relaylog_append(writer, "before", "acme");
+	fault.countdown = 1;
+	fault.times = 2;               /* of the group, and of the directory */
+	ck_assert(!relaylog_try_append(writer, "refused", "acme", &err));
+	clock_set(NOON + _i * DAY_US);
+	relaylog_append(writer, "after", "acme");
+	record_writer_close(writer);
+	ck_assert_ptr_null(strstr(relaylog_story(&relay, false), "refused"));
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
+/* The day's last signature cannot be written, nor cut off: the next day begins behind it all the same. */
+START_TEST(a_signature_stays)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct err err;
+
+	fault.call = FAIL_SYNC;
+	fault.error = EIO;
+	fault.times = 0;
+	io_calls.sync = fail_sync;
+	io_calls.truncate = no_way_back;
+	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+	relaylog_append(writer, "before", "acme");
+	fault.countdown = _i;          /* among them the one-time key's, the line's, and the new file's */
+	fault.times = 1;
+	clock_set(NOON + DAY_US);
+	relaylog_try_append(writer, "after", "acme", &err);
+	relaylog_append(writer, "again", "acme");
+	record_writer_close(writer);
+	ck_assert(fault.has_failed);
+	relaylog_must_verify(&relay, VERIFY_OK);
+	relaylog_opinions(&relay, VERIFY_OK, "a rest", "--level", "content", NULL);
+}
+END_TEST
+
+/* What a tenant's erasure takes from such a file does not move the end that the next part states. */
+START_TEST(a_rest_is_erased)
+{
+	const struct erase_request request = { .tenant = STR("acme") };
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct erase_result result;
+	struct err err;
+
+	fault.call = FAIL_SYNC;
+	fault.error = EIO;
+	fault.times = 0;
+	io_calls.sync = fail_sync;
+	io_calls.truncate = no_way_back;
+	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+	relaylog_append(writer, "before", "acme");
+	fault.countdown = fault.times = 1;
+	relaylog_append(writer, "again", "acme");
+	record_writer_close(writer);
+	ck_assert_msg(record_erase(&config, &request, &result, &err), "%s", err.text);
+	ck_assert_int_eq(result.records, 2);
+	relaylog_must_verify(&relay, VERIFY_OK);
+	clock_set(NOON + 2 * VERIFY_LATE_US);
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("record faults");
@@ -247,6 +335,9 @@ int main(void)
 	unit_add_rows(tcase, nth_call_fails, rows);
 	unit_add_rows(tcase, nth_call_fails_sealed, rows);
 	tcase_add_test(tcase, parts_without_checkpoint);
+	tcase_add_loop_test(tcase, a_rest_stays, 0, 2);
+	tcase_add_loop_test(tcase, a_signature_stays, 1, 6);
+	tcase_add_test(tcase, a_rest_is_erased);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
