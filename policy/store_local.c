@@ -57,27 +57,17 @@ struct str store_local_tenant_of(struct str key)
 	return str_cut(key, '{', &before, &rest) && str_cut(rest, '}', &tenant, &after) ? tenant : STR_EMPTY;
 }
 
-static atomic_bool *aside_of(struct store_local *st, struct str tenant)
+struct store_local_tenant *store_local_tenant(struct store_local *st, struct str name)
 {
-	return &st->aside[str_hash(tenant) % STORE_LOCAL_ASIDE];
-}
-
-void store_local_put_aside(struct store_local *st, struct str tenant, bool is_aside)
-{
-	atomic_store(aside_of(st, tenant), is_aside);
-}
-
-bool store_local_is_aside(struct store_local *st, struct str tenant)
-{
-	return atomic_load(aside_of(st, tenant));
+	return &st->tenants[str_hash(name) % STORE_LOCAL_TENANTS];
 }
 
 /* With `merging` held for reading. `begins`: from now on it is, and so before a merge can end. */
-static bool is_alone(struct store_local *st, struct str tenant, bool begins)
+static bool is_alone(struct store_local_tenant *tenant, bool begins)
 {
 	if (begins)
-		store_local_put_aside(st, tenant, true);
-	return begins || store_local_is_aside(st, tenant);
+		atomic_store(&tenant->is_aside, true);
+	return begins || atomic_load(&tenant->is_aside);
 }
 
 static void tell(struct store_local *st, bool is_local, const char *why)
@@ -103,8 +93,8 @@ void store_local_note_shared(struct store_local *st)
 {
 	bool was_local = atomic_exchange(&st->store.is_local, false);
 
-	for (size_t i = 0; i < STORE_LOCAL_ASIDE; i++)
-		atomic_store(&st->aside[i], false);
+	for (size_t i = 0; i < STORE_LOCAL_TENANTS; i++)
+		atomic_store(&st->tenants[i].is_aside, false);
 	if (!was_local)
 		return;
 	log_info("store: shared again");
@@ -297,13 +287,14 @@ static bool charge_shared(struct store_local *st, const struct store_charge *cha
 static bool charge_alone(struct store_local *st, const struct store_charge *charge, bool begins, struct store_charged *out,
 			 bool *out_done, struct err *err)
 {
+	struct store_local_tenant *tenant = store_local_tenant(st, charge->tenant);
 	bool ok = true;
 
-	pthread_rwlock_rdlock(&st->merging);
-	*out_done = is_alone(st, charge->tenant, begins);
+	pthread_rwlock_rdlock(&tenant->merging);
+	*out_done = is_alone(tenant, begins);
 	if (*out_done)
 		ok = charge_own(st, charge, out, err);
-	pthread_rwlock_unlock(&st->merging);
+	pthread_rwlock_unlock(&tenant->merging);
 	out->is_local = *out_done && ok;
 	return ok;
 }
@@ -334,11 +325,12 @@ static bool local_charge(struct store *base, const struct store_charge *charge, 
 static bool local_refund(struct store *base, struct str tenant, struct str id, struct err *err)
 {
 	struct store_local *st = self(base);
+	pthread_rwlock_t *merging = &store_local_tenant(st, tenant)->merging;
 
-	pthread_rwlock_rdlock(&st->merging);
+	pthread_rwlock_rdlock(merging);
 	bool ok = st->own->ops->refund(st->own, tenant, id, err);
 
-	pthread_rwlock_unlock(&st->merging);
+	pthread_rwlock_unlock(merging);
 	return st->shared->ops->refund(st->shared, tenant, id, err) && ok;
 }
 
@@ -353,16 +345,17 @@ static void local_settle(struct store *base, struct str tenant, struct str id)
 static bool count_alone(struct store_local *st, struct str key, int64_t n, int64_t ttl_us, bool begins, int64_t *out_total,
 			bool *out_done, struct err *err)
 {
+	struct store_local_tenant *tenant = store_local_tenant(st, store_local_tenant_of(key));
 	char room[KEY_ROOM];
 	struct str own;
 	bool ok = true;
 
-	pthread_rwlock_rdlock(&st->merging);
-	*out_done = is_alone(st, store_local_tenant_of(key), begins);
+	pthread_rwlock_rdlock(&tenant->merging);
+	*out_done = is_alone(tenant, begins);
 	if (*out_done)
 		ok = prefixed(STORE_LOCAL, key, room, &own, err) &&
 		     st->own->ops->count_add(st->own, own, n, ttl_us, out_total, err);
-	pthread_rwlock_unlock(&st->merging);
+	pthread_rwlock_unlock(&tenant->merging);
 	return ok;
 }
 
@@ -456,9 +449,22 @@ static void local_close(struct store *base)
 		close(st->lock);
 	pthread_mutex_destroy(&st->left.mutex);
 	pthread_mutex_destroy(&st->mutex);
-	pthread_rwlock_destroy(&st->merging);
+	for (size_t i = 0; i < STORE_LOCAL_TENANTS; i++)
+		pthread_rwlock_destroy(&st->tenants[i].merging);
 	free((void *)(uintptr_t)st->node.ptr);
 	free(st);
+}
+
+/* Where a tenant's sessions never all pause at once, the C library would keep the merger waiting for as long as they go on. */
+static void init_tenants(struct store_local *st)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	for (size_t i = 0; i < STORE_LOCAL_TENANTS; i++)
+		pthread_rwlock_init(&st->tenants[i].merging, &attr);
+	pthread_rwlockattr_destroy(&attr);
 }
 
 static struct store_local *new_store(const struct config *config)
@@ -476,7 +482,7 @@ static struct store_local *new_store(const struct config *config)
 	snprintf(st->lock_path, sizeof st->lock_path, STR_FMT "/merge", STR_ARG(config->store_path));
 	st->node = str_of(node, strlen(node));
 	st->share = config->store_local_share > 0 ? config->store_local_share : 100;
-	pthread_rwlock_init(&st->merging, NULL);
+	init_tenants(st);
 	pthread_mutex_init(&st->mutex, NULL);
 	pthread_mutex_init(&st->left.mutex, NULL);
 	return st;

@@ -13,7 +13,13 @@
 #include "policy/store_local_left.h"
 
 #define STORE_LOCAL STR(STORE_LOCAL_COUNTED)
-#define STORE_LOCAL_ASIDE 4096
+#define STORE_LOCAL_TENANTS 4096
+
+/* Tenants, by their hash. */
+struct store_local_tenant {
+	atomic_bool is_aside;          /* counted alone, until that has gone over */
+	pthread_rwlock_t merging;      /* held for reading while counting alone */
+};
 
 struct store_local {
 	struct store store;
@@ -21,8 +27,7 @@ struct store_local {
 	struct str node;
 	int64_t share;                 /* per cent */
 	struct left left;
-	atomic_bool aside[STORE_LOCAL_ASIDE];  /* by the tenant's hash: counted alone, until that has gone over */
-	pthread_rwlock_t merging;      /* held for reading while counting locally */
+	struct store_local_tenant tenants[STORE_LOCAL_TENANTS];
 
 	int lock;                      /* on store.path/merge: one process of this relay merges; -1: not we */
 	char lock_path[PATH_MAX];
@@ -36,10 +41,9 @@ struct store_local {
 bool store_local_is_away(const struct err *err);
 /* All are counted in Redis again; said once. */
 void store_local_note_shared(struct store_local *st);
-/* Shall this tenant be counted alone, though Redis may answer? Before its local counts have gone over, it would be given
- * once more what it has had. */
-void store_local_put_aside(struct store_local *st, struct str tenant, bool is_aside);
-bool store_local_is_aside(struct store_local *st, struct str tenant);
+/* Is it to be counted alone, though Redis may answer? Before its local counts have gone over, it would be given once more
+ * what it has had. */
+struct store_local_tenant *store_local_tenant(struct store_local *st, struct str name);
 /* "sekisho:{acme}:..." */
 struct str store_local_tenant_of(struct str key);
 

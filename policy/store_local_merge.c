@@ -12,7 +12,8 @@
 #include "policy/window.h"
 
 #define TURN_US (US_PER_S / 4)
-#define BATCH 50                       /* so many are added to Redis before sessions may go on counting */
+#define BATCH 50                       /* so many are added to Redis before the tenant's sessions may go on counting, */
+#define HOLD_US (50 * INT64_C(1000))   /* and none is begun that long after the first */
 #define TENANT_ROOM STORE_KEY_MAX
 
 /* --- what was counted alone */
@@ -162,40 +163,43 @@ static bool merge_one(struct store_local *st, const struct leftover *one, struct
 	       st->own->ops->put(st->own, one->key, STR_EMPTY, 0, err);
 }
 
-/* A few at a time, for all sessions wait meanwhile. True: these are over; *out_is_done: and none is left. */
-static bool merge_some(struct store_local *st, struct str prefix, bool *out_is_done, struct err *err)
+/* A few at a time, for the tenant's sessions wait meanwhile. True: these are over; *out_is_done: and none is left. */
+static bool merge_some(struct store_local *st, struct str prefix, int64_t hold_us, bool *out_is_done, struct err *err)
 {
+	int64_t until_us = clock_mono_us() + hold_us;
 	struct leftovers some = { 0 };
+	struct leftover *one;
 	bool ok;
 
 	arena_init(&some.arena, (size_t)64 << 20);
 	ok = st->own->ops->scan(st->own, prefix, collect, &some, err);
-	*out_is_done = some.count < BATCH;
-	for (struct leftover *one = some.first; ok && one; one = one->next)
+	for (one = some.first; ok && one && (one == some.first || clock_mono_us() < until_us); one = one->next)
 		ok = merge_one(st, one, err);
+	*out_is_done = !one && some.count < BATCH;
 	arena_clear(&some.arena);
 	return ok;
 }
 
-/* Nobody counts while counts go over, so that no charge sees them twice, or nowhere. */
-static bool merge_tenant(struct store_local *st, struct str tenant)
+/* None of the tenant's are counted while some go over, so that no charge sees them twice, or nowhere. Each time it may take
+ * longer, or where Redis is slow as many would come as go. */
+static bool merge_tenant(struct store_local *st, struct str name)
 {
+	struct store_local_tenant *tenant = store_local_tenant(st, name);
 	char room[STORE_KEY_MAX + 32];
 	struct str prefix = str_of(room, (size_t)snprintf(room, sizeof room, STR_FMT "sekisho:{" STR_FMT "}:",
-							  STR_ARG(STORE_LOCAL), STR_ARG(tenant)));
+							  STR_ARG(STORE_LOCAL), STR_ARG(name)));
 	struct err err = { 0 };
 	bool ok = true, is_done = false;
 
-	while (ok && !is_done) {
-		pthread_rwlock_wrlock(&st->merging);
-		ok = merge_some(st, prefix, &is_done, &err);
+	for (int64_t hold_us = HOLD_US; ok && !is_done; hold_us += HOLD_US) {
+		pthread_rwlock_wrlock(&tenant->merging);
+		ok = merge_some(st, prefix, hold_us, &is_done, &err);
 		if (ok && is_done)
-			store_local_put_aside(st, tenant, false);
-		pthread_rwlock_unlock(&st->merging);
+			atomic_store(&tenant->is_aside, false);
+		pthread_rwlock_unlock(&tenant->merging);
 	}
 	if (!ok && !store_local_is_away(&err))
-		log_warn("store: local counts of tenant " STR_FMT " cannot be added to the shared ones: %s", STR_ARG(tenant),
-			 err.text);
+		log_warn("store: local counts of tenant " STR_FMT " cannot be added to the shared ones: %s", STR_ARG(name), err.text);
 	return ok;
 }
 

@@ -3,6 +3,7 @@
 #include "t/lib/redis_fixture.h"
 #include "t/lib/unit.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -346,6 +347,117 @@ START_TEST(what_is_settled_alone_is_forgotten)
 }
 END_TEST
 
+/* --- sessions that go on meanwhile */
+
+#define COUNTERS 8
+#define SESSIONS 4
+
+static void count_one(struct store *st, const char *tenant, int number)
+{
+	char key[64];
+	int64_t total;
+	struct err err;
+
+	snprintf(key, sizeof key, "sekisho:{%s}:watch:%d", tenant, number % COUNTERS);
+	ck_assert_msg(st->ops->count_add(st, str_from_c(key), 1, DAY_US, &total, &err), "%s", err.text);
+}
+
+/* So many of acme's counters are in Redis. */
+static int arrived(void)
+{
+	char command[512] = "EXISTS";
+	size_t len = strlen(command);
+
+	for (int i = 0; i < COUNTERS; i++)
+		len += (size_t)snprintf(command + len, sizeof command - len, " sekisho:{acme}:watch:%d", i);
+	return (int)strtol(redis_server_ask(&the_redis, command), NULL, 10);
+}
+
+struct session { struct store *st; pthread_t thread; int begin; };
+
+static void *count_while_local(void *arg)
+{
+	struct session *s = arg;
+
+	for (int i = s->begin; atomic_load(&s->st->is_local); i++)
+		count_one(s->st, "acme", i);
+	return NULL;
+}
+
+/* Redis is back, and slow: what one tenant counted alone goes over little by little, and nobody else waits for that. Nor does it
+ * go on for ever, though there is always more. */
+START_TEST(a_slow_merge_lets_others_through)
+{
+	struct config config;
+	struct proxy proxy;
+	struct session sessions[SESSIONS];
+
+	proxy_start(&proxy, the_redis.port);
+	setup_local(&config, 100);
+	redis_address = str_from_c(proxy.address);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "shared");
+	kill(the_redis.pid, SIGSTOP);
+	count_one(st, "beta", 0);
+	for (int i = 0; i < COUNTERS; i++)
+		count_one(st, "acme", i);
+	atomic_store(&proxy.delay_us, 200000);
+	kill(the_redis.pid, SIGCONT);
+	while (arrived() < 3)           /* one was on its way before it was counted alone */
+		usleep(10000);
+	for (int i = 0; i < 3; i++)
+		count_one(st, "beta", i);
+	ck_assert_int_lt(arrived(), COUNTERS);
+	atomic_store(&proxy.delay_us, 60000);
+	for (int i = 0; i < SESSIONS; i++) {
+		sessions[i] = (struct session){ .st = st, .begin = i * COUNTERS / SESSIONS };
+		ck_assert_int_eq(pthread_create(&sessions[i].thread, NULL, count_while_local, &sessions[i]), 0);
+	}
+	for (int i = 0; i < SESSIONS; i++)
+		pthread_join(sessions[i].thread, NULL);
+	atomic_store(&proxy.delay_us, 0);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+static void *charge_while_local(void *arg)
+{
+	static atomic_long charges;
+	struct store *st = arg;
+	bool is_taken;
+	char id[32];
+
+	while (atomic_load(&st->is_local)) {
+		snprintf(id, sizeof id, "busy-%ld", atomic_fetch_add(&charges, 1));
+		redis_charge_one(st, id, LIMIT_NONE, &is_taken, NULL);
+	}
+	return NULL;
+}
+
+/* A tenant's sessions never all pause at once, and yet what they counted goes over. */
+START_TEST(a_busy_relay_is_shared_again)
+{
+	pthread_t sessions[16];
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+
+	setup_local(&config, 100);
+	struct store *st = redis_open(&config);
+
+	kill(the_redis.pid, SIGSTOP);
+	ck_assert_msg(redis_charge_one(st, "alone", LIMIT_NONE, &is_taken, &err) && is_taken, "%s", err.text);
+	for (size_t i = 0; i < 16; i++)
+		ck_assert_int_eq(pthread_create(&sessions[i], NULL, charge_while_local, st), 0);
+	kill(the_redis.pid, SIGCONT);
+	for (size_t i = 0; i < 16; i++)
+		pthread_join(sessions[i], NULL);
+	store_close(st);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store local");
@@ -362,5 +474,7 @@ int main(void)
 	tcase_add_test(tc, without_redis_knows_what_it_knew);
 	tcase_add_test(tc, a_bucket_goes_over_whole);
 	tcase_add_test(tc, what_is_settled_alone_is_forgotten);
+	tcase_add_test(tc, a_slow_merge_lets_others_through);
+	tcase_add_test(tc, a_busy_relay_is_shared_again);
 	return unit_main(suite);
 }
