@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -19,9 +18,6 @@
 #include "milter/mail/address.h"
 #include "milter/session.h"
 #include "milter/workers.h"
-
-/* Descriptors that are not sessions: log files, store, metrics, standard ones. */
-#define FILES_RESERVED 64
 
 /* What changing a message needs, asked for only where some tenant tracks. */
 #define REWRITE_FLAGS (SMFIF_CHGHDRS | SMFIF_CHGBODY)
@@ -455,35 +451,13 @@ static const struct smfiDesc description = {
 	.xxfi_negotiate = negotiate,
 };
 
-/* At the limit libmilter's accept loop would spin in silence, so we stop before it. */
-static void raise_file_limit(int64_t wanted)
-{
-	struct rlimit limit;
-
-	sessions_max = wanted;
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-
-	rlim_t need = (rlim_t)wanted + FILES_RESERVED, with_spools = need + (rlim_t)wanted;
-
-	limit.rlim_cur = with_spools < limit.rlim_max ? with_spools : limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < need) {
-		sessions_max = limit.rlim_cur > 2 * FILES_RESERVED ? (int64_t)limit.rlim_cur - FILES_RESERVED : FILES_RESERVED;
-		log_warn("only %llu descriptors allowed (RLIMIT_NOFILE): at most %lld sessions, not %lld",
-			 (unsigned long long)limit.rlim_cur, (long long)sessions_max, (long long)wanted);
-	}
-}
-
 bool glue_open(struct gate *shared, const struct config *config, struct err *err)
 {
 	gate = shared;
 	listener_name(config->listen);
-	raise_file_limit(config->sessions_max);
+	sessions_max = listener_room(config->sessions_max);
 	if (smfi_register(description) != MI_SUCCESS || smfi_setconn((char *)(uintptr_t)listener_spec()) != MI_SUCCESS)
 		return err_set(err, ERR_CONFIG, "milter.listen: libmilter does not take %s", listener_spec());
-
 	if (!listener_clear(err))
 		return false;
 
@@ -497,7 +471,7 @@ bool glue_open(struct gate *shared, const struct config *config, struct err *err
 		return err_set(err, ERR_CONFIG, "milter.listen: libmilter cannot open %s; the system's log says why", listener_spec());
 	if (!ok)
 		return err_errno(err, ERR_CONFIG, "milter.listen: %s", listener_spec());
-	return listener_prepare(config, FILES_RESERVED, err);
+	return listener_prepare(config, err);
 }
 
 /* --- its end */

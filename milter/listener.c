@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +15,9 @@
 #include "config/base/io.h"
 #include "config/base/log.h"
 #include "config/base/num.h"
+
+/* Descriptors that are not sessions: log files, store, metrics, standard ones. */
+#define FILES_RESERVED 64
 
 static char spec[512];
 static struct sockaddr_storage address;
@@ -37,6 +41,29 @@ static const char *unix_path(void)
 bool listener_clear(struct err *err)
 {
 	return !unix_path() || io_remove_socket(unix_path(), err) || err_wrap(err, "milter.listen");
+}
+
+/* At the limit libmilter's accept loop would spin in silence, so sessions stop before it. */
+int64_t listener_room(int64_t sessions)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return sessions;
+
+	rlim_t need = (rlim_t)sessions + FILES_RESERVED, with_spools = need + (rlim_t)sessions;
+
+	limit.rlim_cur = with_spools < limit.rlim_max ? with_spools : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= need)
+		return sessions;
+
+	int64_t room = limit.rlim_cur > 2 * FILES_RESERVED ? (int64_t)limit.rlim_cur - FILES_RESERVED : FILES_RESERVED;
+
+	log_warn("only %llu descriptors allowed (RLIMIT_NOFILE): at most %lld sessions, not %lld", (unsigned long long)limit.rlim_cur,
+		 (long long)room, (long long)sessions);
+	return room;
 }
 
 static bool set_access(const struct config *config, struct err *err)
@@ -86,11 +113,11 @@ static bool is_ours(int fd, struct sockaddr_storage *out, socklen_t *out_len)
  * libmilter answers end of message in two writes; over TCP the second would wait for the MTA's delayed ACK, 40 ms.
  * Connections inherit TCP_NODELAY from the socket that listens.
  */
-static void find(int files)
+static void find(void)
 {
 	const int on = 1;
 
-	for (int fd = 0; fd < files; fd++) {
+	for (int fd = 0; fd < FILES_RESERVED; fd++) {
 		socklen_t len;
 
 		if (!is_ours(fd, &address, &len))
@@ -102,9 +129,9 @@ static void find(int files)
 	}
 }
 
-bool listener_prepare(const struct config *config, int files, struct err *err)
+bool listener_prepare(const struct config *config, struct err *err)
 {
-	find(files);
+	find();
 	return set_access(config, err);
 }
 
