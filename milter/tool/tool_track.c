@@ -385,6 +385,8 @@ static int change_list(struct tool *tool, const struct deny *deny, bool is_denie
 		return tool_usage(tool, "--message and --host exclude each other");
 	if (deny->host.ptr && !deny_host_key(&tool->arena, deny->host, &entry.name))
 		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
+	if (!deny_check(&entry, &err))
+		return tool_fail(tool, TOOL_NO, "%s", err.text);
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	if (!tool_tenant(tool, name))

@@ -182,7 +182,7 @@ static bool check_host(struct str host, struct err *err)
 	return true;
 }
 
-static bool check_entry(const struct deny_entry *entry, struct err *err)
+bool deny_check(const struct deny_entry *entry, struct err *err)
 {
 	if (entry->kind == DENY_TENANT)
 		return true;
@@ -218,7 +218,7 @@ static bool change(struct store *st, struct str tenant, const struct deny_entry 
 	size_t count = 0;
 	bool ok;
 
-	if (!check_entry(entry, err))
+	if (!deny_check(entry, err))
 		return false;
 	arena_init(&arena, 2 * STORE_VALUE_MAX);
 	buf_init(&next, STORE_VALUE_MAX);

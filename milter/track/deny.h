@@ -29,6 +29,8 @@ struct deny_entry {
 	struct str name;               /* of a message as hit_readable has it; of a host as deny_host_key has it */
 };
 
+/* Can there be such an entry? ERR_INPUT: not with this name. The two below ask it too. */
+bool deny_check(const struct deny_entry *entry, struct err *err);
 /* *out_was: it was there already. */
 bool deny_add(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err);
 bool deny_remove(struct store *st, struct str tenant, const struct deny_entry *entry, bool *out_was, struct err *err);
