@@ -189,7 +189,8 @@ const struct mark report_marks[] = {
 	SAYS(" rejected by ", 2), SAYS(" been rejected ", 2), SAYS(" been blocked ", 2), SAYS(" not relayed ", 2),
 	SAYS(" did not receive ", 2), SAYS(" user unknown ", 2), SAYS(" unknown user ", 2), SAYS(" no such user ", 2),
 	SHAPE("imail", " invalid final delivery userid "), SHAPE("imail", " user mailbox exceeds allowed size "),
-	SAYS(" blocked by our spam firewall ", 3), SAYS(" has not been delivered ", 2), SAYS("您的邮件被退回", 3), SAYS("退信原因", 3),
+	SAYS(" delivery of the email was stopped ", 3),
+	SAYS(" blocked by our spam firewall ", 3), SAYS(" has not been delivered ", 2), SHAPE(NULL, "您的邮件被退回"), SAYS("退信原因", 3),
 	SAYS("投递失败", 2), SAYS("无法送达", 2), SAYS("邮件无法投递", 3), SAYS("郵件無法傳送", 2), SAYS("발송되지 못했습니다", 3),
 	SAYS("전송되지 못했습니다", 3), SAYS("반송되었습니다", 3),
 	SAYS(" not exactly match ", 3), SAYS(" mailbox full ", 2), SAYS(" mailbox is full ", 2), SAYS(" full mailbox ", 2),
@@ -264,7 +265,8 @@ static const struct str ends[] = {
 	STR_INIT("en-têtes de message d"), STR_INIT("encabezados originales"), STR_INIT("encabezados de mensajes originales"),
 	STR_INIT("cabeçalhos originais"), STR_INIT("cabeçalhos de mensagens originais"), STR_INIT("oorspronkelijke berichtkop"),
 	STR_INIT("origineel bericht"), STR_INIT("元のメッセージ"), STR_INIT("원본 메시지"), STR_INIT("исходные заголовки"), STR_INIT("исходное сообщение"),
-	STR_INIT("oryginalne nagłówki"), STR_INIT("původní záhlaví"), STR_INIT("原始邮件"), STR_INIT("原始郵件"), STR_INIT("原邮件"),
+	STR_INIT("oryginalne nagłówki"), STR_INIT("původní záhlaví"), STR_INIT("原始邮件"), STR_INIT("原始郵件"),
+	STR_INIT("原邮件内容"), STR_INIT("原邮件如下"), STR_INIT("原邮件:"), STR_INIT("原邮件："), STR_INIT("原邮件-"), STR_INIT("原邮件 -"),
 	STR_INIT("content-type: message/rfc822"), STR_INIT("content-type: text/rfc822-headers"),
 	STR_INIT("below the next line is a copy"), STR_INIT("returned mail -"), STR_INIT("returned mail follows"),
 	STR_INIT("old message:"), STR_INIT("attachment is a copy"), STR_INIT("the original follows"), STR_INIT("the header and top"),
@@ -287,7 +289,9 @@ bool report_is_end(struct str line)
 	while (ruler < line.len && is_ruler(line.ptr[ruler]))
 		ruler++;
 	line = str_from(line, ruler);
-	if (str_eq_nocase(str_trim(line), STR("original message")) || str_eq_nocase(str_trim(line), STR("message follows")))
+	/* "原邮件信息" is none: behind it Coremail tells of whom and why */
+	if (str_eq_nocase(str_trim(line), STR("original message")) || str_eq_nocase(str_trim(line), STR("message follows")) ||
+	    str_eq(str_trim(line), STR("原邮件")))
 		return true;
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
 		if (!str_starts_nocase(line, ends[i]))
