@@ -1,5 +1,6 @@
 #include "milter/mail/report_parts.h"
 
+#include "config/base/entities.h"
 #include "config/base/json.h"
 #include "milter/mail/base64.h"
 #include "milter/mail/charset.h"
@@ -311,13 +312,33 @@ bool part_decode(const struct part *part, size_t max, struct arena *arena, struc
 	return to_utf8(label, body, arena, out);
 }
 
-/* Tags go, those that end a line end it, the few references that occur in addresses become characters. */
+/* Character references become what they mean; a blank that does not break is a blank. */
+static bool references_undo(struct arena *arena, struct str text, struct str *out)
+{
+	struct buf plain;
+	struct str made;
+	size_t n = 0;
+
+	buf_init(&plain, text.len * 3 + 16);           /* a NUL becomes three octets, hardly a reference grows */
+	entities_decode(text, &plain);
+
+	bool ok = buf_done(&plain, &made, NULL);
+	char *to = ok ? arena_alloc(arena, made.len + 1) : NULL;
+
+	for (size_t i = 0; to && i < made.len; i++) {
+		bool is_blank = str_starts(str_from(made, i), STR("\xc2\xa0"));
+
+		to[n++] = is_blank ? ' ' : made.ptr[i];
+		i += is_blank;
+	}
+	buf_clear(&plain);
+	*out = str_of(to, n);
+	return to != NULL;
+}
+
+/* Tags go, those that end a line end it. */
 bool part_strip_html(struct arena *arena, struct str html, struct str *out)
 {
-	static const struct { struct str name; char c; } references[] = {
-		{ STR_INIT("&lt;"), '<' }, { STR_INIT("&gt;"), '>' }, { STR_INIT("&amp;"), '&' }, { STR_INIT("&quot;"), '"' },
-		{ STR_INIT("&#39;"), '\'' }, { STR_INIT("&nbsp;"), ' ' }, { STR_INIT("&#64;"), '@' }, { STR_INIT("&#43;"), '+' },
-	};
 	static const struct str inline_tags[] = {
 		STR_INIT("<a "), STR_INIT("</a"), STR_INIT("<b>"), STR_INIT("</b"), STR_INIT("<i>"), STR_INIT("</i"), STR_INIT("<span"),
 		STR_INIT("</span"), STR_INIT("<font"), STR_INIT("</font"), STR_INIT("<strong"), STR_INIT("</strong"), STR_INIT("<em"),
@@ -341,20 +362,8 @@ bool part_strip_html(struct arena *arena, struct str html, struct str *out)
 			at += is_hidden ? str_find(left, STR("</")) + 1 : str_find_byte(left, '>') + 1;
 			continue;
 		}
-		if (left.ptr[0] == '&') {
-			size_t i = 0, known = sizeof references / sizeof *references;
-
-			while (i < known && !str_starts_nocase(left, references[i].name))
-				i++;
-			if (i < known) {
-				to[n++] = references[i].c;
-				at += references[i].name.len;
-				continue;
-			}
-		}
 		to[n++] = left.ptr[0];
 		at++;
 	}
-	*out = str_of(to, n);
-	return true;
+	return references_undo(arena, str_of(to, n), out);
 }

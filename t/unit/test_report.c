@@ -130,6 +130,9 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "Coremail, which tells of the mail before it tells why", HEAD("Postmaster@163.example", "系统退信")
 	  "Content-Type: text/plain; charset=utf-8\n\n抱歉，您的邮件被退回来了……\n      原邮件信息：\n            主  题 x\n"
 	  "            收件人 a@one.example\n\n      退信原因：\n            英文说明:rejected by system\n", "a@one.example", "text", false },
+	{ "HTML in ASCII", HEAD("MAILER-DAEMON@mx.example", "Undeliverable")
+	  "Content-Type: text/html\n\n<p>Votre message n&rsquo;a pas pu &ecirc;tre remis&#160;:</p><p>a&#x40;one.example</p>\n",
+	  "a@one.example", "text", false },
 	/* what is none */
 	{ "handed on by a person, in German", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: WG: Undelivered Mail Returned to Sender\n"
 	  "\nWas ist das?\n\nVon: MAILER-DAEMON@mx.example\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
