@@ -129,6 +129,18 @@ static size_t boundary_at(const struct walk *w, struct str line, bool *out_is_en
 	return 0;
 }
 
+/* The header of the part that begins here, with its empty line. A boundary before that ends it: each is read once. */
+static struct str header_ahead(const struct walk *w, struct str rest)
+{
+	struct str left = rest, line;
+	bool is_end;
+
+	while (line_next(&left, &line) && line.len && (size_t)(line.ptr - rest.ptr) < PARTS_HEADER_MAX)
+		if (boundary_at(w, line, &is_end))
+			return str_slice(rest, 0, (size_t)(line.ptr - rest.ptr));
+	return str_slice(rest, 0, rest.len - left.len);
+}
+
 static void part_add(struct walk *w, enum part_kind kind, struct str header, struct str body)
 {
 	if (kind != PART_OTHER && w->out->count < PARTS_MAX)
@@ -216,13 +228,11 @@ static void multipart_walk(struct walk *w, struct str body)
 		if (!is_part)
 			continue;
 
-		struct str after;
-
-		parts_split(rest, &header, &after);
+		header = header_ahead(w, rest);
 		returned_limit(w, header, &rest);
 		/* a multipart inside: its parts follow, its own body is nothing */
 		if (multipart_open(w, header, false)) {
-			rest = after;
+			rest = str_from(rest, header.len);
 			is_part = false;
 		}
 	}

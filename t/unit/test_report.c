@@ -133,6 +133,11 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "HTML in ASCII", HEAD("MAILER-DAEMON@mx.example", "Undeliverable")
 	  "Content-Type: text/html\n\n<p>Votre message n&rsquo;a pas pu &ecirc;tre remis&#160;:</p><p>a&#x40;one.example</p>\n",
 	  "a@one.example", "text", false },
+	{ "a part that is all header", HEAD("MAILER-DAEMON@mx.example", "Undeliverable")
+	  "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nSorry.\n--b\n"
+	  "Content-Type: multipart/mixed; boundary=c\n--b\n"
+	  "Content-Type: message/delivery-status\n\nFinal-Recipient: rfc822; a@one.example\nAction: failed\n\n--b--\n",
+	  "a@one.example", "rfc3464", false },
 	/* what is none */
 	{ "handed on by a person, in German", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: WG: Undelivered Mail Returned to Sender\n"
 	  "\nWas ist das?\n\nVon: MAILER-DAEMON@mx.example\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
