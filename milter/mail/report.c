@@ -340,7 +340,7 @@ static bool message_read(const struct report_reader *reader, struct str message,
 		return true;
 	out->subject = r->head.subject;
 	out->reporter = from_domain(r->head.from);
-	parts_find(header, body, &r->parts);
+	parts_find(header, body, arena, &r->parts);
 	if (r->parts.is_digest)
 		return true;
 	if (r->head.sns_message_id.len && (!text_of(r, body, &body) || !report_json_read(body, arena, out)))

@@ -4,6 +4,7 @@
 #include "config/base/json.h"
 #include "milter/mail/base64.h"
 #include "milter/mail/charset.h"
+#include "milter/mail/header.h"
 #include "milter/mail/qp.h"
 
 /* The line at the front of rest, without its end; false at the end of the text. */
@@ -107,6 +108,7 @@ static enum part_kind kind_of(struct str type)
 
 struct walk {
 	struct parts *out;
+	struct arena *arena;
 	struct str boundaries[PARTS_DEPTH_MAX];
 	size_t depth;
 };
@@ -151,12 +153,15 @@ static void part_add(struct walk *w, enum part_kind kind, struct str header, str
 static bool multipart_open(struct walk *w, struct str header, bool is_outermost)
 {
 	struct str type = parts_field(header, STR("Content-Type")), boundary;
+	bool is_found;
 
 	if (!str_starts_nocase(type, STR("multipart/")))
 		return false;
 	boundary = parameter(type, STR("boundary"));
 	if (boundary.len == 0)         /* folded without a blank: the parameter became a line of its own */
 		boundary = parameter(header, STR("boundary"));
+	if (boundary.len == 0)         /* in pieces, "boundary*0=" (RFC 2231); if memory is out, the next to ask for some says so */
+		(void)header_param(type, STR("boundary"), w->arena, &boundary, &is_found);
 	if (boundary.len == 0 || w->depth == PARTS_DEPTH_MAX)
 		return false;
 	w->boundaries[w->depth++] = boundary;
@@ -238,9 +243,9 @@ static void multipart_walk(struct walk *w, struct str body)
 	}
 }
 
-void parts_find(struct str header, struct str body, struct parts *out)
+void parts_find(struct str header, struct str body, struct arena *arena, struct parts *out)
 {
-	struct walk w = { .out = out };
+	struct walk w = { .out = out, .arena = arena };
 
 	*out = (struct parts){ .count = 0 };
 	if (multipart_open(&w, header, true))

@@ -47,7 +47,7 @@ struct str parts_field(struct str header, struct str name);
  * no body. */
 void parts_split(struct str message, struct str *out_header, struct str *out_body);
 
-void parts_find(struct str header, struct str body, struct parts *out);
+void parts_find(struct str header, struct str body, struct arena *arena, struct parts *out);
 
 /* The part's body as UTF-8, at most `max` octets. False: memory is out. */
 bool part_decode(const struct part *part, size_t max, struct arena *arena, struct str *out);

@@ -138,6 +138,10 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "Content-Type: multipart/mixed; boundary=c\n--b\n"
 	  "Content-Type: message/delivery-status\n\nFinal-Recipient: rfc822; a@one.example\nAction: failed\n\n--b--\n",
 	  "a@one.example", "rfc3464", false },
+	{ "a boundary in pieces", HEAD("MAILER-DAEMON@mx.example", "Undeliverable")
+	  "Content-Type: multipart/report; report-type=delivery-status; boundary*0=\"b-\";\n boundary*1=\"c\"\n\n--b-c\n\nSorry.\n--b-c\n"
+	  "Content-Type: message/delivery-status\nContent-Transfer-Encoding: base64\n\n"
+	  "RmluYWwtUmVjaXBpZW50OiByZmM4MjI7IGFAb25lLmV4YW1wbGUKQWN0aW9uOiBmYWlsZWQK\n--b-c--\n", "a@one.example", "rfc3464", false },
 	/* what is none */
 	{ "handed on by a person, in German", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: WG: Undelivered Mail Returned to Sender\n"
 	  "\nWas ist das?\n\nVon: MAILER-DAEMON@mx.example\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
