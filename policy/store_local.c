@@ -7,7 +7,8 @@
  * then (it leaves the windows a little late, never early), and until that is done its tenant goes on being counted here. What
  * it knew of values (suspensions, suppressions) it goes on knowing for a day; writing them and listing them needs Redis.
  *
- *     local:KEY          in counts/: a window or counter of the time without Redis; gone when Redis has it
+ *     local:KEY          in counts/: a window or counter of the time without Redis; gone when Redis has it. Of a second process
+ *                        of this relay local1:KEY, and so on (see store_local_seat.h)
  *     seen:KEY           in facts/: when(8, highest first), then the value that Redis had
  *
  * A merge that was cut short is begun again: each window and counter goes over under an id of its own, which keeps it from
@@ -21,6 +22,7 @@
 #include "config/base/log.h"
 #include "policy/bytes.h"
 #include "policy/store_local_inside.h"
+#include "policy/store_local_seat.h"
 
 #define SEEN STR(STORE_LOCAL_SEEN)
 #define SEEN_TTL_US DAY_US
@@ -185,6 +187,7 @@ static void tell_seen(void *arg, size_t index, struct str value)
 
 static bool rename_all(struct store_local *st, struct own_charge *own, struct err *err)
 {
+	const struct str prefix = store_local_seat_prefix(st->seat);
 	const struct store_charge *asked = own->asked;
 	char (*room)[KEY_ROOM] = own->rooms;
 	int64_t now_us = clock_now_us();
@@ -193,11 +196,11 @@ static bool rename_all(struct store_local *st, struct own_charge *own, struct er
 	for (size_t i = 0; ok && i < asked->count; i++) {
 		own->takes[i] = asked->takes[i];
 		own->takes[i].limit = own_limit(st, &asked->takes[i], now_us);
-		ok = prefixed(STORE_LOCAL, asked->takes[i].key, *room++, &own->takes[i].key, err);
+		ok = prefixed(prefix, asked->takes[i].key, *room++, &own->takes[i].key, err);
 	}
 	for (size_t i = 0; ok && i < asked->mark_count; i++) {
 		own->marks[i] = asked->marks[i];
-		ok = prefixed(STORE_LOCAL, asked->marks[i].key, *room++, &own->marks[i].key, err);
+		ok = prefixed(prefix, asked->marks[i].key, *room++, &own->marks[i].key, err);
 	}
 	for (size_t i = 0; ok && i < asked->asked_count; i++)
 		ok = prefixed(SEEN, asked->asked[i], *room++, &own->keys[i], err);
@@ -353,7 +356,7 @@ static bool count_alone(struct store_local *st, struct str key, int64_t n, int64
 	pthread_rwlock_rdlock(&tenant->merging);
 	*out_done = is_alone(tenant, begins);
 	if (*out_done)
-		ok = prefixed(STORE_LOCAL, key, room, &own, err) &&
+		ok = prefixed(store_local_seat_prefix(st->seat), key, room, &own, err) &&
 		     st->own->ops->count_add(st->own, own, n, ttl_us, out_total, err);
 	pthread_rwlock_unlock(&tenant->merging);
 	return ok;
@@ -445,8 +448,8 @@ static void local_close(struct store *base)
 	store_local_stop_merger(st);
 	store_close(st->shared);
 	store_close(st->own);
-	if (st->lock >= 0)
-		close(st->lock);
+	if (st->seat_fd >= 0)
+		close(st->seat_fd);
 	pthread_mutex_destroy(&st->left.mutex);
 	pthread_mutex_destroy(&st->mutex);
 	for (size_t i = 0; i < STORE_LOCAL_TENANTS; i++)
@@ -478,8 +481,8 @@ static struct store_local *new_store(const struct config *config)
 		return NULL;
 	}
 	st->store.ops = &store_local;
-	st->lock = -1;
-	snprintf(st->lock_path, sizeof st->lock_path, STR_FMT "/merge", STR_ARG(config->store_path));
+	st->seat = st->seat_fd = -1;
+	snprintf(st->path, sizeof st->path, STR_FMT, STR_ARG(config->store_path));
 	st->node = str_of(node, strlen(node));
 	st->share = config->store_local_share > 0 ? config->store_local_share : 100;
 	init_tenants(st);
@@ -488,13 +491,25 @@ static struct store_local *new_store(const struct config *config)
 	return st;
 }
 
+/* The first that is free. */
+static bool sit_down(struct store_local *st, struct err *err)
+{
+	for (int i = 0; i < STORE_LOCAL_SEATS && st->seat_fd < 0; i++) {
+		if (!store_local_seat_take(st->path, i, &st->seat_fd, err))
+			return false;
+		st->seat = i;
+	}
+	return st->seat_fd >= 0 ||
+	       err_set(err, ERR_CONFIG, "store %s: more than %d processes would count in it", st->path, STORE_LOCAL_SEATS);
+}
+
 static bool local_open(const struct config *config, struct store **out, struct err *err)
 {
 	struct store_local *st = new_store(config);
 
 	if (!st)
 		return err_memory(err);
-	if (!store_lmdb.open(config, &st->own, err) || !store_redis.open(config, &st->shared, err) ||
+	if (!store_lmdb.open(config, &st->own, err) || !sit_down(st, err) || !store_redis.open(config, &st->shared, err) ||
 	    !store_local_start_merger(st, err)) {
 		local_close(&st->store);
 		return false;

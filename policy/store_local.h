@@ -10,8 +10,9 @@
 
 extern const struct store_ops store_local;
 
-/* What stands before a key in the embedded store then: of a value that was seen in Redis, of what was counted alone. */
+/* What stands before a key in the embedded store then: of a value that was seen in Redis, of what was counted alone (a list: by
+ * one process or another, see store_local_seat.h). */
 #define STORE_LOCAL_SEEN "seen:"
-#define STORE_LOCAL_COUNTED "local:"
+#define STORE_LOCAL_COUNTED "local:", "local1:", "local2:", "local3:", "local4:", "local5:", "local6:", "local7:"
 
 #endif

@@ -12,7 +12,6 @@
 #include "policy/store_local.h"
 #include "policy/store_local_left.h"
 
-#define STORE_LOCAL STR(STORE_LOCAL_COUNTED)
 #define STORE_LOCAL_TENANTS 4096
 
 /* Tenants, by their hash. */
@@ -29,8 +28,8 @@ struct store_local {
 	struct left left;
 	struct store_local_tenant tenants[STORE_LOCAL_TENANTS];
 
-	int lock;                      /* on store.path/merge: one process of this relay merges; -1: not we */
-	char lock_path[PATH_MAX];
+	char path[PATH_MAX];           /* store.path */
+	int seat, seat_fd;             /* where this process counts; -1: none yet */
 	struct task merger;
 	struct store_local_sent *sent; /* the merger's own */
 	pthread_mutex_t mutex;         /* guards what follows */

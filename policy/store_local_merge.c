@@ -1,7 +1,5 @@
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -9,6 +7,7 @@
 #include "config/base/log.h"
 #include "config/base/num.h"
 #include "policy/store_local_inside.h"
+#include "policy/store_local_seat.h"
 #include "policy/window.h"
 
 #define TURN_US (US_PER_S / 4)
@@ -128,9 +127,18 @@ static bool send_once(struct store_local *st, const struct going *going, int64_t
 	return true;
 }
 
+/* Without whose it is. */
+static struct str shared_key(const struct leftover *one)
+{
+	struct str seat, key = STR_EMPTY;
+
+	str_cut(one->key, ':', &seat, &key);
+	return key;
+}
+
 static bool merge_window(struct store_local *st, const struct leftover *one, struct err *err)
 {
-	struct going going = { .take = { .key = str_from(one->key, STORE_LOCAL.len), .limit = LIMIT_NONE },
+	struct going going = { .take = { .key = shared_key(one), .limit = LIMIT_NONE },
 			       .key_hash = str_hash(one->key), .send = send_window };
 	struct window_state state;
 	struct store_taken taken;
@@ -148,7 +156,7 @@ static bool merge_window(struct store_local *st, const struct leftover *one, str
 static bool merge_counter(struct store_local *st, const struct leftover *one, int64_t n, struct err *err)
 {
 	int64_t ttl_us = one->expires_us - clock_now_us();
-	const struct going going = { .take = { .key = str_from(one->key, STORE_LOCAL.len) }, .ttl_us = ttl_us > 0 ? ttl_us : 1,
+	const struct going going = { .take = { .key = shared_key(one) }, .ttl_us = ttl_us > 0 ? ttl_us : 1,
 				     .key_hash = str_hash(one->key), .send = send_counter };
 
 	return send_once(st, &going, n, err);
@@ -182,19 +190,19 @@ static bool merge_some(struct store_local *st, struct str prefix, int64_t hold_u
 
 /* None of the tenant's are counted while some go over, so that no charge sees them twice, or nowhere. Each time it may take
  * longer, or where Redis is slow as many would come as go. */
-static bool merge_tenant(struct store_local *st, struct str name)
+static bool merge_tenant(struct store_local *st, int seat, struct str name)
 {
 	struct store_local_tenant *tenant = store_local_tenant(st, name);
 	char room[STORE_KEY_MAX + 32];
 	struct str prefix = str_of(room, (size_t)snprintf(room, sizeof room, STR_FMT "sekisho:{" STR_FMT "}:",
-							  STR_ARG(STORE_LOCAL), STR_ARG(name)));
+							  STR_ARG(store_local_seat_prefix(seat)), STR_ARG(name)));
 	struct err err = { 0 };
 	bool ok = true, is_done = false;
 
 	for (int64_t hold_us = HOLD_US; ok && !is_done; hold_us += HOLD_US) {
 		pthread_rwlock_wrlock(&tenant->merging);
 		ok = merge_some(st, prefix, hold_us, &is_done, &err);
-		if (ok && is_done)
+		if (ok && is_done && seat == st->seat)
 			atomic_store(&tenant->is_aside, false);
 		pthread_rwlock_unlock(&tenant->merging);
 	}
@@ -238,28 +246,22 @@ static bool look_at_tenant(void *arg, struct str key, struct str value, int64_t 
 	return false;
 }
 
-static bool find_tenant(struct store_local *st, struct str after, struct next_tenant *out)
+static bool find_tenant(struct store_local *st, int seat, struct str after, struct next_tenant *out)
 {
 	*out = (struct next_tenant){ .after = after };
-	return st->own->ops->scan(st->own, STORE_LOCAL, look_at_tenant, out, NULL) && out->is_found;
-}
-
-static bool has_leftovers(struct store_local *st)
-{
-	struct next_tenant next;
-
-	return find_tenant(st, STR_EMPTY, &next);
+	return st->own->ops->scan(st->own, store_local_seat_prefix(seat), look_at_tenant, out, NULL) && out->is_found;
 }
 
 /* Those whose server is back; the others wait. True: nothing is left. */
-static bool merge_tenants(struct store_local *st)
+static bool merge_seat(struct store_local *st, int seat)
 {
 	struct next_tenant at = { .len = 0 }, next;
 	size_t merged = 0;
 	bool is_all = true;
 
-	while (find_tenant(st, str_of(at.name, at.len), &next)) {
-		bool ok = is_back(st, str_of(next.name, next.len)) && merge_tenant(st, str_of(next.name, next.len));
+	while (find_tenant(st, seat, str_of(at.name, at.len), &next)) {
+		struct str name = str_of(next.name, next.len);
+		bool ok = is_back(st, name) && merge_tenant(st, seat, name);
 
 		merged += ok;
 		is_all &= ok;
@@ -270,20 +272,28 @@ static bool merge_tenants(struct store_local *st)
 	return is_all;
 }
 
-/* The daemon gets it first and keeps it, so that a tool that looks in does not take away what is still being counted. */
-static bool may_merge(struct store_local *st)
+/* What another counted, unless it is there to add it itself. */
+static bool merge_left_behind(struct store_local *st, int seat)
 {
-	if (st->lock >= 0)
-		return true;
-	int fd = open(st->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+	struct next_tenant some;
+	int fd;
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
-		st->lock = fd;
+	if (!find_tenant(st, seat, STR_EMPTY, &some) || !store_local_seat_take(st->path, seat, &fd, NULL) || fd < 0)
 		return true;
-	}
-	if (fd >= 0)
-		close(fd);
-	return false;
+
+	bool ok = merge_seat(st, seat);
+
+	close(fd);
+	return ok;
+}
+
+static bool merge_all(struct store_local *st)
+{
+	bool is_all = merge_seat(st, st->seat);
+
+	for (int i = 0; i < STORE_LOCAL_SEATS; i++)
+		is_all &= i == st->seat || merge_left_behind(st, i);
+	return is_all;
 }
 
 static struct str lost_tenant(struct store_local *st, char room[STORE_KEY_MAX])
@@ -302,11 +312,7 @@ static void take_turn(struct store_local *st)
 	bool was_local = atomic_load(&st->store.is_local);
 	char room[STORE_KEY_MAX];
 
-	if (!was_local && !has_leftovers(st))
-		return;
-	if (may_merge(st) && !merge_tenants(st))
-		return;
-	if (was_local && is_back(st, lost_tenant(st, room)))
+	if (merge_all(st) && was_local && is_back(st, lost_tenant(st, room)))
 		store_local_note_shared(st);
 }
 

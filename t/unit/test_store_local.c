@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
@@ -347,6 +348,67 @@ START_TEST(what_is_settled_alone_is_forgotten)
 }
 END_TEST
 
+/* --- other processes */
+
+/* sekisho-track, say: it counted alone once, and hangs now. */
+static _Noreturn void be_another(const struct config *config)
+{
+	struct store *st = redis_open(config);
+	int64_t total;
+
+	kill(the_redis.pid, SIGSTOP);
+	st->ops->count_add(st, STR("sekisho:{acme}:hits:x"), 1, DAY_US, &total, NULL);
+	kill(the_redis.pid, SIGCONT);
+	while (atomic_load(&st->is_local))
+		usleep(10000);
+	raise(SIGSTOP);
+	_exit(0);
+}
+
+/* Each adds what it counted, whatever becomes of the other; and in the second round it dies, and the next that runs does. */
+START_TEST(each_process_adds_its_own)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	int status;
+	char id[32];
+
+	setup_local(&config, 100);
+	pid_t other = fork();
+
+	if (other == 0)
+		be_another(&config);
+	ck_assert(waitpid(other, &status, WUNTRACED) == other && WIFSTOPPED(status));
+	struct store *st = redis_open(&config);
+
+	for (int i = 0; i < 15; i++) {
+		snprintf(id, sizeof id, "shared-%d", i);
+		redis_charge_until_taken(st, id);
+	}
+	kill(the_redis.pid, SIGSTOP);
+	for (int i = 0; i < 5; i++) {
+		snprintf(id, sizeof id, "alone-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, 20, &is_taken, &err) && is_taken, "%s", err.text);
+	}
+	if (_i) {
+		store_close(st);
+		kill(other, SIGKILL);
+		ck_assert(waitpid(other, &status, 0) == other);
+		st = redis_open(&config);
+	}
+	kill(the_redis.pid, SIGCONT);
+	/* With the process died that it wanted one undone which was never answered. */
+	wait_for_merged(st, 20, 20 + _i);
+	ck_assert(redis_charge_one(st, "more", 20, &is_taken, &err) && !is_taken);
+	store_close(st);
+	if (!_i) {
+		kill(other, SIGKILL);
+		waitpid(other, &status, 0);
+	}
+}
+END_TEST
+
 /* --- sessions that go on meanwhile */
 
 #define COUNTERS 8
@@ -474,6 +536,7 @@ int main(void)
 	tcase_add_test(tc, without_redis_knows_what_it_knew);
 	tcase_add_test(tc, a_bucket_goes_over_whole);
 	tcase_add_test(tc, what_is_settled_alone_is_forgotten);
+	tcase_add_loop_test(tc, each_process_adds_its_own, 0, 2);
 	tcase_add_test(tc, a_slow_merge_lets_others_through);
 	tcase_add_test(tc, a_busy_relay_is_shared_again);
 	return unit_main(suite);
