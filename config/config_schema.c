@@ -219,7 +219,7 @@ static const struct setting relay_log_rows[] = {
 	{ "classes", SETTING_CLASSES, CONFIG(classes),
 	  .fallback = "{relay: 60d, history: 14d, action: 1y, bounce-api: 20d, ops: 2y}",
 	  .meaning = "How long each class of records is kept, in JST days; those not given stay as they are by "
-		     "default." },
+		     "default. Name a class for as long as it has records: nobody purges those of a class that is taken out." },
 };
 
 static const struct setting backup_rows[] = {
