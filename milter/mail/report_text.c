@@ -265,20 +265,36 @@ static bool named_read(struct str line, struct str *out_address, size_t *out_end
 	return true;
 }
 
-/* "... was sent by", "Absender:": an address in the line below is the sender's. */
+static bool ends_in_any(struct str words, const struct str *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_ends(words, list[i]))
+			return true;
+	return false;
+}
+
+/*
+ * "... was sent by", "Absender:": an address in the line below is the sender's. A sentence that ends so is no label: "was
+ * returned to the sender.", "550 5.7.1 unauthorized sender".
+ */
 static bool ends_like_sender(struct str line)
 {
+	static const struct str leads[] = { STR_INIT(" from "), STR_INIT(" sent by ") };
+	bool is_wide, is_label, is_sentence;
 	char folded[96];
 	struct words words;
 
-	if (str_ends(line, STR("：")))
-		line.len -= strlen("：");
+	line = str_trim(line);
+	is_wide = str_ends(line, STR("："));
+	is_label = is_wide || str_ends(line, STR(":"));
+	is_sentence = str_ends(line, STR("."));
+	line.len -= is_wide ? strlen("：") : 0;
 	words_init(&words, folded, sizeof folded);
 	words_add(&words, str_from(line, line.len > 60 ? line.len - 60 : 0));
-	for (size_t i = 0; i < sizeof senders / sizeof *senders; i++)
-		if (str_ends(words_view(&words), senders[i]))
-			return true;
-	return is_one_of(words_view(&words), from_names, sizeof from_names / sizeof *from_names);
+	return (is_label && ends_in_any(words_view(&words), senders, sizeof senders / sizeof *senders)) ||
+	       (!is_sentence && ends_in_any(words_view(&words), leads, sizeof leads / sizeof *leads)) ||
+	       is_one_of(words_view(&words), senders, sizeof senders / sizeof *senders) ||
+	       is_one_of(words_view(&words), from_names, sizeof from_names / sizeof *from_names);
 }
 
 static bool line_opens(struct scan *s, struct str line, bool *out_taken)

@@ -142,6 +142,12 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "Content-Type: multipart/report; report-type=delivery-status; boundary*0=\"b-\";\n boundary*1=\"c\"\n\n--b-c\n\nSorry.\n--b-c\n"
 	  "Content-Type: message/delivery-status\nContent-Transfer-Encoding: base64\n\n"
 	  "RmluYWwtUmVjaXBpZW50OiByZmM4MjI7IGFAb25lLmV4YW1wbGUKQWN0aW9uOiBmYWlsZWQK\n--b-c--\n", "a@one.example", "rfc3464", false },
+	{ "returned to the sender, who is not the next line", HEAD("MAILER-DAEMON@mx.example", "Unzustellbar")
+	  "\nDie Nachricht konnte nicht zugestellt werden und geht zur\xc3\xbc" "ck an den Absender.\n\n<a@one.example>:\n550 5.1.1 User unknown\n",
+	  "a@one.example", "text", false },
+	{ "a reply that ends in sender, and the next recipient", HEAD("Mail Delivery System <Mailer-Daemon@mx.example>", "Mail delivery failed")
+	  "\nThis message was created automatically by mail delivery software.\n\n  a@one.example\n    550 5.1.1 unauthorized sender\n"
+	  "  b@two.example\n    550 5.1.1 User unknown\n", "a@one.example b@two.example", "exim", false },
 	/* what is none */
 	{ "handed on by a person, in German", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: WG: Undelivered Mail Returned to Sender\n"
 	  "\nWas ist das?\n\nVon: MAILER-DAEMON@mx.example\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
