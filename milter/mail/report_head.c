@@ -129,15 +129,15 @@ static bool text_decode(const struct report_head *head, struct str value, struct
 	return ok;
 }
 
-/* What people's programs put before the Subject of what they answer or hand on. */
+/* What people's programs put before the Subject of what they answer or hand on. Forwarded: a bounce quoted in it is read. */
 static const struct { struct str word; bool is_forward; } prefixes[] = {
 	{ STR_INIT("re"), false }, { STR_INIT("aw"), false }, { STR_INIT("antw"), false }, { STR_INIT("sv"), false },
 	{ STR_INIT("vs"), false }, { STR_INIT("odp"), false }, { STR_INIT("r"), false }, { STR_INIT("回复"), false },
 	{ STR_INIT("答复"), false }, { STR_INIT("回覆"), false }, { STR_INIT("返信"), false }, { STR_INIT("fwd"), true },
-	{ STR_INIT("fw"), true }, { STR_INIT("wg"), true }, { STR_INIT("tr"), true }, { STR_INIT("rv"), true },
-	{ STR_INIT("enc"), true }, { STR_INIT("i"), true }, { STR_INIT("vb"), true }, { STR_INIT("vl"), true },
-	{ STR_INIT("pd"), true }, { STR_INIT("doorst"), true }, { STR_INIT("转发"), true }, { STR_INIT("轉寄"), true },
-	{ STR_INIT("転送"), true },
+	{ STR_INIT("fw"), true }, { STR_INIT("wg"), false }, { STR_INIT("tr"), false }, { STR_INIT("rv"), false },
+	{ STR_INIT("enc"), false }, { STR_INIT("i"), false }, { STR_INIT("vb"), false }, { STR_INIT("vl"), false },
+	{ STR_INIT("pd"), false }, { STR_INIT("doorst"), false }, { STR_INIT("转发"), false }, { STR_INIT("轉寄"), false },
+	{ STR_INIT("転送"), false },
 };
 
 /* "Re:", "WG :", "Re[2]:", "[Fwd: ...]", "(Fwd) ...", "回复：..." */

@@ -149,6 +149,9 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nThis message was created automatically by mail delivery software.\n\n  a@one.example\n    550 5.1.1 unauthorized sender\n"
 	  "  b@two.example\n    550 5.1.1 User unknown\n", "a@one.example b@two.example", "exim", false },
 	/* what is none */
+	{ "handed on line by line, in German", "Return-Path: <neko@one.example>\nFrom: Neko <neko@one.example>\nSubject: WG: Undelivered Mail\n\n"
+	  "> From: MAILER-DAEMON@mx.example\n> \n> This is the mail system at host mx.example.\n> \n> <c@d.example>: host said: 550 5.1.1 no\n",
+	  NULL, NULL, false },
 	{ "handed on by a person, in German", "From: Neko <neko@one.example>\nTo: b@two.example\nSubject: WG: Undelivered Mail Returned to Sender\n"
 	  "\nWas ist das?\n\nVon: MAILER-DAEMON@mx.example\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 5.1.1 no\n",
 	  NULL, NULL, false },
