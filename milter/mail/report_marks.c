@@ -15,6 +15,8 @@ const struct mark report_marks[] = {
 	FROM(" mailsystem ", 2), FROM(" no reply sns amazonaws com ", 2), FROM(" mail router ", 2),
 	FROM(" microsoftexchange329e71ec88ae4615bbc36ab6ce41109e ", 3),        /* every Exchange calls itself so */
 	FROM(" staff hotmail com ", 2), FROM(" content filter ", 2), FROM(" interscan ", 2), FROM(" mailscanner ", 2),
+	FROM(" mailserver ", 2), FROM(" mail gateway ", 2), FROM(" mailgateway ", 2), FROM(" smtp gateway ", 2), FROM(" mailgate ", 2),
+	FROM("メールサーバ", 2), FROM("メールシステム", 2), FROM("配信システム", 2), FROM("配送システム", 2),
 
 	SUBJECT(" returned mail ", 3), SUBJECT(" undelivered ", 3), SUBJECT(" undeliverable ", 3), SUBJECT(" undeliver", 2),
 	SUBJECT(" non deliverable ", 2), SUBJECT(" nondeliverable ", 2), SUBJECT(" delivery status notification ", 3),
@@ -32,7 +34,7 @@ const struct mark report_marks[] = {
 	SUBJECT(" mail rejected ", 2), SUBJECT(" message rejected ", 2), SUBJECT(" user unknown ", 2),
 	SUBJECT(" blocked by our ", 1), SUBJECT(" nondelivery ", 2), SUBJECT(" non delivery ", 2),
 	SUBJECT(" message you sent blocked ", 2), SUBJECT(" are not member ", 2), SUBJECT(" is not a member ", 2),
-	SUBJECT(" not a member ", 2), SUBJECT(" complaint about message from ", 3), SUBJECT(" abuse report ", 1),
+	SUBJECT(" not a member ", 2), SUBJECT(" request to mailing list ", 2), SUBJECT(" complaint about message from ", 3), SUBJECT(" abuse report ", 1),
 	SUBJECT(" mta blocked ", 2), SUBJECT(" banned contents ", 1), SUBJECT(" virus in mail from you ", 2),
 	SUBJECT(" error in mail ", 2), SUBJECT(" sender notification ", 1), SUBJECT(" message undeliverable ", 3),
 	SUBJECT(" aws notification message ", 2), SUBJECT(" amazon ses ", 1),

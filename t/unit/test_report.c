@@ -148,6 +148,15 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "a reply that ends in sender, and the next recipient", HEAD("Mail Delivery System <Mailer-Daemon@mx.example>", "Mail delivery failed")
 	  "\nThis message was created automatically by mail delivery software.\n\n  a@one.example\n    550 5.1.1 unauthorized sender\n"
 	  "  b@two.example\n    550 5.1.1 User unknown\n", "a@one.example b@two.example", "exim", false },
+	{ "a gateway in plain sentences", HEAD("SMTP Gateway <gateway@mx.example>", "Message could not be sent")
+	  "\nYour message could not be delivered to:\n\n  a@one.example\n\nNo such user.\n", "a@one.example", "text", false },
+	{ "a gateway in plain sentences, Japanese", HEAD("\xe3\x83\xa1\xe3\x83\xbc\xe3\x83\xab\xe9\x85\x8d\xe4\xbf\xa1"
+	  "\xe3\x82\xb7\xe3\x82\xb9\xe3\x83\x86\xe3\x83\xa0 <noreply@mx.example>", "Mail")
+	  "\nYour message could not be delivered to the following address.\n\n  a@one.example\n", "a@one.example", "text", false },
+	{ "a list's moderator", "Return-Path: <foo-bounces@lists.example>\nFrom: foo-bounces@lists.example\n"
+	  "Subject: Request to mailing list Foo rejected\n\nYour request to the foo@lists.example mailing list\n\n"
+	  "    Posting of your message titled \"x\"\n\nhas been rejected by the list moderator.  The moderator gave the\n"
+	  "following reason for rejecting your request:\n\n\"You are not allowed to post to this mailing list\"\n", "foo@lists.example", "mailman", false },
 	/* what is none */
 	{ "handed on line by line, in German", "Return-Path: <neko@one.example>\nFrom: Neko <neko@one.example>\nSubject: WG: Undelivered Mail\n\n"
 	  "> From: MAILER-DAEMON@mx.example\n> \n> This is the mail system at host mx.example.\n> \n> <c@d.example>: host said: 550 5.1.1 no\n",
