@@ -347,8 +347,11 @@ static enum excess_action action_of(const struct suspend *suspend)
 	     : str_eq(suspend->action, STR("hold")) ? EXCESS_HOLD : EXCESS_REJECT;
 }
 
-/* One of the tenant's, or the tenant. What names nobody must not pass for somebody. TOOL_OK, or the exit code. */
-static int member_of(struct tool *tool, struct str sender, struct str login, struct member *out)
+/*
+ * One of the tenant's, or the tenant. Whom to stop: what names nobody must not pass for somebody. Whom to free: a guard stops
+ * whatever sent the mail, "root" and "a*b@c.example" too. TOOL_OK, or the exit code.
+ */
+static int member_of(struct tool *tool, struct str sender, struct str login, bool is_to_stop, struct member *out)
 {
 	struct str name = sender.ptr ? sender : login;
 
@@ -357,10 +360,12 @@ static int member_of(struct tool *tool, struct str sender, struct str login, str
 		return tool_usage(tool, "either --sender or --login");
 	if (out->kind == MEMBER_ALL)
 		return TOOL_OK;
-	if (str_find_byte(name, '*') < name.len)
+	if (is_to_stop && str_find_byte(name, '*') < name.len)
 		return tool_usage(tool, "--%s names one %s: no pattern", member_kind_name(out->kind), member_kind_name(out->kind));
-	if (sender.ptr && !tool_recipient(tool, name, &name))
+	if (sender.ptr && is_to_stop && !tool_recipient(tool, name, &name))
 		return TOOL_NO;
+	if (sender.ptr && !is_to_stop && !tool_bare(tool, "--sender", &name))
+		return TOOL_USAGE;
 	out->name = sender.ptr ? tool_spelt(tool, name) : name;
 	return TOOL_OK;
 }
@@ -392,7 +397,7 @@ static int run_suspend(struct tool *tool, const void *values)
 	struct suspension s = { .action = action_of(suspend), .is_halved = str_eq(suspend->action, STR("halve")), .since_us = now_us,
 				.actor = tool_actor(tool), .reason = suspend->reason.ptr ? suspend->reason : STR_EMPTY };
 	struct err err;
-	int code = member_of(tool, suspend->sender, suspend->login, &s.of);
+	int code = member_of(tool, suspend->sender, suspend->login, true, &s.of);
 
 	if (code != TOOL_OK || (code = prepare(tool, &tenant)) != TOOL_OK)
 		return code;
@@ -455,7 +460,7 @@ static int run_resume(struct tool *tool, const void *values)
 	const struct resume *resume = values;
 	const struct tenant *tenant;
 	struct member member;
-	int code = member_of(tool, resume->sender, resume->login, &member);
+	int code = member_of(tool, resume->sender, resume->login, false, &member);
 	struct err err;
 	int64_t count;
 
