@@ -147,8 +147,9 @@ static bool make_rule(struct reader *r, const struct scope *scope, const struct 
 	}
 	if (str_eq(word, STR("daemon"))) {
 		if (is_wild(draft->daemon))
-			return config_refuse(r, node_place(node), "daemon%s: a name without wildcards is expected, one rule for each",
-					     scope_text(scope, where));
+			config_report_warning(r->report, node_place(node),
+					      "daemon%s: no pattern is read here, this matches nobody; write one rule for each name",
+					      scope_text(scope, where));
 		out->form = FORM_DAEMON;
 		out->text = draft->daemon;
 		return true;

@@ -157,7 +157,7 @@ static bool read_override_key(struct making *m, const struct node *item, struct 
 {
 	struct str key = item->key, local, domain;
 	bool (*copy)(struct arena *, struct str, struct str *) = arena_copy_lower;
-	char text[INET6_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN], where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE];
 	struct net_addr addr;
 
 	switch (m->draft.quota.key) {
@@ -179,7 +179,9 @@ static bool read_override_key(struct making *m, const struct node *item, struct 
 		break;
 	case KEY_AUTH:
 		if (str_find_byte(key, '*') < key.len || str_find_byte(key, '?') < key.len)
-			return refuse_override_key(m, item, "whole logins, no patterns,");
+			config_report_warning(m->r->report, node_key_place(item),
+					      "overrides%s: no pattern is read here, %s is the login of just this name",
+					      scope_text(m->scope, where), config_quote(key, quoted));
 		break;
 	default:
 		break;
