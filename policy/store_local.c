@@ -500,7 +500,8 @@ static bool sit_down(struct store_local *st, struct err *err)
 		st->seat = i;
 	}
 	return st->seat_fd >= 0 ||
-	       err_set(err, ERR_CONFIG, "store %s: more than %d processes would count in it", st->path, STORE_LOCAL_SEATS);
+	       err_set(err, ERR_CONFIG, "store %s: more than %d processes would count in it (or this user must be in its group)",
+		       st->path, STORE_LOCAL_SEATS);
 }
 
 static bool local_open(const struct config *config, struct store **out, struct err *err)

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -409,6 +410,55 @@ START_TEST(each_process_adds_its_own)
 }
 END_TEST
 
+static void be_user(uid_t user)
+{
+	if (getuid() == 0)
+		ck_assert(seteuid(0) == 0 && setegid(100) == 0 && seteuid(user) == 0);
+}
+
+static int64_t mode_of(const struct config *config, const char *name)
+{
+	char path[500];
+	struct stat st;
+
+	snprintf(path, sizeof path, STR_FMT "/%s", STR_ARG(config->store_path), name);
+	ck_assert_msg(stat(path, &st) == 0, "%s", path);
+	return st.st_mode & 0777;
+}
+
+/* The daemons run as two users of one group, with an umask that leaves it nothing; and where only one may make files beside the
+ * store, the other counts all the same. */
+START_TEST(another_user_of_the_group_counts_too)
+{
+	struct config config;
+	char merge[500];
+
+	setup_local(&config, 100);
+	ck_assert_int_eq(chmod(unit_dir(), 0711), 0);
+	if (getuid() == 0)
+		ck_assert_int_eq(chown(the_redis.dir, 0, 100), 0);
+	ck_assert_int_eq(chmod(the_redis.dir, 0770), 0);
+	umask(027);
+	be_user(1);
+	struct store *first = redis_open(&config);
+
+	be_user(2);
+	struct store *second = redis_open(&config);
+
+	ck_assert_int_eq(mode_of(&config, "merge"), 0660);
+	ck_assert_int_eq(mode_of(&config, "counts/merge1"), 0660);
+	be_user(0);
+	store_close(second);
+	store_close(first);
+	snprintf(merge, sizeof merge, STR_FMT "/merge", STR_ARG(config.store_path));
+	ck_assert_int_eq(unlink(merge), 0);
+	be_user(2);
+	first = redis_open(&config);
+	be_user(0);
+	store_close(first);
+}
+END_TEST
+
 /* --- sessions that go on meanwhile */
 
 #define COUNTERS 8
@@ -537,6 +587,7 @@ int main(void)
 	tcase_add_test(tc, a_bucket_goes_over_whole);
 	tcase_add_test(tc, what_is_settled_alone_is_forgotten);
 	tcase_add_loop_test(tc, each_process_adds_its_own, 0, 2);
+	tcase_add_test(tc, another_user_of_the_group_counts_too);
 	tcase_add_test(tc, a_slow_merge_lets_others_through);
 	tcase_add_test(tc, a_busy_relay_is_shared_again);
 	return unit_main(suite);
