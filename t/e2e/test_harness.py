@@ -2,7 +2,8 @@
 import os
 
 from lib import sanitizer
-from lib.harness import World, check, wait_for
+from lib.harness import World, check, free_port, wait_for
+from lib.postfix import Postfix
 
 FAULTS = (
     ("a crash", [], "int main(void) { __builtin_trap(); }", "ended with -"),
@@ -86,3 +87,13 @@ def test_libmilters_own(world):
     through_us = OF_LIBMILTER.replace("#1 <null>", "#1 session_close ../../milter/session.c:1 (sekisho-milter+0x1)\n    #2 <null>")
     check(sanitizer.is_worth_telling(through_us), "not told")
     check(not sanitizer.is_worth_telling("ThreadSanitizer: reported 3 warnings\n"), "the sum is told")
+
+
+def test_postfix_after_a_kill(world):
+    """a Postfix that was killed while it named a queue file starts again"""
+    postfix = Postfix(world, free_port(), "")
+    postfix.postfix("stop")
+    with open(f"{postfix.dir}/spool/incoming/567363.6402", "w"):
+        pass
+    postfix.start()
+    check("bogus file name" in postfix.maillog(), "postsuper has not said it: {}", postfix.maillog()[-500:])

@@ -399,7 +399,7 @@ def commands_erase(lab, most):
     hand.again = again
     hand.nth(most, redact)
     del hand.again
-    hand.nth(most, lambda: ("tenant", "erase", "former"))
+    hand.nth(most, lambda: ("tenant", "erase", "former", "--nothing"))
     evidence(lab, mail)
 
 

@@ -117,7 +117,11 @@ class Postfix(MailLog):
     def _write_config(self, sink_port, milter, logins, certificates, settings):
         for name in ("etc/sasl", "spool", "data"):
             os.makedirs(f"{self.dir}/{name}")
-        os.chown(f"{self.dir}/data", pwd.getpwnam("postfix").pw_uid, -1)
+        # Of the mail owner: while no postlogd runs, postsuper writes to the log by itself, after it has given up root.
+        with open(self.maillog_path, "x"):
+            pass
+        for path in f"{self.dir}/data", self.maillog_path:
+            os.chown(path, pwd.getpwnam("postfix").pw_uid, -1)
         main = MAIN_CF.format(dir=self.dir, sink=sink_port, milter=milter)
         if logins is not None:
             main += SASL_CF.format(dir=self.dir)
