@@ -27,36 +27,32 @@ void queue_put(struct queue *queue, struct waiting *waiting)
 	queue->octets += waiting_size(waiting);
 }
 
-/* Moves what `list` begins with to *end, as long as the group has room; returns where the group ends now. */
-static struct commit_item **take(struct queue *queue, struct commit_item **list, struct commit_item ***list_last,
-				 struct commit_item **end, size_t *octets, int64_t *records)
+/* What `list` begins with, as much of it as a group has room for. */
+static struct commit_item *take(struct queue *queue, struct commit_item **list, struct commit_item ***list_last,
+				int64_t *out_records)
 {
-	while (*list && (*octets == 0 || *octets + waiting_of(*list)->text.len <= COMMIT_GROUP_MAX)) {
-		struct commit_item *item = *list;
+	struct commit_item *first = *list, **end = list;
+	size_t octets = 0;
 
-		*octets += waiting_of(item)->text.len;
-		queue->octets -= waiting_size(waiting_of(item));
-		++*records;
-		*list = item->next;
-		*end = item;
-		end = &item->next;
+	for (; *end && (octets == 0 || octets + waiting_of(*end)->text.len <= COMMIT_GROUP_MAX); end = &(*end)->next) {
+		octets += waiting_of(*end)->text.len;
+		queue->octets -= waiting_size(waiting_of(*end));
+		++*out_records;
 	}
+	*list = *end;
+	*end = NULL;
 	if (!*list)
 		*list_last = list;
-	*end = NULL;
-	return end;
+	return first;
 }
 
 struct commit_item *queue_take(struct queue *queue, int64_t mono_us, int64_t *out_records)
 {
-	struct commit_item *first = NULL, **end = &first;
-	size_t octets = 0;
-
 	*out_records = 0;
-	if (queue->retry_us <= mono_us)
-		end = take(queue, &queue->kept, &queue->kept_last, end, &octets, out_records);
-	take(queue, &queue->first, &queue->last, end, &octets, out_records);
-	return first;
+	/* Alone: nobody's mail is refused because of what was refused before. */
+	if (queue->kept && queue->retry_us <= mono_us)
+		return take(queue, &queue->kept, &queue->kept_last, out_records);
+	return take(queue, &queue->first, &queue->last, out_records);
 }
 
 /* Appends those that nobody waits for to *kept, the others to *waited, each in order; returns where the kept end now. */
@@ -90,5 +86,6 @@ struct commit_item *queue_refused(struct queue *queue, struct commit_item *group
 
 void queue_written(struct queue *queue)
 {
-	queue->retry_us = queue->kept ? 1 : 0;
+	if (!queue->kept)
+		queue->retry_us = 0;
 }

@@ -2,8 +2,8 @@
  * queue - the records on their way into a group, in the order in which they came.
  *
  * A disk that refuses a group tells those who wait for it, and mail waits at its sender. What nobody waits for is kept aside,
- * with all of its kind that comes meanwhile, and offered again each second, and with the first group that was written: an
- * outcome that the MTA logged is logged only once.
+ * with all of its kind that comes meanwhile, and offered again each second in groups of its own, so that it takes no mail down
+ * with it: an outcome that the MTA logged is logged only once.
  *
  * Memory   the records are the caller's; `octets` counts what both lists hold
  * Threads  one at a time: the writer's lock
@@ -41,11 +41,11 @@ size_t waiting_size(const struct waiting *waiting);
 
 void queue_init(struct queue *queue);
 void queue_put(struct queue *queue, struct waiting *waiting);
-/* One group, COMMIT_GROUP_MAX octets at most; of what is kept, too, when it is due by mono_us. */
+/* One group, COMMIT_GROUP_MAX octets at most: of what is kept, when it is due by mono_us, or else of what came. */
 struct commit_item *queue_take(struct queue *queue, int64_t mono_us, int64_t *out_records);
 /* The group was refused at mono_us: returns those who are to be told. */
 struct commit_item *queue_refused(struct queue *queue, struct commit_item *group, int64_t mono_us);
-/* A group was written: what is still kept is due at once. */
+/* A group was written. */
 void queue_written(struct queue *queue);
 
 #endif

@@ -20,7 +20,7 @@
  *              damage before a valid later line is left as it is: new file part, `recovered` record with damage, alarm
  * Disk         space is preallocated in steps; below the warning level `is_low` is set; ENOSPC is ERR_FULL for every waiter
  *              and nothing of the group counts as written; what nobody waits for stays in memory and is offered again each
- *              second, and with the first group that is written. A failed fdatasync is never retried: the group goes again
+ *              second. A failed fdatasync is never retried: the group goes again
  *              into a new part, once, else ERR_BUSY
  * Clock        adjtimex maxerror per group: over 1 s "degraded", from 16 s "unsynchronised"; a change is a `clock` event.
  *              A wall clock that went back keeps the newer day's file, its lines say clock "behind"

@@ -491,10 +491,12 @@ END_TEST
 static atomic_bool disk_is_full;
 static ssize_t (*real_write)(int fd, const void *data, size_t n);
 
+static size_t room = SIZE_MAX;
+
 static ssize_t full_write(int fd, const void *data, size_t n)
 {
 	errno = ENOSPC;
-	return disk_is_full ? -1 : real_write(fd, data, n);
+	return disk_is_full || n > room ? -1 : real_write(fd, data, n);
 }
 
 /* The disk is full for a while: mail is refused, and what is told besides is told later, in its order; with the next message, or
@@ -532,6 +534,37 @@ START_TEST(queued_records_wait_for_the_disk)
 	const char *story = relaylog_story(&relay, false), *first = strstr(story, "deferred:acme:");
 
 	ck_assert(first && strstr(first, "delivered:acme:") && strstr(story, "accepted:acme:"));
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
+/* Room for a message's record, and not for all that was refused before: mail goes on. */
+START_TEST(mail_passes_what_was_refused)
+{
+	static char text[RECORD_STRING_MAX];
+	struct record_event event = { .event = STR("delivered"), .tenant = STR("acme"), .reply = str_of(text, sizeof text) };
+	struct record_writer *writer;
+	struct record_writer_state state;
+	struct err err;
+
+	memset(text, 'x', sizeof text);
+	real_write = io_calls.write;
+	io_calls.write = full_write;
+	writer = relaylog_open(&relay);
+	disk_is_full = true;
+	for (int i = 0; i < 64; i++)
+		ck_assert(record_append(writer, &event, RECORD_QUEUED, NULL, NULL));
+	ck_assert(!relaylog_try_append(writer, "refused", "acme", &err));
+	room = 8 * sizeof text;
+	disk_is_full = false;
+	for (int i = 0; i < 50; i++)
+		relaylog_append(writer, "accepted", "acme");
+	record_writer_state(writer, &state);
+	ck_assert(state.is_behind);
+	room = SIZE_MAX;
+	record_writer_close(writer);
+	io_calls.write = real_write;
+	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "delivered:acme:"));
 	relaylog_must_verify(&relay, VERIFY_OK);
 }
 END_TEST
@@ -694,6 +727,7 @@ int main(void)
 	tcase_add_test(tcase, queue_is_bounded);
 	tcase_add_test(tcase, queue_has_room_for_who_waits);
 	tcase_add_loop_test(tcase, queued_records_wait_for_the_disk, 0, 2);
+	tcase_add_test(tcase, mail_passes_what_was_refused);
 	tcase_add_test(tcase, queued_records_are_bounded);
 	tcase_add_test(tcase, queued_records);
 	tcase_add_test(tcase, many_appenders);
