@@ -8,6 +8,9 @@
 
 #include "milter/record/entry.h"
 #include "milter/record/files.h"
+#include "milter/record/format.h"
+#include "milter/record/reader.h"
+#include "milter/record/scan.h"
 
 static bool dir_of(const struct config *config, struct str name, char out[PATH_MAX])
 {
@@ -47,6 +50,33 @@ bool classes_former(const struct config *config, classes_fn *fn, void *arg, stru
 	return ok;
 }
 
+/* Of what the first line of a file says of its class. */
+static bool names_another(struct str line, struct str name)
+{
+	struct record_link link;
+	struct begin_entry begin;
+	struct str detail;
+
+	return record_parse_link(line, NULL, &link) && str_eq(link.event, STR("begin")) && scan_find(line, STR("detail"), &detail) &&
+	       begin_entry_read(detail, &begin) && !str_eq(begin.class_name, name);
+}
+
+bool classes_is_copy(const struct config *config, struct str name)
+{
+	struct record_reader *reader;
+	char dir[PATH_MAX];
+	bool is_torn, found;
+	struct str line;
+
+	if (!dir_of(config, name, dir) || !record_reader_open(str_from_c(dir), INT64_MIN, INT64_MAX, false, &reader, NULL))
+		return false;
+
+	bool is_copy = record_reader_next(reader, &line, &is_torn, &found, NULL) && found && !is_torn && names_another(line, name);
+
+	record_reader_close(reader);
+	return is_copy;
+}
+
 static bool is_there(const struct config *config, struct str name)
 {
 	char dir[PATH_MAX];
@@ -71,9 +101,15 @@ static bool warn(void *arg, struct str name, struct err *err)
 	const struct warning *w = arg;
 
 	(void)err;
-	config_report_warning(w->report, (struct config_place){ .file = w->config->path },
-			      "classes in relay_log: " STR_FMT "/" STR_FMT " holds records, and nobody purges what no class is named for; keep "
-			      "\"" STR_FMT "\" there until they are gone", STR_ARG(w->config->log_dir), STR_ARG(name), STR_ARG(name));
+	if (classes_is_copy(w->config, name))
+		config_report_warning(w->report, (struct config_place){ .file = w->config->path },
+				      "relay_log: " STR_FMT "/" STR_FMT " is a copy of another class, and nobody purges it: move it out of there",
+				      STR_ARG(w->config->log_dir), STR_ARG(name));
+	else
+		config_report_warning(w->report, (struct config_place){ .file = w->config->path },
+				      "classes in relay_log: " STR_FMT "/" STR_FMT " holds records, and nobody purges what no class is named "
+				      "for; keep \"" STR_FMT "\" there until they are gone",
+				      STR_ARG(w->config->log_dir), STR_ARG(name), STR_ARG(name));
 	return true;
 }
 

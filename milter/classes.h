@@ -14,6 +14,9 @@
 typedef bool classes_fn(void *arg, struct str name, struct err *err);
 bool classes_former(const struct config *config, classes_fn *fn, void *arg, struct err *err);
 
+/* Is it no former class, but a copy of another that lies beside it, as before a restore? Its first line names that other. */
+bool classes_is_copy(const struct config *config, struct str name);
+
 /* Must its directory be there? The gate begins relay and ops at its start: where one is, the other was taken away. */
 bool classes_is_due(const struct config *config, struct str name);
 

@@ -174,7 +174,8 @@ static bool look_at_former(void *arg, struct str name, struct err *err)
 	const struct look *look = arg;
 
 	(void)err;
-	look_at_class(look->inspect, look->config, &(struct record_class){ .name = name });
+	if (!classes_is_copy(look->config, name))
+		look_at_class(look->inspect, look->config, &(struct record_class){ .name = name });
 	return !task_is_stopping(&look->inspect->task);
 }
 

@@ -47,17 +47,20 @@ static bool verify_is_wrong(struct watch *watch, const struct config *config, ch
 static bool has_gap(struct watch *watch, const struct config *config, char text[TEXT_MAX])
 {
 	int64_t failures = 0, damages = 0, was_failures = watch->failures, was_damages = watch->damages;
+	bool is_behind = false;
 
 	(void)config;
 	for (size_t i = 0; i < watch->count; i++) {
 		failures += watch->states[i].failures;
 		damages += watch->states[i].damages;
+		is_behind |= watch->states[i].is_behind;
 	}
 	watch->failures = failures;
 	watch->damages = damages;
-	snprintf(text, TEXT_MAX, "%" PRId64 " records could not be written%s", failures - was_failures,
+	snprintf(text, TEXT_MAX, "%" PRId64 " records could not be written%s%s", failures - was_failures,
+		 is_behind ? "; what nobody waits for stays in memory until the disk takes it" : "",
 		 damages > was_damages ? "; lines that had been written are damaged or gone" : "");
-	return failures > was_failures || damages > was_damages;
+	return failures > was_failures || damages > was_damages || is_behind;
 }
 
 static bool disk_is_low(struct watch *watch, const struct config *config, char text[TEXT_MAX])

@@ -20,7 +20,7 @@ struct verify_values {
 #define VERIFY(field) offsetof(struct verify_values, field)
 
 static const struct option options[] = {
-	{ "--class", OPTION_TEXT, VERIFY(class_name), "CLASS", NULL, "this class alone (default: all that are there)" },
+	{ "--class", OPTION_TEXT, VERIFY(class_name), "CLASS", NULL, "this class alone (default: all that are there, or should be)" },
 	{ "--key", OPTION_TEXT, VERIFY(key), "FILE", NULL,
 	  "public key, or keys where they were changed (default: key_file of the configuration with .pub)" },
 	{ "--operator-key", OPTION_TEXT, VERIFY(operator_key), "FILE", NULL,
@@ -376,7 +376,7 @@ static bool verify_former(void *arg, struct str name, struct err *err)
 	const struct str only = only_class(run->want);
 
 	(void)err;
-	if (only.ptr && !str_eq(name, only))
+	if ((only.ptr && !str_eq(name, only)) || classes_is_copy(run->tool->config, name))
 		return true;
 	run->seen++;
 	run->result = verify_worse(run->result, verify_class(run->tool, run->want, &(struct record_class){ .name = name }));

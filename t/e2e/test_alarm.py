@@ -123,12 +123,30 @@ def test_altered(world):
         log.seek(at)
         log.write(b"b")
     os.unlink(f"{gate.config['state_dir']}/verified")
+    shutil.copytree(f"{gate.log_dir}/relay", f"{gate.log_dir}/relay.old")
     shutil.copytree(f"{gate.log_dir}/relay", f"{gate.log_dir}/gold")
+    for path in glob.glob(f"{gate.log_dir}/gold/*.jsonl"):
+        gold = pathlib.Path(path)
+        gold.write_bytes(gold.read_bytes().replace(b'"class":"relay"', b'"class":"gold"'))
     gate.start()
     page = wait_for(lambda: [p for p in pages(world, "verify", "raised") if "altered" in p["text"]], "alarm verify", 60)[0]
     check("class relay: altered: record " in page["text"], "page: {}", page)
     check_eq(verified(world)[-1]["result"], "altered", "the record")
     gold = wait_for(lambda: verified(world, "gold"), "a record about a class that the configuration does not name")
     check_eq(gold[-1]["result"], "altered", "that record")
+    check_eq(verified(world, "relay.old"), [], "records about a copy of a class")
     alarms = [r["detail"]["alarm"] for r in gate.records("ops") if r["event"] == "alarm"]
     check({"disk", "gap", "silence", "overdue", "verify"} <= set(alarms) or not world.is_mounted, "alarms on record: {}", alarms)
+
+
+def test_refused(world):
+    """what the disk refuses and nobody waits for: an alarm, and it is on the record once the disk takes it"""
+    gate = world.relay.gate
+    gate.restart()
+    gaps, reloads = len(pages(world, "gap")), len([r for r in gate.records("ops") if r["event"] == "config"])
+    os.rename(f"{gate.log_dir}/ops", f"{gate.log_dir}/.ops")
+    gate.reload()
+    wait_for(lambda: len(pages(world, "gap")) > gaps, "alarm gap", 30)
+    check("stays in memory" in pages(world, "gap")[-1]["text"], "page: {}", pages(world, "gap")[-1])
+    os.rename(f"{gate.log_dir}/.ops", f"{gate.log_dir}/ops")
+    wait_for(lambda: len([r for r in gate.records("ops") if r["event"] == "config"]) > reloads, "the record of the reload", 30)
