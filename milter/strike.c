@@ -97,6 +97,18 @@ static void write_object(struct gate *gate, const struct tenant *tenant, const s
 	json_object_close(&json);
 }
 
+/* A sender may have an apostrophe in his name, or a command for the shell into which a person pastes this one. */
+static void write_quoted(struct str word, struct buf *out)
+{
+	buf_add_byte(out, '\'');
+	for (size_t i = 0; i < word.len; i++)
+		if (word.ptr[i] == '\'')
+			buf_add_c(out, "'\\''");
+		else
+			buf_add_byte(out, word.ptr[i]);
+	buf_add_byte(out, '\'');
+}
+
 /* What a person reads. */
 static void write_letter(const struct tenant *tenant, const struct guard_strike *strike, struct buf *out)
 {
@@ -110,8 +122,10 @@ static void write_letter(const struct tenant *tenant, const struct guard_strike 
 	if (strike->action == GUARD_NOTIFY || strike->was_suspended)
 		return;
 	buf_printf(out, "\nWhen the cause is mended:\n\n    sekisho tenant resume " STR_FMT, STR_ARG(tenant->name));
-	if (m->kind != MEMBER_ALL)
-		buf_printf(out, " --%s '" STR_FMT "'", member_kind_name(m->kind), STR_ARG(m->name));
+	if (m->kind != MEMBER_ALL) {
+		buf_printf(out, " --%s ", member_kind_name(m->kind));
+		write_quoted(m->name, out);
+	}
 	buf_add_byte(out, '\n');
 }
 

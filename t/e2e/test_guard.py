@@ -1,6 +1,8 @@
 """A tenant, a sender, a login whose mail goes wrong: stopped, told of once, and freed by hand."""
+import email
 import json
 import os
+import shlex
 import urllib.request
 
 from lib.harness import check, check_eq, process_alive, wait_for
@@ -117,6 +119,25 @@ def test_sender(world):
     gate.tool_ok("tenant", "suspend", "shop", "--sender", bad)
     refused(send(world, "w@shop.test", "four", bad), 550, "5.7.13", "SKQ-SUSP")
     gate.tool_ok("tenant", "resume", "shop")
+    accepted(send(world, "w@shop.test", "four", bad))
+
+
+def resuming(world, sender):
+    """the command of the letter about this sender, as a shell takes it to pieces; None as long as there is no letter"""
+    letters = [email.message_from_bytes(m.body).get_payload(decode=True).decode() for m in list(world.relay.sink.messages)
+               if b"\r\nTo: ops@example.test" in m.body]
+    letter = next((text for text in letters if f"Sender: {sender}" in text), "")
+    return next((shlex.split(line) for line in letter.splitlines() if "tenant resume" in line), None)
+
+
+def test_pasted(world):
+    """the command in the operator's letter is for this sender, whatever a shell reads in his name"""
+    bad = "o'bad`id`@shop.test"
+    strike(world, "shop", bad)
+    refused(send(world, "w@shop.test", "four", bad), 450, "4.7.1", "SKQ-SUSP")
+    command = wait_for(lambda: resuming(world, bad), "a letter", 15)
+    check_eq(command, ["sekisho", "tenant", "resume", "shop", "--sender", bad], "command in the letter")
+    world.relay.gate.tool_ok(*command[1:])
     accepted(send(world, "w@shop.test", "four", bad))
 
 
