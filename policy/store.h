@@ -139,7 +139,12 @@ struct store {
 	_Atomic(store_local_fn *) on_local;      /* NULL: nobody wants to know */
 };
 
+/* While the shared store is away, each daemon finds what it counted alone before it was started again: who opens it? */
+enum store_seat { STORE_SEAT_MILTER, STORE_SEAT_TRACK, STORE_SEAT_OTHERS };
+
+/* As sekisho-milter, or as who takes no seat: it never counts alone. */
 bool store_open(const struct config *config, struct store **out, struct err *err);
+bool store_open_at(const struct config *config, enum store_seat seat, struct store **out, struct err *err);
 void store_close(struct store *st);                /* NULL is fine */
 
 /* For backends: ERR_INPUT for a key that is empty or longer than STORE_KEY_MAX. */

@@ -480,7 +480,6 @@ static struct store_local *new_store(const struct config *config)
 		free(st);
 		return NULL;
 	}
-	st->store.ops = &store_local;
 	st->seat = st->seat_fd = -1;
 	snprintf(st->path, sizeof st->path, STR_FMT, STR_ARG(config->store_path));
 	st->node = str_of(node, strlen(node));
@@ -491,39 +490,20 @@ static struct store_local *new_store(const struct config *config)
 	return st;
 }
 
-/* The first that is free. */
-static bool sit_down(struct store_local *st, struct err *err)
+/* The program's own, for what it counted before is there; or else the first that is nobody's own and free. */
+static bool sit_down(struct store_local *st, enum store_seat own, struct err *err)
 {
-	for (int i = 0; i < STORE_LOCAL_SEATS && st->seat_fd < 0; i++) {
+	for (int i = (int)own; i < STORE_LOCAL_SEATS && st->seat_fd < 0; i = i < STORE_SEAT_OTHERS ? STORE_SEAT_OTHERS : i + 1) {
 		if (!store_local_seat_take(st->path, i, &st->seat_fd, err))
 			return false;
 		st->seat = i;
 	}
 	return st->seat_fd >= 0 ||
-	       err_set(err, ERR_CONFIG, "store %s: more than %d processes would count in it (or this user must be in its group)",
-		       st->path, STORE_LOCAL_SEATS);
+	       err_set(err, ERR_CONFIG, "store %s: too many processes would count in it (or this user must be in its group)", st->path);
 }
 
-static bool local_open(const struct config *config, struct store **out, struct err *err)
-{
-	struct store_local *st = new_store(config);
-
-	if (!st)
-		return err_memory(err);
-	if (!store_lmdb.open(config, &st->own, err) || !sit_down(st, err) || !store_redis.open(config, &st->shared, err) ||
-	    !store_local_start_merger(st, err)) {
-		local_close(&st->store);
-		return false;
-	}
-	snprintf(st->store.notice, sizeof st->store.notice, "%.250s%s%.250s", st->own->notice,
-		 st->own->notice[0] && st->shared->notice[0] ? "; " : "", st->shared->notice);
-	*out = &st->store;
-	return true;
-}
-
-const struct store_ops store_local = {
+static const struct store_ops store_local = {
 	.name = "redis, or embedded while it is away",
-	.open = local_open,
 	.close = local_close,
 	.charge = local_charge,
 	.refund = local_refund,
@@ -534,3 +514,21 @@ const struct store_ops store_local = {
 	.count_add = local_count_add,
 	.scan = local_scan,
 };
+
+bool store_local_open(const struct config *config, enum store_seat seat, struct store **out, struct err *err)
+{
+	struct store_local *st = new_store(config);
+
+	if (!st)
+		return err_memory(err);
+	st->store.ops = &store_local;
+	if (!store_lmdb.open(config, &st->own, err) || !sit_down(st, seat, err) ||
+	    !store_redis.open(config, &st->shared, err) || !store_local_start_merger(st, err)) {
+		local_close(&st->store);
+		return false;
+	}
+	snprintf(st->store.notice, sizeof st->store.notice, "%.250s%s%.250s", st->own->notice,
+		 st->own->notice[0] && st->shared->notice[0] ? "; " : "", st->shared->notice);
+	*out = &st->store;
+	return true;
+}

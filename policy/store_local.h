@@ -8,7 +8,7 @@
 
 #include "policy/store.h"
 
-extern const struct store_ops store_local;
+bool store_local_open(const struct config *config, enum store_seat seat, struct store **out, struct err *err);
 
 /* What stands before a key in the embedded store then: of a value that was seen in Redis, of what was counted alone (a list: by
  * one process or another, see store_local_seat.h). */

@@ -13,6 +13,7 @@
 #define TURN_US (US_PER_S / 4)
 #define BATCH 50                       /* so many are added to Redis before the tenant's sessions may go on counting, */
 #define HOLD_US (50 * INT64_C(1000))   /* and none is begun that long after the first */
+#define ASKED_FIRST 16                 /* tenants: of several servers these are on all, as likely as not */
 #define TENANT_ROOM STORE_KEY_MAX
 
 /* --- what was counted alone */
@@ -272,13 +273,25 @@ static bool merge_seat(struct store_local *st, int seat)
 	return is_all;
 }
 
+/* Could anything that is left at this seat be added now? While nothing can, it is left to who comes back to it. */
+static bool is_any_back(struct store_local *st, int seat)
+{
+	struct next_tenant at = { .len = 0 }, next;
+	bool is_any = false;
+
+	for (int i = 0; i < ASKED_FIRST && !is_any && find_tenant(st, seat, str_of(at.name, at.len), &next); i++) {
+		is_any = is_back(st, str_of(next.name, next.len));
+		at = next;
+	}
+	return is_any;
+}
+
 /* What another counted, unless it is there to add it itself. */
 static bool merge_left_behind(struct store_local *st, int seat)
 {
-	struct next_tenant some;
 	int fd;
 
-	if (!find_tenant(st, seat, STR_EMPTY, &some) || !store_local_seat_take(st->path, seat, &fd, NULL) || fd < 0)
+	if (!is_any_back(st, seat) || !store_local_seat_take(st->path, seat, &fd, NULL) || fd < 0)
 		return true;
 
 	bool ok = merge_seat(st, seat);

@@ -3,8 +3,9 @@
  *
  * sekisho-milter and sekisho-track each have a seat: a lock on store.path/merge, counts/merge1 ..., held for life, and counts
  * under a prefix of their own. Who sits there alone adds them to Redis: what another still counted would be lost, and what it
- * had yet to add be given out again. What a process left behind is at a seat where nobody sits, and whoever runs may take that
- * and add it.
+ * had yet to add be given out again. A program that is started again sits where it sat, or the limits it had reached alone would
+ * be given out once more; a second process of it sits behind them all (enum store_seat). What a process left behind is at a seat
+ * where nobody sits, and whoever runs may take that and add it, but only once Redis is back.
  *
  * Errors   ERR_BUSY: the lock cannot be had at all. That somebody sits there is none, nor that it is another user's
  * Threads  any

@@ -97,7 +97,7 @@ static int run(struct config *config, const sigset_t *signals)
 	struct ledger *ledger = NULL;
 	struct store *store = NULL;
 	struct err err;
-	bool ok = store_open(config, &store, &err) && ledger_open(config, store, &ledger, &err);
+	bool ok = store_open_at(config, STORE_SEAT_TRACK, &store, &err) && ledger_open(config, store, &ledger, &err);
 
 	if (ok)
 		tracker_init(&tracker, store, &tokens);

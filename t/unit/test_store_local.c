@@ -351,10 +351,19 @@ END_TEST
 
 /* --- other processes */
 
-/* sekisho-track, say: it counted alone once, and hangs now. */
+static struct store *open_as_track(const struct config *config)
+{
+	struct store *st = NULL;
+	struct err err = { 0 };
+
+	ck_assert_msg(store_open_at(config, STORE_SEAT_TRACK, &st, &err), "%s", err.text);
+	return st;
+}
+
+/* It counted alone once, and hangs now. */
 static _Noreturn void be_another(const struct config *config)
 {
-	struct store *st = redis_open(config);
+	struct store *st = open_as_track(config);
 	int64_t total;
 
 	kill(the_redis.pid, SIGSTOP);
@@ -410,6 +419,44 @@ START_TEST(each_process_adds_its_own)
 }
 END_TEST
 
+/* All daemons are started again while Redis is away, in whichever order: what was given out stays given out. */
+START_TEST(a_restart_gives_nothing_out_again)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	int status;
+	char id[32];
+
+	setup_local(&config, 100);
+	kill(the_redis.pid, SIGSTOP);
+	struct store *st = redis_open(&config);
+
+	for (int i = 0; i < 6; i++) {
+		snprintf(id, sizeof id, "alone-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, 5, &is_taken, &err), "%s", err.text);
+		ck_assert_msg(is_taken == (i < 5), "charge %d", i);
+	}
+	store_close(st);
+	pid_t other = fork();
+
+	if (other == 0) {
+		open_as_track(&config);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	ck_assert(waitpid(other, &status, WUNTRACED) == other && WIFSTOPPED(status));
+	st = redis_open(&config);
+	ck_assert_msg(redis_charge_one(st, "again", 5, &is_taken, &err), "%s", err.text);
+	ck_assert(!is_taken);
+	kill(the_redis.pid, SIGCONT);
+	wait_for_merged(st, 5, 5);
+	store_close(st);
+	kill(other, SIGKILL);
+	waitpid(other, &status, 0);
+}
+END_TEST
+
 static void be_user(uid_t user)
 {
 	if (getuid() == 0)
@@ -440,22 +487,17 @@ START_TEST(another_user_of_the_group_counts_too)
 	ck_assert_int_eq(chmod(the_redis.dir, 0770), 0);
 	umask(027);
 	be_user(1);
-	struct store *first = redis_open(&config);
-
+	store_close(redis_open(&config));
 	be_user(2);
-	struct store *second = redis_open(&config);
-
+	store_close(open_as_track(&config));
 	ck_assert_int_eq(mode_of(&config, "merge"), 0660);
 	ck_assert_int_eq(mode_of(&config, "counts/merge1"), 0660);
 	be_user(0);
-	store_close(second);
-	store_close(first);
 	snprintf(merge, sizeof merge, STR_FMT "/merge", STR_ARG(config.store_path));
 	ck_assert_int_eq(unlink(merge), 0);
 	be_user(2);
-	first = redis_open(&config);
+	store_close(redis_open(&config));
 	be_user(0);
-	store_close(first);
 }
 END_TEST
 
@@ -587,6 +629,7 @@ int main(void)
 	tcase_add_test(tc, a_bucket_goes_over_whole);
 	tcase_add_test(tc, what_is_settled_alone_is_forgotten);
 	tcase_add_loop_test(tc, each_process_adds_its_own, 0, 2);
+	tcase_add_test(tc, a_restart_gives_nothing_out_again);
 	tcase_add_test(tc, another_user_of_the_group_counts_too);
 	tcase_add_test(tc, a_slow_merge_lets_others_through);
 	tcase_add_test(tc, a_busy_relay_is_shared_again);
