@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 
 #define UTF16_LOOK 4                   /* octets in which UTF-16 shows itself, by its mark or by the NULs of ASCII */
 

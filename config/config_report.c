@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "config/base/json.h"
 #include "config/base/log.h"
+#include "config/base/utf8.h"
 
 #define REPORT_MEMORY_MAX ((size_t)4 << 20)
 #define NEAREST_LEN_MAX 40

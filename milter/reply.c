@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "config/base/clock.h"
-#include "config/base/json.h"
 #include "config/base/num.h"
+#include "config/base/utf8.h"
 #include "config/config_report.h"
 
 #define FIELD_MAX 120                  /* octets that one field may add: a long address must not push out the rest */

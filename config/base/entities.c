@@ -1,6 +1,6 @@
 #include "config/base/entities.h"
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 
 static void add_code(uint32_t code, struct buf *out)
 {

@@ -2,7 +2,7 @@
 
 #include <iconv.h>
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 
 const struct charset *charset_find(struct str label)
 {

@@ -5,7 +5,7 @@
  */
 #include <iconv.h>
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 #include "milter/mail/charset.h"
 
 static uint32_t code_of(struct str c)

@@ -1,6 +1,6 @@
 #include "milter/mail/dsn.h"
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 #include "config/base/words.h"
 
 #define XTEXT_MAX 10                   /* octets of the longest, \x{10FFFF} */

@@ -1,5 +1,5 @@
 /* header_text: unstructured text and RFC 2047 encoded words. */
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 #include "milter/mail/base64.h"
 #include "milter/mail/charset.h"
 #include "milter/mail/header.h"

@@ -1,7 +1,7 @@
 #include "milter/mail/report_parts.h"
 
 #include "config/base/entities.h"
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 #include "milter/mail/base64.h"
 #include "milter/mail/charset.h"
 #include "milter/mail/header.h"

@@ -11,6 +11,7 @@
 #include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/json.h"
+#include "config/base/utf8.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 #include "milter/tool/log_report_words.h"
 
 static const char *const colours[REPORT_VERDICTS] = { "#2b6cb0", "#d69e2e", "#c53030", "#805ad5" };

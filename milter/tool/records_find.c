@@ -1,6 +1,7 @@
 #include "milter/tool/records_find.h"
 
 #include "config/base/clock.h"
+#include "config/base/utf8.h"
 
 bool records_range_read(const struct tool *tool, const struct records_range *range, int64_t *out_first_us, int64_t *out_last_us)
 {

@@ -3,7 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 
 static size_t line_width = SCREEN_WIDTH;
 

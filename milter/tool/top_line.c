@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config/base/json.h"
 #include "config/base/num.h"
+#include "config/base/utf8.h"
 #include "milter/tool/screen.h"
 
 static const char *const words[WORDS][2] = {

@@ -1,6 +1,6 @@
 #include "milter/track/page.h"
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 
 static const char style[] =
 	":root{color-scheme:light dark}"

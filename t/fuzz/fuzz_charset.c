@@ -1,7 +1,7 @@
 /* Any octets in the charset that the first one chooses: they become UTF-8, and the view of them is ASCII where they are. */
 #include <assert.h>
 
-#include "config/base/json.h"
+#include "config/base/utf8.h"
 #include "milter/mail/charset.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
