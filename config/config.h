@@ -7,7 +7,7 @@
  *
  * Units    durations in microseconds, sizes in octets; LIMIT_NONE says "none" (unlimited), 0 says "nothing at all"
  * Memory   all inside the snapshot's own arena; freed with its last release
- * Errors   ERR_CONFIG; `struct config_report` collects up to CONFIG_ERRORS_MAX of them with file:line:column
+ * Errors   ERR_CONFIG; config_report.h collects them with file:line:column
  * Bounds   CONFIG_FILE_MAX octets in all files, CONFIG_FILES_MAX files, CONFIG_DEPTH_MAX levels; no YAML aliases
  */
 #ifndef SEKISHO_CONFIG_H
@@ -24,7 +24,6 @@
 #define CONFIG_FILE_MAX ((size_t)256 << 20)
 #define CONFIG_FILES_MAX 200000
 #define CONFIG_DEPTH_MAX 16
-#define CONFIG_ERRORS_MAX 50
 #define CONFIG_CLASSES_MAX 32          /* of records */
 #define CLASS_RELAY STR("relay")       /* what happened to messages */
 #define CLASS_ACTION STR("action")     /* what readers did with them */
@@ -250,30 +249,10 @@ struct config {
 	bool needs_keys;               /* one of the two: token_key_file is read */
 };
 
-struct config_error {
-	struct str file;
-	size_t line, column;           /* from 1; 0: about the file as a whole */
-	struct str text;               /* "unknown key `limt` in quotas[0]; did you mean `limit`?" */
-	struct str command;            /* that mends it, as "chmod 600 /etc/sekisho/key"; empty: none does */
-};
-
-struct config_report {
-	struct arena arena;
-	struct config_error errors[CONFIG_ERRORS_MAX];
-	size_t count;                  /* beyond CONFIG_ERRORS_MAX they are only counted */
-	struct config_error warnings[CONFIG_ERRORS_MAX];
-	size_t warning_count;
-};
+struct config_report;                  /* config_report.h */
 
 /* False: `report` has at least one error and *out stays. The report must be cleared either way. */
 bool config_load(const char *path, struct config **out, struct config_report *report);
-void config_report_clear(struct config_report *report);
-/* "file:line:column: text", or as much of it as is known. */
-void config_error_format(const struct config_error *error, struct buf *out);
-/* The first error in one line, and how many more there are, for callers that have room for one line. */
-void config_report_first(const struct config_report *report, struct err *err);
-/* Every error and every warning into the log, a line each; how many there are beyond CONFIG_ERRORS_MAX. */
-void config_report_log(const struct config_report *report);
 
 struct config *config_acquire(void);              /* the published snapshot; NULL before the first */
 void config_release(struct config *config);

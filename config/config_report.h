@@ -9,6 +9,31 @@
 
 #include "config/config.h"
 
+#define CONFIG_ERRORS_MAX 50
+
+struct config_error {
+	struct str file;
+	size_t line, column;           /* from 1; 0: about the file as a whole */
+	struct str text;               /* "unknown key `limt` in quotas[0]; did you mean `limit`?" */
+	struct str command;            /* that mends it, as "chmod 600 /etc/sekisho/key"; empty: none does */
+};
+
+struct config_report {
+	struct arena arena;
+	struct config_error errors[CONFIG_ERRORS_MAX];
+	size_t count;                  /* beyond CONFIG_ERRORS_MAX they are only counted */
+	struct config_error warnings[CONFIG_ERRORS_MAX];
+	size_t warning_count;
+};
+
+void config_report_clear(struct config_report *report);
+/* "file:line:column: text", or as much of it as is known. */
+void config_error_format(const struct config_error *error, struct buf *out);
+/* The first error in one line, and how many more there are, for callers that have room for one line. */
+void config_report_first(const struct config_report *report, struct err *err);
+/* Every error and every warning into the log, a line each; how many there are beyond CONFIG_ERRORS_MAX. */
+void config_report_log(const struct config_report *report);
+
 /* A place in a file; line 0: the file as a whole. `file` lives as long as the report. */
 struct config_place {
 	struct str file;

@@ -1,6 +1,6 @@
 /* sekisho check: what is wrong with a configuration, and where. */
 
-#include "config/config.h"
+#include "config/config_report.h"
 #include "milter/tool/commands.h"
 
 static void write_place(struct tool *tool, const struct config_error *error, const char *level)

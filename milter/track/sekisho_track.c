@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "config/base/log.h"
+#include "config/config_report.h"
 #include "milter/process.h"
 #include "milter/restart.h"
 #include "milter/track/endpoint.h"

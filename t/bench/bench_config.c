@@ -12,7 +12,7 @@
 
 #include "config/base/io.h"
 #include "config/base/num.h"
-#include "config/config.h"
+#include "config/config_report.h"
 
 #define LOOKUPS 1000000
 

@@ -9,6 +9,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
+#include "config/config_report.h"
 #include "milter/track/answer.h"
 #include "t/lib/store_fake.h"
 #include "t/lib/unit.h"

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "config/base/io.h"
-#include "config/config.h"
+#include "config/config_report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,7 @@
 #include "t/lib/configured.h"
 
 #include "config/base/buf.h"
+#include "config/config_report.h"
 #include "t/lib/unit.h"
 
 #define TEXT_MAX 65536

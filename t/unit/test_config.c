@@ -16,7 +16,7 @@
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
-#include "config/config.h"
+#include "config/config_report.h"
 
 static glob_t fixtures;
 static char fixture_dir[512];

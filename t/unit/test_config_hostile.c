@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "config/config.h"
+#include "config/config_report.h"
 
 #define RANDOM_SIZE ((size_t)10 << 20)
 #define REPEAT_SIZE ((size_t)3 << 20)
