@@ -42,11 +42,11 @@ static bool sign(struct envelope *e, struct gate *gate, const struct passage *p,
 		.recipients = p->recipients,
 		.recipient_count = p->facts.recipient_count,
 	};
-	struct holding *keys = keyring_acquire(&gate->tokens);
-	bool ok = keys ? return_path_make(gate->policy.store, keyring_keys(keys), &message, &e->arena, &e->sender, err)
+	struct holding *keys = token_ring_acquire(&gate->tokens);
+	bool ok = keys ? return_path_make(gate->policy.store, token_ring_keys(keys), &message, &e->arena, &e->sender, err)
 		       : err_set(err, ERR_CONFIG, "there are no keys");
 
-	keyring_release(&gate->tokens, keys);
+	token_ring_release(&gate->tokens, keys);
 	return ok;
 }
 

@@ -165,9 +165,9 @@ bool gate_open(struct gate *gate, const struct config *config, struct err *err)
 {
 	*gate = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER, .submit.socket = -1 };
 	gate->inside.next = gate->inside.prev = &gate->inside;
-	keyring_init(&gate->tokens);
+	token_ring_init(&gate->tokens);
 	if ((rulebook_open(&gate->rules, config->bounce_rules_file, err) || err_wrap(err, "bounce rules")) &&
-	    keep_names(gate, config, err) && (!config->needs_keys || keyring_load(&gate->tokens, config->token_key_file, err)) &&
+	    keep_names(gate, config, err) && (!config->needs_keys || token_ring_load(&gate->tokens, config->token_key_file, err)) &&
 	    (store_open(config, &gate->policy.store, err) || err_wrap(err, "store")) && open_memory(gate, config, err) &&
 	    open_log(gate, config, err) && start_purger(gate, config, err) && submit_open(&gate->submit, config, err) &&
 	    eraser_start(gate, &gate->eraser, err)) {
@@ -195,7 +195,7 @@ void gate_close(struct gate *gate)
 	rulebook_close(&gate->rules);
 	traffic_free(gate->traffic);
 	submit_close(&gate->submit);
-	keyring_clear(&gate->tokens);
+	token_ring_clear(&gate->tokens);
 	pthread_mutex_destroy(&gate->lock);
 }
 

@@ -13,12 +13,12 @@
 #include <limits.h>
 #include <pthread.h>
 
-#include "milter/keyring.h"
 #include "milter/letterbox.h"
 #include "milter/maillog_map.h"
 #include "milter/record/purge.h"
 #include "milter/rulebook.h"
 #include "milter/submit.h"
+#include "milter/token_ring.h"
 #include "milter/traffic.h"
 #include "policy/policy.h"
 #include "policy/pulse.h"
@@ -45,7 +45,7 @@ struct eraser;
 struct gate {
 	struct policy policy;
 	char own_sender[LETTERBOX_SENDER_MAX + 1];      /* of what the gate itself mails */
-	struct keyring tokens;         /* keys of tracked links and return paths; empty where no tenant has any */
+	struct token_ring tokens;      /* keys of tracked links and return paths; empty where no tenant has any */
 	struct rulebook rules;         /* by which outcomes are judged */
 	struct record_writer_config writer;     /* all but the directory */
 	char log_dir[PATH_MAX], log_key_file[PATH_MAX], log_keyring[PATH_MAX], node[256];

@@ -33,10 +33,10 @@ bool returning_is_on(const struct returning *r)
 
 static enum return_path_kind look(struct gate *gate, const struct config *config, struct str address, struct return_path *out)
 {
-	struct holding *keys = keyring_acquire(&gate->tokens);
-	enum return_path_kind kind = return_path_look(config, keys ? keyring_keys(keys) : NULL, address, clock_now_us(), out);
+	struct holding *keys = token_ring_acquire(&gate->tokens);
+	enum return_path_kind kind = return_path_look(config, keys ? token_ring_keys(keys) : NULL, address, clock_now_us(), out);
 
-	keyring_release(&gate->tokens, keys);
+	token_ring_release(&gate->tokens, keys);
 	return kind;
 }
 

@@ -106,9 +106,9 @@ static bool load_beside(struct config *new, struct err *err)
 {
 	struct token_keys *keys = NULL;
 
-	if ((!new->needs_keys || keyring_read(new->token_key_file, &keys, err)) &&
+	if ((!new->needs_keys || token_ring_read(new->token_key_file, &keys, err)) &&
 	    rulebook_load(&gate.rules, new->bounce_rules_file, err)) {
-		if (!keys || keyring_put(&gate.tokens, keys, err))
+		if (!keys || token_ring_put(&gate.tokens, keys, err))
 			return true;
 		keys = NULL;
 	}

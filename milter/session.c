@@ -353,12 +353,12 @@ static void rewrite_content(struct session *s)
 {
 	struct passage *p = &s->passage;
 	bool is_one = p->facts.recipient_count == 1;
-	struct holding *keys = letter_is_kept(&s->letter) && passage_may_track(p) ? keyring_acquire(&s->gate->tokens) : NULL;
+	struct holding *keys = letter_is_kept(&s->letter) && passage_may_track(p) ? token_ring_acquire(&s->gate->tokens) : NULL;
 
 	if (!keys)
 		return;
-	letter_rewrite(&s->letter, p->tenant, keyring_keys(keys), is_one ? p->recipients[0] : STR_EMPTY);
-	keyring_release(&s->gate->tokens, keys);
+	letter_rewrite(&s->letter, p->tenant, token_ring_keys(keys), is_one ? p->recipients[0] : STR_EMPTY);
+	token_ring_release(&s->gate->tokens, keys);
 	passage_add_changes(p, s->letter.changes, s->letter.why_not);
 }
 

@@ -6,8 +6,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "milter/keyring.h"
 #include "milter/record/sign.h"
+#include "milter/token_ring.h"
 #include "milter/tool/doctor.h"
 
 #define STATE_ROOM ((size_t)64 << 20)
@@ -188,7 +188,7 @@ static enum doctor_level look_tracking_key(struct doctor *doctor)
 
 	if (level != DOCTOR_FINE)
 		return level;
-	if (keyring_read(path, &keys, &err)) {
+	if (token_ring_read(path, &keys, &err)) {
 		token_keys_free(keys);
 		return level;
 	}

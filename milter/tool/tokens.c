@@ -1,6 +1,6 @@
 #include "milter/tool/tokens.h"
 
-#include "milter/keyring.h"
+#include "milter/token_ring.h"
 
 struct token_keys *tokens_keys(struct tool *tool)
 {
@@ -8,7 +8,7 @@ struct token_keys *tokens_keys(struct tool *tool)
 	struct token_keys *keys = NULL;
 	struct err err;
 
-	if (config && !keyring_read(config->token_key_file, &keys, &err))
+	if (config && !token_ring_read(config->token_key_file, &keys, &err))
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	return keys;
 }

@@ -22,7 +22,7 @@ struct asking {
 	struct token token;
 };
 
-void tracker_init(struct tracker *tracker, struct store *store, struct keyring *tokens)
+void tracker_init(struct tracker *tracker, struct store *store, struct token_ring *tokens)
 {
 	*tracker = (struct tracker){ .store = store, .tokens = tokens, .lock = PTHREAD_MUTEX_INITIALIZER };
 	deny_cache_init(&tracker->denied);
@@ -67,11 +67,11 @@ static void refuse_method(struct asking *a, const char *allow)
 
 static bool open_with(struct asking *a, enum token_purpose purpose, struct str text, bool *out_misses_key)
 {
-	struct holding *keys = keyring_acquire(a->tracker->tokens);
-	bool ok = keys && token_open(keyring_keys(keys), purpose, token_host(a->request->host), text, a->arena, &a->token);
+	struct holding *keys = token_ring_acquire(a->tracker->tokens);
+	bool ok = keys && token_open(token_ring_keys(keys), purpose, token_host(a->request->host), text, a->arena, &a->token);
 
-	*out_misses_key = keys && token_misses_key(keyring_keys(keys), text);
-	keyring_release(a->tracker->tokens, keys);
+	*out_misses_key = keys && token_misses_key(token_ring_keys(keys), text);
+	token_ring_release(a->tracker->tokens, keys);
 	return ok;
 }
 
@@ -81,7 +81,7 @@ static void look_for_keys(struct asking *a)
 	struct err err;
 	bool is_new;
 
-	if (!keyring_refresh(a->tracker->tokens, a->config->token_key_file, &is_new, &err))
+	if (!token_ring_refresh(a->tracker->tokens, a->config->token_key_file, &is_new, &err))
 		log_error("a link names a key that is not known, and the key file has changed: %s", err.text);
 	else if (is_new)
 		log_info("a link names a key that was not known, and the key file has changed: its keys are in force");

@@ -19,7 +19,7 @@
 #include <pthread.h>
 
 #include "config/net.h"
-#include "milter/keyring.h"
+#include "milter/token_ring.h"
 #include "milter/track/deny.h"
 #include "milter/track/hit.h"
 
@@ -57,13 +57,13 @@ struct track_click {
 
 struct tracker {
 	struct store *store;
-	struct keyring *tokens;
+	struct token_ring *tokens;
 	struct deny_cache denied;
 	pthread_mutex_t lock;          /* over `clicks` */
 	struct track_click clicks[TRACK_CLICKS];
 };
 
-void tracker_init(struct tracker *tracker, struct store *store, struct keyring *tokens);
+void tracker_init(struct tracker *tracker, struct store *store, struct token_ring *tokens);
 void tracker_clear(struct tracker *tracker);
 
 /* What each pixel is answered with; its octets are static. */

@@ -31,7 +31,7 @@ static struct process process = {
 		"Manual: sekisho-track(8), sekisho.yaml(5)\n",
 };
 
-static struct keyring tokens;
+static struct token_ring tokens;
 static struct tracker tracker;
 
 /* What is wrong is in the log when it fails. */
@@ -43,7 +43,7 @@ static bool load(struct config **out)
 
 	config_report_log(&report);
 	config_report_clear(&report);
-	if (ok && !keyring_load(&tokens, (*out)->token_key_file, &err)) {
+	if (ok && !token_ring_load(&tokens, (*out)->token_key_file, &err)) {
 		log_error("%s", err.text);
 		config_free(*out);
 		return false;
@@ -118,7 +118,7 @@ static int run(struct config *config, const sigset_t *signals)
 	ledger_close(ledger);
 	store_close(store);
 	config_publish(NULL);
-	keyring_clear(&tokens);
+	token_ring_clear(&tokens);
 	if (ok)
 		log_info("stopped");
 	return ok ? EXIT_SUCCESS : err.kind == ERR_CONFIG ? EX_CONFIG : EXIT_FAILURE;
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
 	hold_signals(&signals);
 	if (!process_start(&process, argc, argv, &code))
 		return code;
-	keyring_init(&tokens);
+	token_ring_init(&tokens);
 	if (!load(&config))
 		return EX_CONFIG;
 	if (!process_detach(&process, config)) {

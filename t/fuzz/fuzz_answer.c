@@ -27,7 +27,7 @@ extern const int replay_rounds;
 const int replay_rounds = 300;         /* tokens are opened, and a store is made each time */
 
 static struct config *config;
-static struct keyring ring;
+static struct token_ring ring;
 static struct buf click, leave;        /* the good tokens */
 
 static const char *write_file(const char *name, const char *text)
@@ -62,8 +62,8 @@ static void prepare(void)
 
 	if (config)
 		return;
-	keyring_init(&ring);
-	if (!keyring_load(&ring, str_from_c(write_file("tokens", KEYS)), NULL) ||
+	token_ring_init(&ring);
+	if (!token_ring_load(&ring, str_from_c(write_file("tokens", KEYS)), NULL) ||
 	    !config_load(write_file("sekisho.yaml", YAML), &config, &report))
 		abort();
 	config_report_clear(&report);

@@ -17,7 +17,7 @@
 static struct store_fake fake;
 static struct relaylog action;
 static struct config *config;
-static struct keyring ring;
+static struct token_ring ring;
 static struct tracker tracker;
 static struct ledger *ledger;
 static struct endpoint *endpoint;
@@ -49,8 +49,8 @@ static void load(void)
 			    "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true, clicks: true}}}\n",
 			    (int)parent, action.dir, keys, port, proxies);
 	snprintf(action.dir + parent, sizeof action.dir - parent, "/action");
-	keyring_init(&ring);
-	ck_assert_msg(keyring_load(&ring, config->token_key_file, &err), "%s", err.text);
+	token_ring_init(&ring);
+	ck_assert_msg(token_ring_load(&ring, config->token_key_file, &err), "%s", err.text);
 }
 
 static void setup(void)
@@ -79,7 +79,7 @@ static void teardown(void)
 {
 	stop();
 	tracker_clear(&tracker);
-	keyring_clear(&ring);
+	token_ring_clear(&ring);
 	config_publish(NULL);
 	store_fake_clear(&fake);
 	clock_set(0);
@@ -168,16 +168,17 @@ static const char *click(char room[4096], const char *fields)
 {
 	const struct token token = { .purpose = TOKEN_CLICK, .tenant = STR("acme"), .message = STR("spring"), .link = 3,
 				     .recipient = STR("12345678"), .url = STR("https://example.org/a?b=1#c") };
-	struct holding *keys = keyring_acquire(&ring);
+	struct holding *keys = token_ring_acquire(&ring);
 	struct token_sealer *sealer;
 	struct buf text;
 	struct err err;
 
 	buf_init(&text, TOKEN_MAX);
-	ck_assert(token_sealer_new(keyring_keys(keys), &sealer, &err) && token_seal(sealer, &token, STR("track.acme.example"), &text, &err));
+	ck_assert(token_sealer_new(token_ring_keys(keys), &sealer, &err) &&
+		  token_seal(sealer, &token, STR("track.acme.example"), &text, &err));
 	snprintf(room, 4096, "GET /c/" STR_FMT " HTTP/1.1\r\n" GOES BROWSER "%s\r\n", STR_ARG(buf_view(&text)), fields);
 	token_sealer_free(sealer);
-	keyring_release(&ring, keys);
+	token_ring_release(&ring, keys);
 	buf_clear(&text);
 	return room;
 }

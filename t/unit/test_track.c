@@ -19,7 +19,7 @@
 #define BROWSER STR("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
 
 static struct config *config;
-static struct keyring ring;
+static struct token_ring ring;
 static struct tracker tracker;
 static struct arena arena;
 
@@ -39,8 +39,8 @@ static void open_tracker(void)
 			    "node: n\nstate_dir: %s/state%d\ntracking: {key_file: %s}\n"
 			    "tenants: {acme: {match: [{auth: a}], tracking: {host: track.acme.example, opens: true}}}\n",
 			    unit_dir(), (int)getpid() + runs++, key);
-	keyring_init(&ring);
-	ck_assert_msg(keyring_load(&ring, config->token_key_file, &err), "%s", err.text);
+	token_ring_init(&ring);
+	ck_assert_msg(token_ring_load(&ring, config->token_key_file, &err), "%s", err.text);
 	ck_assert_msg(store_open(config, &store, &err), "%s", err.text);
 	tracker_init(&tracker, store, &ring);
 	arena_init(&arena, 16 << 20);
@@ -50,7 +50,7 @@ static void close_tracker(void)
 {
 	tracker_clear(&tracker);
 	store_close(tracker.store);
-	keyring_clear(&ring);
+	token_ring_clear(&ring);
 	config_free(config);
 	arena_clear(&arena);
 	clock_set(0);
@@ -59,7 +59,7 @@ static void close_tracker(void)
 /* "/c/TOKEN" */
 static struct str path_sealed(const struct token *token, struct str host)
 {
-	struct holding *keys = keyring_acquire(&ring);
+	struct holding *keys = token_ring_acquire(&ring);
 	struct token_sealer *sealer;
 	struct buf text;
 	struct str out;
@@ -67,10 +67,10 @@ static struct str path_sealed(const struct token *token, struct str host)
 
 	buf_init(&text, TOKEN_MAX);
 	buf_printf(&text, "/%c/", (char)token->purpose);
-	ck_assert(token_sealer_new(keyring_keys(keys), &sealer, &err) && token_seal(sealer, token, host, &text, &err));
+	ck_assert(token_sealer_new(token_ring_keys(keys), &sealer, &err) && token_seal(sealer, token, host, &text, &err));
 	ck_assert(arena_copy(&arena, buf_view(&text), &out));
 	token_sealer_free(sealer);
-	keyring_release(&ring, keys);
+	token_ring_release(&ring, keys);
 	buf_clear(&text);
 	return out;
 }
@@ -344,19 +344,19 @@ static void write_keys(const char *text_of_8)
 	if (text_of_8)
 		snprintf(text + strlen(text), sizeof text - strlen(text), "8 %0*d%s\n", 2 * TOKEN_KEY_LEN, 6, text_of_8);
 	unit_file("tokens", str_from_c(text));
-	keyring_load(&ring, config->token_key_file, &err);
+	token_ring_load(&ring, config->token_key_file, &err);
 }
 
 /* A key that the endpoint was not told of, because the milter was first: its links are followed. A broken file changes nothing. */
 START_TEST(new_key)
 {
 	struct str first, second;
-	struct keyring asked;
+	struct token_ring asked;
 	struct err err;
 
 	write_keys(NULL);
-	keyring_init(&asked);
-	ck_assert_msg(keyring_load(&asked, config->token_key_file, &err), "%s", err.text);
+	token_ring_init(&asked);
+	ck_assert_msg(token_ring_load(&asked, config->token_key_file, &err), "%s", err.text);
 	tracker.tokens = &asked;
 	first = path_of(CLICK);
 	write_keys("");
@@ -368,7 +368,7 @@ START_TEST(new_key)
 	write_keys("");
 	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 302);
 	ck_assert_uint_eq(ask(TRACK_GET, first, HOST, STR_EMPTY).status, 302);
-	keyring_clear(&asked);
+	token_ring_clear(&asked);
 }
 END_TEST
 

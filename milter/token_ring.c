@@ -1,4 +1,4 @@
-#include "milter/keyring.h"
+#include "milter/token_ring.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,13 +14,13 @@ static void free_keys(void *keys)
 	token_keys_free(keys);
 }
 
-void keyring_init(struct keyring *ring)
+void token_ring_init(struct token_ring *ring)
 {
-	*ring = (struct keyring){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	*ring = (struct token_ring){ .lock = PTHREAD_MUTEX_INITIALIZER };
 	shared_init(&ring->keys, free_keys);
 }
 
-void keyring_clear(struct keyring *ring)
+void token_ring_clear(struct token_ring *ring)
 {
 	shared_clear(&ring->keys);
 	pthread_mutex_destroy(&ring->lock);
@@ -45,7 +45,7 @@ static bool read_keys(struct str path, struct token_keys **out, struct err *err)
 	return ok;
 }
 
-bool keyring_read(struct str path, struct token_keys **out, struct err *err)
+bool token_ring_read(struct str path, struct token_keys **out, struct err *err)
 {
 	if (read_keys(path, out, err))
 		return true;
@@ -56,13 +56,13 @@ bool keyring_read(struct str path, struct token_keys **out, struct err *err)
 	return err_wrap(err, "tracking.key_file");
 }
 
-bool keyring_put(struct keyring *ring, struct token_keys *keys, struct err *err)
+bool token_ring_put(struct token_ring *ring, struct token_keys *keys, struct err *err)
 {
 	return shared_replace(&ring->keys, keys, err);
 }
 
 /* With the lock held: what is there now counts as read. False: it did before. */
-static bool note_file(struct keyring *ring, struct str path)
+static bool note_file(struct token_ring *ring, struct str path)
 {
 	struct stat before = ring->read;
 
@@ -72,14 +72,14 @@ static bool note_file(struct keyring *ring, struct str path)
 	       before.st_ctim.tv_sec != ring->read.st_ctim.tv_sec || before.st_ctim.tv_nsec != ring->read.st_ctim.tv_nsec;
 }
 
-static bool load(struct keyring *ring, struct str path, struct err *err)
+static bool load(struct token_ring *ring, struct str path, struct err *err)
 {
 	struct token_keys *keys;
 
-	return keyring_read(path, &keys, err) && keyring_put(ring, keys, err);
+	return token_ring_read(path, &keys, err) && token_ring_put(ring, keys, err);
 }
 
-bool keyring_load(struct keyring *ring, struct str path, struct err *err)
+bool token_ring_load(struct token_ring *ring, struct str path, struct err *err)
 {
 	bool ok;
 
@@ -90,7 +90,7 @@ bool keyring_load(struct keyring *ring, struct str path, struct err *err)
 	return ok;
 }
 
-bool keyring_refresh(struct keyring *ring, struct str path, bool *out_is_new, struct err *err)
+bool token_ring_refresh(struct token_ring *ring, struct str path, bool *out_is_new, struct err *err)
 {
 	bool ok;
 
@@ -101,17 +101,17 @@ bool keyring_refresh(struct keyring *ring, struct str path, bool *out_is_new, st
 	return ok;
 }
 
-struct holding *keyring_acquire(struct keyring *ring)
+struct holding *token_ring_acquire(struct token_ring *ring)
 {
 	return shared_acquire(&ring->keys);
 }
 
-const struct token_keys *keyring_keys(const struct holding *set)
+const struct token_keys *token_ring_keys(const struct holding *set)
 {
 	return holding_thing(set);
 }
 
-void keyring_release(struct keyring *ring, struct holding *set)
+void token_ring_release(struct token_ring *ring, struct holding *set)
 {
 	shared_release(&ring->keys, set);
 }
