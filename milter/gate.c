@@ -1,5 +1,6 @@
 #include "milter/gate.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "config/base/io.h"
@@ -28,8 +29,10 @@ static struct record_writer *find_or_open(struct gate *gate, struct str name, st
 	for (; class < gate->classes + gate->class_count; class++)
 		if (str_eq(str_from_c(class->name), name))
 			return class->writer;
-	if (gate->class_count == GATE_CLASSES_MAX || name.len >= sizeof class->name) {
-		err_set(err, ERR_CONFIG, "more than %d classes, or a name that is too long", GATE_CLASSES_MAX);
+	assert(name.len < sizeof class->name);  /* the configuration's, or ours */
+	if (gate->class_count == GATE_CLASSES_MAX) {
+		err_set(err, ERR_CONFIG, "%d classes are open since the start, the most there can be; restart sekisho-milter",
+			GATE_CLASSES_MAX);
 		return NULL;
 	}
 	snprintf(class->name, sizeof class->name, STR_FMT, STR_ARG(name));
@@ -117,7 +120,7 @@ static void record_store(struct gate *gate, const char *mode, const char *why)
 	json_member_str_opt(&json, "mode", str_from_c(mode));
 	json_member_str_opt(&json, "why", str_from_c(why));
 	json_object_close(&json);
-	gate_record(gate, STR("store"), buf_view(&detail));
+	gate_record(gate, STR("store"), STR_EMPTY, buf_view(&detail));
 	buf_clear(&detail);
 }
 
@@ -187,7 +190,7 @@ void gate_close(struct gate *gate)
 		session_free(gate->inside.next->session);
 	purger_stop(gate->purger);
 	eraser_stop(gate->eraser);
-	store_close(gate->policy.store);        /* first: until then it may have something to record */
+	store_close(gate->policy.store);        /* before the log: until then it may have something to record */
 	for (size_t i = 0; i < gate->class_count; i++)
 		record_writer_close(gate->classes[i].writer);
 	maillog_map_free(gate->queue_ids);
@@ -234,9 +237,9 @@ bool gate_is_behind(struct gate *gate)
 	return is_behind;
 }
 
-void gate_record(struct gate *gate, struct str event, struct str detail)
+void gate_record(struct gate *gate, struct str event, struct str tenant, struct str detail)
 {
-	const struct record_event record = { .event = event, .host = str_from_c(gate->node), .detail = detail };
+	const struct record_event record = { .event = event, .tenant = tenant, .host = str_from_c(gate->node), .detail = detail };
 	struct err err;
 	struct record_writer *ops = gate_writer(gate, CLASS_OPS, &err);
 

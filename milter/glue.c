@@ -128,10 +128,41 @@ static bool accepts_one_more(void)
 	return false;
 }
 
+static struct session_abilities abilities_of(const struct config *config, unsigned long can_do)
+{
+	return (struct session_abilities){
+		.sees_body = config->needs_body,
+		.can_rewrite = config->needs_rewrite && (can_do & REWRITE_FLAGS) == REWRITE_FLAGS,
+		.can_readdress = config->needs_return_path && (can_do & READDRESS_FLAGS) == READDRESS_FLAGS,
+	};
+}
+
+static void front_free(struct front *front)
+{
+	if (!front)
+		return;
+	session_free(front->session);
+	free(front);
+}
+
+/* NULL: out of memory. */
+static struct front *front_new(const struct session_abilities *abilities)
+{
+	struct front *front = calloc(1, sizeof *front);
+
+	if (!front)
+		return NULL;
+	front->session = session_new(gate, abilities);
+	if (front->session)
+		return front;
+	free(front);
+	return NULL;
+}
+
 static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_skip, unsigned long f2, unsigned long f3,
 			  unsigned long *out_do, unsigned long *out_skip, unsigned long *out_f2, unsigned long *out_f3)
 {
-	unsigned long needed = SMFIF_ADDHDRS | SMFIF_QUARANTINE;
+	const unsigned long needed = SMFIF_ADDHDRS | SMFIF_QUARANTINE;
 	const unsigned long no_reply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY;
 
 	(void)f2;
@@ -142,42 +173,28 @@ static sfsistat negotiate(SMFICTX *ctx, unsigned long can_do, unsigned long can_
 		log_error("this MTA cannot add headers, quarantine or ask at DATA; Postfix 2.5 and Sendmail 8.14 can");
 		return leave(SMFIS_REJECT);
 	}
+	if (!accepts_one_more())
+		return leave(SMFIS_REJECT);
 
-	struct front *front = accepts_one_more() ? calloc(1, sizeof *front) : NULL;
-	struct config *config = front ? config_acquire() : NULL;
+	struct config *config = config_acquire();
+	const struct session_abilities abilities = abilities_of(config, can_do);
+	struct front *front = front_new(&abilities);
 
-	const struct session_abilities abilities = {
-		.sees_body = config && config->needs_body,
-		.can_rewrite = config && config->needs_rewrite && (can_do & REWRITE_FLAGS) == REWRITE_FLAGS,
-		.can_readdress = config && config->needs_return_path && (can_do & READDRESS_FLAGS) == READDRESS_FLAGS,
-	};
-
-	if (abilities.can_rewrite)
-		needed |= REWRITE_FLAGS;
-	if (abilities.can_readdress)
-		needed |= READDRESS_FLAGS;
-	needed |= gate->submit.is_open ? can_do & SMFIF_CHGHDRS : 0;
-	if (front)
-		front->session = session_new(gate, &abilities);
-	if (!front || !front->session || smfi_setpriv(ctx, front) != MI_SUCCESS) {
-		if (front)
-			session_free(front->session);
-		free(front);
-		if (config)
-			config_release(config);
+	config_release(config);
+	if (!front || smfi_setpriv(ctx, front) != MI_SUCCESS) {
+		front_free(front);
 		return leave(SMFIS_REJECT);
 	}
-	*out_do = needed;
+	front->no_reply = can_skip & no_reply;
+	*out_do = needed | (can_do & SMFIF_SETSYMLIST);
+	*out_do |= abilities.can_rewrite ? REWRITE_FLAGS : 0;
+	*out_do |= abilities.can_readdress ? READDRESS_FLAGS : 0;
+	*out_do |= gate->submit.is_open ? can_do & SMFIF_CHGHDRS : 0;
 	*out_skip = can_skip & (no_reply | SMFIP_NOUNKNOWN);
-	*out_skip |= config->needs_body ? 0 : can_skip & SMFIP_NOBODY;
+	*out_skip |= abilities.sees_body ? 0 : can_skip & SMFIP_NOBODY;
 	*out_f2 = *out_f3 = 0;
-	front->no_reply = *out_skip & no_reply;
-	if (can_do & SMFIF_SETSYMLIST) {
-		for (size_t i = 0; i < sizeof wanted_macros / sizeof *wanted_macros; i++)
-			smfi_setsymlist(ctx, wanted_macros[i].stage, (char *)(uintptr_t)wanted_macros[i].names);
-		*out_do |= SMFIF_SETSYMLIST;
-	}
-	config_release(config);
+	for (size_t i = 0; (can_do & SMFIF_SETSYMLIST) && i < sizeof wanted_macros / sizeof *wanted_macros; i++)
+		smfi_setsymlist(ctx, wanted_macros[i].stage, (char *)(uintptr_t)wanted_macros[i].names);
 	return leave(SMFIS_CONTINUE);
 }
 
@@ -428,8 +445,7 @@ static sfsistat on_close(SMFICTX *ctx)
 {
 	FRONT_OR(ctx, SMFIS_CONTINUE);
 	smfi_setpriv(ctx, NULL);
-	session_free(front->session);
-	free(front);
+	front_free(front);
 	return leave(SMFIS_CONTINUE);
 }
 

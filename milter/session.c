@@ -116,16 +116,24 @@ static enum session_answer out_of_order(struct reply *reply)
 	return SESSION_REPLY;
 }
 
-/* Ends the message on every path but a whole one. */
-static void passage_close(struct session *s)
+static void refund(struct session *s)
+{
+	struct passage *p = &s->passage;
+
+	if (p->is_charged)
+		policy_refund(&s->gate->policy, p->tenant, str_from_c(p->id));
+	p->is_charged = false;
+}
+
+/* On every path: what is not spent goes back, and recipients that were refused alone come onto the record. */
+static void end_message(struct session *s)
 {
 	struct passage *p = &s->passage;
 	struct peer peer = peer_of(s);
 
 	if (!p->config)
 		return;
-	if (p->is_charged)
-		policy_refund(&s->gate->policy, p->tenant, str_from_c(p->id));
+	refund(s);
 	passage_record_refused(p, s->gate, &peer);
 	passage_end(p);
 }
@@ -134,7 +142,7 @@ void session_abort(struct session *s)
 {
 	if (s->phase == PHASE_CONTENT)
 		metrics_add(METRIC_MESSAGES_ABORTED, 1);
-	passage_close(s);
+	end_message(s);
 	session_done(s);
 	s->phase = PHASE_READY;
 }
@@ -220,7 +228,7 @@ enum session_answer session_mail(struct session *s, struct str sender, const str
 	enum session_answer answer = settle(s, &verdict, reply);
 
 	if (answer == SESSION_REPLY) {          /* the MTA begins anew with the next MAIL */
-		passage_close(s);
+		end_message(s);
 		s->phase = PHASE_READY;
 	}
 	return answer;
@@ -290,9 +298,7 @@ enum session_answer session_data(struct session *s, const struct session_macros 
 	enum session_answer answer = settle(s, &verdict, reply);
 
 	if (answer == SESSION_REPLY) {
-		if (p->is_charged)
-			policy_refund(&s->gate->policy, p->tenant, str_from_c(p->id));
-		p->is_charged = false;
+		refund(s);
 		s->phase = PHASE_RCPT;          /* the client may try DATA again, or give up */
 		return answer;
 	}
@@ -453,7 +459,7 @@ enum session_answer session_eom(struct session *s, const struct session_macros *
 	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out, reply)
 							  : refuse(s, &verdict, reply);
 
-	passage_close(s);
+	end_message(s);
 	metrics_observe(METRIC_EOM_TIME, clock_mono_us() - start_us);
 	return answer;
 }

@@ -50,7 +50,6 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 {
 	struct buf detail;
 	struct json json;
-	struct err err;
 
 	buf_init(&detail, NOTIFY_MAX);
 	json_init(&json, &detail);
@@ -58,13 +57,7 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 	json_member_str(&json, "by", STR("guard"));
 	write_strike(&json, strike);
 	json_object_close(&json);
-
-	const struct record_event event = { .event = str_from_c(event_of(strike)), .tenant = tenant->name,
-					    .host = str_from_c(gate->node), .detail = buf_view(&detail) };
-	struct record_writer *ops = gate_writer(gate, CLASS_OPS, &err);
-
-	if (!ops || !record_append(ops, &event, RECORD_QUEUED, NULL, &err))
-		log_error("ops record of the guard: %s", err.text);
+	gate_record(gate, str_from_c(event_of(strike)), tenant->name, buf_view(&detail));
 	buf_clear(&detail);
 }
 

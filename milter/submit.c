@@ -201,10 +201,13 @@ bool submit_open(struct submit *submit, const struct config *config, struct err 
 	snprintf(path, sizeof path, STR_FMT "/submit.key", STR_ARG(config->state_dir));
 	if (!load_key(submit, path, err) || !listen_at(submit, config->submit_socket, err))
 		return false;
-	if (pipe2(submit->stop, O_CLOEXEC) != 0 || pthread_create(&submit->thread, NULL, serve, submit) != 0)
+	if (pipe2(submit->stop, O_CLOEXEC) != 0)
 		return err_errno(err, ERR_BUSY, "submit.socket");
-	submit->is_open = true;
-	return true;
+
+	int why = pthread_create(&submit->thread, NULL, serve, submit);
+
+	submit->is_open = why == 0;
+	return submit->is_open || err_set(err, ERR_BUSY, "thread for submit.socket: %s", strerrordesc_np(why));
 }
 
 void submit_close(struct submit *submit)

@@ -173,7 +173,7 @@ static void record_alarm(struct watch *watch, const struct alarm *alarm, enum be
 	json_object_open(&json);
 	write_alarm(&json, alarm, call, text);
 	json_object_close(&json);
-	gate_record(watch->gate, STR("alarm"), buf_view(&detail));
+	gate_record(watch->gate, STR("alarm"), STR_EMPTY, buf_view(&detail));
 	buf_clear(&detail);
 }
 

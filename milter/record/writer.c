@@ -113,15 +113,7 @@ static void note_failures(struct record_writer *writer, const struct commit_item
 	metrics_add(METRIC_RECORD_FAILURES, records);
 }
 
-static bool checkpoint_is_due(const struct record_writer *writer, int64_t mono_us)
-{
-	if (!writer->key)
-		return false;
-	return (writer->unsigned_since_us && mono_us - writer->unsigned_since_us >= writer->checkpoint_busy_us) ||
-	       mono_us - writer->signed_at_us >= writer->checkpoint_idle_us;
-}
-
-/* Until when the thread may sleep. */
+/* Monotonic; INT64_MAX: never. */
 static int64_t checkpoint_due_us(const struct record_writer *writer)
 {
 	int64_t busy = writer->unsigned_since_us ? writer->unsigned_since_us + writer->checkpoint_busy_us : INT64_MAX;
@@ -236,7 +228,7 @@ static void lead(struct record_writer *writer)
 	writer->event = !writer->event;
 
 	pthread_mutex_unlock(&writer->lock);
-	bool ok = commit_now(writer, group, records, checkpoint_is_due(writer, clock_mono_us()), &err);
+	bool ok = commit_now(writer, group, records, clock_mono_us() >= checkpoint_due_us(writer), &err);
 
 	if (!ok && !group)
 		log_error("checkpoint: %s", err.text);
@@ -295,7 +287,7 @@ static bool start_thread(struct record_writer *writer, struct err *err)
 	int r = pthread_create(&writer->thread, NULL, run, writer);
 
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r == 0 || err_set(err, ERR_BUSY, "no thread for the relay log: error %d", r);
+	return r == 0 || err_set(err, ERR_BUSY, "thread for the relay log: %s", strerrordesc_np(r));
 }
 
 static bool take_names(struct record_writer *writer, const struct record_writer_config *config, struct err *err)

@@ -102,6 +102,17 @@ static bool read_maillogs(struct run *run, struct err *err)
 
 /* --- the relay log */
 
+/* The earliest of all is where the relay log begins. */
+static bool read_record(struct run *run, struct str line, struct found *out)
+{
+	arena_reset(&run->scratch);
+	if (!records_take(&run->scratch, run->class, line, out))
+		return false;
+	if (out->record.stamp.time_us < run->log_begin_us)
+		run->log_begin_us = out->record.stamp.time_us;
+	return true;
+}
+
 static bool take_record(void *arg, struct str class_name, struct str line)
 {
 	static const struct str passed[] = { STR_INIT("accepted"), STR_INIT("held") };
@@ -110,12 +121,7 @@ static bool take_record(void *arg, struct str class_name, struct str line)
 	bool has_passed = false;
 
 	(void)class_name;
-	arena_reset(&run->scratch);
-	if (!records_take(&run->scratch, run->class, line, &found))
-		return true;
-	if (found.record.stamp.time_us < run->log_begin_us)
-		run->log_begin_us = found.record.stamp.time_us;
-	if (found.record.event.queue_id.len == 0)
+	if (!read_record(run, line, &found) || found.record.event.queue_id.len == 0)
 		return true;
 	for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
 		has_passed |= str_eq(found.record.event.event, passed[i]);
@@ -127,16 +133,10 @@ static bool take_record(void *arg, struct str class_name, struct str line)
 
 static bool take_first(void *arg, struct str class_name, struct str line)
 {
-	struct run *run = arg;
 	struct found found;
 
 	(void)class_name;
-	arena_reset(&run->scratch);
-	if (!records_take(&run->scratch, run->class, line, &found))
-		return true;
-	if (found.record.stamp.time_us < run->log_begin_us)
-		run->log_begin_us = found.record.stamp.time_us;
-	return false;
+	return !read_record(arg, line, &found);
 }
 
 /* All classes but the gate's own: which one mail is recorded in is the tenant's setting. */
