@@ -123,7 +123,8 @@ clang_build() {
 
 # The shared store's tests again, against the other server that speaks its language.
 valkey() {
-	tests='test_store_redis test_store_redis_faults test_store_redis_life test_store_redis_many test_store_local' valkey_status=0
+	tests='test_store_redis test_store_redis_faults test_store_redis_life test_store_redis_many test_store_local test_store_local_seat'
+	valkey_status=0
 	export REDIS_SERVER=valkey-server
 	cd "$work/gcc"
 	for test in $tests; do

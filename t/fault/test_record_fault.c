@@ -247,21 +247,26 @@ static int no_way_back(int fd, off_t n)
 	return -1;
 }
 
-/* Neither can the failed group be cut off, nor the next file be made; then the disk is good again, on the same day or the next. */
-START_TEST(a_rest_stays)
+/* A log with one record, from which nothing can be cut off; syncs fail as soon as fault.times says so. */
+static struct record_writer *open_without_way_back(void)
 {
-	struct record_writer_config config = relaylog_config(&relay);
-	struct record_writer *writer;
-	struct err err;
-
 	fault.call = FAIL_SYNC;
 	fault.error = EIO;
 	fault.times = 0;
 	io_calls.sync = fail_sync;
 	io_calls.truncate = no_way_back;
-	clock_set(NOON);
-	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+	struct record_writer *writer = relaylog_open(&relay);
+
 	relaylog_append(writer, "before", "acme");
+	return writer;
+}
+
+/* Neither can the failed group be cut off, nor the next file be made; then the disk is good again, on the same day or the next. */
+START_TEST(a_rest_stays)
+{
+	struct record_writer *writer = open_without_way_back();
+	struct err err;
+
 	fault.countdown = 1;
 	fault.times = 2;               /* of the group, and of the directory */
 	ck_assert(!relaylog_try_append(writer, "refused", "acme", &err));
@@ -276,17 +281,9 @@ END_TEST
 /* The day's last signature cannot be written, nor cut off: the next day begins behind it all the same. */
 START_TEST(a_signature_stays)
 {
-	struct record_writer_config config = relaylog_config(&relay);
-	struct record_writer *writer;
+	struct record_writer *writer = open_without_way_back();
 	struct err err;
 
-	fault.call = FAIL_SYNC;
-	fault.error = EIO;
-	fault.times = 0;
-	io_calls.sync = fail_sync;
-	io_calls.truncate = no_way_back;
-	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
-	relaylog_append(writer, "before", "acme");
 	fault.countdown = _i;          /* among them the one-time key's, the line's, and the new file's */
 	fault.times = 1;
 	clock_set(NOON + DAY_US);
@@ -304,17 +301,10 @@ START_TEST(a_rest_is_erased)
 {
 	const struct erase_request request = { .tenant = STR("acme") };
 	struct record_writer_config config = relaylog_config(&relay);
-	struct record_writer *writer;
+	struct record_writer *writer = open_without_way_back();
 	struct erase_result result;
 	struct err err;
 
-	fault.call = FAIL_SYNC;
-	fault.error = EIO;
-	fault.times = 0;
-	io_calls.sync = fail_sync;
-	io_calls.truncate = no_way_back;
-	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
-	relaylog_append(writer, "before", "acme");
 	fault.countdown = fault.times = 1;
 	relaylog_append(writer, "again", "acme");
 	record_writer_close(writer);

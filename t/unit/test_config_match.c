@@ -137,75 +137,101 @@ START_TEST(identify_order)
 }
 END_TEST
 
-/* Against trying every rule: the index must find what the order promises, for many rules of many shapes. */
-START_TEST(against_trying_all)
+#define PATTERNS 300
+
+static const char letters[] = "ab@";
+static char patterns[PATTERNS][8];
+static uint32_t random_state = 1;
+
+static size_t dice(size_t sides)
 {
-	static const char letters[] = "ab@";
+	random_state = random_state * 1664525 + 1013904223;
+	return random_state / 65536 % sides;
+}
+
+/* Letters and wildcards. False: none of these, or two stars side by side. */
+static bool throw_pattern(char out[8])
+{
+	size_t len = 1 + dice(5);
+	bool is_wild = false, is_plain = true;
+
+	for (size_t i = 0; i < len; i++) {
+		size_t pick = dice(5);
+
+		out[i] = pick < 3 ? letters[pick] : pick == 3 ? '*' : '?';
+		is_wild |= pick >= 3;
+		is_plain &= !(i && out[i] == '*' && out[i - 1] == '*');
+	}
+	out[len] = '\0';
+	return is_wild && is_plain;
+}
+
+static bool is_new(size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (strcmp(patterns[i], patterns[at]) == 0)
+			return false;
+	return true;
+}
+
+/* A tenant a pattern, "t0" and so on. */
+static struct config *load_patterns(void)
+{
 	struct buf text;
-	char patterns[300][8];
-	size_t count = 0;
-	uint32_t random = 1;
 
 	buf_init(&text, 1 << 20);
 	buf_add_c(&text, "tenants:\n");
-	while (count < 300) {
-		char *pattern = patterns[count];
-		size_t len = 1 + (random = random * 1664525 + 1013904223) / 65536 % 5;
-		bool is_new = true, is_wild = false;
-
-		for (size_t i = 0; i < len; i++) {
-			size_t pick = (random = random * 1664525 + 1013904223) / 65536 % 5;
-
-			pattern[i] = pick < 3 ? letters[pick] : pick == 3 ? '*' : '?';
-			is_wild |= pick >= 3;
-			is_new &= !(i && pattern[i] == '*' && pattern[i - 1] == '*');
-		}
-		pattern[len] = '\0';
-		for (size_t i = 0; i < count; i++)
-			is_new &= strcmp(patterns[i], pattern) != 0;
-		if (!is_new || !is_wild)
+	for (size_t count = 0; count < PATTERNS;) {
+		if (!throw_pattern(patterns[count]) || !is_new(count))
 			continue;
-		buf_printf(&text, "  t%zu: {match: [{auth: \"%s\"}]}\n", count++, pattern);
+		buf_printf(&text, "  t%zu: {match: [{auth: \"%s\"}]}\n", count, patterns[count]);
+		count++;
 	}
 
 	struct config *config = load(buf_view(&text));
 
+	buf_clear(&text);
+	return config;
+}
+
+/* The pattern that matches and has the longest text before its first wildcard; PATTERNS: none. */
+static size_t try_all(struct str login)
+{
+	size_t best = PATTERNS;
+
+	for (size_t i = 0; i < PATTERNS; i++)
+		if (str_glob(str_from_c(patterns[i]), login) &&
+		    (best == PATTERNS || strcspn(patterns[i], "*?") > strcspn(patterns[best], "*?")))
+			best = i;
+	return best;
+}
+
+/* Against trying every rule: the index must find what the order promises, for many rules of many shapes. */
+START_TEST(against_trying_all)
+{
+	struct config *config = load_patterns();
+
 	for (int n = 0; n < 2000; n++) {
 		char login[8];
-		size_t len = 1 + (random = random * 1664525 + 1013904223) / 65536 % 6;
-		size_t best = 0, best_before = 0;
-		bool any = false;
+		size_t len = 1 + dice(6), at = 0;
 		enum match_kind by;
 
 		for (size_t i = 0; i < len; i++)
-			login[i] = letters[(random = random * 1664525 + 1013904223) / 65536 % 3];
-		for (size_t i = 0; i < count; i++) {
-			size_t before = strcspn(patterns[i], "*?");
-
-			if (!str_glob(str_from_c(patterns[i]), str_of(login, len)))
-				continue;
-			if (!any || before > best_before) {
-				best = i;
-				best_before = before;
-			}
-			any = true;
-		}
+			login[i] = letters[dice(3)];
 
 		struct match_facts facts = { .auth = str_of(login, len) };
 		const struct tenant *got = config_match(config, &facts, &by);
+		size_t best = try_all(facts.auth);
 
-		ck_assert_int_eq(got != NULL, any);
+		ck_assert_int_eq(got != NULL, best < PATTERNS);
 		if (!got)
 			continue;
-		size_t at = 0;
-
 		sscanf(got->name.ptr, "t%zu", &at);
-		ck_assert_msg(strcspn(patterns[at], "*?") == best_before &&
+		ck_assert_msg(strcspn(patterns[at], "*?") == strcspn(patterns[best], "*?") &&
 			      str_glob(str_from_c(patterns[at]), facts.auth), "%.*s: %s instead of %s", (int)len,
 			      login, patterns[at], patterns[best]);
 	}
 	config_free(config);
-	buf_clear(&text);
 }
 END_TEST
 

@@ -3,6 +3,10 @@ import json
 import os
 
 from .harness import check, check_eq
+from .relay import Relay
+
+TENANTS = {"acme": {"match": [{"auth": "*@acme.test"}], "senders": ["@acme.test"],
+                    "quotas": [{"name": "hourly", "limit": "5/hour", "counts": "recipients"}]}}
 
 
 class Doctor:
@@ -36,6 +40,13 @@ class Doctor:
         bad = [f for f in found.values() if f["level"] in ("fault", "unseen")]
         check_eq((code, bad), (0, []), "exit and faults when all is right")
         return found
+
+
+def beside_postfix(world):
+    """world.relay with those TENANTS, and world.doctor, who looks at it and finds nothing yet."""
+    world.relay, world.etc = Relay(world, TENANTS), world.new_dir("etc")
+    os.chmod(world.relay.gate.log_dir, 0o750)
+    world.doctor = Doctor(world.relay.gate, world.etc, "--postfix", f"{world.relay.mta.dir}/etc")
 
 
 class Edited:
