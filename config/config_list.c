@@ -116,23 +116,27 @@ bool value_read_servers(const struct value *v)
 bool value_read_identify(const struct value *v)
 {
 	struct config *config = &((struct config_draft *)v->base)->config;
+	enum match_kind kinds[MATCH_KIND_COUNT];
 	const struct node *item;
-	size_t count;
+	size_t count, at = 0;
 
 	if (!config_read_items(v->r, v->scope, v->row->name, v->node, &item, &count))
 		return false;
 	if (count == 0)
 		return value_expected(v, "at least one of auth, cert, daemon, client and sender");
-	for (config->identify_count = 0; item; item = config_next_item(v->node, item)) {
+	for (; item; item = config_next_item(v->node, item)) {
 		const struct setting_word *word = value_find_word(v->row->words, item);
 
 		if (!word)
 			return value_expected_word(v, item, NULL);
-		for (size_t i = 0; i < config->identify_count; i++)
-			if (config->identify[i] == (enum match_kind)word->value)
+		for (size_t i = 0; i < at; i++)
+			if (kinds[i] == (enum match_kind)word->value)
 				return config_refuse(v->r, node_place(item), "identify: %s is given twice", word->word);
-		config->identify[config->identify_count++] = (enum match_kind)word->value;
+		kinds[at++] = (enum match_kind)word->value;
 	}
+	/* A list that is wrong changes nothing: no rule is out of reach for its sake. */
+	memcpy(config->identify, kinds, at * sizeof *kinds);
+	config->identify_count = at;
 	return true;
 }
 

@@ -97,13 +97,11 @@ static struct file *note_file(struct loader *l, const char *path, const struct n
 
 static bool parse_file(struct loader *l, const struct file *file, struct str text)
 {
-	struct node *root;
+	struct node *root = NULL;
+	bool ok = config_yaml_read(text, &file->path, &l->scratch, l->reader.report, &root);
 
-	if (!config_yaml_read(text, &file->path, &l->scratch, l->reader.report, &root)) {
-		l->is_whole = false;
-		return false;
-	}
-	return !root || config_read_map(&l->reader, NULL, root, TABLE_TOP, true, &l->draft);
+	l->is_whole &= ok || root;
+	return (!root || config_read_map(&l->reader, NULL, root, TABLE_TOP, true, &l->draft)) && ok;
 }
 
 static bool read_file(struct loader *l, const char *path, const struct node *include)
@@ -224,8 +222,8 @@ static bool read_pattern(struct loader *l, const struct node *include)
 		config_report_warning(l->reader.report, node_place(include), "include: no file matches %s",
 				      config_quote(pattern, quoted));
 	else if (why == GLOB_NOMATCH)
-		ok = config_refuse(&l->reader, node_place(include), "include: there is no file %s",
-				   config_quote(pattern, quoted));
+		ok = l->is_whole = config_refuse(&l->reader, node_place(include), "include: there is no file %s",
+						 config_quote(pattern, quoted));
 	else if (why == GLOB_ABORTED)
 		ok = l->is_whole = config_refuse(&l->reader, node_place(include), "include: cannot look for %s: %s",
 						 config_quote(pattern, quoted), unseen.text);
@@ -326,8 +324,7 @@ static bool load(struct loader *l, const char *path)
 	ok = config_read_defaults(&l->reader, TABLE_TOP, &l->draft) && read_file(l, path, NULL);
 	ok &= read_includes(l);
 	ok &= set_computed(l);
-	if (l->is_whole)
-		ok &= config_read_tenants(&l->reader, &l->draft);
+	ok &= config_read_tenants(&l->reader, &l->draft, l->is_whole);
 	ok &= config_check(&l->reader, &l->draft);
 	ok = ok && config_return_build(&l->reader, config);
 	config->needs_rewrite = ok && needs_rewrite(config);

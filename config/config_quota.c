@@ -189,17 +189,58 @@ static bool read_override_key(struct making *m, const struct node *item, struct 
 	return copy(m->r->arena, key, out) || config_no_memory(m->r);
 }
 
-static int override_order(const void *a, const void *b)
+/* One that is being read, and where it stands. */
+struct placed {
+	struct quota_override row;
+	const struct node *node;
+};
+
+static int placed_order(const void *a, const void *b)
 {
-	return str_cmp(((const struct quota_override *)a)->key, ((const struct quota_override *)b)->key);
+	const struct placed *x = a, *y = b;
+	int order = str_cmp(x->row.key, y->row.key);
+
+	return order ? order : (x->node->key_line > y->node->key_line) - (x->node->key_line < y->node->key_line);
+}
+
+static bool read_override(struct making *m, const struct node *item, struct placed *out)
+{
+	enum quota_counts counts = m->draft.quota.counts;
+
+	out->node = item;
+	if (item->kind != NODE_TEXT || !parse_amount(item->text, counts, &out->row.limit))
+		return config_expected(m->r, m->scope, "overrides", item,
+				       counts == COUNTS_BYTES ? "a size such as 10GiB, or none, without a period"
+							      : "a whole number or none, without a period");
+	return read_override_key(m, item, &out->row.key);
+}
+
+/* In the order in which they are looked up; keys that are spelt in two ways are one. */
+static bool keep_overrides(struct making *m, struct placed *placed, size_t count, struct quota_override *out)
+{
+	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE];
+	bool ok = true;
+
+	qsort(placed, count, sizeof *placed, placed_order);
+	for (size_t i = 0; i < count; i++) {
+		out[i] = placed[i].row;
+		if (i && str_eq(out[i - 1].key, out[i].key))
+			ok = config_refuse(m->r, node_key_place(placed[i].node),
+					   "overrides%s: %s is given already, in line %u", scope_text(m->scope, where),
+					   config_quote(out[i].key, quoted), placed[i - 1].node->key_line);
+	}
+	m->draft.quota.overrides = out;
+	m->draft.quota.override_count = count;
+	return ok;
 }
 
 static bool set_overrides(struct making *m)
 {
 	const struct node *node = m->draft.overrides;
 	struct quota_override *overrides;
-	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE];
-	size_t at = 0;
+	struct placed *placed;
+	char where[SCOPE_TEXT_MAX];
+	size_t count = 0;
 	bool ok = true;
 
 	if (!node)
@@ -211,24 +252,12 @@ static bool set_overrides(struct making *m)
 				     "overrides%s need key: sender, auth, client or recipient_domain",
 				     scope_text(m->scope, where));
 	overrides = arena_array(m->r->arena, node->count, sizeof *overrides);
-	if (!overrides)
+	placed = arena_array(m->r->scratch, node->count, sizeof *placed);
+	if (!overrides || !placed)
 		return config_no_memory(m->r);
-	for node_each(item, node) {
-		if (item->kind != NODE_TEXT || !parse_amount(item->text, m->draft.quota.counts, &overrides[at].limit))
-			ok = config_expected(m->r, m->scope, "overrides", item, "a limit without a period");
-		else
-			ok &= read_override_key(m, item, &overrides[at++].key);
-	}
-	if (!ok)
-		return false;
-	qsort(overrides, at, sizeof *overrides, override_order);
-	for (size_t i = 1; i < at; i++)
-		if (str_eq(overrides[i - 1].key, overrides[i].key))
-			ok = config_refuse(m->r, node_place(node), "overrides%s: %s is given twice",
-					   scope_text(m->scope, where), config_quote(overrides[i].key, quoted));
-	m->draft.quota.overrides = overrides;
-	m->draft.quota.override_count = at;
-	return ok;
+	for node_each(item, node)
+		ok &= read_override(m, item, &placed[count++]);
+	return ok && keep_overrides(m, placed, count, overrides);
 }
 
 static bool read_quota(struct reader *r, const struct scope *scope, const struct node *node,
@@ -241,10 +270,12 @@ static bool read_quota(struct reader *r, const struct scope *scope, const struct
 		return false;
 	if (m.draft.quota.name.len == 0)
 		return config_refuse(r, node_place(node), "name is missing%s", scope_text(scope, where));
-	if (!set_limit(&m, node) || !set_overrides(&m))
-		return false;
-	*out = m.draft.quota;
-	return true;
+	bool ok = set_limit(&m, node);
+
+	ok &= set_overrides(&m);
+	if (ok)
+		*out = m.draft.quota;
+	return ok;
 }
 
 bool config_read_quotas(struct reader *r, const struct scope *scope, const struct node *node, struct quota_list *out)

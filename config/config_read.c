@@ -110,24 +110,31 @@ static bool note_seen(struct reader *r, const struct scope *scope, const struct 
 	const struct node *first = *seen;
 	char where[SCOPE_TEXT_MAX];
 
-	if (first && !is_from_every_file(row->type))
-		return config_refuse(r, node_key_place(node), "%s%s is set already, in " STR_FMT " line %u", row->name,
-				     scope_text(scope, where), STR_ARG(*first->file), first->key_line);
-	*seen = node;
-	return true;
+	if (!first || is_from_every_file(row->type)) {
+		*seen = node;
+		return true;
+	}
+	if (first->file == node->file)          /* the YAML reader has said so */
+		return false;
+	return config_refuse(r, node_key_place(node), "%s%s is set already, in " STR_FMT " line %u", row->name,
+			     scope_text(scope, where), STR_ARG(*first->file), first->key_line);
 }
 
 static bool read_section(struct reader *r, const struct scope *scope, const struct setting *row,
 			 const struct node *node, bool is_once, void *base)
 {
+	const struct setting *first = &setting_tables[row->section].rows[0];
 	struct scope inner = { .up = scope, .what = row->name, .index = -1 };
 	bool is_value = row->is_short && node->kind == NODE_TEXT;
 
 	/* `size_max:` of a tenant, and nothing behind it: no limit is what nobody meant. */
 	if (is_value && scope && node->text.len == 0 && !node->is_quoted)
 		return config_expected(r, scope, row->name, node, "a value, or settings of its own (key: value)");
-	if (is_value && (node->text.len || node->is_quoted))
-		return config_read_value(r, &inner, &setting_tables[row->section].rows[0], node, base);
+	if (is_value && (node->text.len || node->is_quoted)) {
+		if (is_once && !note_seen(r, &inner, first, node, &r->seen[row->section][0]))
+			return false;
+		return config_read_value(r, &inner, first, node, base);
+	}
 	return config_read_map(r, &inner, node, row->section, is_once, base);
 }
 

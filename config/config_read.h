@@ -109,8 +109,9 @@ bool config_read_quotas(struct reader *r, const struct scope *scope, const struc
 bool config_read_rates(struct reader *r, const struct scope *scope, const char *name, const struct node *node,
 		       enum quota_key key, const char *prefix, struct quota_list *out);
 
-/* config_tenant.c: defaults, plans and tenants; fills draft->config's tenants and their match rules. */
-bool config_read_tenants(struct reader *r, struct config_draft *draft);
+/* config_tenant.c: defaults, plans and tenants; fills draft->config's tenants and their match rules. Where a file is missing
+ * (not is_whole) nothing is said of what may stand in it. */
+bool config_read_tenants(struct reader *r, struct config_draft *draft, bool is_whole);
 
 /* config_check.c: what only shows when settings are held against one another. `is_tenant`: no plan, no defaults. */
 bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,

@@ -6,12 +6,15 @@
 struct plan {
 	struct str name;
 	struct tenant_draft draft;
+	bool is_wrong;                 /* said already: what others have from it is not complained about again */
 };
 
 struct tenants {
 	struct reader *r;
 	struct config *config;
+	bool is_whole;                 /* every file could be read */
 	struct plan defaults;
+	struct plan unknown;           /* stands for those that there are not */
 	struct plan *plans;            /* sorted by name */
 	size_t plan_count;
 };
@@ -40,29 +43,34 @@ static bool check_name(struct reader *r, const char *what, const struct node *no
 			     config_quote(node->key, quoted));
 }
 
-/* The values of all maps of the chain, sorted by name; a name given twice in different files is an error. */
-static bool sort_nodes(struct reader *r, const struct node_chain *chain, const char *what, const struct node ***out)
+/*
+ * The values of all maps of the chain, sorted by name; a name given twice in different files is an error. What has no
+ * name of its own is left out.
+ */
+static bool sort_nodes(struct reader *r, const struct node_chain *chain, const char *what, const struct node ***out,
+		       size_t *out_count)
 {
 	const struct node **nodes = arena_array(r->scratch, chain->count, sizeof *nodes);
-	size_t at = 0;
-	bool ok = true;
+	size_t count = 0, kept = 0;
 
 	if (!nodes)
 		return config_no_memory(r);
 	for (const struct node_link *link = chain->first; link; link = link->next)
-		for node_each(node, link->node) {
-			nodes[at++] = node;
-			ok &= check_name(r, what, node);
-		}
-	qsort(nodes, at, sizeof *nodes, key_order);
-	for (size_t i = 1; i < at; i++)
-		if (str_eq(nodes[i - 1]->key, nodes[i]->key))
-			ok = config_refuse(r, node_key_place(nodes[i]),
-					   "%s " STR_FMT " is there already, in " STR_FMT " line %u", what,
-					   STR_ARG(nodes[i]->key), STR_ARG(*nodes[i - 1]->file),
-							   nodes[i - 1]->key_line);
+		for node_each(node, link->node)
+			if (check_name(r, what, node))
+				nodes[count++] = node;
+	qsort(nodes, count, sizeof *nodes, key_order);
+	for (size_t i = 0; i < count; i++)
+		if (kept && str_eq(nodes[kept - 1]->key, nodes[i]->key))
+			config_refuse(r, node_key_place(nodes[i]),
+				      "%s " STR_FMT " is there already, in " STR_FMT " line %u", what,
+				      STR_ARG(nodes[i]->key), STR_ARG(*nodes[kept - 1]->file),
+				      nodes[kept - 1]->key_line);
+		else
+			nodes[kept++] = nodes[i];
 	*out = nodes;
-	return ok;
+	*out_count = kept;
+	return kept == chain->count;
 }
 
 /* One list of quotas out of the three kinds of settings. */
@@ -140,16 +148,16 @@ bool config_tenant_tracks(const struct tenant *tenant)
 }
 
 static bool read_settings(struct tenants *t, const struct scope *scope, const struct node *node, enum setting_origin origin,
-			  const struct tenant_draft *begin, struct tenant_draft *out)
+			  const struct plan *begin, struct tenant_draft *out)
 {
-	*out = *begin;
+	*out = begin->draft;
 	out->match = out->pool = out->per_login = out->quotas = NULL;
 	out->tenant.given[origin] = rows_given(node);
 
 	bool ok = config_read_map(t->r, scope, node, TABLE_TENANT, false, out);
 
 	ok &= read_quota_settings(t->r, scope, out);
-	return ok && config_check_tenant(t->r, scope, node, t->config, out, origin == ORIGIN_TENANT);
+	return ok && (begin->is_wrong || config_check_tenant(t->r, scope, node, t->config, out, origin == ORIGIN_TENANT));
 }
 
 /* Defaults and plans are for many tenants: neither a plan nor match rules can be theirs. */
@@ -170,32 +178,40 @@ static bool refuse_own_settings(struct tenants *t, const struct scope *scope, co
 }
 
 static bool read_plan(struct tenants *t, const struct scope *scope, const struct node *node,
-		      const struct tenant_draft *begin, struct plan *out)
+		      const struct plan *begin, struct plan *out)
 {
+	bool ok = refuse_own_settings(t, scope, node);
+
+	ok &= read_settings(t, scope, node, out == &t->defaults ? ORIGIN_DEFAULTS : ORIGIN_PLAN, begin, &out->draft);
 	out->name = node->key;
-	return refuse_own_settings(t, scope, node) &&
-	       read_settings(t, scope, node, out == &t->defaults ? ORIGIN_DEFAULTS : ORIGIN_PLAN, begin, &out->draft);
+	out->is_wrong = !ok || begin->is_wrong;
+	return ok;
 }
 
 static bool read_plans(struct tenants *t, const struct config_draft *draft)
 {
 	struct scope scope = { .what = "defaults", .index = -1 };
-	struct tenant_draft initial = { .match = NULL };
+	struct plan initial = { .is_wrong = !t->is_whole };
 	const struct node **nodes = NULL;
-	bool ok = config_read_defaults(t->r, TABLE_TENANT, &initial);
+	size_t count = 0;
+	bool ok = config_read_defaults(t->r, TABLE_TENANT, &initial.draft);
 
-	t->defaults.draft = initial;
+	t->defaults = initial;
 	if (draft->defaults)
 		ok &= read_plan(t, &scope, draft->defaults, &initial, &t->defaults);
-	ok &= sort_nodes(t->r, &draft->plans, "plan", &nodes);
-	t->plans = arena_array(t->r->scratch, draft->plans.count, sizeof *t->plans);
-	if (!nodes || !t->plans)
+	t->unknown = t->defaults;
+	t->unknown.is_wrong = true;
+	ok &= sort_nodes(t->r, &draft->plans, "plan", &nodes, &count);
+	t->plans = arena_array(t->r->scratch, count, sizeof *t->plans);
+	if (!nodes || !t->plans) {
+		t->is_whole = false;
 		return config_no_memory(t->r);
-	t->plan_count = draft->plans.count;
+	}
+	t->plan_count = count;
 	scope.what = "plan";
-	for (size_t i = 0; i < t->plan_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		scope.name = nodes[i]->key;
-		ok &= read_plan(t, &scope, nodes[i], &t->defaults.draft, &t->plans[i]);
+		ok &= read_plan(t, &scope, nodes[i], &t->defaults, &t->plans[i]);
 	}
 	return ok;
 }
@@ -205,7 +221,7 @@ static int plan_order(const void *name, const void *plan)
 	return str_cmp(*(const struct str *)name, ((const struct plan *)plan)->name);
 }
 
-/* What the tenant begins with: its plan, or the defaults. NULL: there is no such plan. */
+/* What the tenant begins with: its plan, or the defaults. */
 static const struct plan *find_plan(struct tenants *t, const struct scope *scope, const struct node *node)
 {
 	const struct node *plan = node->kind == NODE_MAP ? node_find(node, STR("plan")) : NULL;
@@ -218,13 +234,14 @@ static const struct plan *find_plan(struct tenants *t, const struct scope *scope
 	found = t->plan_count ? bsearch(&plan->text, t->plans, t->plan_count, sizeof *t->plans, plan_order) : NULL;
 	if (found)
 		return found;
+	if (!t->is_whole || !config_is_name(plan->text))        /* a file was missed; no name: the setting's reader says so */
+		return &t->unknown;
 	nearest = (struct config_nearest){ .name = plan->text };
 	for (size_t i = 0; i < t->plan_count && i < 1000; i++)
-		if (config_is_name(t->plans[i].name))
-			config_nearest_offer(&nearest, t->plans[i].name.ptr);
+		config_nearest_offer(&nearest, t->plans[i].name.ptr);
 	config_refuse(t->r, node_place(plan), "plan%s: there is no plan %s%s", scope_text(scope, where),
 		      config_quote(plan->text, quoted), config_nearest_hint(&nearest, hint));
-	return NULL;
+	return &t->unknown;
 }
 
 static bool read_match(struct tenants *t, const struct scope *scope, const struct tenant *tenant,
@@ -243,28 +260,39 @@ static bool read_match(struct tenants *t, const struct scope *scope, const struc
 static bool read_tenant(struct tenants *t, const struct node *node, bool is_default, struct tenant *out)
 {
 	struct scope scope = { .what = "tenant", .name = node->key, .index = -1 };
-	const struct plan *plan = find_plan(t, &scope, node);
+	const struct plan *begin = find_plan(t, &scope, node);
 	struct tenant_draft draft;
+	bool ok = read_settings(t, &scope, node, ORIGIN_TENANT, begin, &draft);
 
-	if (!plan || !read_settings(t, &scope, node, ORIGIN_TENANT, &plan->draft, &draft))
-		return false;
+	if (!ok || begin->is_wrong)             /* what is left of them says nothing about match rules */
+		draft.tenant.senders = (struct str_list){ 0 };
 	*out = draft.tenant;
 	if (!arena_copy(t->r->arena, node->key, &out->name))
 		return config_no_memory(t->r);
-	if (draft.match && draft.match->count)
-		return read_match(t, &scope, out, draft.match);
-	return is_default || config_refuse(t->r, node_key_place(node),
-					   "tenant " STR_FMT ": no mail can be its own; give it match "
-					   "rules, or name it default_tenant", STR_ARG(node->key));
+	if (draft.match && (draft.match->count || draft.match->text.len))
+		return read_match(t, &scope, out, draft.match) && ok;
+	if (!ok || is_default || !t->is_whole)
+		return ok;
+	return config_refuse(t->r, node_key_place(node), "tenant " STR_FMT ": no mail can be its own; give it match "
+			     "rules, or name it default_tenant", STR_ARG(node->key));
 }
 
-static bool set_default_tenant(struct tenants *t, const struct node *node)
+/* Is there one of this name, though it was left out? */
+static bool is_known(const struct node_chain *chain, struct str name)
+{
+	for (const struct node_link *link = chain->first; link; link = link->next)
+		if (node_find(link->node, name))
+			return true;
+	return false;
+}
+
+static bool set_default_tenant(struct tenants *t, const struct node_chain *chain, const struct node *node)
 {
 	struct config_nearest nearest = { .name = node->text };
 	char quoted[CONFIG_QUOTE_SIZE], hint[CONFIG_QUOTE_SIZE];
 
 	t->config->default_tenant = config_find_tenant(t->config, node->text);
-	if (t->config->default_tenant)
+	if (t->config->default_tenant || !t->is_whole || is_known(chain, node->text))
 		return true;
 	for (size_t i = 0; i < t->config->tenant_count && i < 1000; i++)
 		config_nearest_offer(&nearest, t->config->tenants[i].name.ptr);
@@ -272,26 +300,25 @@ static bool set_default_tenant(struct tenants *t, const struct node *node)
 			     config_quote(node->text, quoted), config_nearest_hint(&nearest, hint));
 }
 
-bool config_read_tenants(struct reader *r, struct config_draft *draft)
+bool config_read_tenants(struct reader *r, struct config_draft *draft, bool is_whole)
 {
 	const struct node *default_node = draft->default_tenant;
-	struct tenants t = { .r = r, .config = &draft->config };
+	struct tenants t = { .r = r, .config = &draft->config, .is_whole = is_whole };
 	struct str default_name = default_node ? default_node->text : STR_EMPTY;
-	size_t count = draft->tenants.count;
-	const struct node **nodes;
+	const struct node **nodes = NULL;
 	struct tenant *tenants;
+	size_t count = 0;
 	bool ok = read_plans(&t, draft);
 
-	if (!sort_nodes(r, &draft->tenants, "tenant", &nodes))
-		return false;
+	ok &= sort_nodes(r, &draft->tenants, "tenant", &nodes, &count);
 	tenants = arena_array(r->arena, count, sizeof *tenants);
-	if (!tenants)
+	if (!nodes || !tenants)
 		return config_no_memory(r);
 	for (size_t i = 0; i < count; i++)
 		ok &= read_tenant(&t, nodes[i], str_eq(nodes[i]->key, default_name), &tenants[i]);
 	draft->config.tenants = tenants;
 	draft->config.tenant_count = count;
-	if (ok && default_node && !str_eq(default_name, STR("none")))
-		ok = set_default_tenant(&t, default_node);
-	return ok && config_match_build(r, &draft->config);
+	if (default_node && !str_eq(default_name, STR("none")))
+		ok &= set_default_tenant(&t, &draft->tenants, default_node);
+	return config_match_build(r, &draft->config) && ok;
 }

@@ -22,7 +22,7 @@ struct builder {
 	struct node *root;
 	struct str key;                            /* of the value that comes next */
 	yaml_mark_t key_mark;
-	bool has_key;
+	bool has_key, has_twice;
 	size_t documents;
 };
 
@@ -191,33 +191,39 @@ static bool on_open(struct builder *b, enum node_kind kind, yaml_mark_t mark)
 	return true;
 }
 
-static void report_duplicate(struct builder *b, const struct node *first, const struct node *again)
+/*
+ * Said, and left out, so that what is wrong beside it is found in the same run. The file's own maps (milter, tenants) stay
+ * as if each stood in a file of its own: others refer to what is in them. What to look at next.
+ */
+static struct node **pass_twice(struct builder *b, struct node *map, const struct node *first, struct node **again)
 {
 	char quoted[CONFIG_QUOTE_SIZE];
 
-	config_report_error(b->report, node_key_place(again), "key %s is given twice; the first is in line %u",
-			    config_quote(again->key, quoted), first->key_line);
+	config_report_error(b->report, node_key_place(*again), "key %s is given twice; the first is in line %u",
+			    config_quote((*again)->key, quoted), first->key_line);
+	b->has_twice = true;
+	if (map == b->root && (*again)->kind == NODE_MAP)
+		return &(*again)->next;
+	*again = (*again)->next;
+	map->count--;
+	return again;
 }
 
-static bool is_small_map_unique(struct builder *b, const struct node *map)
+static void compare_keys(struct builder *b, struct node *map)
 {
-	bool is_unique = true;
+	for (struct node **item = &map->first; *item;) {
+		const struct node *other = map->first;
 
-	for node_each(item, map)
-		for (const struct node *other = map->first; other != item; other = other->next)
-			if (str_eq(other->key, item->key)) {
-				report_duplicate(b, other, item);
-				is_unique = false;
-				break;
-			}
-	return is_unique;
+		while (!str_eq(other->key, (*item)->key))
+			other = other->next;
+		item = other == *item ? &(*item)->next : pass_twice(b, map, other, item);
+	}
 }
 
-static bool is_large_map_unique(struct builder *b, const struct node *map)
+static bool look_up_keys(struct builder *b, struct node *map)
 {
 	uint64_t seed = hash_seed();
 	size_t size = 64;
-	bool is_unique = true;
 
 	while (size < (size_t)map->count * 2)
 		size *= 2;
@@ -226,29 +232,31 @@ static bool is_large_map_unique(struct builder *b, const struct node *map)
 
 	if (!table)
 		return refuse_memory(b);
-	for node_each(item, map) {
-		size_t at = hash_nocase(seed, item->key) & (size - 1);
+	for (struct node **item = &map->first; *item;) {
+		size_t at = hash_nocase(seed, (*item)->key) & (size - 1);
 
-		while (table[at] && !str_eq(table[at]->key, item->key))
+		while (table[at] && !str_eq(table[at]->key, (*item)->key))
 			at = (at + 1) & (size - 1);
 		if (table[at]) {
-			report_duplicate(b, table[at], item);
-			is_unique = false;
-		} else {
-			table[at] = item;
+			item = pass_twice(b, map, table[at], item);
+			continue;
 		}
+		table[at] = *item;
+		item = &(*item)->next;
 	}
 	free(table);
-	return is_unique;
+	return true;
 }
 
 static bool on_close(struct builder *b)
 {
-	const struct node *node = b->open[--b->depth];
+	struct node *node = b->open[--b->depth];
 
-	if (node->kind != NODE_MAP)
-		return true;
-	return node->count <= SMALL_MAP ? is_small_map_unique(b, node) : is_large_map_unique(b, node);
+	if (node->kind == NODE_MAP && node->count > SMALL_MAP)
+		return look_up_keys(b, node);
+	if (node->kind == NODE_MAP)
+		compare_keys(b, node);
+	return true;
 }
 
 static bool is_plain(struct builder *b, const yaml_char_t *anchor, const yaml_char_t *tag, yaml_mark_t mark)
@@ -327,5 +335,5 @@ bool config_yaml_read(struct str text, const struct str *file, struct arena *are
 	bool is_empty = b.root && b.root->kind == NODE_TEXT && b.root->text.len == 0 && !b.root->is_quoted;
 
 	*out_root = is_empty ? NULL : b.root;
-	return true;
+	return !b.has_twice;
 }

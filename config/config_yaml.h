@@ -29,7 +29,8 @@ struct node {
 	bool is_quoted;                /* "text" and 'text' are never a word such as none */
 };
 
-/* An empty file has no root: *out_root is NULL. `file` is kept by the nodes. */
+/* An empty file has no root: *out_root is NULL. `file` is kept by the nodes. False, and a root all the same, where keys are
+ * given twice and nothing else is wrong: what else there is to say can be said too. */
 bool config_yaml_read(struct str text, const struct str *file, struct arena *arena, struct config_report *report,
 		      struct node **out_root);
 
