@@ -43,6 +43,32 @@ static void warn_loose_children(struct reader *r, const struct scope *scope, con
 		}
 }
 
+static struct config_place key_place(const struct node *map, const char *key)
+{
+	const struct node *node = node_find(map, str_from_c(key));
+
+	return node ? node_place(node) : node_place(map);
+}
+
+/* Said where the quota is written; a plan may leave the senders to its tenants. */
+static void warn_idle_exclusions(struct reader *r, const struct scope *scope, const struct config *config,
+				 const struct tenant_draft *draft, bool is_tenant)
+{
+	const struct quota *quota = draft->quota_list.items;
+	char where[SCOPE_TEXT_MAX];
+
+	scope_text(scope, where);
+	for (const struct node *item = draft->quotas ? draft->quotas->first : NULL; item; item = item->next, quota++) {
+		if (quota->exclude_local_domains && config->local_domains.count == 0)
+			config_report_warning(r->report, key_place(item, "exclude"), "quota " STR_FMT "%s excludes nobody by "
+					      "local_domains: that list is empty", STR_ARG(quota->name), where);
+		if (is_tenant && quota->exclude_same_tenant && draft->tenant.senders.count == 0)
+			config_report_warning(r->report, key_place(item, "exclude"), "quota " STR_FMT "%s excludes nobody by "
+					      "same_tenant: that means recipients in senders, and there are none",
+					      STR_ARG(quota->name), where);
+	}
+}
+
 #define QUOTAS_MAX 64
 
 static bool check_quotas(struct reader *r, const struct scope *scope, const struct tenant_draft *draft)
@@ -58,13 +84,6 @@ static bool check_quotas(struct reader *r, const struct scope *scope, const stru
 		return false;
 	warn_loose_children(r, scope, at, &draft->tenant);
 	return true;
-}
-
-static struct config_place key_place(const struct node *map, const char *key)
-{
-	const struct node *node = node_find(map, str_from_c(key));
-
-	return node ? node_place(node) : node_place(map);
 }
 
 static bool check_class(struct reader *r, const struct scope *scope, const struct node *node,
@@ -159,6 +178,7 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 	bool ok = check_class(r, scope, node, config, tenant);
 
 	ok &= check_quotas(r, scope, draft);
+	warn_idle_exclusions(r, scope, config, draft, is_tenant);
 	warn_empty_promise(r, scope, node, tenant);
 	if (is_tenant) {                /* all of them, so that each says what is wrong */
 		ok &= check_tracking(r, scope, node, tenant);

@@ -176,7 +176,7 @@ bool value_read_percents(const struct value *v)
 	for (quota->warn_count = 0; item; item = config_next_item(v->node, item), last = percent) {
 		if (item->kind != NODE_TEXT || !num_parse_i64(item->text, &percent) || percent < v->row->min ||
 		    percent > v->row->max || percent <= last)
-			return config_expected(v->r, v->scope, v->row->name, item, "per cent from 1 to 100, ascending");
+			return config_expected(v->r, v->scope, v->row->name, item, "numbers from 1 to 100 (per cent), ascending");
 		quota->warn_at[quota->warn_count++] = (uint8_t)percent;
 	}
 	return true;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "config/config_hint.h"
 #include "config/hash.h"
 
 /* What a rule's key is made of: `text`, and `more` where there are two parts. */
@@ -131,12 +132,23 @@ static void make_sender_rule(struct str sender, struct match_rule *out)
 	out->text = str_from(sender, out->form == FORM_ADDRESS ? 0 : out->form == FORM_DOMAIN ? 1 : 3);
 }
 
+/* Pasted quotation marks and full-width letters: legal, but hardly a name that anybody has. */
+static void warn_wide(struct reader *r, const struct scope *scope, const struct node *node, struct str name)
+{
+	char where[SCOPE_TEXT_MAX], quoted[CONFIG_QUOTE_SIZE], hint[CONFIG_HINT_SIZE];
+
+	if (config_hint_wide(name, hint)[0])
+		config_report_warning(r->report, node_place(node), STR_FMT "%s: found %s%s", STR_ARG(node->key),
+				      scope_text(scope, where), config_quote(name, quoted), hint);
+}
+
 static bool make_rule(struct reader *r, const struct scope *scope, const struct node *node,
 		      const struct match_draft *draft, struct match_rule *out)
 {
 	struct str word = node->first->key;
 	char where[SCOPE_TEXT_MAX];
 
+	warn_wide(r, scope, node->first, draft->auth.len ? draft->auth : draft->daemon);
 	if (str_eq(word, STR("auth")))
 		return make_auth_rule(r, node, draft->auth, out);
 	if (str_eq(word, STR("client")))
@@ -333,6 +345,43 @@ static bool check_reachable(struct reader *r, const struct config *config, const
 			     STR_ARG(link->rule.tenant->name), match_kind_name(kind));
 }
 
+/* An address that the pattern covers. */
+static bool sample_of(struct reader *r, struct str pattern, struct str *out)
+{
+	if (pattern.ptr[0] != '@') {
+		*out = pattern;
+		return true;
+	}
+
+	bool is_below = str_starts(pattern, STR("@*."));
+
+	return arena_printf(r->scratch, out, "x@%s" STR_FMT, is_below ? "x" : "", STR_ARG(str_from(pattern, is_below ? 2 : 1)));
+}
+
+/* What a rule claims and `senders` allows nothing of would only be refused. */
+static bool check_allowed(struct reader *r, const struct match_link *link)
+{
+	static const char *const begins[] = { [FORM_ADDRESS] = "", [FORM_DOMAIN] = "@", [FORM_SUBDOMAINS] = "@*." };
+	const struct match_rule *rule = &link->rule;
+	struct str_list senders = rule->tenant->senders;
+	struct str claim, sample;
+
+	if (forms[rule->form].kind != MATCH_SENDER || senders.count == 0)
+		return true;
+	if (!arena_printf(r->scratch, &claim, "%s" STR_FMT, begins[rule->form], STR_ARG(rule->text)) || !sample_of(r, claim, &sample))
+		return config_no_memory(r);
+	if (address_list_covers(senders, sample))
+		return true;
+	for (size_t i = 0; i < senders.count; i++) {
+		if (!sample_of(r, senders.items[i], &sample))
+			return config_no_memory(r);
+		if (address_list_covers((struct str_list){ &claim, 1 }, sample))
+			return true;
+	}
+	return config_refuse(r, node_place(link->node), "match: tenant " STR_FMT " claims " STR_FMT ", of which its senders allow nothing",
+			     STR_ARG(rule->tenant->name), STR_ARG(claim));
+}
+
 bool config_match_build(struct reader *r, struct config *config)
 {
 	struct match_index *index = arena_new(r->arena, struct match_index);
@@ -355,7 +404,7 @@ bool config_match_build(struct reader *r, struct config *config)
 	for (const struct match_link *link = r->match_first; link; link = link->next, at++) {
 		rules[at] = link->rule;
 		nodes[at] = link->node;
-		ok &= check_reachable(r, config, link);
+		ok &= check_reachable(r, config, link) && check_allowed(r, link);
 	}
 	collect_lengths(index, r->match_count);
 	config->match = index;

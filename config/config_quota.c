@@ -25,7 +25,6 @@ static const struct {
 	{ STR_INIT("month"), { CALENDAR_MONTH, 0 } },
 };
 #define PERIOD_COUNT (sizeof periods / sizeof *periods)
-#define PERIOD_WORDS "a period: second, minute, hour, day, week, month or a duration from 1s to 31d"
 
 /* One quota being put together. */
 struct making {
@@ -52,7 +51,7 @@ static bool refuse_period(const struct making *m, const char *name, const struct
 
 	for (size_t i = 0; i < PERIOD_COUNT; i++)
 		config_nearest_offer(&nearest, periods[i].word.ptr);
-	return config_refuse(m->r, node_place(node), "%s%s: expected " PERIOD_WORDS ", found %s%s", name,
+	return config_refuse(m->r, node_place(node), "%s%s: expected " CONFIG_PERIOD_WORDS ", found %s%s", name,
 			     scope_text(m->scope, where), config_quote(found, quoted),
 			     config_nearest_hint(&nearest, hint));
 }

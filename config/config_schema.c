@@ -446,8 +446,8 @@ static const struct setting quota_rows[] = {
 	{ "limit", SETTING_RATE, FIELD(struct quota_draft, limit), .computed = "required",
 	  .meaning = "How much: 1000, 10GiB (of bytes), none, or with the period as 1000/hour; 0 allows nothing, none "
 		     "only counts." },
-	{ "per", SETTING_RATE, FIELD(struct quota_draft, per), .computed = "required, here or in limit",
-	  .meaning = "Period: second, minute, hour, day, week, month, or a duration such as 10m." },
+	{ "per", SETTING_PERIOD, FIELD(struct quota_draft, per), .computed = "required, here or in limit",
+	  .meaning = "In what time: second, minute, hour, day, week, month, or a duration such as 10m." },
 	{ "window", SETTING_WORD, FIELD(struct quota_draft, window), .words = window_words,
 	  .computed = "calendar for day, week and month, rolling for others",
 	  .meaning = "rolling: in any period that long; burst: refilled evenly, the whole limit at once at most; "

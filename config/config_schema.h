@@ -41,6 +41,7 @@ enum setting_type {
 	SETTING_REPLIES,       /* tag: text */
 	SETTING_SECTION,       /* a map with a table of its own; a single value is its first setting, if `is_short` */
 	SETTING_RATE,          /* these are kept as nodes until all around them is known */
+	SETTING_PERIOD,
 	SETTING_RATES,
 	SETTING_QUOTAS,
 	SETTING_OVERRIDES,
@@ -86,6 +87,7 @@ struct setting_table {
 	size_t count;
 };
 #define CONFIG_ADDRESS_WORDS "an address pattern: user@domain, \"@domain\" or \"@*.domain\""
+#define CONFIG_PERIOD_WORDS "a period: second, minute, hour, day, week, month or a duration from 1s to 31d"
 bool config_is_address_pattern(struct str s);
 #define SETTING_ROWS_MAX 24
 extern const struct setting_table setting_tables[TABLE_COUNT];

@@ -37,6 +37,7 @@ static const struct {
 	[SETTING_REPLIES] = { "map of texts", "a map (tag: text)" },
 	[SETTING_SECTION] = { "settings", "settings (key: value)" },
 	[SETTING_RATE] = { "limit", "a limit such as 1000, none or 1000/hour" },
+	[SETTING_PERIOD] = { "period", CONFIG_PERIOD_WORDS },
 	[SETTING_RATES] = { "rate or list of rates", "a rate such as 10000/day" },
 	[SETTING_QUOTAS] = { "list of quotas", "a list of quotas" },
 	[SETTING_OVERRIDES] = { "map of limits", "a map (value: limit)" },

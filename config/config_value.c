@@ -388,6 +388,7 @@ static const struct {
 	[SETTING_CLASSES] = { value_read_classes, false },
 	[SETTING_REPLIES] = { value_read_replies, false },
 	[SETTING_RATE] = { keep_node, true },
+	[SETTING_PERIOD] = { keep_node, true },
 	[SETTING_RATES] = { keep_node, false },
 	[SETTING_QUOTAS] = { keep_node, false },
 	[SETTING_OVERRIDES] = { keep_node, false },
