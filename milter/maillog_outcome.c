@@ -11,6 +11,7 @@
 #include "config/base/metrics.h"
 #include "milter/failure.h"
 #include "milter/record/reader.h"
+#include "milter/record/seal.h"
 #include "policy/suppress.h"
 #include "policy/tally.h"
 
@@ -288,6 +289,8 @@ bool maillog_judge_line(struct maillog_judge *judge, struct str text, struct err
 struct recalling {
 	struct maillog_judge *judge;
 	int64_t since_us;
+	struct seal *seal;             /* of the class at hand; NULL: nothing is sealed */
+	struct buf opened;             /* a line of it */
 	struct arena arena;
 };
 
@@ -337,6 +340,7 @@ static void recall_line(struct recalling *r, struct str line)
 	if (!is_passed && !is_outcome(event, &kind))
 		return;
 	arena_reset(&r->arena);
+	seal_read_line(r->seal, line, &r->opened, &line);
 	if (!record_parse(line, &r->arena, &record, &err) || record.is_erased || record.event.queue_id.len == 0)
 		return;
 	if (is_passed)
@@ -362,14 +366,17 @@ static bool recall_class(struct recalling *r, const struct config *config, const
 		return true;
 	}
 	dir.len -= dir.len > 0;
-	ok = record_reader_open(buf_view(&dir), today - MAILLOG_RECALL_DAYS, today + 1, false, &reader, err);
+	r->seal = NULL;
+	ok = !config->log_keyring.len || seal_open(config->log_keyring, class->name, &r->seal, err);
+	ok = ok && record_reader_open(buf_view(&dir), today - MAILLOG_RECALL_DAYS, INT64_MAX, false, &reader, err);
 	buf_clear(&dir);
-	if (!ok)
-		return false;
-	while (!*stop && (ok = record_reader_next(reader, &line, &is_torn, &found, err)) && found)
-		if (!is_torn)
-			recall_line(r, line);
-	record_reader_close(reader);
+	if (ok) {
+		while (!*stop && (ok = record_reader_next(reader, &line, &is_torn, &found, err)) && found)
+			if (!is_torn)
+				recall_line(r, line);
+		record_reader_close(reader);
+	}
+	seal_close(r->seal);
 	return ok;
 }
 
@@ -380,9 +387,11 @@ bool maillog_judge_recall(struct maillog_judge *judge, const struct config *conf
 	bool ok = true;
 
 	arena_init(&r.arena, (size_t)8 << 20);
+	buf_init(&r.opened, 2 * RECORD_LINE_MAX);
 	for (size_t i = 0; ok && i < config->class_count && !*stop; i++)
 		ok = str_eq(config->classes[i].name, CLASS_OPS) ||
 		     recall_class(&r, config, &config->classes[i], stop, err);
+	buf_clear(&r.opened);
 	arena_clear(&r.arena);
 	return ok;
 }

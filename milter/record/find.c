@@ -437,7 +437,7 @@ static void sum_sizes(struct find *find, size_t count)
 			find->total += st.st_size;
 }
 
-/* Days asked for, and the file after them, by which the last of them is seen to be finished. */
+/* Days asked for, the next that there is, and the file after them, by which the last of them is seen to be finished. */
 static bool list_files(struct find *find, size_t *out_count, struct err *err)
 {
 	const struct find_query *query = find->query;
@@ -448,6 +448,8 @@ static bool list_files(struct find *find, size_t *out_count, struct err *err)
 	while (first < all && find->files[first].day < query->first_day)
 		first++;
 	for (last = first; last < all && find->files[last].day <= query->last_day;)
+		last++;
+	for (size_t next = last; last < all && find->files[last].day == find->files[next].day;)
 		last++;
 	*out_count = last - first;
 	find->file_count = all - first;

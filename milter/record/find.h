@@ -36,7 +36,8 @@ typedef void find_progress_fn(void *arg, int64_t bytes_done, int64_t bytes_total
 
 struct find_query {
 	const char *dir;               /* LOGDIR/CLASS; one that is not there holds no lines */
-	int64_t first_day, last_day;   /* JST days, inclusive */
+	int64_t first_day, last_day;   /* JST days, inclusive; and the next that there are files of, whichever that is: what was
+					  committed after midnight is there, or while a clock that had been ahead was right again */
 	bool newest_first, ignores_index;
 	/* What a line must hold, by its index and as octets that stand in it (escaped; ASCII letters of any case): all
 	 * of them, or with `any` one. FIND_WISHES_MAX each. */

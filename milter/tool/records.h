@@ -25,7 +25,7 @@ struct found {
 typedef bool records_fn(void *arg, struct str class_name, struct str line);
 
 /*
- * Walks the records of one class on JST days first to last, those over age left out: they are no more, even while
+ * Walks the files of one class of JST days first to last and of the next there is (find.h), records over age left out: they are no more, even while
  * their file still waits for the purge. A class without a directory has none. Sealed lines come opened where this user has
  * the keys, else as they stand and counted in tool->closed_records.
  */

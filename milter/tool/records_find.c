@@ -106,13 +106,13 @@ bool records_run(struct tool *tool, const struct record_class *class, struct fin
 	return ok;
 }
 
-/* The day of a record is that of its commit: one before and one after for clocks that were set. */
+/* The day of a file is that of its records' commit: one before, for those that were committed at midnight. The next one is find's. */
 bool records_find(struct tool *tool, const struct record_class *class, const struct records_wish *wish, struct err *err)
 {
 	struct search s = { .tool = tool, .class = class, .wish = wish, .now_us = clock_now_us() };
 	struct find_query query = {
 		.first_day = wish->first_us == INT64_MIN ? INT64_MIN : jst_day(wish->first_us) - 1,
-		.last_day = wish->last_us == INT64_MAX ? INT64_MAX : jst_day(wish->last_us) + 1,
+		.last_day = wish->last_us == INT64_MAX ? INT64_MAX : jst_day(wish->last_us),
 		.newest_first = wish->newest_first,
 		.ignores_index = wish->ignores_index,
 		.any = wish->any,

@@ -98,7 +98,7 @@ static int write_all(struct export *x)
 	else if (!export_jsonl_begin(&x->jsonl, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (!records_walk(tool, x->class, x->first_us == INT64_MIN ? INT64_MIN : jst_day(x->first_us) - 1,
-			  x->last_us == INT64_MAX ? INT64_MAX : jst_day(x->last_us) + 1, false, look_at, x, &err))
+			  x->last_us == INT64_MAX ? INT64_MAX : jst_day(x->last_us), false, look_at, x, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	return x->is_lost ? TOOL_UNKNOWN : end(x);
 }

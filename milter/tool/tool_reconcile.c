@@ -143,7 +143,7 @@ static bool take_first(void *arg, struct str class_name, struct str line)
 static bool read_records(struct run *run, struct err *err)
 {
 	const struct config *config = run->tool->config;
-	int64_t first_day = jst_day(run->reconcile.first_us) - 1, last_day = jst_day(run->reconcile.last_us) + 1;
+	int64_t first_day = jst_day(run->reconcile.first_us) - 1, last_day = jst_day(run->reconcile.last_us);
 
 	for (size_t i = 0; i < config->class_count; i++) {
 		run->class = &config->classes[i];

@@ -27,7 +27,7 @@ static const char yaml[] =
 	"node: gate.test\n"
 	"state_dir: %1$s/%2$s\n"
 	"milter: { listen: \"unix:%1$s/%2$s/sock\" }\n"
-	"relay_log: { dir: %1$s/%2$s/log, key_file: none }\n"
+	"relay_log: { dir: %1$s/%2$s/log, key_file: none%3$s }\n"
 	"maillog: %1$s/%2$s/mail.log\n"
 	"log: { to: stderr, level: error }\n"
 	"tenants:\n"
@@ -36,7 +36,7 @@ static const char yaml[] =
 
 static struct gate gate;
 static struct maillog_judge *judge;
-static const char *home;
+static const char *home, *sealed = "";
 
 static void open_gate(void)
 {
@@ -60,6 +60,21 @@ static void close_gate(void)
 	config_publish(NULL);
 }
 
+/* And what the log says of mail that still waits is known again. */
+static void restart_gate(void)
+{
+	static const _Atomic bool stop;
+	struct err err = { .text = "" };
+
+	close_gate();
+	open_gate();
+
+	struct config *config = config_acquire();
+
+	ck_assert_msg(maillog_judge_recall(judge, config, 0, &stop, &err), "%s", err.text);
+	config_release(config);
+}
+
 static void setup(void)
 {
 	static char name[32];
@@ -69,10 +84,19 @@ static void setup(void)
 	setenv("TZ", "UTC", 1);
 	snprintf(name, sizeof name, "judge-%ld", (long)getpid());     /* each test has a process */
 	home = name;
-	snprintf(text, sizeof text, yaml, unit_dir(), home);
+	snprintf(text, sizeof text, yaml, unit_dir(), home, sealed);
 	snprintf(path, sizeof path, "%s/%s.yaml", unit_dir(), home);
 	ck_assert(io_replace_file(path, str_from_c(text), 0600, &err));
 	open_gate();
+}
+
+static void setup_sealed(void)
+{
+	static char text[4096];
+
+	snprintf(text, sizeof text, ", personal_data: sealed, keyring: %s/ring-%ld", unit_dir(), (long)getpid());
+	sealed = text;
+	setup();
 }
 
 static void teardown(void)
@@ -239,27 +263,39 @@ START_TEST(several_of_sendmail)
 }
 END_TEST
 
-/* Killed behind a record and before its position was kept: the lines come again, and say nothing new. */
+/* Killed behind a record and before its position was kept: the lines come again, and say nothing new. So it is when all that stands
+ * in a file which a clock that was ahead once has begun. */
 START_TEST(restarted)
 {
-	static const _Atomic bool stop;
-	struct config *config;
-	struct err err = { .text = "" };
-
+	if (_i) {
+		clock_set(clock_now_us() + 5 * DAY_US);
+		told("relay");
+		clock_set(0);
+	}
 	pass("acme");
 	say(DEFERRED, "a@b");
 	say(BOUNCED, "c@d");
 	told("relay");
-	close_gate();
-	open_gate();
-	config = config_acquire();
-	ck_assert_msg(maillog_judge_recall(judge, config, 0, &stop, &err), "%s", err.text);
-	config_release(config);
+	restart_gate();
 	say(DEFERRED, "a@b");
 	say(BOUNCED, "c@d");
 	say(STAMP "postfix/qmgr[1]: AAAAAA: from=<s@t>, status=expired, returned to sender", NULL);
 	ck_assert_str_eq(told("relay"), "delayed:a@b:networkerror|failed:c@d:userunknown|expired:a@b:expired|");
 	ck_assert_int_eq(counted("acme"), 2);
+}
+END_TEST
+
+/* Who waits, and what was told already, is sealed; the gate has the keys. */
+START_TEST(restarted_sealed)
+{
+	pass("acme");
+	say(DEFERRED, "a@b");
+	say(SENT, "c@d");
+	told("relay");
+	restart_gate();
+	say(SENT, "c@d");
+	say(STAMP "postfix/qmgr[1]: AAAAAA: from=<s@t>, status=expired, returned to sender", NULL);
+	ck_assert_int_eq(counted("acme"), 1001);
 }
 END_TEST
 
@@ -373,7 +409,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("maillog judge");
-	TCase *tcase = tcase_create("judge");
+	TCase *tcase = tcase_create("judge"), *in_seal = tcase_create("sealed");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, outcomes);
@@ -381,10 +417,13 @@ int main(void)
 	tcase_add_test(tcase, own_class);
 	tcase_add_test(tcase, expired);
 	tcase_add_test(tcase, several_of_sendmail);
-	tcase_add_test(tcase, restarted);
+	tcase_add_loop_test(tcase, restarted, 0, 2);
 	tcase_add_test(tcase, followed);
 	tcase_add_test(tcase, no_log_yet);
 	tcase_add_test(tcase, log_full_meanwhile);
 	suite_add_tcase(suite, tcase);
+	tcase_add_checked_fixture(in_seal, setup_sealed, teardown);
+	tcase_add_test(in_seal, restarted_sealed);
+	suite_add_tcase(suite, in_seal);
 	return unit_main(suite);
 }

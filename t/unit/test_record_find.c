@@ -92,6 +92,34 @@ START_TEST(any_of_several)
 }
 END_TEST
 
+static bool count_rejected(void *arg, struct str line)
+{
+	*(int *)arg += str_find(line, STR("\"event\":\"rejected\"")) < line.len;
+	return true;
+}
+
+/* The day's records stand in the file that a wrong clock began for another day. */
+START_TEST(clock_was_ahead)
+{
+	int count = 0;
+	struct relaylog log;
+	struct find_query query = { .dir = log.dir, .first_day = jst_day(NOON), .last_day = jst_day(NOON), .found = count_rejected,
+				    .arg = &count };
+	struct find_report report;
+
+	relaylog_setup(&log);
+	struct record_writer *writer = relaylog_open(&log);
+
+	clock_set(NOON + 5 * DAY_US);
+	relaylog_append(writer, "accepted", "acme");
+	clock_set(NOON);
+	relaylog_append(writer, "rejected", "acme");
+	record_writer_close(writer);
+	ck_assert(record_find(&query, &report, NULL));
+	ck_assert_int_eq(count, 1);
+}
+END_TEST
+
 /* A day whose key is destroyed says nothing any more, indexed or not. */
 START_TEST(key_destroyed)
 {
@@ -124,6 +152,7 @@ int main(void)
 	tcase_add_test(log, every_value);
 	tcase_add_test(log, limited);
 	tcase_add_test(log, any_of_several);
+	tcase_add_test(log, clock_was_ahead);
 	suite_add_tcase(suite, log);
 	tcase_add_checked_fixture(sealed, setup_sealed, asked_close);
 	tcase_add_test(sealed, same_answers);
