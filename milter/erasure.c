@@ -1,5 +1,6 @@
 #include "milter/erasure.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -264,16 +265,26 @@ static void write_japanese(const struct erasure *e, struct buf *out)
 	buf_add_c(out, "メールサーバー自身のログは対象外です。\n");
 }
 
+#define STAMP_LEN (sizeof "20261210T000000-" - 1)
+#define FILE_NAME_MAX 200
+
+/* 20261210T000000-NAME.cert */
+static void name_file(const char *time, struct str name, char out[FILE_NAME_MAX])
+{
+	snprintf(out, FILE_NAME_MAX, "%.4s%.2s%.2sT%.2s%.2s%.2s-" STR_FMT ".cert", time, time + 5, time + 8, time + 11, time + 14, time + 17,
+		 STR_ARG(name));
+}
+
 /* DIR/erasures/20261210T000000-NAME.cert */
 static bool keep_copy(const struct erasure *e, struct str parent, const char *time, struct str text, struct err *err)
 {
-	char dir[PATH_MAX - 200], path[PATH_MAX];
+	char dir[PATH_MAX - FILE_NAME_MAX - 1], file[FILE_NAME_MAX], path[PATH_MAX];
 	struct str name = e->tenant.len ? e->tenant : e->id;
 
 	if (snprintf(dir, sizeof dir, STR_FMT "/" ERASURE_DIR, STR_ARG(parent)) >= (int)sizeof dir || name.len > 100)
 		return err_set(err, ERR_CONFIG, "a path that is too long");
-	snprintf(path, sizeof path, "%s/%.4s%.2s%.2sT%.2s%.2s%.2s-" STR_FMT ".cert", dir, time, time + 5, time + 8, time + 11, time + 14,
-		 time + 17, STR_ARG(name));
+	name_file(time, name, file);
+	snprintf(path, sizeof path, "%s/%s", dir, file);
 	return io_make_dirs(dir, 0750, err) && io_replace_file(path, text, 0640, err);
 }
 
@@ -336,4 +347,24 @@ bool certificate_find(struct str text, struct str name, struct str *out)
 			return true;
 		}
 	return false;
+}
+
+bool erasure_was_done(const struct config *config, struct str tenant, int64_t since_us)
+{
+	char dir[PATH_MAX], time[JST_TIME_LEN + 1], oldest[FILE_NAME_MAX];
+	const struct dirent *entry;
+	bool found = false;
+
+	jst_format_time(since_us, time);
+	name_file(time, tenant, oldest);
+	if (snprintf(dir, sizeof dir, STR_FMT "/" ERASURE_DIR, STR_ARG(config->state_dir)) >= (int)sizeof dir)
+		return false;
+	DIR *list = opendir(dir);
+
+	while (list && !found && (entry = readdir(list)) != NULL)
+		found = strlen(entry->d_name) > STAMP_LEN && strncmp(entry->d_name, oldest, STAMP_LEN) >= 0 &&
+			strcmp(entry->d_name + STAMP_LEN, oldest + STAMP_LEN) == 0;
+	if (list)
+		closedir(list);
+	return found;
 }

@@ -70,6 +70,9 @@ bool erasure_run(const struct erasure *erasure, struct erased *out_erased, struc
  * host also what was seen of a shared one, and counted while that was away. */
 bool erasure_forget(struct store *st, struct str tenant, bool is_dry_run, int64_t *out_count, struct err *err);
 
+/* Does STATE_DIR/erasures hold a certificate about that tenant of that time or later, to the second? */
+bool erasure_was_done(const struct config *config, struct str tenant, int64_t since_us);
+
 /* A certificate's (or order's) value of that name: "tenant", "time", ... False: there is none. */
 bool certificate_find(struct str text, struct str name, struct str *out);
 

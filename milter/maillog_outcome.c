@@ -9,6 +9,7 @@
 #include "config/base/json.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
+#include "milter/erasure.h"
 #include "milter/failure.h"
 #include "milter/record/reader.h"
 #include "milter/record/seal.h"
@@ -242,6 +243,15 @@ static bool tell_expired(struct telling *t, struct err *err)
 	return ok;
 }
 
+/* Its mail was still in the MTA's queue when all that was known of the tenant went: what becomes of it is nobody's to keep. */
+static bool is_erased(const struct telling *t)
+{
+	int64_t passed_us;
+
+	return !t->tenant && t->message.tenant[0] && record_id_time(str_from_c(t->message.id), &passed_us) &&
+	       erasure_was_done(t->config, str_from_c(t->message.tenant), passed_us);
+}
+
 static bool tell_line(struct telling *t, const struct maillog_line *line, struct err *err)
 {
 	t->queue_id = line->queue_id;
@@ -249,7 +259,7 @@ static bool tell_line(struct telling *t, const struct maillog_line *line, struct
 	t->tenant = config_find_tenant(t->config, str_from_c(t->message.tenant));
 	arena_init(&t->arena, WORK_MAX);
 
-	bool ok = line->kind == MAILLOG_EXPIRED ? tell_expired(t, err) : tell_outcome(t, line, err);
+	bool ok = is_erased(t) || (line->kind == MAILLOG_EXPIRED ? tell_expired(t, err) : tell_outcome(t, line, err));
 
 	arena_clear(&t->arena);
 	config_release(t->config);

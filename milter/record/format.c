@@ -179,9 +179,10 @@ bool record_format_line(struct record_body body, const struct record_stamp *stam
 	return true;
 }
 
+static const char id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1])
 {
-	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 	unsigned char octets[16];
 	uint64_t ms = (uint64_t)time_us / 1000;
 
@@ -199,9 +200,26 @@ void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1])
 	for (size_t i = 0; i < sizeof octets; i++) {
 		bits = bits << 8 | octets[i];
 		for (have += 8; have >= 5; have -= 5)
-			out[at++] = digits[bits >> (have - 5) & 31];
+			out[at++] = id_digits[bits >> (have - 5) & 31];
 	}
 	out[at] = '\0';
+}
+
+bool record_id_time(struct str id, int64_t *out_us)
+{
+	int64_t ms = 0;
+
+	if (id.len != RECORD_ID_LEN || id.ptr[0] > '7')     /* 48 bits in the first ten digits */
+		return false;
+	for (size_t i = 0; i < 10; i++) {
+		const char *at = memchr(id_digits, id.ptr[i], sizeof id_digits - 1);
+
+		if (!at)
+			return false;
+		ms = ms * 32 + (at - id_digits);
+	}
+	*out_us = ms * 1000;
+	return true;
 }
 
 /* The line between its first and its last member: `{"seq":N` has been taken off the front, the chain off the end. */

@@ -78,6 +78,8 @@ bool record_format_line(struct record_body body, const struct record_stamp *stam
 
 /* A fresh ULID; sortable, unique over nodes. Out holds RECORD_ID_LEN + 1 octets. */
 void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1]);
+/* When it was made, to the millisecond. False: it is none. */
+bool record_id_time(struct str id, int64_t *out_us);
 
 /* A line taken apart. Strings that needed no unescaping point into `line`, the others into the arena. */
 struct record_line {

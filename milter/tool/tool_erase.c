@@ -214,7 +214,8 @@ const struct tool_command command_tenant_erase = {
 	.about = "Erases a tenant that is no longer in the configuration: its records in every class (only their numbers and hashes "
 		 "stay, so that the log still verifies), its key where the log is sealed, its counters, suppressions and suspensions. "
 		 "Writes a certificate in English and Japanese, signed with the operator's key, to standard output; `cert verify` "
-		 "checks it. Run again it erases what is new. With --rule it is the daemon that does so, once it is time.",
+		 "checks it. Run again it erases what is new. What becomes of its mail that the MTA still has is not recorded any more. With "
+		 "--rule it is the daemon that does so, once it is time.",
 	.options = erase_options,
 	.values_size = sizeof(struct erase_values),
 	.examples = "sekisho tenant erase acme --reason \"contract ended 2026-11-30\" > acme.cert\n"

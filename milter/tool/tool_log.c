@@ -79,22 +79,14 @@ static bool found(void *arg, const struct found *found)
 	return !s->is_cut;
 }
 
-/* An id begins with its time (format.h): nothing about it was written before. */
+/* An id begins with its time: nothing about it was written before. */
 static int64_t time_of(struct str ref)
 {
-	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-	int64_t ms = 0;
+	int64_t made_us;
 
-	if (ref.len != RECORD_ID_LEN || ref.ptr[0] > '7')
+	if (!record_id_time(ref, &made_us))
 		return INT64_MIN;
-	for (size_t i = 0; i < 10; i++) {
-		const char *at = memchr(digits, ref.ptr[i], 32);
-
-		if (!at)
-			return INT64_MIN;
-		ms = ms * 32 + (at - digits);
-	}
-	return jst_day_start_us(jst_day(ms * 1000) - 1);        /* a clock may have gone back a little */
+	return jst_day_start_us(jst_day(made_us) - 1);          /* a clock may have gone back a little */
 }
 
 static bool look_through(struct search *s, struct err *err)

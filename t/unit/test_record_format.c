@@ -205,6 +205,14 @@ START_TEST(ids)
 	ck_assert_uint_eq(strspn(a, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"), RECORD_ID_LEN);
 	record_id_new(INT64_C(1469918176385) * 1000, a);    /* the example of the ULID text: 01ARYZ6S41 */
 	ck_assert_int_eq(strncmp(a, "01ARYZ6S41", 10), 0);
+
+	int64_t made_us;
+
+	ck_assert(record_id_time(str_from_c(a), &made_us));
+	ck_assert_int_eq(made_us, INT64_C(1469918176385) * 1000);
+	ck_assert(!record_id_time(STR("M1"), &made_us));
+	ck_assert(!record_id_time(STR("81ARYZ6S410123456789ABCDEF"), &made_us));      /* more than 128 bits */
+	ck_assert(!record_id_time(STR("01ARYZ6U410123456789ABCDEF"), &made_us));      /* no such digit */
 }
 END_TEST
 
