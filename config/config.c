@@ -100,6 +100,11 @@ const struct tenant *config_find_tenant(const struct config *config, struct str 
 	return bsearch(&name, config->tenants, config->tenant_count, sizeof *config->tenants, tenant_order);
 }
 
+struct str config_bounce_class(const struct tenant *tenant)
+{
+	return tenant->bounce_class.len ? tenant->bounce_class : tenant->record_class;
+}
+
 const struct record_class *config_find_class(const struct config *config, struct str name)
 {
 	for (size_t i = 0; i < config->class_count; i++)

@@ -95,6 +95,7 @@ struct tenant {
 	struct str name;               /* [a-z0-9][a-z0-9._-]{0,63} */
 	struct str plan;               /* empty: none */
 	struct str record_class;       /* class of its relay records */
+	struct str bounce_class;       /* of those of its bounces and complaints; empty: record_class, see config_bounce_class */
 	bool is_suspended;             /* by configuration; the store may say so too */
 	struct str_list readers;       /* "user", "@group" of this host: who may see its records, and no others' */
 	struct str_list senders;       /* "@domain", "@*.domain", "user@domain", lower case; empty: any */
@@ -265,6 +266,8 @@ const struct tenant *config_find_tenant(const struct config *config, struct str 
 bool config_follows_maillog(const struct config *config);
 /* Does any message of the tenant change on its way? */
 bool config_tenant_tracks(const struct tenant *tenant);
+/* Of records of what bounced, and of the counters. */
+struct str config_bounce_class(const struct tenant *tenant);
 const struct record_class *config_find_class(const struct config *config, struct str name);
 /* Are records of that class sealed (milter/record/seal.h)? */
 bool config_seals(const struct config *config, struct str class_name);

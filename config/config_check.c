@@ -87,21 +87,19 @@ static bool check_quotas(struct reader *r, const struct scope *scope, const stru
 }
 
 static bool check_class(struct reader *r, const struct scope *scope, const struct node *node,
-			const struct config *config, const struct tenant *tenant)
+			const struct config *config, const char *key, struct str name)
 {
-	struct config_nearest nearest = { .name = tenant->record_class };
+	struct config_nearest nearest = { .name = name };
 	char where[SCOPE_TEXT_MAX], hint[CONFIG_QUOTE_SIZE];
 
-	if (str_eq(tenant->record_class, CLASS_OPS))
-		return config_refuse(r, key_place(node, "record_class"), "record_class%s: ops holds no customer's data",
-				     scope_text(scope, where));
-	if (config_find_class(config, tenant->record_class))
+	if (str_eq(name, CLASS_OPS))
+		return config_refuse(r, key_place(node, key), "%s%s: ops holds no customer's data", key, scope_text(scope, where));
+	if (config_find_class(config, name))
 		return true;
 	for (size_t i = 0; i < config->class_count; i++)
 		config_nearest_offer(&nearest, config->classes[i].name.ptr);
-	return config_refuse(r, key_place(node, "record_class"),
-			     "record_class%s: relay_log.classes has no class " STR_FMT "%s", scope_text(scope, where),
-			     STR_ARG(tenant->record_class), config_nearest_hint(&nearest, hint));
+	return config_refuse(r, key_place(node, key), "%s%s: relay_log.classes has no class " STR_FMT "%s", key,
+			     scope_text(scope, where), STR_ARG(name), config_nearest_hint(&nearest, hint));
 }
 
 /* A plan may leave the host to its tenants. */
@@ -175,8 +173,10 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 {
 	const struct tenant *tenant = &draft->tenant;
 	char where[SCOPE_TEXT_MAX];
-	bool ok = check_class(r, scope, node, config, tenant);
+	bool ok = check_class(r, scope, node, config, "record_class", tenant->record_class);
 
+	if (tenant->bounce_class.len)
+		ok &= check_class(r, scope, node, config, "bounce_class", tenant->bounce_class);
 	ok &= check_quotas(r, scope, draft);
 	warn_idle_exclusions(r, scope, config, draft, is_tenant);
 	warn_empty_promise(r, scope, node, tenant);

@@ -323,6 +323,9 @@ static const struct setting tenant_rows[] = {
 	  .meaning = "May send nothing, until this is false again." },
 	{ "record_class", SETTING_NAME, TENANT(record_class), .fallback = "relay",
 	  .meaning = "Class of relay_log.classes for this tenant's records." },
+	{ "bounce_class", SETTING_NAME, TENANT(bounce_class), .accepts_none = true, .computed = "that of record_class",
+	  .meaning = "Class for its bounces and complaints alone (events failed, expired, bounced, complained); what is counted of "
+		     "its deliveries ends with this class." },
 	{ "readers", SETTING_USERS, TENANT(readers), .fallback = "[]",
 	  .meaning = "Users and @groups of this host who may see its records, and no others', by sekisho log serve." },
 	{ "senders", SETTING_ADDRESSES, TENANT(senders), .fallback = "[]",

@@ -89,7 +89,7 @@ struct setting_table {
 #define CONFIG_ADDRESS_WORDS "an address pattern: user@domain, \"@domain\" or \"@*.domain\""
 #define CONFIG_PERIOD_WORDS "a period: second, minute, hour, day, week, month or a duration from 1s to 31d"
 bool config_is_address_pattern(struct str s);
-#define SETTING_ROWS_MAX 24
+#define SETTING_ROWS_MAX 32
 extern const struct setting_table setting_tables[TABLE_COUNT];
 
 /* A row for readers: path as in "milter.listen", "tenants.NAME.size_max.limit", "tenants.NAME.quotas[].limit". */

@@ -141,10 +141,17 @@ static void write_outcome(const struct telling *t, struct buf *out)
 	json_object_close(&json);
 }
 
+static struct str class_of(const struct telling *t)
+{
+	if (!t->tenant)
+		return CLASS_RELAY;
+	return t->kind == OUTCOME_FAILED || t->kind == OUTCOME_EXPIRED ? config_bounce_class(t->tenant) : t->tenant->record_class;
+}
+
 static bool record(struct telling *t, struct err *err)
 {
 	struct gate *gate = t->judge->gate;
-	struct record_writer *log = gate_writer(gate, t->tenant ? t->tenant->record_class : CLASS_RELAY, err);
+	struct record_writer *log = gate_writer(gate, class_of(t), err);
 	struct buf outcome;
 
 	buf_init(&outcome, OUTCOME_MAX);
@@ -302,6 +309,7 @@ struct recalling {
 	struct seal *seal;             /* of the class at hand; NULL: nothing is sealed */
 	struct buf opened;             /* a line of it */
 	struct arena arena;
+	bool is_again;                 /* all classes were read: what a bounce's class says of messages in others */
 };
 
 static bool is_outcome(struct str event, enum outcome_kind *out)
@@ -312,6 +320,15 @@ static bool is_outcome(struct str event, enum outcome_kind *out)
 			return true;
 		}
 	return false;
+}
+
+/* It may stand in another class than its message, and the MTA may have used the queue id again since. */
+static void recall_end(struct recalling *r, const struct record_event *event)
+{
+	struct maillog_message message;
+
+	if (maillog_map_find(r->judge->map, event->queue_id, &message) && str_eq(str_from_c(message.id), event->message))
+		maillog_map_settle(r->judge->map, event->queue_id, event->rcpt);
 }
 
 static void recall_outcome(struct recalling *r, const struct record_line *record, enum outcome_kind kind)
@@ -327,7 +344,7 @@ static void recall_outcome(struct recalling *r, const struct record_line *record
 		*place_of(r->judge, id) = id;
 	}
 	if (kind != OUTCOME_DELAYED) {
-		maillog_map_settle(map, event->queue_id, event->rcpt);
+		recall_end(r, event);
 		return;
 	}
 	record_peek(event->outcome, STR("dsn"), &status);
@@ -339,7 +356,7 @@ static void recall_outcome(struct recalling *r, const struct record_line *record
 static void recall_line(struct recalling *r, struct str line)
 {
 	struct record_line record;
-	enum outcome_kind kind;
+	enum outcome_kind kind = OUTCOME_DELIVERED;
 	struct str event;
 	struct err err;
 	bool is_passed;
@@ -353,7 +370,11 @@ static void recall_line(struct recalling *r, struct str line)
 	seal_read_line(r->seal, line, &r->opened, &line);
 	if (!record_parse(line, &r->arena, &record, &err) || record.is_erased || record.event.queue_id.len == 0)
 		return;
-	if (is_passed)
+	if (r->is_again && (kind == OUTCOME_FAILED || kind == OUTCOME_EXPIRED))
+		recall_end(r, &record.event);
+	else if (r->is_again)
+		return;
+	else if (is_passed)
 		maillog_map_add(r->judge->map, record.event.queue_id, record.event.message, record.event.tenant,
 				record.event.from);
 	else
@@ -390,6 +411,18 @@ static bool recall_class(struct recalling *r, const struct config *config, const
 	return ok;
 }
 
+/* Of a tenant whose other records are elsewhere. */
+static bool is_apart(const struct config *config, struct str class_name)
+{
+	for (size_t i = 0; i < config->tenant_count; i++) {
+		const struct tenant *tenant = &config->tenants[i];
+
+		if (str_eq(config_bounce_class(tenant), class_name) && !str_eq(tenant->record_class, class_name))
+			return true;
+	}
+	return false;
+}
+
 bool maillog_judge_recall(struct maillog_judge *judge, const struct config *config, int64_t since_us, const _Atomic bool *stop,
 			  struct err *err)
 {
@@ -401,6 +434,9 @@ bool maillog_judge_recall(struct maillog_judge *judge, const struct config *conf
 	for (size_t i = 0; ok && i < config->class_count && !*stop; i++)
 		ok = str_eq(config->classes[i].name, CLASS_OPS) ||
 		     recall_class(&r, config, &config->classes[i], stop, err);
+	r.is_again = true;
+	for (size_t i = 0; ok && i < config->class_count && !*stop; i++)
+		ok = !is_apart(config, config->classes[i].name) || recall_class(&r, config, &config->classes[i], stop, err);
 	buf_clear(&r.opened);
 	arena_clear(&r.arena);
 	return ok;

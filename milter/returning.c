@@ -281,7 +281,8 @@ static void write_outcome(const struct telling *t, size_t i, struct str recipien
 
 static bool record(struct telling *t, struct str event_name, size_t i, struct str recipient, bool is_known, struct err *err)
 {
-	struct record_writer *log = gate_writer(t->gate, t->tenant->record_class, err);
+	bool is_end = !str_eq(event_name, STR("delayed"));
+	struct record_writer *log = gate_writer(t->gate, is_end ? config_bounce_class(t->tenant) : t->tenant->record_class, err);
 	struct buf outcome;
 
 	buf_init(&outcome, OUTCOME_MAX);

@@ -26,13 +26,13 @@ struct tally {
 static bool begin(struct tally *t, struct store *st, const struct config *config, const struct tenant *tenant,
 		  struct err *err)
 {
-	const struct record_class *class = config_find_class(config, tenant->record_class);
+	const struct record_class *class = config_find_class(config, config_bounce_class(tenant));
 	int64_t now_us = clock_now_us(), day = jst_day(now_us);
 
 	*t = (struct tally){ .st = st, .tenant = tenant };
 	arena_init(&t->arena, WORK_MAX);
 	if (!class)
-		return err_set(err, ERR_CONFIG, "there is no class " STR_FMT, STR_ARG(tenant->record_class));
+		return err_set(err, ERR_CONFIG, "there is no class " STR_FMT, STR_ARG(config_bounce_class(tenant)));
 	jst_format_date(day, t->date);
 	t->ttl_us = tally_end_us(class, day) - now_us;
 	return true;

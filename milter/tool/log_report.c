@@ -152,6 +152,15 @@ static void take_outcome(struct log_report *report, const struct record_event *e
 		add_name(&report->bounces, reason, report->arena);
 }
 
+void report_take_outcome(struct log_report *report, const struct record_line *record)
+{
+	int64_t day = jst_day(record->stamp.time_us);
+
+	if (day >= report->first_day && day <= report->last_day &&
+	    (report->tenant.len == 0 || str_eq(record->event.tenant, report->tenant)))
+		take_outcome(report, &record->event);
+}
+
 void report_take(struct log_report *report, const struct record_line *record)
 {
 	const struct record_event *event = &record->event;

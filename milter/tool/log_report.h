@@ -65,6 +65,8 @@ void report_take_ops(struct log_report *report, const struct record_line *record
 void report_take_quota(struct log_report *report, struct str name, int64_t used, int64_t limit);
 /* A record of the class that mail is recorded in; those of other days and tenants do not count. */
 void report_take(struct log_report *report, const struct record_line *record);
+/* What became of mail, from another class than the report is about. */
+void report_take_outcome(struct log_report *report, const struct record_line *record);
 
 enum report_lang { REPORT_EN, REPORT_JA };
 void report_write(const struct log_report *report, enum report_lang lang, struct buf *out);

@@ -111,17 +111,27 @@ static struct str text_guard(struct tool *tool, const struct tenant *t)
 			 !t->guards_senders ? "" : t->guards_tenant ? ", each sender too" : ", each sender", actions[t->guard_action]);
 }
 
-static struct str text_class(struct tool *tool, const struct tenant *t)
+static struct str text_kept(struct tool *tool, struct str name)
 {
-	const struct record_class *class = config_find_class(tool->config, t->record_class);
+	const struct record_class *class = config_find_class(tool->config, name);
 
 	if (!class)
-		return t->record_class;
+		return name;
 
 	int64_t n = class->keep.is_years ? class->keep.days / RETENTION_YEAR_DAYS : class->keep.days;
 
-	return tool_text(tool, STR_FMT ", kept %lld %s%s", STR_ARG(t->record_class), (long long)n, class->keep.is_years ? "year" : "day",
+	return tool_text(tool, STR_FMT ", kept %lld %s%s", STR_ARG(name), (long long)n, class->keep.is_years ? "year" : "day",
 			 n == 1 ? "" : "s");
+}
+
+static struct str text_class(struct tool *tool, const struct tenant *t)
+{
+	return text_kept(tool, t->record_class);
+}
+
+static struct str text_bounce_class(struct tool *tool, const struct tenant *t)
+{
+	return text_kept(tool, config_bounce_class(t));
 }
 
 /* Quotas of one of the three settings that make them: PREFIX-PERIOD, or any other name. */
@@ -189,6 +199,7 @@ const struct setting_line setting_lines[] = {
 	{ "quotas", text_quotas },
 	{ "tracking", text_tracking },
 	{ "record_class", text_class },
+	{ "bounce_class", text_bounce_class },
 	{ NULL },
 };
 

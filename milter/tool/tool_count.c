@@ -123,7 +123,7 @@ static void join_lines(struct counting *c)
 static bool read_all(struct counting *c, const struct tenant *tenant, const struct values *v, struct err *err)
 {
 	struct store *st = c->tool->store;
-	const struct record_class *class = config_find_class(tool_config(c->tool), tenant->record_class);
+	const struct record_class *class = config_find_class(tool_config(c->tool), config_bounce_class(tenant));
 	int64_t days = v->days ? v->days : DAYS_DEFAULT, last = jst_day(clock_now_us()), first;
 
 	/* Older ones are gone (tally_end_us). */

@@ -52,6 +52,23 @@ static bool take_mail(void *arg, struct str class_name, struct str line)
 	return true;
 }
 
+/* Of mail that is recorded in the report's class, and its bounces here. */
+static bool take_bounce(void *arg, struct str class_name, struct str line)
+{
+	struct gather *g = arg;
+	const struct tenant *tenant;
+	struct found found;
+
+	(void)class_name;
+	arena_reset(&g->scratch);
+	if (!records_take(&g->scratch, g->class, line, &found))
+		return true;
+	tenant = config_find_tenant(g->tool->config, found.record.event.tenant);
+	if (tenant && str_eq(tenant->record_class, g->mail->name) && str_eq(config_bounce_class(tenant), g->class->name))
+		report_take_outcome(&g->report, &found.record);
+	return true;
+}
+
 static bool take_ops(void *arg, struct str class_name, struct str line)
 {
 	struct gather *g = arg;
@@ -91,11 +108,28 @@ static void read_quotas(struct gather *g)
 	}
 }
 
+static bool has_bounces_in(const struct gather *g, struct str class_name)
+{
+	const struct config *config = g->tool->config;
+
+	for (size_t i = 0; i < config->tenant_count; i++)
+		if (str_eq(config->tenants[i].record_class, g->mail->name) &&
+		    str_eq(config_bounce_class(&config->tenants[i]), class_name))
+			return !str_eq(class_name, g->mail->name);
+	return false;
+}
+
 static bool read_records(struct gather *g, struct err *err)
 {
+	const struct config *config = g->tool->config;
 	const struct record_class *mail = g->mail = g->class;
 	bool ok = records_walk(g->tool, mail, INT64_MIN, INT64_MAX, false, take_mail, g, err);
 
+	for (size_t i = 0; ok && i < config->class_count; i++) {
+		g->class = &config->classes[i];
+		ok = !has_bounces_in(g, g->class->name) ||
+		     records_walk(g->tool, g->class, g->report.first_day, g->report.last_day, false, take_bounce, g, err);
+	}
 	g->class = config_find_class(g->tool->config, CLASS_OPS);
 	if (ok && g->class)
 		ok = records_walk(g->tool, g->class, g->report.first_day, g->report.last_day, false, take_ops, g, err);

@@ -32,7 +32,8 @@ static const struct option options[] = {
 	  "what was decided: accept, defer, reject, hold" },
 	{ "--reason", OPTION_TEXT, SEARCH(reason), "REASON", NULL,
 	  "why: of a bounce (userunknown), the rule or quota that decided, the tag of a reply (SKQ-RATE)" },
-	{ "--class", OPTION_TEXT, SEARCH(class_name), "CLASS", NULL, "class of records (default relay)" },
+	{ "--class", OPTION_TEXT, SEARCH(class_name), "CLASS", NULL,
+	  "class of records (default: the tenant's, or that of its bounces; without --tenant relay)" },
 	{ "--oldest-first", OPTION_FLAG, SEARCH(oldest_first), NULL, NULL, "in the order of the log (default: newest first)" },
 	{ "--limit", OPTION_COUNT, SEARCH(limit), "N", NULL, "at most so many (default 50)" },
 	{ "--no-index", OPTION_FLAG, SEARCH(ignores_index), NULL, NULL, "read every line, whatever the indexes say" },
@@ -370,6 +371,20 @@ static int search(struct search *s, const struct record_class *class)
 	return s->count ? TOOL_OK : TOOL_NO;
 }
 
+/* Without --class where a tenant's are: what bounced may be in a class of its own. */
+static struct str class_of(struct tool *tool, const struct search_values *want)
+{
+	static const struct str bounces[] = { STR_INIT("failed"), STR_INIT("expired"), STR_INIT("bounced"), STR_INIT("complained") };
+	const struct tenant *tenant = config_find_tenant(tool->config, want->tenant);
+
+	if (want->class_name.ptr || !tenant)
+		return want->class_name.ptr ? want->class_name : CLASS_RELAY;
+	for (size_t i = 0; i < sizeof bounces / sizeof *bounces; i++)
+		if (str_eq(want->event, bounces[i]))
+			return config_bounce_class(tenant);
+	return tenant->record_class;
+}
+
 static int run(struct tool *tool, const void *values)
 {
 	const struct search_values *want = values;
@@ -380,7 +395,7 @@ static int run(struct tool *tool, const void *values)
 
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
-	class = config_find_class(tool->config, want->class_name.ptr ? want->class_name : CLASS_RELAY);
+	class = config_find_class(tool->config, class_of(tool, want));
 	if (!class)
 		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(want->class_name));
 	s.wish.arg = &s;

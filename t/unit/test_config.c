@@ -203,6 +203,7 @@ START_TEST(every_default)
 	ck_assert_int_eq(acme->size_max, LIMIT_NONE);
 	ck_assert_int_eq(acme->from, FROM_ANY);
 	ck_assert_str_is(acme->record_class, STR("relay"));
+	ck_assert_str_is(config_bounce_class(acme), STR("relay"));
 	ck_assert_uint_eq(acme->quota_count, 0);
 	config_free(config);
 }

@@ -33,7 +33,9 @@ static const char yaml[] =
 	"log: { to: stderr, level: error }\n"
 	"tenants:\n"
 	"  acme: { match: [ { auth: acme } ] }\n"
-	"  own: { match: [ { auth: own } ], record_class: bounce-api, suppress: off }\n";
+	"  own: { match: [ { auth: own } ], record_class: bounce-api, suppress: off }\n"
+	"  apart: { match: [ { auth: apart } ], bounce_class: bounce-api }\n"
+	"  turned: { match: [ { auth: turned } ], record_class: bounce-api, bounce_class: relay }\n";
 
 static struct gate gate;
 static struct maillog_judge *judge;
@@ -105,14 +107,19 @@ static void teardown(void)
 	close_gate();
 }
 
-static void pass(const char *tenant)
+static void pass_in(const char *class_name, const char *tenant)
 {
 	const struct record_event event = { .event = STR("accepted"), .tenant = str_from_c(tenant), .message = STR("M1"),
 					    .id = STR("M1"), .queue_id = STR("AAAAAA") };
 	struct err err;
 
-	ck_assert(record_append(gate_writer(&gate, CLASS_RELAY, &err), &event, RECORD_DURABLE, NULL, &err));
+	ck_assert(record_append(gate_writer(&gate, str_from_c(class_name), &err), &event, RECORD_DURABLE, NULL, &err));
 	maillog_map_add(gate.queue_ids, STR("AAAAAA"), STR("M1"), str_from_c(tenant), STR("a@acme.example"));
+}
+
+static void pass(const char *tenant)
+{
+	pass_in("relay", tenant);
 }
 
 static void say(const char *format, const char *recipient)
@@ -286,6 +293,29 @@ START_TEST(restarted)
 }
 END_TEST
 
+/* Its bounces have a class of their own, and what was put off or arrived has not. They are known again after a restart, whichever
+ * of the two classes is read first. */
+static const struct { const char *tenant, *class_name, *bounce_class; } apart_rows[] = {
+	{ "apart", "relay", "bounce-api" },
+	{ "turned", "bounce-api", "relay" },
+};
+START_TEST(bounces_apart)
+{
+	pass_in(apart_rows[_i].class_name, apart_rows[_i].tenant);
+	say(DEFERRED, "a@b");
+	say(DEFERRED, "c@d");
+	say(BOUNCED, "c@d");
+	say(SENT, "e@f");
+	told("relay");
+	restart_gate();
+	say(BOUNCED, "c@d");
+	say(STAMP "postfix/qmgr[1]: AAAAAA: from=<s@t>, status=expired, returned to sender", NULL);
+	ck_assert_str_eq(told(apart_rows[_i].class_name), "delayed:a@b:networkerror|delayed:c@d:networkerror|delivered:e@f:-|");
+	ck_assert_str_eq(told(apart_rows[_i].bounce_class), "failed:c@d:userunknown|expired:a@b:expired|");
+	ck_assert_int_eq(counted(apart_rows[_i].tenant), 1002);
+}
+END_TEST
+
 /* Mail that its tenant left in the queue: on the record until all that is known of the tenant is erased, and not after. What he
  * sends under a new contract is on the record again, though that one has ended, too. */
 START_TEST(erased_meanwhile)
@@ -317,6 +347,7 @@ START_TEST(erased_meanwhile)
 	ck_assert_str_eq(told("relay"), "delayed:a@b:networkerror|delivered:e@f:-|delivered:i@j:-|");
 }
 END_TEST
+
 /* Who waits, and what was told already, is sealed; the gate has the keys. */
 START_TEST(restarted_sealed)
 {
@@ -450,6 +481,7 @@ int main(void)
 	tcase_add_test(tcase, expired);
 	tcase_add_test(tcase, several_of_sendmail);
 	tcase_add_loop_test(tcase, restarted, 0, 2);
+	unit_add_rows(tcase, bounces_apart, apart_rows);
 	tcase_add_test(tcase, erased_meanwhile);
 	tcase_add_test(tcase, followed);
 	tcase_add_test(tcase, no_log_yet);

@@ -23,7 +23,8 @@ static const char yaml[] =
 	"tenants:\n"
 	"  idle: { suspended: true }\n"
 	"  acme: { match: [ { auth: acme } ], return_path: bounce.shared.example }\n"
-	"  other: { match: [ { auth: other } ], return_path: { domain: bounce.shared.example, bounces: discard } }\n"
+	"  other: { match: [ { auth: other } ], return_path: { domain: bounce.shared.example, bounces: discard },\n"
+	"           record_class: history, bounce_class: relay }\n"
 	"  web: { match: [ { sender: \"@web.example\" } ], quotas: [ { name: one, limit: 1/day } ] }\n"
 	"submit: %3$s\n";
 
@@ -212,7 +213,7 @@ START_TEST(two_spellings)
 }
 END_TEST
 
-/* Two tenants at one domain: each path is its own tenant's, and ends as that one wants. */
+/* Two tenants at one domain: each path is its own tenant's, and ends as that one wants, in the class that it wants. */
 START_TEST(shares_a_domain)
 {
 	struct session_changes changes;
@@ -233,6 +234,7 @@ START_TEST(shares_a_domain)
 
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"bounced\",\"tenant\":\"other\""), 1);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\",\"tenant\":\"other\""), 0);
 	ck_assert_uint_eq(unit_count(log, "\"known\":true"), 0);
 }
 END_TEST

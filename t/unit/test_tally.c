@@ -14,6 +14,7 @@ static const struct record_class classes[] = {
 };
 static const struct config config = { .classes = classes, .class_count = 3 };
 static const struct tenant acme = { .name = STR_INIT("acme"), .record_class = STR_INIT("relay") };
+static const struct tenant both = { .name = STR_INIT("both"), .record_class = STR_INIT("relay"), .bounce_class = STR_INIT("bounce-api") };
 static const struct tenant api = { .name = STR_INIT("api"), .record_class = STR_INIT("bounce-api") };
 
 static struct store_fake fake;
@@ -80,6 +81,7 @@ static const struct {
 } end_rows[] = {
 	{ &acme, "sekisho:{acme}:bounce:2026-11-21:expired:soft", 2027, 1, 21 },
 	{ &api, "sekisho:{api}:bounce:2026-11-21:expired:soft", 2026, 12, 12 },
+	{ &both, "sekisho:{both}:bounce:2026-11-21:expired:soft", 2026, 12, 12 },
 };
 START_TEST(ends)
 {
