@@ -400,9 +400,9 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 	buf_clear(&detail);
 	if (ok)
 		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
-	if (!ok)
+	if (!log)                               /* an open one counts what it refuses */
 		metrics_add(METRIC_RECORD_FAILURES, 1);
-	else if (outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
+	if (ok && outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
 		note_passed(p, gate, &event);
 	return ok;
 }

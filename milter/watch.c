@@ -44,6 +44,14 @@ static bool verify_is_wrong(struct watch *watch, const struct config *config, ch
 	return inspect_is_wrong(watch->inspect, text);
 }
 
+/* "one; another" */
+static void add_words(char text[TEXT_MAX], const char *words)
+{
+	size_t len = strlen(text);
+
+	snprintf(text + len, TEXT_MAX - len, "%s%s", len ? "; " : "", words);
+}
+
 static bool has_gap(struct watch *watch, const struct config *config, char text[TEXT_MAX])
 {
 	int64_t failures = 0, damages = 0, was_failures = watch->failures, was_damages = watch->damages;
@@ -57,10 +65,14 @@ static bool has_gap(struct watch *watch, const struct config *config, char text[
 	}
 	watch->failures = failures;
 	watch->damages = damages;
-	snprintf(text, TEXT_MAX, "%" PRId64 " records could not be written%s%s", failures - was_failures,
-		 is_behind ? "; what nobody waits for stays in memory until the disk takes it" : "",
-		 damages > was_damages ? "; lines that had been written are damaged or gone" : "");
-	return failures > was_failures || damages > was_damages || is_behind;
+	text[0] = '\0';
+	if (failures > was_failures)
+		snprintf(text, TEXT_MAX, "%" PRId64 " records could not be written", failures - was_failures);
+	if (is_behind)
+		add_words(text, "what nobody waits for stays in memory until the disk takes it");
+	if (damages > was_damages)
+		add_words(text, "lines that had been written are damaged or gone");
+	return text[0] != '\0';
 }
 
 static bool disk_is_low(struct watch *watch, const struct config *config, char text[TEXT_MAX])

@@ -102,14 +102,11 @@ static void note_refusal(struct record_writer *writer, const struct err *err)
 	pthread_mutex_unlock(&writer->lock);
 }
 
-/* Called with the lock. */
-static void note_failures(struct record_writer *writer, const struct commit_item *first)
+static void note_failures(struct record_writer *writer, int64_t records)
 {
-	int64_t records = 0;
-
-	for (; first; first = first->next)
-		records++;
+	pthread_mutex_lock(&writer->lock);
 	writer->state.failures += records;
+	pthread_mutex_unlock(&writer->lock);
 	metrics_add(METRIC_RECORD_FAILURES, records);
 }
 
@@ -175,8 +172,10 @@ static void answer_all(struct record_writer *writer, struct commit_item *first, 
 	for (size_t i = 0; i < 2; i++)
 		if (wakes[i])
 			eventcount_wake_all(&writer->events[i]);
-	if (lost)
+	if (lost) {
+		note_failures(writer, lost);
 		log_error("%lld records that nobody waited for are lost: %s", (long long)lost, err->text);
+	}
 }
 
 /* Called with the lock: what the disk said to a group. Returns those of it who are to be told. */
@@ -188,8 +187,6 @@ static struct commit_item *settle(struct record_writer *writer, struct commit_it
 		queue_written(queue);
 	else if (!writer->is_stopping && (err->kind == ERR_BUSY || err->kind == ERR_FULL))
 		group = queue_refused(queue, group, clock_mono_us());
-	if (!ok)
-		note_failures(writer, group);
 	if (!ok && queue->kept && !writer->state.is_behind)
 		log_error("%s: records that nobody waits for stay in memory until the disk takes them: %s", writer->dir, err->text);
 	writer->state.is_behind = queue->kept != NULL;
@@ -420,7 +417,6 @@ static bool enqueue(struct record_writer *writer, struct waiting *waiting, bool 
 	if (writer->is_stopping) {
 		err_set(err, ERR_BUSY, "%s: closing", writer->dir);
 	} else if (!has_room(writer, waiting)) {
-		writer->state.failures++;
 		err_set(err, ERR_BUSY, "%s: %zu octets wait for the disk already", writer->dir, writer->queue.octets);
 	} else {
 		*out_leads = !writer->is_led && waiting->wait == RECORD_DURABLE;
@@ -515,8 +511,12 @@ static bool append_durable(struct record_writer *writer, const struct record_eve
 bool record_append(struct record_writer *writer, const struct record_event *event, enum record_wait wait,
 		   char out_id[RECORD_ID_LEN + 1], struct err *err)
 {
-	return wait == RECORD_DURABLE ? append_durable(writer, event, out_id, err)
-				      : append_queued(writer, event, out_id, err);
+	bool ok = wait == RECORD_DURABLE ? append_durable(writer, event, out_id, err)
+					 : append_queued(writer, event, out_id, err);
+
+	if (!ok)
+		note_failures(writer, 1);
+	return ok;
 }
 
 void record_writer_state(struct record_writer *writer, struct record_writer_state *out)

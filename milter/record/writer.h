@@ -65,7 +65,7 @@ bool record_append(struct record_writer *writer, const struct record_event *even
 struct record_writer_state {
 	int64_t seq;                   /* of the last durable line */
 	int64_t records, groups, bytes;
-	int64_t failures;
+	int64_t failures;              /* records that were refused, and those that nobody waited for and that are lost */
 	int64_t damages;               /* times that lines which had been written were found damaged or missing */
 	int64_t sync_us_last, sync_us_max;
 	int64_t last_checkpoint_us;

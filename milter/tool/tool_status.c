@@ -80,14 +80,20 @@ static void show_log(struct tool *tool, const json_t *status)
 		   is_full ? ": FULL, mail is deferred" : is_low ? ": LOW" : "");
 	if (daemon_i64(status, "relay_log.failures"))
 		tool_field(tool, "", "%lld FAILURES to write", (long long)daemon_i64(status, "relay_log.failures"));
+	if (daemon_i64(status, "relay_log.alarms"))
+		tool_field(tool, "", "%lld ALARM%s: see sekisho log search --class ops --event alarm",
+			   (long long)daemon_i64(status, "relay_log.alarms"), daemon_i64(status, "relay_log.alarms") == 1 ? "" : "S");
 }
 
 /* How far the follower of the MTA's log is. */
 static void show_maillog(struct tool *tool, const json_t *status)
 {
+	struct str journal = daemon_str(status, "maillog.journal"), path = daemon_str(status, "maillog.path");
+
 	if (!daemon_member(status, "maillog"))
 		return;
-	tool_field(tool, "MTA's log", STR_FMT ", %s lines read, %s outcomes", STR_ARG(daemon_str(status, "maillog.path")),
+	tool_field(tool, "MTA's log", "%s" STR_FMT ", %s lines read, %s outcomes", journal.len ? "journal " : "",
+		   STR_ARG(journal.len ? journal : path),
 		   tool_number(tool, daemon_i64(status, "maillog.lines")).ptr,
 		   tool_number(tool, daemon_i64(status, "maillog.outcomes")).ptr);
 	if (daemon_i64(status, "maillog.behind_octets"))

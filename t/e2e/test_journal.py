@@ -107,4 +107,6 @@ def test_stated(world):
     with urllib.request.urlopen(f"http://127.0.0.1:{world.relay.gate.metrics_port}/status") as page:
         status = json.load(page)["maillog"]
     check(status["lines"] > 0 and "lag_s" in status, "status: {}", status)
+    said = world.relay.gate.tool("status").stdout
+    check("MTA's log     journal " in said, "status: {}", said)
     world.relay.gate.verify()

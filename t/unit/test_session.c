@@ -2,6 +2,7 @@
 #include "t/lib/configured.h"
 #include "t/lib/unit.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,7 @@ static struct str class_log(const char *class)
 	gate_close(&gate);
 	snprintf(pattern, sizeof pattern, "%s/%s/log/%s/*.jsonl", unit_dir(), home, class);
 	ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
+	buf_clear(&buf);
 	buf_init(&buf, 16 << 20);
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		ck_assert_msg(io_read_file(found.gl_pathv[i], &buf, &err), "%s", err.text);
@@ -161,6 +163,37 @@ START_TEST(a_tenant_may_have_a_class_of_its_own)
 	ck_assert_int_eq(send_as(s, "own", 1, &reply), SESSION_CONTINUE);
 	session_free(s);
 	ck_assert_uint_eq(unit_count(class_log("history"), "\"event\":\"accepted\""), 1);
+}
+END_TEST
+
+static ssize_t full_write(int fd, const void *data, size_t n)
+{
+	(void)fd, (void)data, (void)n;
+	errno = ENOSPC;
+	return -1;
+}
+
+/* One message, one failure in the metrics. */
+START_TEST(what_cannot_be_recorded_waits)
+{
+	const struct io_calls real = io_calls;
+	struct reply reply;
+
+	open_gate("full");
+	struct session *s = visitor();
+	int64_t failures = metrics_read(METRIC_RECORD_FAILURES);
+
+	io_calls.write = full_write;
+	ck_assert_int_eq(send_as(s, "acme", 1, &reply), SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 452);
+	ck_assert_int_eq(metrics_read(METRIC_RECORD_FAILURES), failures + 1);
+	io_calls = real;
+	session_free(s);
+
+	struct str log = relay_log();
+
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 0);
+	ck_assert_uint_eq(unit_count(log, "\"event\":\"deferred\""), 1);
 }
 END_TEST
 
@@ -526,6 +559,7 @@ int main(void)
 	tcase_add_unchecked_fixture(tc, make_key, NULL);
 	tcase_add_test(tc, passes_and_records);
 	tcase_add_test(tc, a_tenant_may_have_a_class_of_its_own);
+	tcase_add_test(tc, what_cannot_be_recorded_waits);
 	unit_add_rows(tc, refuses_at_mail, mail_rows);
 	tcase_add_test(tc, quota_is_exact_and_comes_back);
 	tcase_add_test(tc, refused_recipients_cost_nothing);
