@@ -347,8 +347,8 @@ static void write_detail(const struct passage *p, const struct decision *decisio
 	json_member_str_opt(&json, "message_id", p->message_id);
 	if (p->tenant)
 		json_member_str(&json, "matched_by", str_from_c(match_kind_name(p->matched_by)));
-	if (decision->rcpt.len)
-		json_member_i64(&json, "refused", p->refused_count);
+	if (decision->rcpt_count)
+		json_member_i64(&json, "refused", decision->rcpt_count);
 	json_object_close(&json);
 }
 
@@ -398,33 +398,53 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 	bool ok = log && record_append(log, &event, outcomes[decision->action].wait, NULL, err);
 
 	buf_clear(&detail);
-	if (ok)
-		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
 	if (!log)                               /* an open one counts what it refuses */
 		metrics_add(METRIC_RECORD_FAILURES, 1);
-	if (ok && outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
+	if (!ok)
+		return false;
+	if (decision->rcpt_count == 0 || decision == &p->refusals[0].decision)          /* a message counts once */
+		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
+	if (outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
 		note_passed(p, gate, &event);
-	return ok;
+	return true;
 }
 
-void passage_note_refused(struct passage *p, const struct decision *decision)
+static struct refusal *refusal_by(struct passage *p, const struct verdict *verdict)
 {
-	if (p->refused_count++ > 0)
+	struct refusal *refusal = p->refusals, *end = refusal + p->refusal_count;
+
+	while (refusal < end && (refusal->decision.action != verdict->action || !str_eq(refusal->decision.rule, verdict->rule)))
+		refusal++;
+	if (refusal < end)
+		return refusal;
+	if (p->refusal_count == PASSAGE_REFUSALS_MAX)
+		return end - 1;
+	p->refusal_count++;
+	record_id_new(clock_now_us(), refusal->id);
+	refusal->decision = (struct decision){ .action = verdict->action, .id = str_of(refusal->id, RECORD_ID_LEN),
+					       .rule = verdict->rule };
+	return refusal;
+}
+
+void passage_refuse_recipient(struct passage *p, const struct verdict *verdict, struct str recipient, struct reply *out)
+{
+	struct decision *decision = &refusal_by(p, verdict)->decision;
+	char line[REPLY_TEXT_MAX + 32];
+
+	reply_from_verdict(p->config, verdict, decision->id, out);
+	if (decision->rcpt_count++ > 0)
 		return;
-	memcpy(p->refused_id, decision->id.ptr, RECORD_ID_LEN);
-	p->refused = (struct decision){ .action = decision->action, .id = str_of(p->refused_id, RECORD_ID_LEN) };
-	passage_keep(p, str_slice(decision->rcpt, 0, ADDRESS_MAX), &p->refused.rcpt);
-	passage_keep(p, decision->reply, &p->refused.reply);
-	passage_keep(p, decision->rule, &p->refused.rule);
+	reply_line(out, line);
+	passage_keep(p, str_slice(recipient, 0, ADDRESS_MAX), &decision->rcpt);
+	passage_keep(p, str_from_c(line), &decision->reply);
 }
 
 void passage_record_refused(struct passage *p, struct gate *gate, const struct peer *peer)
 {
 	struct err err;
 
-	if (p->refused_count == 0)
-		return;
-	if (!passage_record(p, gate, peer, &p->refused, &err))
-		log_error("record of refused recipients: %s", err.text);
-	p->refused_count = 0;
+	for (size_t i = 0; i < p->refusal_count; i++)
+		if (!passage_record(p, gate, peer, &p->refusals[i].decision, &err))
+			log_error("record of refused recipients: %s", err.text);
+	p->refusal_count = 0;
 }

@@ -30,7 +30,16 @@ struct peer {
 struct decision {
 	enum verdict_action action;
 	struct str id, rule, reply;
-	struct str rcpt;               /* when it was about one recipient alone */
+	struct str rcpt;               /* when it was about recipients alone: the first of them */
+	int64_t rcpt_count;            /* how many they were; 0: it was about the message */
+};
+
+#define PASSAGE_REFUSALS_MAX 12        /* fewer rules refuse recipients alone */
+
+/* Those whom one rule refused alone: they have a record, and hear its reference, together. */
+struct refusal {
+	struct decision decision;
+	char id[RECORD_ID_LEN + 1];
 };
 
 struct passage {
@@ -59,9 +68,8 @@ struct passage {
 	int64_t octets;                /* of header and body, as far as they were shown */
 	struct str *actions;           /* for the record: "monitor:hourly", "warn:daily:80" */
 	size_t action_count, action_room;
-	struct decision refused;       /* the first recipient refused at RCPT; one record for all, when the message ends */
-	char refused_id[RECORD_ID_LEN + 1];
-	int64_t refused_count;
+	struct refusal refusals[PASSAGE_REFUSALS_MAX];     /* at RCPT, by rule; their records are written when the message ends */
+	size_t refusal_count;
 };
 
 /* Takes over one reference to `config`. */
@@ -106,8 +114,8 @@ struct str passage_next_id(struct passage *p);
 /* One record of what was decided. For an accepted or held message it is durable on return. */
 bool passage_record(struct passage *p, struct gate *gate, const struct peer *peer, const struct decision *decision,
 		    struct err *err);
-/* Remembers a refused recipient; the first one's decision is the one that passage_record_refused writes. */
-void passage_note_refused(struct passage *p, const struct decision *decision);
+/* What a recipient hears that is refused alone; passage_record_refused writes it down, of each rule for its first one. */
+void passage_refuse_recipient(struct passage *p, const struct verdict *verdict, struct str recipient, struct reply *out);
 void passage_record_refused(struct passage *p, struct gate *gate, const struct peer *peer);
 
 #endif

@@ -238,20 +238,7 @@ enum session_answer session_mail(struct session *s, struct str sender, const str
 static enum session_answer refuse_recipient(struct session *s, const struct verdict *verdict, struct str recipient,
 					    struct reply *reply)
 {
-	struct passage *p = &s->passage;
-	char id[RECORD_ID_LEN + 1], line[REPLY_TEXT_MAX + 32];
-
-	if (p->refused_count == 0)
-		record_id_new(clock_now_us(), id);
-	else
-		memcpy(id, p->refused_id, sizeof id);
-	reply_from_verdict(p->config, verdict, str_of(id, RECORD_ID_LEN), reply);
-	reply_line(reply, line);
-
-	const struct decision decision = { .action = verdict->action, .id = str_of(id, RECORD_ID_LEN), .rule = verdict->rule,
-					   .reply = str_from_c(line), .rcpt = recipient };
-
-	passage_note_refused(p, &decision);
+	passage_refuse_recipient(&s->passage, verdict, recipient, reply);
 	return SESSION_REPLY;
 }
 

@@ -277,6 +277,8 @@ START_TEST(refused_recipients_cost_nothing)
 	for (int i = 0; i < 50; i++)
 		ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), i < 5 ? SESSION_CONTINUE : SESSION_REPLY);
 	ck_assert_int_eq(reply.code, 452);
+	ck_assert_int_eq(session_rcpt(s, STR("<@>"), &reply), SESSION_REPLY);
+	ck_assert_int_eq(reply.code, 553);
 	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
@@ -286,6 +288,8 @@ START_TEST(refused_recipients_cost_nothing)
 
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 2);
 	ck_assert_uint_eq(unit_count(log, "\"refused\":45"), 1);
+	ck_assert_uint_eq(unit_count(log, "[SKQ-ADDR]"), 1);
+	ck_assert_uint_eq(unit_count(log, "\"refused\":1}"), 1);
 }
 END_TEST
 
