@@ -256,7 +256,7 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 		return s->is_local ? settle(s, &verdict, reply) : refuse_recipient(s, &verdict, bare, reply);
 	}
 	if (!returning_meet(&s->returning, s->gate, p, &verdict)) {
-		if (p->postponed.action)
+		if (p->postponed.action && p->postponed.action != VERDICT_HOLD)
 			verdict = p->postponed;
 		else if (!p->is_late)
 			policy_on_rcpt(&s->gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
@@ -279,6 +279,9 @@ enum session_answer session_data(struct session *s, const struct session_macros 
 	if (p->queue_id.len == 0)
 		passage_keep(p, macros->queue_id, &p->queue_id);
 	returning_begin(&s->returning, p);
+	/* Held mail has passed the rest, or its release would free what no rule allows. */
+	if (p->postponed.action == VERDICT_HOLD && !returning_is_on(&s->returning))
+		passage_remember(p, &p->postponed);
 	if (p->facts.recipient_count > 0 && !p->is_out_of_memory && !p->is_late && !returning_is_on(&s->returning))
 		passage_take_quotas(p, &s->gate->policy, &verdict);
 

@@ -42,6 +42,11 @@ void asking_no_memory(const struct asking *a)
 	asking_decide(a, VERDICT_DEFER, REASON_MEMORY, STR("transaction_memory_max"));
 }
 
+bool asking_is_whole(const struct asking *a)
+{
+	return a->facts->is_internal || a->facts->is_late;
+}
+
 bool asking_is_refused(const struct asking *a)
 {
 	return a->out->action == VERDICT_DEFER || a->out->action == VERDICT_REJECT;

@@ -28,6 +28,8 @@ void asking_note(const struct asking *a, struct policy_note note);
 void asking_store_failed(const struct asking *a, const struct err *err);
 void asking_no_memory(const struct asking *a);
 
+/* It is judged at its end: nobody sends the rest of it in another message. */
+bool asking_is_whole(const struct asking *a);
 bool asking_is_refused(const struct asking *a);
 enum verdict_action asking_action(enum excess_action action);
 

@@ -223,7 +223,7 @@ bool bar_decides(struct bar *bar)
 
 	if (bar->err.kind != ERR_NONE)
 		asking_store_failed(a, &bar->err);
-	if (out->reason == REASON_SUPPRESSED && bar->suppressed < a->facts->recipient_count && !a->facts->is_internal) {
+	if (out->reason == REASON_SUPPRESSED && bar->suppressed < a->facts->recipient_count && !asking_is_whole(a)) {
 		out->action = VERDICT_DEFER;
 		if (!arena_printf(a->arena, &out->detail, STR_FMT "; not so the others: send again, and it alone is refused",
 				  STR_ARG(out->detail)))

@@ -119,8 +119,7 @@ void policy_on_mail(const struct policy *policy, const struct config *config, co
 static void check_count(const struct asking *a, struct str rule, int64_t count, int64_t limit, bool is_monitor,
 			enum verdict_action action)
 {
-	/* What is handed in on the host is refused as a whole: nobody sends the rest in another. */
-	if (a->facts->is_internal)
+	if (asking_is_whole(a))
 		action = VERDICT_REJECT;
 	/* Monitored, it is told once a message. */
 	if (count > limit && (!is_monitor || count == limit + 1))

@@ -50,7 +50,7 @@ static bool ask_recipients(struct explain *e, const struct policy *policy, const
 	for (size_t i = 0; i < e->recipients.count; i++) {
 		room[e->facts.recipient_count++] = e->recipients.items[i];
 		if (!ask_path(e, e->recipients.items[i], &verdict)) {
-			if (postponed)
+			if (explain_is_refusal(postponed))
 				verdict = *postponed;
 			else
 				policy_on_rcpt(policy, e->tool->config, before.verdict.tenant, &e->facts,
@@ -80,16 +80,19 @@ static void ask(struct explain *e, const struct policy *policy, struct str *room
 	e->final = (struct answer){ .stage = STAGE_EOM, .verdict = { .action = VERDICT_ACCEPT, .tenant = tenant } };
 
 	/* Nobody's mail may go to a return path, which only its recipient says. */
-	bool is_postponed = config->needs_return_path && matched_by == MATCH_KIND_COUNT &&
-			    explain_is_refusal(&verdict) && !e->is_local;
-	const struct verdict refusal = verdict;
+	struct verdict postponed = { .action = VERDICT_ACCEPT };
 
-	if (is_postponed)
+	if (config->needs_return_path && matched_by == MATCH_KIND_COUNT && !e->is_local) {
+		postponed = verdict;
+		postponed.note_count = 0;
 		verdict.action = VERDICT_ACCEPT;
+	}
 
-	bool goes_on = settle(e, STAGE_MAIL, STR_EMPTY, &verdict) && ask_recipients(e, policy, is_postponed ? &refusal : NULL, room) &&
+	bool goes_on = settle(e, STAGE_MAIL, STR_EMPTY, &verdict) && ask_recipients(e, policy, &postponed, room) &&
 		       e->returns == RETURN_PATH_NONE;
 
+	if (goes_on && postponed.action == VERDICT_HOLD)
+		settle(e, STAGE_MAIL, STR_EMPTY, &postponed);
 	if (goes_on) {
 		policy_on_data(policy, config, tenant, &e->facts, STR("explain"), arena, &verdict);
 		goes_on = settle(e, STAGE_DATA, STR_EMPTY, &verdict);
@@ -111,7 +114,7 @@ bool explain_ask(struct explain *e, struct err *err)
 	struct peephole peephole;
 	struct policy policy = { .store = &peephole.store, .node = e->tool->config->node };
 
-	e->answers = arena_array(arena, e->recipients.count + 3, sizeof *e->answers);
+	e->answers = arena_array(arena, e->recipients.count + STAGE_COUNT, sizeof *e->answers);
 	e->states = arena_array(arena, QUOTA_STATES_MAX, sizeof *e->states);
 	if (!room || !e->answers || !e->states)
 		return err_memory(err);

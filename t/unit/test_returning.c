@@ -9,6 +9,7 @@
 
 #include "config/base/io.h"
 #include "milter/session.h"
+#include "policy/tenant.h"
 
 #define DIGITS_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -19,19 +20,20 @@ static const char yaml[] =
 	"tracking: { key_file: %1$s/tokens }\n"
 	"relay_log: { dir: %1$s/%2$s/log, key_file: none }\n"
 	"log: { to: stderr, level: error }\n"
-	"default_tenant: idle\n"
+	"default_tenant: %4$s\n"
 	"tenants:\n"
-	"  idle: { suspended: true }\n"
+	"  idle: { match: [ { auth: idle } ], suspended: true }\n"
+	"  guest: { match: [ { auth: guest } ], recipients_max: { limit: 1, on_excess: reject } }\n"
 	"  acme: { match: [ { auth: acme } ], return_path: bounce.shared.example }\n"
 	"  other: { match: [ { auth: other } ], return_path: { domain: bounce.shared.example, bounces: discard },\n"
 	"           record_class: history, bounce_class: relay }\n"
-	"  web: { match: [ { sender: \"@web.example\" } ], quotas: [ { name: one, limit: 1/day } ] }\n"
+	"  web: { match: [ { sender: \"@web.example\" } ], recipients_max: 2, quotas: [ { name: one, limit: 1/day } ] }\n"
 	"submit: %3$s\n";
 
 static struct gate gate;
 static char name[32];
 
-static void begin(bool has_scripts)
+static void begin(bool has_scripts, const char *default_tenant)
 {
 	char file[100], socket[4096];
 	struct err err;
@@ -42,7 +44,8 @@ static void begin(bool has_scripts)
 
 	snprintf(socket, sizeof socket, "%s/%s/submit", unit_dir(), name);
 
-	struct config *config = configured(file, yaml, unit_dir(), name, has_scripts ? socket : "none");
+	struct config *config = configured(file, yaml, unit_dir(), name, has_scripts ? socket : "none",
+					   default_tenant);
 
 	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
 	config_publish(config);
@@ -50,13 +53,18 @@ static void begin(bool has_scripts)
 
 static void setup(void)
 {
-	begin(false);
+	begin(false, "idle");
 }
 
 /* Local mail says whose it is in its header. */
 static void setup_with_scripts(void)
 {
-	begin(true);
+	begin(true, "idle");
+}
+
+static void setup_with_guests(void)
+{
+	begin(false, "guest");
 }
 
 /* The relay log, once everything queued is written. */
@@ -352,6 +360,48 @@ START_TEST(in_company)
 }
 END_TEST
 
+/* Nobody splits what is judged at its end: it is refused for good, and not again and again. */
+START_TEST(too_many_at_the_end)
+{
+	struct session *s = visitor();
+	struct session_changes changes;
+	struct net_addr client;
+	struct reply reply;
+
+	ck_assert(net_parse_addr(STR("127.0.0.1"), &client));
+	session_connect(s, &client, false);
+	ck_assert_int_eq(session_mail(s, STR("<a@web.example>"), NULL, 0, &nothing, &reply), SESSION_CONTINUE);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(session_rcpt(s, STR("<neko@example.jp>"), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &nothing, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_eom(s, &nothing, &changes, &reply), SESSION_REPLY);
+	ck_assert_msg(reply.code == 550 && strstr(reply.text, "SKQ-RCPTS"), "%d %s", reply.code, reply.text);
+	session_free(s);
+	relay_log();
+}
+END_TEST
+
+/* Held mail passes the rest, or its release would free what no rule allows. */
+START_TEST(held_and_refused)
+{
+	const struct suspension hold = { .action = EXCESS_HOLD, .reason = STR("why") };
+	struct session *s = visitor();
+	struct session_changes changes;
+	struct reply reply;
+
+	ck_assert(tenant_suspend(gate.policy.store, STR("guest"), &hold, NULL));
+	ck_assert_int_eq(session_mail(s, STR("<a@b.example>"), NULL, 0, &nothing, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<neko@example.jp>"), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<inu@example.jp>"), &reply), SESSION_REPLY);
+	ck_assert_msg(strstr(reply.text, "SKQ-RCPTS"), "%s", reply.text);
+	ck_assert_int_eq(session_data(s, &nothing, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_eom(s, &nothing, &changes, &reply), SESSION_HOLD);
+	session_done(s);
+	session_free(s);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"held\""), 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("returning");
@@ -369,6 +419,11 @@ int main(void)
 	tcase = tcase_create("with scripts");
 	tcase_add_checked_fixture(tcase, setup_with_scripts, NULL);
 	unit_add_rows(tcase, in_company, companies);
+	tcase_add_test(tcase, too_many_at_the_end);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("with guests");
+	tcase_add_checked_fixture(tcase, setup_with_guests, NULL);
+	tcase_add_test(tcase, held_and_refused);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
