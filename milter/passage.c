@@ -229,17 +229,13 @@ void passage_add_header(struct passage *p, struct str name, struct str value)
 	}
 }
 
+/* Once: there is room for RECORD_ACTIONS_MAX, and what was done to the content comes last. */
 static void add_action(struct passage *p, struct str action)
-{
-	add_str(p, &p->actions, &p->action_count, &p->action_room, action);
-}
-
-static void add_action_once(struct passage *p, struct str action)
 {
 	for (size_t i = 0; i < p->action_count; i++)
 		if (str_eq(p->actions[i], action))
 			return;
-	add_action(p, action);
+	add_str(p, &p->actions, &p->action_count, &p->action_room, action);
 }
 
 void passage_add_notes(struct passage *p, const struct verdict *verdict)
@@ -261,13 +257,13 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict)
 			add_action(p, action);
 	}
 	if (verdict->was_store_gone)
-		add_action_once(p, STR("quota:open"));
+		add_action(p, STR("quota:open"));
 	if (verdict->was_store_local)
-		add_action_once(p, STR("quota:local"));
+		add_action(p, STR("quota:local"));
 	if (verdict->was_halved)
-		add_action_once(p, STR("quota:halved"));
+		add_action(p, STR("quota:halved"));
 	if (verdict->was_store_shared)
-		add_action_once(p, STR("quota:shared"));
+		add_action(p, STR("quota:shared"));
 }
 
 void passage_add_action(struct passage *p, const char *fmt, ...)

@@ -21,6 +21,9 @@ void asking_decide(const struct asking *a, enum verdict_action action, enum verd
 
 void asking_note(const struct asking *a, struct policy_note note)
 {
+	for (size_t i = 0; note.reason != REASON_NONE && i < a->out->note_count; i++)
+		if (a->out->notes[i].reason == note.reason && str_eq(a->out->notes[i].rule, note.rule))
+			return;
 	if (a->out->note_count < POLICY_NOTES_MAX)
 		a->out->notes[a->out->note_count++] = note;
 }

@@ -21,7 +21,8 @@ void asking_begin(const struct asking *a);
 
 /* A later answer replaces an earlier one (held, then refused) with all that explained it; its notes stay. */
 void asking_decide(const struct asking *a, enum verdict_action action, enum verdict_reason reason, struct str rule);
-/* Beyond POLICY_NOTES_MAX they are dropped: the first ones say enough. */
+/* A monitored rule is told once, however many recipients or domains it stands against; beyond POLICY_NOTES_MAX notes are
+ * dropped. A warning comes but once a window, so there must be room for it. */
 void asking_note(const struct asking *a, struct policy_note note);
 
 /* By on_store_failure. `local` was tried by the store itself: a message whose limits nobody knows waits. */

@@ -184,6 +184,31 @@ START_TEST(warnings_once_a_window)
 }
 END_TEST
 
+/* What many domains are over, and only monitored, leaves room for a warning: it would not come again. */
+START_TEST(warnings_find_room)
+{
+	static const struct quota quotas[] = {
+		{ .name = STR_INIT("dom"), .limit = 0, ROLLING, .key = KEY_RECIPIENT_DOMAIN, .is_monitor = true },
+		{ .name = STR_INIT("all"), .limit = 100, ROLLING, .warn_at = { 50 }, .warn_count = 1 },
+	};
+	static const struct str rcpts[] = { STR_INIT("u@a.example"), STR_INIT("u@b.example"), STR_INIT("u@c.example"),
+					    STR_INIT("u@d.example"), STR_INIT("u@e.example"), STR_INIT("u@f.example"),
+					    STR_INIT("u@g.example"), STR_INIT("u@h.example"), STR_INIT("u@i.example") };
+	const struct tenant tenant = { ACME, .quotas = quotas, .quota_count = 2 };
+	const struct config config = fixture_config(&tenant);
+	struct policy_facts facts = fixture_facts();
+	struct verdict v;
+
+	facts.recipients = rcpts;
+	facts.recipient_count = 9;
+	fake.answers[9].used = 45;
+	policy_on_data(&policy, &config, &tenant, &facts, STR("c1"), &arena, &v);
+	ck_assert_str_eq(fixture_words(&v), "accept");
+	ck_assert_uint_eq(v.note_count, 2);
+	ck_assert_int_eq(v.notes[1].percent, 50);
+}
+END_TEST
+
 START_TEST(warnings_of_huge_limits)
 {
 	static const struct quota quota = { .name = STR_INIT("a"), .limit = LIMIT_NONE - 1, ROLLING, .warn_at = { 1, 99 },
@@ -281,6 +306,7 @@ int main(void)
 	tcase_add_test(tcase, data_words);
 	tcase_add_test(tcase, data_without_cost);
 	tcase_add_test(tcase, warnings_once_a_window);
+	tcase_add_test(tcase, warnings_find_room);
 	tcase_add_test(tcase, warnings_of_huge_limits);
 	tcase_add_test(tcase, bytes);
 	tcase_add_test(tcase, refunds_ask_for_no_more_than_was_taken);

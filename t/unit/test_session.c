@@ -11,6 +11,7 @@
 #include "config/base/metrics.h"
 #include "milter/record/sign.h"
 #include "milter/session.h"
+#include "policy/suppress.h"
 #include "policy/tenant.h"
 
 static const char yaml[] =
@@ -39,6 +40,7 @@ static const char yaml[] =
 	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n"
 	"  seen:\n"
 	"    match: [ { auth: seen } ]\n"
+	"    suppress: monitor\n"
 	"    tracking: { host: track.seen.example, opens: true, clicks: true, list_unsubscribe: true }\n"
 	"  heavy:\n"
 	"    match: [ { auth: heavy } ]\n"
@@ -510,6 +512,22 @@ START_TEST(rewrites_what_its_tenant_tracks)
 }
 END_TEST
 
+/* What is only monitored leaves room in the record for what was done. */
+START_TEST(records_all_that_was_done)
+{
+	const struct suppression entry = { .recipient = STR("r@elsewhere.example") };
+	struct session_changes changes;
+
+	open_gate("watched");
+	struct session *s = visitor();
+
+	ck_assert(suppress_add(gate.policy.store, STR("seen"), &entry, NULL));
+	ck_assert_int_eq(send_page(s, "seen", RECORD_ACTIONS_MAX + 1, STR("<p>only text"), &changes), SESSION_CONTINUE);
+	session_free(s);
+	ck_assert_uint_eq(unit_count(relay_log(), "\"actions\":[\"monitor:suppress\",\"opens\"]"), 1);
+}
+END_TEST
+
 /* A front that cannot change messages has nothing changed, and what is refused is not looked into. */
 START_TEST(rewrites_only_what_passes)
 {
@@ -573,6 +591,7 @@ int main(void)
 	tcase_add_test(tc, local_mail_is_judged_at_the_end);
 	tcase_add_test(tc, rewrites_what_its_tenant_tracks);
 	tcase_add_test(tc, rewrites_only_what_passes);
+	tcase_add_test(tc, records_all_that_was_done);
 	tcase_add_test(tc, memory_is_bounded);
 	tcase_add_test(tc, any_order);
 	return unit_main(suite);
