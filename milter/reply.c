@@ -31,7 +31,7 @@ static const struct row {
 	[REASON_NO_TENANT] = { "SKQ-WHO", { 450, "4.7.1" }, { 550, "5.7.1" },
 		"this relay does not know whose mail this is; log in, or send from a registered address" },
 	[REASON_SUSPENDED] = { "SKQ-SUSP", { 450, "4.7.1" }, { 550, "5.7.13" },     /* RFC 5248: account disabled */
-		"{tenant}: sending is suspended{until}{why}" },
+		"{tenant}: sending{of} is suspended{until}{why}" },
 	[REASON_SENDER] = { "SKQ-SENDER", { 450, "4.7.1" }, { 550, "5.7.1" }, "{tenant} may not send as {sender}" },
 	[REASON_ADDRESS] = { "SKQ-ADDR", { 450, "4.1.0" }, { 553, "5.1.0" },
 		"{scope} cannot be read as one address; write user@domain" },

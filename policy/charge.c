@@ -110,10 +110,10 @@ static void note_levels(const struct asking *a, const struct quota_plan *quotas,
 
 /* --- excess */
 
-static enum verdict_reason reason_of(const struct quota_share *share, const struct store_take *take,
-				     const struct store_taken *taken)
+/* By the limit as it is configured: half of it holds for a while only, and what fits into the whole would fit later. */
+static enum verdict_reason reason_of(const struct quota_share *share, const struct store_take *take)
 {
-	if (take->cost > take->limit || taken->retry_after_us == STORE_NEVER_US)
+	if (take->cost > quota_limit(share->quota, share->scope))
 		return REASON_NEVER;
 	return share->quota->window == WINDOW_CALENDAR ? REASON_QUOTA : REASON_RATE;
 }
@@ -145,7 +145,7 @@ static size_t worst_of(const struct quota_plan *plan, const struct store_taken *
 		if (!taken[i].is_over || !plan->takes[i].is_enforced)
 			continue;
 
-		enum verdict_action action = action_of(share, reason_of(share, &plan->takes[i], &taken[i]));
+		enum verdict_action action = action_of(share, reason_of(share, &plan->takes[i]));
 
 		if (!is_worse(action, taken[i].retry_after_us, worst, wait_us))
 			continue;
@@ -164,7 +164,7 @@ static void note_monitored(const struct asking *a, const struct quota_plan *plan
 		if (!taken[i].is_over || plan->takes[i].is_enforced || share->limit == LIMIT_NONE)
 			continue;
 		asking_note(a, (struct policy_note){ .rule = share->quota->name, .scope = share->scope,
-						     .reason = reason_of(share, &plan->takes[i], &taken[i]),
+						     .reason = reason_of(share, &plan->takes[i]),
 						     .used = taken[i].used, .limit = share->limit });
 	}
 }
@@ -172,7 +172,7 @@ static void note_monitored(const struct asking *a, const struct quota_plan *plan
 static void tell_excess(const struct asking *a, const struct quota_share *share, const struct store_take *take,
 			const struct store_taken *taken, int64_t now_us)
 {
-	enum verdict_reason reason = reason_of(share, take, taken);
+	enum verdict_reason reason = reason_of(share, take);
 
 	asking_decide(a, action_of(share, reason), reason, share->quota->name);
 	charge_tell_quota(a, share);

@@ -239,9 +239,12 @@ static bool suspend(const struct looking *l, struct guard_strike *s, struct err 
 						      [GUARD_HOLD] = EXCESS_HOLD };
 	struct suspension now = { .of = s->member, .is_halved = s->action == GUARD_HALVE, .since_us = l->now_us, .actor = ACTOR,
 				  .reason = s->reason }, before;
+	bool found;
 
-	if (!tenant_suspension(l->st, l->tenant->name, s->member, l->arena, &before, &s->was_suspended, err))
+	if (!tenant_suspension(l->st, l->tenant->name, s->member, l->arena, &before, &found, err))
 		return false;
+	/* Half of its limits is no stop. */
+	s->was_suspended = found && (now.is_halved || !before.is_halved);
 	if (s->action == GUARD_NOTIFY || s->was_suspended)
 		return true;
 	if (!now.is_halved)

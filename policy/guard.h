@@ -53,7 +53,7 @@ struct guard_strike {
 	int64_t bound;                 /* thousandths; volume: times; clients: how many */
 	bool is_ratio;
 	enum guard_action action;
-	bool was_suspended;            /* somebody had done so before */
+	bool was_suspended;            /* somebody had done so before, or worse */
 	struct str reason;             /* the whole in a sentence */
 };
 

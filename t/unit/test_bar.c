@@ -130,6 +130,29 @@ START_TEST(halved)
 }
 END_TEST
 
+/* Half of a limit is so for a while: nothing is refused for good that would fit into the whole. */
+START_TEST(halved_is_not_never)
+{
+	static const struct { int64_t limit; const char *want; } rows[] = {
+		{ 4, "defer rate" }, { 3, "defer rate" }, { 2, "reject never" },
+	};
+	static const struct str rcpts[] = { STR_INIT("a@x.example"), STR_INIT("b@x.example"), STR_INIT("c@x.example") };
+	struct quota quota = one_quota[0];
+	const struct tenant tenant = { ACME, .quotas = &quota, .quota_count = 1 };
+	const struct config config = fixture_config(&tenant);
+	const struct suspension s = { .is_halved = true, .reason = STR("why") };
+	struct policy_facts facts = fixture_facts();
+	struct verdict v;
+
+	quota.limit = rows[_i].limit;
+	facts.recipients = rcpts;
+	facts.recipient_count = 3;
+	ck_assert(tenant_suspend(&fake.store, STR("acme"), &s, NULL));
+	policy_on_data(&policy, &config, &tenant, &facts, STR("c1"), &arena, &v);
+	ck_assert_str_eq(fixture_words(&v), rows[_i].want);
+}
+END_TEST
+
 /* A member that is stopped stops nobody else. */
 START_TEST(members)
 {
@@ -206,6 +229,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, fixture_teardown);
 	unit_add_rows(tcase, halved, halved_rows);
+	tcase_add_loop_test(tcase, halved_is_not_never, 0, 3);
 	tcase_add_test(tcase, members);
 	unit_add_rows(tcase, data, data_rows);
 	tcase_add_test(tcase, hints);

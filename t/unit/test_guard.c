@@ -156,6 +156,27 @@ START_TEST(suspended_before)
 }
 END_TEST
 
+/* Half of its limits stops nobody: a guard that stops comes on top of it. */
+START_TEST(halved_before)
+{
+	static const struct { enum guard_action action; bool is_halved, was_suspended; } after[] = {
+		{ GUARD_DEFER, false, false }, { GUARD_HALVE, true, true }, { GUARD_NOTIFY, true, false },
+	};
+	const struct tenant tenant = { BOUNDS(50, NONE, NONE, 10), .guard_action = after[_i].action };
+	const struct suspension halved = { .is_halved = true, .reason = STR("by hand") };
+	struct guard_strike strike;
+	struct suspension s;
+	bool found;
+
+	ck_assert(tenant_suspend(&fake.store, STR("acme"), &halved, NULL));
+	miss(&tenant, "", 10);
+	ck_assert(looks(&tenant, &strike));
+	ck_assert(strike.was_suspended == after[_i].was_suspended);
+	ck_assert(tenant_suspension(&fake.store, STR("acme"), ALL, &arena, &s, &found, NULL));
+	ck_assert(found && s.is_halved == after[_i].is_halved);
+}
+END_TEST
+
 START_TEST(store_gone)
 {
 	const struct tenant tenant = { BOUNDS(50, NONE, NONE, 10) };
@@ -362,6 +383,7 @@ int main(void)
 	unit_add_rows(tcase, bounds, rows);
 	unit_add_rows(tcase, strikes_once, action_rows);
 	tcase_add_test(tcase, suspended_before);
+	tcase_add_loop_test(tcase, halved_before, 0, 3);
 	tcase_add_test(tcase, senders);
 	unit_add_rows(tcase, volume, volume_rows);
 	tcase_add_test(tcase, clients);
