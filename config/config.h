@@ -86,6 +86,9 @@ struct quota {
 	struct str_list exclude_recipients;       /* addresses, "@domain" */
 	const struct quota_override *overrides;   /* sorted by key */
 	size_t override_count;
+	int64_t warm_start;            /* limit until the first day of a warm-up is over; 0: there is none */
+	int64_t warm_from;             /* that day, JST */
+	int64_t warm_growth;           /* by so many thousandths more each day, until `limit` */
 };
 
 /* Where a tenant has a setting from. */

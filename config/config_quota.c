@@ -259,6 +259,32 @@ static bool set_overrides(struct making *m)
 	return ok && keep_overrides(m, placed, count, overrides);
 }
 
+/* From `start` it grows to the limit. */
+static bool set_warm_up(struct making *m, const struct node *node)
+{
+	const struct node *start = m->draft.start, *given = node_find(node, STR("warm_up"));
+	const struct scope scope = { .up = m->scope, .what = "warm_up", .index = -1 };
+	struct quota *quota = &m->draft.quota;
+	char where[SCOPE_TEXT_MAX];
+
+	scope_text(m->scope, where);
+	if (!given)
+		return true;
+	if (!start || !quota->warm_from)
+		return config_refuse(m->r, node_place(given), "warm_up%s needs from and start: its first day, and that day's limit", where);
+	if (!parse_amount(start->text, quota->counts, &quota->warm_start) || quota->warm_start == LIMIT_NONE || quota->warm_start == 0)
+		return config_expected(m->r, &scope, "start", start,
+				       quota->counts == COUNTS_BYTES ? "a size such as 10MiB, without a period"
+								     : "a whole number from 1, without a period");
+	if (quota->limit == LIMIT_NONE)
+		return config_refuse(m->r, node_place(given), "warm_up%s has no limit to grow to: limit is none", where);
+	if (quota->warm_start > quota->limit)
+		return config_refuse(m->r, node_place(start), "warm_up%s: start is more than limit", where);
+	if (quota->warm_growth == LIMIT_NONE || quota->warm_growth == 0)
+		return config_refuse(m->r, node_place(given), "warm_up%s never ends without growth; write growth: 100%%", where);
+	return true;
+}
+
 static bool read_quota(struct reader *r, const struct scope *scope, const struct node *node,
 		       const struct quota_draft *initial, struct quota *out)
 {
@@ -269,7 +295,7 @@ static bool read_quota(struct reader *r, const struct scope *scope, const struct
 		return false;
 	if (m.draft.quota.name.len == 0)
 		return config_refuse(r, node_place(node), "name is missing%s", scope_text(scope, where));
-	bool ok = set_limit(&m, node);
+	bool ok = set_limit(&m, node) && set_warm_up(&m, node);
 
 	ok &= set_overrides(&m);
 	if (ok)

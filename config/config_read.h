@@ -56,7 +56,7 @@ enum exclude_word { EXCLUDE_NULL_SENDER, EXCLUDE_LOCAL_DOMAINS, EXCLUDE_SAME_TEN
 /* What the quota table fills. */
 struct quota_draft {
 	struct quota quota;
-	const struct node *limit, *per, *overrides;
+	const struct node *limit, *per, *overrides, *start;
 	int window;                    /* enum quota_window, or -1: by the period */
 };
 

@@ -472,6 +472,17 @@ static const struct setting quota_rows[] = {
 		     "@domain." },
 	{ "overrides", SETTING_OVERRIDES, FIELD(struct quota_draft, overrides), .computed = "none",
 	  .meaning = "Other limits for single values of the key: a map of value to limit." },
+	{ "warm_up", SETTING_SECTION, .section = TABLE_WARM_UP },
+};
+
+static const struct setting warm_up_rows[] = {
+	{ "from", SETTING_DATE, QUOTA(warm_from), .computed = "required with start",
+	  .meaning = "The first day, in Japan, of a warm-up: a new sender's limit begins low and grows each day, by the calendar, "
+		     "until it is what limit says. Whoever sent nothing meanwhile begins anew with another date." },
+	{ "start", SETTING_RATE, FIELD(struct quota_draft, start), .computed = "none",
+	  .meaning = "What the limit is on that day, and before it." },
+	{ "growth", SETTING_RATIO, QUOTA(warm_growth), .max = 9990, .fallback = "100%",
+	  .meaning = "How much more it is each day than the day before: 100% doubles it." },
 };
 
 static const struct setting match_rows[] = {
@@ -517,6 +528,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_SUPPRESS] = TABLE(suppress_rows),
 	[TABLE_GUARD] = TABLE(guard_rows),
 	[TABLE_QUOTA] = TABLE(quota_rows),
+	[TABLE_WARM_UP] = TABLE(warm_up_rows),
 	[TABLE_MATCH] = TABLE(match_rows),
 	[TABLE_CERT] = TABLE(cert_rows),
 };

@@ -16,6 +16,7 @@ static const struct {
 	[SETTING_DURATION] = { "duration", "a duration such as 250ms, 90s, 15m, 12h or 60d" },
 	[SETTING_SIZE] = { "size", "a size such as 512KiB, 25MiB or 4GiB" },
 	[SETTING_INTEGER] = { "number", "a whole number" },
+	[SETTING_DATE] = { "date", "a date such as 2026-12-01" },
 	[SETTING_LIMIT] = { "number or none", "a whole number or none" },
 	[SETTING_SIZE_LIMIT] = { "size or none", "a size such as 25MiB, or none" },
 	[SETTING_MODE] = { "octal mode", "an octal mode such as 0660" },
@@ -70,6 +71,8 @@ const char *config_format_bound(enum setting_type type, int64_t value, char out[
 		num_format_duration(value, out);
 	else if (type == SETTING_SIZE || type == SETTING_SIZE_LIMIT)
 		format_size(value, out);
+	else if (type == SETTING_RATIO)
+		snprintf(out, CONFIG_BOUND_SIZE, "%lld%%", (long long)value / 10);
 	else
 		snprintf(out, CONFIG_BOUND_SIZE, "%lld", (long long)value);
 	return out;
@@ -104,6 +107,7 @@ static const struct {
 	{ TABLE_SUPPRESS, "tenants.NAME.suppress." },
 	{ TABLE_GUARD, "tenants.NAME.guard." },
 	{ TABLE_QUOTA, "tenants.NAME.quotas[]." },
+	{ TABLE_WARM_UP, "tenants.NAME.quotas[].warm_up." },
 };
 _Static_assert(sizeof row_order / sizeof *row_order == TABLE_COUNT, "every table has its place in the manual");
 

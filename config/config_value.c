@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "config/base/clock.h"
 #include "config/base/domain.h"
 #include "config/base/num.h"
 #include "config/config_value.h"
@@ -208,6 +209,13 @@ static bool read_integer(const struct value *v)
 	return read_bounded(v, value);
 }
 
+static bool read_date(const struct value *v)
+{
+	int64_t day;
+
+	return jst_parse_date(v->node->text, &day) ? store_int(v, day) : value_expected(v, config_type_words(v->row->type));
+}
+
 static bool read_limit(const struct value *v)
 {
 	int64_t value;
@@ -230,7 +238,7 @@ static bool read_ratio(const struct value *v)
 	whole = str_slice(text, 0, text.len ? text.len - 1 : 0);
 	str_cut(whole, '.', &whole, &tenth);
 	if (!str_ends(text, STR("%")) || tenth.len != 1 || whole.len > 3 || !num_parse_u64(whole, &units) ||
-	    !num_parse_u64(tenth, &tenths) || units * 10 + tenths > 1000)
+	    !num_parse_u64(tenth, &tenths) || units * 10 + tenths > (uint64_t)v->row->max)
 		return value_expected(v, config_type_words(v->row->type));
 	return store_int(v, (int64_t)(units * 10 + tenths));
 }
@@ -368,6 +376,7 @@ static const struct {
 	[SETTING_DURATION] = { read_duration, true },
 	[SETTING_SIZE] = { read_size, true },
 	[SETTING_INTEGER] = { read_integer, true },
+	[SETTING_DATE] = { read_date, true },
 	[SETTING_LIMIT] = { read_limit, true },
 	[SETTING_SIZE_LIMIT] = { read_size_limit, true },
 	[SETTING_MODE] = { read_mode, true },

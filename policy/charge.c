@@ -324,6 +324,7 @@ bool charge_look(const struct asking *a, const struct quota_plan *plan, struct q
 			.used = charged.taken[i].used,
 			.limit = share->limit,
 			.is_halved = bar.is_halved,
+			.is_warming = quota_limit_today(share->quota, share->scope) < quota_limit(share->quota, share->scope),
 			.resets_us = charged.taken[i].resets_us,
 			.is_over = charged.taken[i].is_over && share->limit != LIMIT_NONE,
 		};

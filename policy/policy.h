@@ -153,6 +153,7 @@ struct quota_state {
 	int64_t attempts;              /* messages it refused lately, forgotten after the quota's own period */
 	bool is_over;                  /* this message would not fit */
 	bool is_halved;                /* `limit` is half of the configured one */
+	bool is_warming;               /* it is as much of it as a warm-up allows today */
 };
 #define QUOTA_STATES_MAX STORE_TAKES_MAX
 bool policy_peek(const struct policy *policy, const struct config *config, const struct tenant *tenant,

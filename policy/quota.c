@@ -196,6 +196,20 @@ int64_t quota_limit(const struct quota *quota, struct str scope)
 	return found ? found->limit : quota->limit;
 }
 
+int64_t quota_limit_today(const struct quota *quota, struct str scope)
+{
+	int64_t limit = quota_limit(quota, scope), today = quota->warm_start;
+
+	if (today == 0 || limit == LIMIT_NONE)
+		return limit;
+	for (int64_t days = jst_day(clock_now_us()) - quota->warm_from; days > 0 && today < limit; days--) {
+		int64_t more = today / 1000 * quota->warm_growth + today % 1000 * quota->warm_growth / 1000;
+
+		today += more ? more : 1;
+	}
+	return today < limit ? today : limit;
+}
+
 int64_t quota_half(int64_t limit)
 {
 	return limit == LIMIT_NONE ? limit : limit - limit / 2;
@@ -216,7 +230,7 @@ static bool plan_add(struct quota_plan *plan, const struct message *m, const str
 	struct quota_share *share = &plan->shares[plan->count];
 	struct store_take *take = &plan->takes[plan->count];
 
-	*share = (struct quota_share){ .quota = quota, .scope = scope, .limit = quota_limit(quota, scope) };
+	*share = (struct quota_share){ .quota = quota, .scope = scope, .limit = quota_limit_today(quota, scope) };
 	*take = (struct store_take){
 		.window = quota->window,
 		.calendar = quota->calendar,

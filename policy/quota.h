@@ -23,7 +23,7 @@
 struct quota_share {
 	const struct quota *quota;
 	struct str scope;
-	int64_t limit;                 /* with overrides */
+	int64_t limit;                 /* today's: with overrides, and as far as a warm-up has come */
 };
 
 struct quota_plan {
@@ -52,6 +52,8 @@ bool quota_find_closed(const struct tenant *tenant, const struct policy_facts *f
 
 /* The quota's limit for this scope, overrides considered. */
 int64_t quota_limit(const struct quota *quota, struct str scope);
+/* As much of it as a warm-up allows today, in Japan. */
+int64_t quota_limit_today(const struct quota *quota, struct str scope);
 /* What is left of a limit for who is halved: of 1 that, of none none. */
 int64_t quota_half(int64_t limit);
 

@@ -1,5 +1,6 @@
 #include "milter/tool/settings.h"
 
+#include "config/base/clock.h"
 #include "milter/tool/usage.h"
 
 static struct str join(struct tool *tool, struct str_list list, const char *empty)
@@ -134,6 +135,18 @@ static struct str text_bounce_class(struct tool *tool, const struct tenant *t)
 	return text_kept(tool, config_bounce_class(t));
 }
 
+/* ", warm-up from 200 on 2026-12-01 by 100% a day" */
+static struct str text_warm_up(struct tool *tool, const struct quota *quota)
+{
+	char date[JST_DATE_LEN + 1];
+
+	if (!quota->warm_start)
+		return STR_EMPTY;
+	jst_format_date(quota->warm_from, date);
+	return tool_text(tool, ", warm-up from " STR_FMT " on %s by %g%% a day", STR_ARG(tool_limit(tool, quota->warm_start)), date,
+			 (double)quota->warm_growth / 10);
+}
+
 /* Quotas of one of the three settings that make them: PREFIX-PERIOD, or any other name. */
 static struct str text_quotas_of(struct tool *tool, const struct tenant *t, const char *prefix)
 {
@@ -147,9 +160,10 @@ static struct str text_quotas_of(struct tool *tool, const struct tenant *t, cons
 		bool is_wanted = prefix ? str_starts(quota->name, str_from_c(prefix)) : !is_pool && !is_login;
 
 		if (is_wanted)
-			buf_printf(&buf, "%s" STR_FMT ": " STR_FMT " " STR_FMT ", then %s", buf.len ? "; " : "",
+			buf_printf(&buf, "%s" STR_FMT ": " STR_FMT " " STR_FMT STR_FMT ", then %s", buf.len ? "; " : "",
 				   STR_ARG(quota->name), STR_ARG(tool_limit(tool, quota->limit)),
-				   STR_ARG(usage_describe(tool, quota)), usage_excess_name(quota->on_excess));
+				   STR_ARG(usage_describe(tool, quota)), STR_ARG(text_warm_up(tool, quota)),
+				   usage_excess_name(quota->on_excess));
 	}
 	out = buf.len ? tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf))) : STR("none");
 	buf_clear(&buf);

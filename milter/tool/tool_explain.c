@@ -322,7 +322,7 @@ static void write_quotas(struct explain *e)
 		const struct quota_state *s = &e->states[i];
 
 		table_add(&table, (struct str[]){ s->quota->name, s->scope.len ? s->scope : STR("tenant"), tool_number(tool, s->used),
-						  usage_limit(tool, s->limit, s->is_halved), tool_limit(tool, left_of(s)),
+						  usage_limit(tool, s->limit, s->is_halved, s->is_warming), tool_limit(tool, left_of(s)),
 						  s->is_over ? STR("no") : STR("yes"),
 						  str_slice(tool_time(tool, s->used ? s->resets_us : 0), 0, 16) });
 	}
@@ -394,6 +394,8 @@ static void write_state_json(struct tool *tool, const struct quota_state *state)
 	}
 	if (state->is_halved)
 		json_member_bool(json, "halved", true);
+	if (state->is_warming)
+		json_member_bool(json, "warm_up", true);
 	json_member_bool(json, "fits", !state->is_over);
 	tool_json_time(tool, "room_again", state->used ? state->resets_us : 0);
 	json_object_close(json);

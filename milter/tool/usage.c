@@ -193,7 +193,8 @@ static bool look(struct tool *tool, const struct tenant *tenant, const struct ha
 	for (size_t i = 0; i < count; i++) {
 		const struct quota *quota = items[i].quota;
 
-		items[i].limit = quota_limit(quota, items[i].scope);
+		items[i].limit = quota_limit_today(quota, items[i].scope);
+		items[i].is_warming = items[i].limit < quota_limit(quota, items[i].scope);
 		items[i].is_halved = items[i].limit != LIMIT_NONE && is_halved(halved, &items[i]);
 		if (items[i].is_halved)
 			items[i].limit = quota_half(items[i].limit);
@@ -276,11 +277,11 @@ static int64_t left_of(const struct usage *item)
 	return item->limit == LIMIT_NONE ? LIMIT_NONE : item->used < item->limit ? item->limit - item->used : 0;
 }
 
-struct str usage_limit(struct tool *tool, int64_t limit, bool is_halved)
+struct str usage_limit(struct tool *tool, int64_t limit, bool is_halved, bool is_warming)
 {
-	struct str text = tool_limit(tool, limit);
+	const char *why = is_halved ? "half: " : is_warming ? "warm-up: " : "";
 
-	return is_halved ? tool_text(tool, "half: " STR_FMT, STR_ARG(text)) : text;
+	return tool_text(tool, "%s" STR_FMT, why, STR_ARG(tool_limit(tool, limit)));
 }
 
 void usage_write(struct tool *tool, const struct usage_list *list, size_t most)
@@ -302,7 +303,7 @@ void usage_write(struct tool *tool, const struct usage_list *list, size_t most)
 			continue;
 		}
 		table_add(&table, (struct str[]){ item->quota->name, item->scope.len ? item->scope : STR("tenant"),
-						  tool_number(tool, item->used), usage_limit(tool, item->limit, item->is_halved),
+						  tool_number(tool, item->used), usage_limit(tool, item->limit, item->is_halved, item->is_warming),
 						  tool_limit(tool, left_of(item)), tool_number(tool, item->attempts),
 						  str_slice(tool_time(tool, item->resets_us), 0, 16) });
 	}
@@ -331,6 +332,8 @@ void usage_write_json(struct tool *tool, const struct usage_list *list)
 		}
 		if (item->is_halved)
 			json_member_bool(json, "halved", true);
+		if (item->is_warming)
+			json_member_bool(json, "warm_up", true);
 		json_member_i64(json, "refused", item->attempts);
 		tool_json_time(tool, "room_again", item->resets_us);
 		json_object_close(json);

@@ -16,6 +16,7 @@ struct usage {
 	struct str key;                /* the store's */
 	int64_t used, limit, resets_us;
 	bool is_halved;                /* `limit` is half of the configured one: the tenant is halved, or who this is about */
+	bool is_warming;               /* it is as much of it as a warm-up allows today */
 	int64_t attempts;              /* messages refused lately */
 };
 
@@ -27,8 +28,8 @@ struct usage_list {
 /* Of one quota or (NULL) all; of one scope or (empty) all that there are. */
 bool usage_read(struct tool *tool, const struct tenant *tenant, const struct quota *only, struct str scope,
 		struct usage_list *out, struct err *err);
-/* "1 000", "half: 500" */
-struct str usage_limit(struct tool *tool, int64_t limit, bool is_halved);
+/* "1,000", "half: 500", "warm-up: 200" */
+struct str usage_limit(struct tool *tool, int64_t limit, bool is_halved, bool is_warming);
 /* At most `most` lines a quota. */
 void usage_write(struct tool *tool, const struct usage_list *list, size_t most);
 void usage_write_json(struct tool *tool, const struct usage_list *list);

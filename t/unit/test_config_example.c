@@ -133,6 +133,13 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_RETURN_PATH: add_children(out, &tenants, "return_path", false); break;
 	case TABLE_SUPPRESS: add_children(out, &tenants, "suppress", false); break;
 	case TABLE_QUOTA: add_children(out, &tenants, "quotas", true); break;
+	case TABLE_WARM_UP: {
+		struct maps quotas = { .count = 0 };
+
+		add_children(&quotas, &tenants, "quotas", true);
+		add_children(out, &quotas, "warm_up", false);
+		break;
+	}
 	case TABLE_MATCH: *out = rules; break;
 	case TABLE_CERT: add_children(out, &rules, "cert", false); break;
 	case TABLE_COUNT: break;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "config/base/clock.h"
 #include "policy/quota.h"
 
 #define HOUR_US (3600 * US_PER_S)
@@ -144,6 +145,30 @@ START_TEST(overrides_and_none)
 		ck_assert(plan.takes[0].is_enforced == rows[i].is_enforced);
 		ck_assert(quota_find_closed(&tenant, &facts, &arena, &closed) == (rows[i].limit == 0));
 	}
+}
+END_TEST
+
+#define FROM "2026-12-01"
+static const struct { const char *day; int64_t start, growth, limit, want; } warm_up_rows[] = {
+	{ "2026-11-30", 200, 1000, 5000, 200 }, { FROM, 200, 1000, 5000, 200 }, { "2026-12-02", 200, 1000, 5000, 400 },
+	{ "2026-12-05", 200, 1000, 5000, 3200 }, { "2026-12-06", 200, 1000, 5000, 5000 }, { "2036-12-06", 200, 1000, 5000, 5000 },
+	{ "2026-12-03", 1000, 333, 5000, 1776 }, { "2026-12-04", 1, 1, 5000, 4 },        /* one more at least */
+	{ "2026-12-02", 200, 1000, 100, 100 }, { "2026-12-02", 200, 1000, 0, 0 }, { "2026-12-02", 200, 1000, LIMIT_NONE, LIMIT_NONE },
+	{ "2036-12-06", 1, 1, 1000000000000000, 8525 }, { "2026-12-31", 900000000000000, 1000, 1000000000000000, 1000000000000000 },
+};
+
+START_TEST(warm_up)
+{
+	struct quota quota = { .name = STR("q"), .limit = warm_up_rows[_i].limit, ROLLING, .warm_start = warm_up_rows[_i].start,
+			       .warm_growth = warm_up_rows[_i].growth };
+	int64_t day;
+
+	ck_assert(jst_parse_date(STR(FROM), &quota.warm_from) && jst_parse_date(str_from_c(warm_up_rows[_i].day), &day));
+	clock_set(jst_day_start_us(day));
+	ck_assert_int_eq(quota_limit_today(&quota, STR_EMPTY), warm_up_rows[_i].want);
+	clock_set(jst_day_start_us(day + 1) - 1);
+	ck_assert_int_eq(quota_limit_today(&quota, STR_EMPTY), warm_up_rows[_i].want);
+	ck_assert_int_eq(quota_limit(&quota, STR_EMPTY), warm_up_rows[_i].limit);
 }
 END_TEST
 
@@ -301,6 +326,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	unit_add_rows(tcase, plans, plan_rows);
 	tcase_add_test(tcase, overrides_and_none);
+	tcase_add_loop_test(tcase, warm_up, 0, (int)(sizeof warm_up_rows / sizeof *warm_up_rows));
 	unit_add_rows(tcase, keys, key_rows);
 	tcase_add_test(tcase, keys_stay_short_and_apart);
 	tcase_add_test(tcase, too_many_domains);
