@@ -102,6 +102,7 @@ struct tenant {
 	bool is_suspended;             /* by configuration; the store may say so too */
 	struct str_list readers;       /* "user", "@group" of this host: who may see its records, and no others' */
 	struct str_list senders;       /* "@domain", "@*.domain", "user@domain", lower case; empty: any */
+	struct str_list recipients;    /* likewise: whom it may write to; empty: anybody */
 	enum from_rule from;
 	bool from_is_monitor;
 	bool require_tls, require_auth;

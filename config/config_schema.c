@@ -330,6 +330,8 @@ static const struct setting tenant_rows[] = {
 	  .meaning = "Users and @groups of this host who may see its records, and no others', by sekisho log serve." },
 	{ "senders", SETTING_ADDRESSES, TENANT(senders), .fallback = "[]",
 	  .meaning = "Envelope senders it may use: user@domain, @domain, @*.domain; an empty list allows any." },
+	{ "recipients", SETTING_ADDRESSES, TENANT(recipients), .fallback = "[]",
+	  .meaning = "Whom it may write to: user@domain, @domain, @*.domain; an empty list allows anybody." },
 	{ "from", SETTING_SECTION, .section = TABLE_FROM, .is_short = true,
 	  .meaning = "What the header From may say." },
 	{ "require", SETTING_REQUIRE, TENANT(require_tls), .words = require_words, .fallback = "[]",

@@ -43,6 +43,7 @@ static const struct row {
 		"{tenant}: authentication required" },
 	[REASON_SIZE] = { "SKQ-SIZE", { 452, "4.3.4" }, { 552, "5.3.4" },
 		"{tenant}: a message of {used} bytes is over the limit of {limit}" },
+	[REASON_RECIPIENT] = { "SKQ-TO", { 450, "4.7.1" }, { 550, "5.7.1" }, "{tenant} may not write to {scope}" },
 	[REASON_SUPPRESSED] = { "SKQ-SUPP", { 450, "4.7.1" }, { 550, "5.7.1" },
 		"{tenant}: {scope} is on the suppression list{until}{why}" },
 	[REASON_RETURN_PATH] = { "SKQ-PATH", { 450, "4.7.1" }, { 550, "5.7.1" }, "{scope} takes no mail{why}" },

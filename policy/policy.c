@@ -136,6 +136,17 @@ static void check_domains(const struct asking *a)
 		check_count(a, POLICY_RULE_DOMAINS, (int64_t)most + 1, (int64_t)most, false, VERDICT_DEFER);
 }
 
+static void check_recipient(const struct asking *a)
+{
+	const struct policy_facts *f = a->facts;
+
+	if (a->tenant->recipients.count == 0 || f->recipient_count == 0 ||
+	    address_list_covers(a->tenant->recipients, f->recipients[f->recipient_count - 1]))
+		return;
+	asking_decide(a, VERDICT_REJECT, REASON_RECIPIENT, POLICY_RULE_RECIPIENT);
+	a->out->scope = f->recipients[f->recipient_count - 1];
+}
+
 void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct arena *arena, struct verdict *out)
 {
@@ -154,6 +165,8 @@ void policy_on_rcpt(const struct policy *policy, const struct config *config, co
 			    asking_action(tenant->recipients_on_excess));
 	if (!asking_is_refused(&a))
 		check_domains(&a);
+	if (!asking_is_refused(&a))
+		check_recipient(&a);
 	if (!asking_is_refused(&a))
 		bar_check_recipient(&a);
 }

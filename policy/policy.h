@@ -40,6 +40,7 @@ enum verdict_reason {
 	REASON_TLS,                    /* SKQ-TLS */
 	REASON_AUTH,                   /* SKQ-AUTH */
 	REASON_SIZE,                   /* SKQ-SIZE */
+	REASON_RECIPIENT,              /* SKQ-TO: not one that the tenant may write to */
 	REASON_SUPPRESSED,             /* SKQ-SUPP: the recipient is on the tenant's suppression list */
 	REASON_RETURN_PATH,            /* SKQ-PATH: a return path that is forged or has expired */
 	REASON_RECIPIENTS,             /* SKQ-RCPTS: too many in one message */
@@ -95,6 +96,7 @@ struct policy_note {
 #define POLICY_RULE_AUTH STR("require_auth")
 #define POLICY_RULE_SIZE STR("size_max")
 #define POLICY_RULE_RECIPIENTS STR("recipients_max")
+#define POLICY_RULE_RECIPIENT STR("recipients")
 #define POLICY_RULE_SUPPRESS STR("suppress")
 #define POLICY_RULE_RETURN_PATH STR("return_path")
 #define POLICY_RULE_DOMAINS STR("recipient_domains")    /* more than one charge can count: STORE_TAKES_MAX */

@@ -28,6 +28,11 @@ static struct str text_senders(struct tool *tool, const struct tenant *t)
 	return join(tool, t->senders, "any envelope sender");
 }
 
+static struct str text_recipients(struct tool *tool, const struct tenant *t)
+{
+	return join(tool, t->recipients, "anybody");
+}
+
 static struct str text_from(struct tool *tool, const struct tenant *t)
 {
 	return tool_text(tool, "%s%s", t->from == FROM_SENDERS ? "only senders" : "any header From",
@@ -40,7 +45,7 @@ static struct str text_require(struct tool *tool, const struct tenant *t)
 			 t->require_auth ? "login" : t->require_tls ? "" : "nothing");
 }
 
-static struct str text_recipients(struct tool *tool, const struct tenant *t)
+static struct str text_recipients_max(struct tool *tool, const struct tenant *t)
 {
 	if (t->recipients_max == LIMIT_NONE)
 		return STR("no limit a message");
@@ -201,9 +206,10 @@ static struct str text_tracking(struct tool *tool, const struct tenant *t)
 const struct setting_line setting_lines[] = {
 	{ "readers", text_readers },
 	{ "senders", text_senders },
+	{ "recipients", text_recipients },
 	{ "from", text_from },
 	{ "require", text_require },
-	{ "recipients_max", text_recipients },
+	{ "recipients_max", text_recipients_max },
 	{ "size_max", text_size },
 	{ "return_path", text_return_path },
 	{ "suppress", text_suppress },

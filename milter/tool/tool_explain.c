@@ -137,6 +137,7 @@ static const struct rule {
 	{ STAGE_MAIL, STR_INIT("senders"), "senders" },
 	{ STAGE_MAIL, STR_INIT("size_max"), "size_max" },
 	{ STAGE_MAIL, STR_INIT(""), NULL },
+	{ STAGE_RCPT, STR_INIT("recipients"), "recipients" },
 	{ STAGE_RCPT, STR_INIT("suppress"), "suppress" },
 	{ STAGE_RCPT, STR_INIT("recipients_max"), "recipients_max" },
 	{ STAGE_RCPT, STR_INIT(""), NULL },

@@ -72,6 +72,8 @@ static const struct {
 	{ "sender",
 	  { .action = VERDICT_REJECT, .reason = REASON_SENDER, .tenant = &acme, .scope = STR_INIT("x@other.example") },
 	  "550 5.7.1 acme may not send as x@other.example [SKQ-SENDER] (ref R)", 0 },
+	{ "recipient", { .action = VERDICT_REJECT, .reason = REASON_RECIPIENT, .tenant = &acme, .scope = STR_INIT("x@other.example") },
+	  "550 5.7.1 acme may not write to x@other.example [SKQ-TO] (ref R)", 0 },
 	{ "unreadable", { .action = VERDICT_REJECT, .reason = REASON_ADDRESS, .tenant = &acme, .scope = STR_INIT("<a@b>(c@d") },
 	  "553 5.1.0 <a@b>(c@d cannot be read as one address; write user@domain [SKQ-ADDR] (ref R)", 0 },
 	{ "header From", { .action = VERDICT_REJECT, .reason = REASON_FROM, .tenant = &acme },
