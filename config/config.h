@@ -91,6 +91,15 @@ struct quota {
 	int64_t warm_growth;           /* by so many thousandths more each day, until `limit` */
 };
 
+/* What a field of the header may not say. */
+struct content_rule {
+	struct str name;               /* in records: "content:overdue", or made of header and place, "content:subject-1" */
+	struct str header;             /* as it was written; names have no case */
+	struct str match;              /* str_glob over the value as people read it */
+	enum excess_action action;
+	bool is_monitor;
+};
+
 /* Where a tenant has a setting from. */
 enum setting_origin { ORIGIN_BUILT_IN, ORIGIN_DEFAULTS, ORIGIN_PLAN, ORIGIN_TENANT, ORIGIN_COUNT };
 
@@ -111,6 +120,8 @@ struct tenant {
 	bool recipients_is_monitor;
 	int64_t size_max;
 	bool size_is_monitor;
+	const struct content_rule *content;
+	size_t content_count;
 	struct str tracking_host;      /* of tracked links; empty: none are made */
 	bool tracks_opens, tracks_clicks;
 	bool tracks_text;              /* links of text/plain parts as well */
@@ -252,6 +263,7 @@ struct config {
 	bool needs_rewrite;            /* some tenant tracks: headers and bodies may change */
 	bool needs_return_path;        /* some tenant's mail gets signed envelope senders: envelopes change, bounces are read */
 	bool needs_keys;               /* one of the two: token_key_file is read */
+	uint64_t content_headers;      /* a bit for each name that a rule on content asks for; two names may share one */
 };
 
 struct config_report;                  /* config_report.h */
@@ -270,6 +282,8 @@ const struct tenant *config_find_tenant(const struct config *config, struct str 
 bool config_follows_maillog(const struct config *config);
 /* Does any message of the tenant change on its way? */
 bool config_tenant_tracks(const struct tenant *tenant);
+/* Does a rule on content look at such fields? `tenant` NULL: one of any tenant, so that too much may be said, and never too little. */
+bool config_asks_for_header(const struct config *config, const struct tenant *tenant, struct str name);
 /* Of records of what bounced, and of the counters. */
 struct str config_bounce_class(const struct tenant *tenant);
 const struct record_class *config_find_class(const struct config *config, struct str name);

@@ -331,6 +331,7 @@ static bool load(struct loader *l, const char *path)
 	config->needs_return_path = ok && config->return_owner_count > 0;
 	config->needs_keys = config->needs_rewrite || config->needs_return_path;
 	config->needs_body = ok && needs_body(config);
+	config->content_headers = ok ? config_content_headers(config) : 0;
 	config->loaded_us = clock_now_us();
 	return ok && l->reader.report->count == 0;
 }

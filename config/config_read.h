@@ -113,6 +113,9 @@ bool config_read_rates(struct reader *r, const struct scope *scope, const char *
  * (not is_whole) nothing is said of what may stand in it. */
 bool config_read_tenants(struct reader *r, struct config_draft *draft, bool is_whole);
 
+/* config_content.c: for config.content_headers. */
+uint64_t config_content_headers(const struct config *config);
+
 /* config_check.c: what only shows when settings are held against one another. `is_tenant`: no plan, no defaults. */
 bool config_check_tenant(struct reader *r, const struct scope *scope, const struct node *node,
 			 const struct config *config, const struct tenant_draft *draft, bool is_tenant);

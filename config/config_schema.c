@@ -7,6 +7,7 @@
 #define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 #define CONFIG(member) FIELD(struct config_draft, config.member)
 #define TENANT(member) FIELD(struct tenant_draft, tenant.member)
+#define CONTENT(member) FIELD(struct content_rule, member)
 #define QUOTA(member) FIELD(struct quota_draft, quota.member)
 #define KIB INT64_C(1024)
 #define MIB (KIB * KIB)
@@ -339,6 +340,9 @@ static const struct setting tenant_rows[] = {
 	{ "recipients_max", SETTING_SECTION, .section = TABLE_RECIPIENTS_MAX, .is_short = true,
 	  .meaning = "Recipients of one message." },
 	{ "size_max", SETTING_SECTION, .section = TABLE_SIZE_MAX, .is_short = true, .meaning = "Size of one message." },
+	{ "content", SETTING_CONTENT, TENANT(content), .fallback = "[]",
+	  .meaning = "Rules on what fields of the header say, at most 64. At the end of a message the first that is met decides; those "
+		     "with monitor are only recorded, and the search goes on behind them." },
 	{ "tracking", SETTING_SECTION, .section = TABLE_TENANT_TRACKING, .meaning = "Which mail is tracked, and how." },
 	{ "return_path", SETTING_SECTION, .section = TABLE_RETURN_PATH, .is_short = true,
 	  .meaning = "Envelope senders of our own making, so that what comes back can be told from what is forged." },
@@ -378,6 +382,20 @@ static const struct setting size_max_rows[] = {
 	  .meaning = "At most this large, header and body." },
 	{ "monitor", SETTING_BOOL, TENANT(size_is_monitor), .fallback = "false",
 	  .meaning = "Decide and record, but do not refuse." },
+};
+
+static const struct setting content_rows[] = {
+	{ "name", SETTING_NAME, CONTENT(name), .computed = "header and place in the list, as subject-1",
+	  .meaning = "Its name in records, as content:NAME." },
+	{ "header", SETTING_HEADER, CONTENT(header), .computed = "required",
+	  .meaning = "Name of the field, in any case; of several with this name each is looked at." },
+	{ "match", SETTING_PATTERN, CONTENT(match), .computed = "required",
+	  .meaning = "What its whole value must be, in one line, decoded, blanks in a row as one; * is any text, ? one octet, and "
+		     "letters of ASCII are the same in either case." },
+	{ "action", SETTING_WORD, CONTENT(action), .words = excess_words, .fallback = "reject",
+	  .meaning = "reject: 550 5.7.1; defer: 451 4.7.1; hold: into the MTA's queue, on hold." },
+	{ "monitor", SETTING_BOOL, CONTENT(is_monitor), .fallback = "false",
+	  .meaning = "Decide and record, but do not enforce." },
 };
 
 static const struct setting tenant_tracking_rows[] = {
@@ -525,6 +543,7 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_FROM] = TABLE(from_rows),
 	[TABLE_RECIPIENTS_MAX] = TABLE(recipients_max_rows),
 	[TABLE_SIZE_MAX] = TABLE(size_max_rows),
+	[TABLE_CONTENT] = TABLE(content_rows),
 	[TABLE_TENANT_TRACKING] = TABLE(tenant_tracking_rows),
 	[TABLE_RETURN_PATH] = TABLE(return_path_rows),
 	[TABLE_SUPPRESS] = TABLE(suppress_rows),

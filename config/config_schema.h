@@ -40,6 +40,9 @@ enum setting_type {
 	SETTING_EXCLUDE,
 	SETTING_CLASSES,       /* maps: class: how long to keep */
 	SETTING_REPLIES,       /* tag: text */
+	SETTING_HEADER,        /* a field's name */
+	SETTING_PATTERN,       /* str_glob */
+	SETTING_CONTENT,
 	SETTING_SECTION,       /* a map with a table of its own; a single value is its first setting, if `is_short` */
 	SETTING_RATE,          /* these are kept as nodes until all around them is known */
 	SETTING_PERIOD,
@@ -63,7 +66,7 @@ enum setting_table_id {
 	TABLE_TOP, TABLE_MILTER, TABLE_STORE, TABLE_REDIS, TABLE_RELAY_LOG, TABLE_BACKUP, TABLE_TRACKING, TABLE_MAILLOG,
 	TABLE_SUBMIT, TABLE_BOUNCES, TABLE_NOTIFY, TABLE_ALARM, TABLE_METRICS, TABLE_LOG,
 	TABLE_TENANT, TABLE_FROM, TABLE_RECIPIENTS_MAX, TABLE_SIZE_MAX, TABLE_TENANT_TRACKING, TABLE_SUPPRESS, TABLE_GUARD,
-	TABLE_RETURN_PATH,
+	TABLE_RETURN_PATH, TABLE_CONTENT,
 	TABLE_QUOTA, TABLE_WARM_UP,
 	TABLE_MATCH, TABLE_CERT,
 	TABLE_COUNT

@@ -37,5 +37,7 @@ bool value_is_clean(struct str s);             /* no control characters */
 
 value_reader value_read_networks, value_read_addresses, value_read_domains, value_read_users, value_read_servers, value_read_identify,
 	value_read_require, value_read_percents, value_read_exclude, value_read_classes, value_read_replies;
+/* config_content.c */
+value_reader value_read_header, value_read_pattern, value_read_content;
 
 #endif

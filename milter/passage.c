@@ -10,6 +10,7 @@
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "config/base/num.h"
+#include "milter/field.h"
 #include "milter/mail/address.h"
 
 #define DETAIL_MAX 16384
@@ -214,10 +215,19 @@ static void hash_subject(struct passage *p, struct str value)
 	hex_write(digest, sizeof p->subject_hash / 2, p->subject_hash);
 }
 
+/* Only what a rule may ask for: of late mail nobody knows yet whose rules they are. */
+static void keep_content(struct passage *p, struct str name, struct str value)
+{
+	if ((p->tenant || p->is_late) && config_asks_for_header(p->config, p->tenant, name) &&
+	    !field_keep(&p->arena, name, value, &p->facts.content))
+		p->is_out_of_memory = true;
+}
+
 void passage_add_header(struct passage *p, struct str name, struct str value)
 {
 	p->octets += (int64_t)(name.len + value.len) + 4;      /* ": " and CRLF; folds arrive as bare LF */
 	name = str_trim(name);                                  /* RFC 5322 4.5: readers pass over blanks before the colon */
+	keep_content(p, name, value);
 	if (str_eq_nocase(name, STR("Message-ID")) && p->message_id.len == 0)
 		passage_keep(p, str_slice(str_trim(value), 0, MESSAGE_ID_MAX), &p->message_id);
 	else if (str_eq_nocase(name, STR("Subject")) && !p->subject_hash[0])

@@ -37,6 +37,7 @@ static const struct row {
 		"{scope} cannot be read as one address; write user@domain" },
 	[REASON_FROM] = { "SKQ-FROM", { 450, "4.7.1" }, { 550, "5.7.1" },
 		"{tenant} may not send with {sender} in From or Sender; put an address of its own there" },
+	[REASON_CONTENT] = { "SKQ-CONTENT", { 451, "4.7.1" }, { 550, "5.7.1" }, "{tenant}: mail with this {scope} does not pass here" },
 	[REASON_TLS] = { "SKQ-TLS", { 451, "4.7.0" }, { 530, "5.7.0" },             /* RFC 3207 4 */
 		"{tenant}: only over TLS; issue STARTTLS first" },
 	[REASON_AUTH] = { "SKQ-AUTH", { 451, "4.7.0" }, { 530, "5.7.0" },           /* RFC 4954 6 */

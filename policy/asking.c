@@ -21,10 +21,12 @@ void asking_decide(const struct asking *a, enum verdict_action action, enum verd
 
 void asking_note(const struct asking *a, struct policy_note note)
 {
+	size_t room = POLICY_NOTES_MAX - (note.reason == REASON_CONTENT ? POLICY_NOTES_OTHERS : 0);
+
 	for (size_t i = 0; note.reason != REASON_NONE && i < a->out->note_count; i++)
 		if (a->out->notes[i].reason == note.reason && str_eq(a->out->notes[i].rule, note.rule))
 			return;
-	if (a->out->note_count < POLICY_NOTES_MAX)
+	if (a->out->note_count < room)
 		a->out->notes[a->out->note_count++] = note;
 }
 

@@ -3,6 +3,7 @@
 #include "policy/asking.h"
 #include "policy/bar.h"
 #include "policy/charge.h"
+#include "policy/content.h"
 
 /* A limit was passed: refuse, or only note it. */
 static void decide_or_note(const struct asking *a, bool is_monitor, enum verdict_action action, struct policy_note passed)
@@ -185,6 +186,16 @@ void policy_on_data(const struct policy *policy, const struct config *config, co
 
 /* --- end of message */
 
+/* What is only monitored is told of each; of the rest the first decides. */
+static void check_content(const struct asking *a)
+{
+	const struct content_rule *rule = content_next(a->tenant, a->facts, NULL);
+
+	for (; rule; rule = rule->is_monitor ? content_next(a->tenant, a->facts, rule) : NULL)
+		decide_or_note(a, rule->is_monitor, asking_action(rule->action),
+			       (struct policy_note){ .rule = rule->name, .reason = REASON_CONTENT, .scope = rule->header });
+}
+
 /* A message without From gets one from the MTA, made of the envelope sender, which was looked at before. Of the null sender it
  * makes MAILER-DAEMON of the relay itself. */
 static bool is_from_nobody(const struct policy_facts *f)
@@ -228,8 +239,10 @@ void policy_on_eom(const struct policy *policy, const struct config *config, con
 		return;
 	check_size(&a, facts->size);
 	if (!asking_is_refused(&a))
+		check_content(&a);
+	if (!asking_is_refused(&a))
 		check_from(&a);
-	if (asking_is_refused(&a))
+	if (out->action != VERDICT_ACCEPT)      /* what a rule on content holds takes nothing either */
 		return;
 	if (charge_id_bytes(charge_id, arena, &id))
 		charge_take(&a, QUOTA_AT_EOM, id);

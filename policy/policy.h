@@ -37,6 +37,7 @@ enum verdict_reason {
 	REASON_SENDER,                 /* SKQ-SENDER: envelope sender not the tenant's */
 	REASON_ADDRESS,                /* SKQ-ADDR: envelope sender or recipient that cannot be read */
 	REASON_FROM,                   /* SKQ-FROM: header From not the tenant's */
+	REASON_CONTENT,                /* SKQ-CONTENT: a rule on content is met */
 	REASON_TLS,                    /* SKQ-TLS */
 	REASON_AUTH,                   /* SKQ-AUTH */
 	REASON_SIZE,                   /* SKQ-SIZE */
@@ -52,6 +53,12 @@ enum verdict_reason {
 	REASON_RECORD,                 /* SKQ-LOG: the relay log cannot be written */
 	REASON_RECORD_FULL,            /* SKQ-DISK */
 	REASON_COUNT
+};
+
+/* A field of the header that a rule on content asks for. */
+struct content_field {
+	struct str name, value;        /* decoded, UTF-8, in one line */
+	const struct content_field *next;
 };
 
 struct policy_facts {
@@ -74,18 +81,20 @@ struct policy_facts {
 	size_t from_count;
 	bool has_from;                 /* there is a From field */
 	bool from_is_broken;           /* a From or Sender field with nothing in it, or something that is no address */
+	const struct content_field *content;       /* in no order; NULL: there are none */
 	int64_t size;                  /* octets of header and body; 0: not measured */
 };
 
 /* A limit that was decided but not enforced, a level that was crossed: for the record and the log. */
 struct policy_note {
-	struct str rule;               /* quota's name, "senders", "from", "size_max", ... */
+	struct str rule;               /* quota's name, "senders", "from", "size_max", "content:NAME", ... */
 	struct str scope;              /* as in the verdict */
 	enum verdict_reason reason;    /* REASON_NONE: a warn level */
 	int percent;                   /* of the limit, for a warn level */
 	int64_t used, limit;
 };
-#define POLICY_NOTES_MAX 8
+#define POLICY_NOTES_MAX 32
+#define POLICY_NOTES_OTHERS 8         /* of them are not for rules on content, of which many may be met */
 
 /* verdict.rule where no quota decided */
 #define POLICY_RULE_SUSPENDED STR("suspended")
@@ -138,7 +147,7 @@ void policy_on_rcpt(const struct policy *policy, const struct config *config, co
  * turn out to be suppressed or suspended. */
 void policy_on_data(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		    const struct policy_facts *facts, struct str charge_id, struct arena *arena, struct verdict *out);
-/* The content is known: size, header From, quotas on bytes (taken under charge_id + "/b"). */
+/* The content is known: size, rules on content, header From, quotas on bytes (taken under charge_id + "/b"). */
 void policy_on_eom(const struct policy *policy, const struct config *config, const struct tenant *tenant,
 		   const struct policy_facts *facts, struct str charge_id, struct arena *arena, struct verdict *out);
 /* Refused, aborted or gone: both charges go back. A store that cannot is logged; the charge then ages out. */

@@ -155,6 +155,24 @@ bool arena_copy_lower(struct arena *arena, struct str s, struct str *out)
 	return true;
 }
 
+bool arena_copy_squeezed(struct arena *arena, struct str s, struct str *out)
+{
+	if (!arena_copy(arena, s, out))
+		return false;
+	char *copy = (char *)(uintptr_t)out->ptr;
+	size_t len = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] > ' ')
+			copy[len++] = s.ptr[i];
+		else if (len && copy[len - 1] != ' ')
+			copy[len++] = ' ';
+	len -= len && copy[len - 1] == ' ';
+	copy[len] = '\0';
+	out->len = len;
+	return true;
+}
+
 bool arena_join(struct arena *arena, const struct str *parts, size_t count, struct str *out)
 {
 	size_t n = 1;

@@ -36,6 +36,8 @@ void *arena_array(struct arena *arena, size_t count, size_t size);
 /* Copies; out->ptr[out->len] is a NUL that out does not count, for calls that want C strings. */
 bool arena_copy(struct arena *arena, struct str s, struct str *out);
 bool arena_copy_lower(struct arena *arena, struct str s, struct str *out);
+/* Blanks and controls in a row become one space; there is none at its ends. */
+bool arena_copy_squeezed(struct arena *arena, struct str s, struct str *out);
 /* As arena_copy, of several parts one after the other. */
 bool arena_join(struct arena *arena, const struct str *parts, size_t count, struct str *out);
 bool arena_printf(struct arena *arena, struct str *out, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

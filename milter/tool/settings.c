@@ -60,6 +60,26 @@ static struct str text_size(struct tool *tool, const struct tenant *t)
 	return tool_text(tool, STR_FMT " bytes%s", STR_ARG(tool_number(tool, t->size_max)), t->size_is_monitor ? ", monitored" : "");
 }
 
+static struct str text_content(struct tool *tool, const struct tenant *t)
+{
+	struct buf buf;
+	struct str out;
+
+	if (t->content_count == 0)
+		return STR("none");
+	buf_init(&buf, (size_t)1 << 20);
+	for (size_t i = 0; i < t->content_count; i++) {
+		const struct content_rule *rule = &t->content[i];
+
+		buf_printf(&buf, "%s" STR_FMT ": " STR_FMT " as " STR_FMT ", then %s%s", i ? "; " : "", STR_ARG(rule->name),
+			   STR_ARG(rule->header), STR_ARG(rule->match), usage_excess_name(rule->action),
+			   rule->is_monitor ? ", monitored" : "");
+	}
+	out = tool_text(tool, STR_FMT, STR_ARG(buf_view(&buf)));
+	buf_clear(&buf);
+	return out;
+}
+
 static struct str text_time(struct tool *tool, int64_t us)
 {
 	return us ? tool_text(tool, "for " STR_FMT, STR_ARG(tool_duration(tool, us))) : STR("not");
@@ -211,6 +231,7 @@ const struct setting_line setting_lines[] = {
 	{ "require", text_require },
 	{ "recipients_max", text_recipients_max },
 	{ "size_max", text_size },
+	{ "content", text_content },
 	{ "return_path", text_return_path },
 	{ "suppress", text_suppress },
 	{ "guard", text_guard },

@@ -1,6 +1,7 @@
 /* sekisho explain: what the gate would say to a message, and by which rule. */
 #include <stdio.h>
 
+#include "milter/field.h"
 #include "milter/mail/address.h"
 #include "milter/reply.h"
 #include "milter/tool/commands.h"
@@ -12,7 +13,7 @@
 struct explain_values {
 	struct str auth, from, daemon, subject, issuer;
 	struct option_addr client;
-	struct str_list rcpts, header_from;
+	struct str_list rcpts, header_from, header;
 	int64_t size;
 	bool tls;
 };
@@ -28,6 +29,8 @@ static const struct option options[] = {
 	{ "--tls", OPTION_FLAG, EXPLAIN(tls), NULL, NULL, "over TLS" },
 	{ "--header-from", OPTION_TEXTS, EXPLAIN(header_from), "ADDRESS", NULL,
 	  "address in From or Sender (default: the envelope sender); may be repeated" },
+	{ "--header", OPTION_TEXTS, EXPLAIN(header), "NAME:VALUE", NULL,
+	  "a field of the header, for the rules of content; may be repeated" },
 	{ "--daemon", OPTION_TEXT, EXPLAIN(daemon), "NAME", NULL, "the MTA's {daemon_name}" },
 	{ "--cert-subject", OPTION_TEXT, EXPLAIN(subject), "NAME", NULL, "subject of a verified client certificate" },
 	{ "--cert-issuer", OPTION_TEXT, EXPLAIN(issuer), "NAME", NULL, "its issuer" },
@@ -41,6 +44,21 @@ static bool bare_list(struct tool *tool, const char *option, const struct str_li
 	for (size_t i = 0; i < list->count; i++)
 		if (!tool_bare(tool, option, (struct str *)(uintptr_t)&list->items[i]))
 			return false;
+	return true;
+}
+
+static bool learn_fields(struct explain *e, const struct str_list *list)
+{
+	struct str name, value;
+
+	for (size_t i = 0; i < list->count; i++) {
+		if (!str_cut(list->items[i], ':', &name, &value)) {
+			tool_usage(e->tool, "--header NAME:VALUE is wanted, as in --header 'Subject: invoice overdue'");
+			return false;
+		}
+		if (!field_keep(&e->tool->arena, str_trim(name), value, &e->facts.content))
+			return false;
+	}
 	return true;
 }
 
@@ -75,7 +93,7 @@ static bool learn(struct explain *e, struct explain_values *values)
 		f->from = &f->sender;
 		f->from_count = 1;
 	}
-	return arena_copy_lower(&tool->arena, values->auth, &f->auth);
+	return learn_fields(e, &values->header) && arena_copy_lower(&tool->arena, values->auth, &f->auth);
 }
 
 /* --- telling */
@@ -115,7 +133,7 @@ static struct str note_text(struct tool *tool, const struct policy_note *note)
 	if (note->reason == REASON_NONE)
 		return tool_text(tool, STR_FMT " reaches %d %% (" STR_FMT " of " STR_FMT "): a warning", STR_ARG(note->rule),
 				 note->percent, STR_ARG(tool_number(tool, note->used)), STR_ARG(limit));
-	return tool_text(tool, STR_FMT " is over, but only monitored", STR_ARG(note->rule));
+	return tool_text(tool, STR_FMT " is %s, but only monitored", STR_ARG(note->rule), note->reason == REASON_CONTENT ? "met" : "over");
 }
 
 /* --- each rule */
@@ -130,6 +148,7 @@ static const struct rule {
 	enum stage stage;
 	struct str name;               /* verdict.rule, when it decides */
 	const char *setting;
+	bool needs_header;             /* and is not asked without --header */
 } rules[] = {
 	{ STAGE_MAIL, STR_INIT("suspended"), NULL },
 	{ STAGE_MAIL, STR_INIT("require_tls"), "require" },
@@ -143,17 +162,24 @@ static const struct rule {
 	{ STAGE_RCPT, STR_INIT(""), NULL },
 	{ STAGE_DATA, STR_INIT(""), NULL },
 	{ STAGE_EOM, STR_INIT("size_max"), "size_max" },
+	{ STAGE_EOM, STR_INIT("content"), "content", true },
 	{ STAGE_EOM, STR_INIT("from"), "from" },
 	{ STAGE_EOM, STR_INIT(""), NULL },
 };
 #define RULES (sizeof rules / sizeof *rules)
 
+/* "content" for all of "content:NAME" as well. */
+static bool has_name(const struct rule *rule, struct str name)
+{
+	return str_starts(name, rule->name) && (name.len == rule->name.len || name.ptr[rule->name.len] == ':');
+}
+
 static bool is_rule(const struct rule *rule, struct str name)
 {
 	if (rule->name.len)
-		return str_eq(rule->name, name);
+		return has_name(rule, name);
 	for (size_t i = 0; i < RULES; i++)
-		if (rules[i].stage == rule->stage && str_eq(rules[i].name, name))
+		if (rules[i].stage == rule->stage && rules[i].name.len && has_name(&rules[i], name))
 			return false;
 	return true;
 }
@@ -210,6 +236,12 @@ static bool is_asked(const struct explain *e, const struct rule *rule)
 	return is_reached;
 }
 
+/* Nobody said what is in the header. */
+static bool is_untold(const struct explain *e, const struct rule *rule)
+{
+	return rule->needs_header && !e->facts.content && e->final.verdict.tenant->content_count > 0;
+}
+
 static void add_decision(const struct rule *rule, const struct answer *answer, size_t count, struct buf *buf)
 {
 	const struct verdict *v = &answer->verdict;
@@ -233,7 +265,7 @@ static struct str rule_answer(struct explain *e, const struct rule *rule)
 	struct buf buf;
 	struct str out;
 
-	if (!answer && !is_asked(e, rule))
+	if (!answer && (!is_asked(e, rule) || is_untold(e, rule)))
 		return STR("not asked");
 	buf_init(&buf, 65536);
 	if (answer)

@@ -1,4 +1,6 @@
 """What a tenant may do: senders, From, size, recipients; suspension with the operators' tool."""
+from email.header import Header
+
 from lib.harness import check, check_eq, wait_for
 from lib.relay import Relay, accepted, refused
 from lib.smtp import message
@@ -13,6 +15,11 @@ TENANTS = {
     "strict": {"match": [{"auth": "*@strict.test"}], "recipients_max": {"limit": 2, "on_excess": "reject"}},
     "closed": {"match": [{"auth": "*@closed.test"}], "suspended": True},
     "acme": {"match": [{"auth": "*@acme.test"}]},
+    "rules": {"match": [{"auth": "*@rules.test"}], "content": [
+        {"header": "X-Seen", "match": "*", "monitor": True, "name": "seen"},
+        {"header": "Subject", "match": "*請求書*"},
+        {"header": "Subject", "match": "*wire transfer*", "action": "defer"},
+        {"header": "Subject", "match": "urgent*", "action": "hold", "name": "urgent"}]},
 }
 
 
@@ -126,6 +133,24 @@ def test_recipients(world):
         replies = [c.rcpt(f"r{n}@example.test") for n in range(3)]
         check_eq([r.code for r in replies], [250, 250, 550], "RCPT")
         check(replies[2].text.startswith("5.5.3 "), "reply: {}", replies[2])
+
+
+def test_content(world):
+    """rules on what the header says, however it is written"""
+    gate = world.relay.gate
+    with client(world, "rules") as c:
+        def send(subject, extra=""):
+            return c.send("a@rules.test", [TO], message("a@rules.test", TO, subject, extra=extra))
+
+        for charset in ("iso-2022-jp", "utf-8"):
+            subject = Header("七月分の請求書のご案内", charset).encode(linesep="\r\n")
+            ref = refused(send(subject), 550, "5.7.1", "SKQ-CONTENT")
+            check("content:subject-2" in gate.tool_ok("log", "show", ref), "log show does not name the rule")
+        refused(send("hello", "Subject: Your wire\r\n transfer\r\n"), 451, "4.7.1", "SKQ-CONTENT")
+        accepted(send(Header("七月分のご案内", "iso-2022-jp").encode(), "X-Seen: 1\r\n"))
+        check_eq(gate.mail_records(tenant="rules", event="accepted")[-1]["actions"], ["monitor:content:seen"], "actions")
+        accepted(send("URGENT: read"))
+        check_eq(gate.mail_records(tenant="rules", event="held")[-1]["rule"], "content:urgent", "rule")
 
 
 def test_suspended_by_configuration(world):

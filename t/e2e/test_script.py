@@ -16,7 +16,8 @@ UIDS = {"daemon": 1, "games": 5}       # two of Debian's users that are on every
 LIMIT = {"name": "hourly", "limit": "3/hour", "counts": "recipients", "on_excess": "reject"}
 TENANTS = {
     "one": {"match": [{"auth": "daemon@unix"}], "quotas": [LIMIT]},
-    "two": {"match": [{"auth": "games@unix"}, {"sender": "@two.test"}], "senders": ["@two.test"], "from": "senders"},
+    "two": {"match": [{"auth": "games@unix"}, {"sender": "@two.test"}], "senders": ["@two.test"], "from": "senders",
+            "content": [{"header": "Subject", "match": "*overdue*", "name": "overdue"}]},
     "host": {"match": [{"auth": "root@unix"}]},
     "far": {"match": [{"auth": "user@far.test"}]},
 }
@@ -77,6 +78,9 @@ def test_spoofed(world):
     done = script(world, "games", "-i", "-f", "web@two.test", TO, text=mail("wrong from", "chief@one.test"))
     check_eq(done.returncode, 0, f"{done.stderr}")
     wait_for(lambda: world.gate.mail_records(tenant="two", event="rejected", rule="from"), "the refusal of a From that is not his")
+    done = script(world, "games", "-i", "-f", "web@two.test", TO, text=mail("=?utf-8?q?Invoice_over?=\n =?utf-8?q?due?=", "web@two.test"))
+    check_eq(done.returncode, 0, f"{done.stderr}")
+    wait_for(lambda: world.gate.mail_records(tenant="two", event="rejected", rule="content:overdue"), "the refusal by his tenant's rule")
 
 
 def test_quota(world):

@@ -50,7 +50,7 @@ const char *fixture_words(const struct verdict *v)
 	static const char *const reasons[REASON_COUNT] = {
 		[REASON_NONE] = "", [REASON_NO_TENANT] = " who", [REASON_SUSPENDED] = " suspended", [REASON_SENDER] = " sender",
 		[REASON_ADDRESS] = " address",
-		[REASON_FROM] = " from", [REASON_TLS] = " tls", [REASON_AUTH] = " auth", [REASON_SIZE] = " size",
+		[REASON_FROM] = " from", [REASON_CONTENT] = " content", [REASON_TLS] = " tls", [REASON_AUTH] = " auth", [REASON_SIZE] = " size",
 		[REASON_RECIPIENTS] = " recipients", [REASON_RECIPIENT] = " recipient", [REASON_SUPPRESSED] = " suppressed", [REASON_RATE] = " rate", [REASON_QUOTA] = " quota",
 		[REASON_NEVER] = " never", [REASON_STORE] = " store", [REASON_MEMORY] = " memory",
 	};

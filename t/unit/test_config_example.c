@@ -128,6 +128,7 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_FROM: add_children(out, &tenants, "from", false); break;
 	case TABLE_RECIPIENTS_MAX: add_children(out, &tenants, "recipients_max", false); break;
 	case TABLE_SIZE_MAX: add_children(out, &tenants, "size_max", false); break;
+	case TABLE_CONTENT: add_children(out, &tenants, "content", true); break;
 	case TABLE_TENANT_TRACKING: add_children(out, &tenants, "tracking", false); break;
 	case TABLE_GUARD: add_children(out, &tenants, "guard", false); break;
 	case TABLE_RETURN_PATH: add_children(out, &tenants, "return_path", false); break;

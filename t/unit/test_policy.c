@@ -236,12 +236,34 @@ END_TEST
 static const struct str from_good[] = { STR_INIT("S@Acme.example"), STR_INIT("t@acme.example") };
 static const struct str from_mixed[] = { STR_INIT("s@acme.example"), STR_INIT("x@other.example") };
 
+#define RULE(text, ...) { .name = STR_INIT("content:" text), .header = STR_INIT("Subject"), __VA_ARGS__ }
+#define CONTENT(rules) ACME, .content = rules, .content_count = sizeof rules / sizeof *rules
+static const struct content_field bill = { STR_INIT("subject"), STR_INIT("Re: INVOICE overdue!"), NULL };
+static const struct content_field two_subjects = { STR_INIT("SUBJECT"), STR_INIT("hello"), &bill };
+static const struct content_field mailer = { STR_INIT("X-Mailer"), STR_INIT("an invoice overdue"), NULL };
+static const struct content_rule refuses[] = { RULE("a", .match = STR_INIT("*invoice overdue*"), .action = EXCESS_REJECT) };
+static const struct content_rule defers[] = { RULE("b", .match = STR_INIT("*invoice?overdue?"), .action = EXCESS_DEFER) };
+static const struct content_rule holds_first[] = {
+	RULE("c", .match = STR_INIT("invoice overdue"), .action = EXCESS_REJECT),
+	RULE("d", .match = STR_INIT("Re:*"), .action = EXCESS_HOLD),
+	RULE("e", .match = STR_INIT("*"), .action = EXCESS_REJECT),
+};
+#define WATCHES(text) RULE(text, .match = STR_INIT("*"), .is_monitor = true)
+#define WATCHES_6(a) WATCHES(a "1"), WATCHES(a "2"), WATCHES(a "3"), WATCHES(a "4"), WATCHES(a "5"), WATCHES(a "6")
+static const struct content_rule crowd[] = { WATCHES_6("a"), WATCHES_6("b"), WATCHES_6("c"), WATCHES_6("d"), WATCHES_6("e"), WATCHES_6("f") };
+static const struct content_rule watches_first[] = {
+	RULE("f", .match = STR_INIT("*overdue*"), .action = EXCESS_REJECT, .is_monitor = true),
+	RULE("g", .match = STR_INIT("hell*"), .action = EXCESS_DEFER, .is_monitor = true),
+	RULE("h", .match = STR_INIT("*!"), .action = EXCESS_REJECT),
+};
+
 static const struct {
 	const char *name;
 	struct tenant tenant;
 	struct policy_facts facts;
 	const char *want, *scope;
 	size_t notes;
+	const char *rule;              /* may be NULL */
 } eom_rows[] = {
 	{ "fits", { LIMITS(LIMIT_NONE, 5000) }, { .size = 5000 }, "accept", NULL, 0 },
 	{ "too large", { LIMITS(LIMIT_NONE, 5000) }, { .size = 5001 }, "reject size", NULL, 0 },
@@ -266,6 +288,23 @@ static const struct {
 	  { .from = from_good, .from_count = 1, .has_from = true }, "accept", NULL, 0 },
 	{ "both monitored", { LIMITS(LIMIT_NONE, 1), .size_is_monitor = true, .senders = SENDERS, .from = FROM_SENDERS,
 			      .from_is_monitor = true }, { .size = 2, .from_is_broken = true }, "accept", NULL, 2 },
+	{ "no field that a rule asks for", { CONTENT(refuses) }, { .content = &mailer }, "accept", NULL, 0 },
+	{ "no field at all", { CONTENT(holds_first) }, { 0 }, "accept", NULL, 0 },
+	{ "another text", { CONTENT(refuses) }, { .content = &(const struct content_field){ STR_INIT("Subject"), STR_INIT("invoice"), NULL } },
+	  "accept", NULL, 0 },
+	{ "refused by content", { CONTENT(refuses) }, { .content = &bill }, "reject content", "Subject", 0, "content:a" },
+	{ "deferred by content", { CONTENT(defers) }, { .content = &bill }, "defer content", "Subject", 0, "content:b" },
+	{ "the first that is met", { CONTENT(holds_first) }, { .content = &bill }, "hold content", "Subject", 0, "content:d" },
+	{ "each field of that name, rules in order", { CONTENT(holds_first) }, { .content = &two_subjects }, "hold content", "Subject", 0,
+	  "content:d" },
+	{ "what is monitored hides no other rule", { CONTENT(watches_first) }, { .content = &two_subjects }, "reject content", "Subject", 2,
+	  "content:h" },
+	{ "a crowd of rules on content leaves room for the others", { CONTENT(crowd), .senders = SENDERS, .from = FROM_SENDERS, .from_is_monitor = true },
+	  { .content = &bill, .from = from_mixed, .from_count = 2 }, "accept", NULL, POLICY_NOTES_MAX - POLICY_NOTES_OTHERS + 1 },
+	{ "held by content, refused by From", { CONTENT(holds_first), .senders = SENDERS, .from = FROM_SENDERS },
+	  { .content = &bill, .from = from_mixed, .from_count = 2 }, "reject from", "x@other.example", 0, "from" },
+	{ "too large for content to be asked", { LIMITS(LIMIT_NONE, 1), .content = watches_first, .content_count = 3 }, { .content = &bill, .size = 2 }, "reject size",
+	  "", 0, "size_max" },
 };
 START_TEST(eom)
 {
@@ -276,6 +315,8 @@ START_TEST(eom)
 	ck_assert_msg(strcmp(fixture_words(&v), eom_rows[_i].want) == 0, "%s: %s", eom_rows[_i].name, fixture_words(&v));
 	if (eom_rows[_i].scope)
 		ck_assert_str_is(v.scope, str_from_c(eom_rows[_i].scope));
+	if (eom_rows[_i].rule)
+		ck_assert_str_is(v.rule, str_from_c(eom_rows[_i].rule));
 	ck_assert_uint_eq(v.note_count, eom_rows[_i].notes);
 }
 END_TEST
