@@ -6,12 +6,14 @@
 #include "config/base/num.h"
 #include "config/base/task.h"
 #include "milter/strike.h"
+#include "policy/emptied.h"
 
 #define LOOK_US (2 * US_PER_S)
 
 struct guarding {
 	struct gate *gate;
 	bool is_failing;               /* it was said once */
+	struct emptied emptied;
 	struct task task;
 };
 
@@ -51,12 +53,25 @@ static void look_around(struct guarding *g)
 	config_release(config);
 }
 
+static void look_for_loss(struct guarding *g)
+{
+	if (!emptied_look(&g->emptied, g->gate->policy.store))
+		return;
+	log_error("store: Redis has lost what it held: nothing is used of any quota, nobody is suspended, and no recipient is "
+		  "suppressed any more; suspend again whom this names: sekisho log search --class ops --event suspended; put the "
+		  "recipients back with sekisho suppress import, and see that Redis keeps its data (appendonly yes)");
+	gate_record(g->gate, STR("store"), STR_EMPTY, STR("{\"emptied\":true}"));
+}
+
 static void guard(void *arg)
 {
 	struct guarding *g = arg;
 
-	while (task_wait(&g->task, LOOK_US))
+	look_for_loss(g);
+	while (task_wait(&g->task, LOOK_US)) {
+		look_for_loss(g);
 		look_around(g);
+	}
 	look_around(g);
 }
 

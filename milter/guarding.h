@@ -1,6 +1,6 @@
 /*
  * guarding - the thread that takes what was noted (policy/pulse.h) to the store and lets the guards look at it, every other
- * second.
+ * second. It also looks whether a shared store has lost what it held (policy/emptied.h).
  *
  * Errors   at its start alone; while the store is gone that is logged once, and what was noted waits
  */

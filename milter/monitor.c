@@ -219,6 +219,7 @@ static void write_metrics(struct monitor *monitor, struct buf *out)
 	read_log(monitor, &log);
 	metrics_set(METRIC_LOG_FREE_PERCENT, log.free_percent);
 	metrics_set(METRIC_CLOCK_ERROR_US, log.clock_error_us);
+	metrics_set(METRIC_STORE_LOCAL, atomic_load(&monitor->gate->policy.store->is_local));
 	metrics_write(out);
 }
 

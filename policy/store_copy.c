@@ -120,7 +120,7 @@ static bool copy_one(struct store *to, const struct one *one, struct store_copie
 	struct str tenant, family;
 
 	if (!split_key(one->key, &tenant, &family) || str_eq(family, STR("charge")) || str_eq(family, STR("keys")) ||
-	    ttl_us <= 0) {
+	    str_eq(family, STR("mark")) || ttl_us <= 0) {
 		out->skipped++;
 		return true;
 	}

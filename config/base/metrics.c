@@ -19,6 +19,8 @@ static const struct metric_row rows[METRIC_COUNT] = {
 	[METRIC_MESSAGES_ABORTED] = { "sekisho_messages_aborted_total", "", "messages",
 				      "Messages that ended before their end (RSET, disconnect, refusal by others)", METRIC_COUNTER },
 	[METRIC_STORE_FAILURES] = { "sekisho_store_failures_total", "", "calls", "Store calls that failed", METRIC_COUNTER },
+	[METRIC_STORE_LOCAL] = { "sekisho_store_local", "", "0 or 1", "The shared store is away, and this relay counts by itself",
+				 METRIC_GAUGE },
 	[METRIC_RECORD_FAILURES] = { "sekisho_record_failures_total", "", "records",
 				     "Relay records that could not be made durable", METRIC_COUNTER },
 	[METRIC_RELOADS] = { "sekisho_reloads_total", "", "reloads", "Configurations taken", METRIC_COUNTER },

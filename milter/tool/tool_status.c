@@ -119,8 +119,9 @@ static void show_status(struct tool *tool, const json_t *status, const struct on
 		   tool_number(tool, daemon_i64(status, "sessions_total")).ptr);
 	show_messages(tool, status);
 	show_held(tool, held);
-	tool_field(tool, "Store", STR_FMT ", %lld failures", STR_ARG(daemon_str(status, "store.backend")),
-		   (long long)daemon_i64(status, "store.failures"));
+	tool_field(tool, "Store", STR_FMT ", %lld failures%s", STR_ARG(daemon_str(status, "store.backend")),
+		   (long long)daemon_i64(status, "store.failures"),
+		   json_is_true(daemon_member(status, "store.is_local")) ? "; AWAY: this relay counts by itself" : "");
 	show_log(tool, status);
 	show_maillog(tool, status);
 	if (daemon_i64(status, "guard.strikes"))

@@ -1,5 +1,7 @@
 """Relays on one Redis: exact together, one question a message, and calm when it is gone, slow or cut short."""
+import re
 import time
+import urllib.request
 
 from lib.harness import check, check_eq, wait_for
 from lib.load import Load, longest, slowest
@@ -59,12 +61,13 @@ test_two_relays.seconds = 180
 def test_round_trips(world):
     """a message is one question to Redis at DATA, however many recipients; bytes are one more at its end"""
     relay = world.relays[0]
-    for login, trips, recipients in (("u@beta.test", 1, 1), ("u@beta.test", 1, 40), ("u@bytes.test", 2, 3)):
+    for tenant, trips, recipients in (("beta", 1, 1), ("beta", 1, 40), ("bytes", 2, 3)):
+        login = f"u@{tenant}.test"
         with relay.client(LOGIN=login) as client:
             accepted(client.send(login, ["warm@example.test"], message(login, "warm@example.test")))
-            world.redis.ask("CONFIG", "RESETSTAT")
+            world.redis.listen()
             accepted(client.send(login, [f"r{n}@example.test" for n in range(recipients)], message(login, "r@example.test")))
-            check_eq(world.redis.calls("evalsha"), trips, f"questions for {recipients} recipients of {login}")
+            check_eq(world.redis.questions(tenant), trips, f"questions for {recipients} recipients of {login}")
             check_eq([world.redis.calls(c) for c in ("eval", "script|load")], [0, 0], "scripts sent again")
 
 
@@ -73,9 +76,9 @@ def test_refusal_is_one_trip(world):
     relay = world.relays[1]
     before = usage(relay, "acme")[0]["refused"]
     with relay.client(ACME) as client:
-        world.redis.ask("CONFIG", "RESETSTAT")
+        world.redis.listen()
         refused(client.send(ACME, ["a@example.test"], message(ACME, "a@example.test")), 451, "4.7.1", "SKQ-RATE")
-        check_eq(world.redis.calls("evalsha"), 1, "questions for a refusal")
+        check_eq(world.redis.questions("acme"), 1, "questions for a refusal")
     check_eq(usage(relay, "acme")[0]["refused"], before + 1, "attempts")
 
 
@@ -144,11 +147,23 @@ def under(world, relay, name, begin, end, seconds=3.0):
     relay.gate.verify()
 
 
+def is_local(relay):
+    """What an alert looks at."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{relay.gate.metrics_port}/metrics") as page:
+        return re.search(r"^sekisho_store_local (\d)$", page.read().decode(), re.M).group(1)
+
+
 def test_silent(world):
     """Redis alive but silent (SIGSTOP): mail goes on, counted locally, and once"""
-    relay = world.relays[0]
+    relay, said = world.relays[0], []
     seen = len(modes(relay))
-    under(world, relay, "SIGSTOP", world.redis.stall, world.redis.go_on)
+
+    def go_on():
+        said.append(is_local(relay))
+        world.redis.go_on()
+
+    under(world, relay, "SIGSTOP", world.redis.stall, go_on)
+    check_eq([*said, is_local(relay)], ["1", "0"], "sekisho_store_local while it is silent, and afterwards")
     check_eq(modes(relay)[seen:], ["local", "shared"], "changes on the record")
     check_eq(counted(relay, "beta"), {"quota:shared", "quota:local"}, "how messages were counted, by their records")
 
@@ -203,6 +218,9 @@ def test_refused(world):
     least, most = sum(s.passed for s in sent if s.began > moment), sum(s.passed for s in sent if s.ended > stopping)
     wait_for(lambda: least <= used(world.relays[0], "beta"), "what was counted meanwhile to be in Redis", 20, 0.2)
     check(used(world.relays[0], "beta") <= most, "counted twice: {} for {}", used(world.relays[0], "beta"), most)
+    for each in world.relays:
+        wait_for(lambda gate=each.gate: any("emptied" in r["detail"] for r in gate.records("ops") if r["event"] == "store"),
+                 "a record that what Redis held is gone")
 
 
 test_refused.seconds = 90

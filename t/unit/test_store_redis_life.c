@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
@@ -22,6 +23,7 @@
 #include "milter/return_path.h"
 #include "milter/track/deny.h"
 #include "milter/track/hit.h"
+#include "policy/emptied.h"
 #include "policy/guard.h"
 #include "policy/policy.h"
 #include "policy/suppress.h"
@@ -65,6 +67,7 @@ static const struct kind { const char *family; int64_t most_us; } kinds[] = {
 	{ "deny", 10 * YEAR_US },
 	{ "charge:", STORE_CHARGE_TTL_US },
 	{ "back", US_PER_S },
+	{ "mark", 10 * YEAR_US },
 };
 
 static struct config *config;
@@ -250,10 +253,12 @@ static void operate(void)
 	const struct suspension one = { .of = { MEMBER_LOGIN, STR("bob") }, .action = EXCESS_HOLD, .since_us = clock_now_us() };
 	const struct deny_entry host = { .kind = DENY_HOST, .name = STR("bad.test") };
 	struct err err = { 0 };
+	struct emptied emptied = { 0 };
 	size_t removed;
 	int64_t total;
 	bool was;
 
+	ck_assert(!emptied_look(&emptied, st));
 	ck_assert_msg(tenant_suspend(st, STR("other"), &s, &err), "%s", err.text);
 	ck_assert_msg(tenant_suspend(st, STR("other"), &one, &err), "%s", err.text);
 	ck_assert_msg(deny_add(st, STR("acme"), &host, &was, &err), "%s", err.text);
@@ -344,6 +349,40 @@ START_TEST(every_key_expires)
 	walk(seen);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		ck_assert_msg(seen[i] == 0, "after ten years there is a key of kind %s", kinds[i].family);
+}
+END_TEST
+
+/* --- a server that comes back without its data */
+
+START_TEST(an_emptied_store_is_noticed)
+{
+	struct emptied first = { 0 }, second = { 0 }, later = { 0 };
+
+	for (int i = 0; i < 3; i++)
+		ck_assert(!emptied_look(&first, st) && !emptied_look(&second, st));
+	redis_server_ask(&the_redis, "FLUSHALL");
+	pass_time(US_PER_S);
+	ck_assert(emptied_look(&first, st));
+	ck_assert_msg(emptied_look(&second, st), "the mark is there again, and was put by another");
+	for (int i = 0; i < 3; i++)
+		ck_assert(!emptied_look(&first, st) && !emptied_look(&second, st) && !emptied_look(&later, st));
+}
+END_TEST
+
+/* As long as it cannot be marked, nobody may believe it was told. */
+START_TEST(an_emptied_store_that_takes_no_writes)
+{
+	struct emptied emptied = { 0 };
+
+	ck_assert(!emptied_look(&emptied, st) && !emptied_look(&emptied, st));
+	redis_server_ask(&the_redis, "FLUSHALL");
+	pass_time(US_PER_S);
+	redis_server_ask(&the_redis, "REPLICAOF 127.0.0.1 1");
+	ck_assert(!emptied_look(&emptied, st));
+	redis_server_ask(&the_redis, "REPLICAOF NO ONE");
+	while (!emptied_look(&emptied, st))
+		usleep(20000);
+	ck_assert(!emptied_look(&emptied, st));
 }
 END_TEST
 
@@ -443,5 +482,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, begin, end);
 	tcase_add_test(tc, every_key_expires);
 	tcase_add_test(tc, every_key_is_documented);
+	tcase_add_test(tc, an_emptied_store_is_noticed);
+	tcase_add_test(tc, an_emptied_store_that_takes_no_writes);
 	return unit_main(suite);
 }

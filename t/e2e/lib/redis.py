@@ -60,9 +60,20 @@ class Server:
         return dict(line.split(":", 1) for line in self.ask("INFO", section).splitlines() if ":" in line)
 
     def calls(self, command):
-        """How often it was told this command, since CONFIG RESETSTAT."""
+        """How often it was told this command, since `listen`."""
         found = self.info("commandstats").get(f"cmdstat_{command}", "calls=0")
         return int(re.search(r"calls=(\d+)", found)[1])
+
+    def listen(self):
+        """From here on `calls` and `questions` count."""
+        self.ask("CONFIG", "RESETSTAT")
+        self.ask("CONFIG", "SET", "slowlog-log-slower-than", 0)
+        self.ask("SLOWLOG", "RESET")
+
+    def questions(self, tenant):
+        """How often it was told to run a script on keys of this tenant: relays also ask of their own accord, for nobody."""
+        told = [entry[3] for entry in self.ask("SLOWLOG", "GET", 128)]
+        return sum(words[0].lower() == "evalsha" and any(f"{{{tenant}}}" in word for word in words) for words in told)
 
     @property
     def role(self):
