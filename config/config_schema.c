@@ -91,7 +91,7 @@ static const struct setting top_rows[] = {
 	  .meaning = "The MTA's own log, which says what became of mail." },
 	{ "bounces", SETTING_SECTION, .section = TABLE_BOUNCES, .meaning = "How failures are judged." },
 	{ "notify", SETTING_SECTION, .section = TABLE_NOTIFY, .is_short = true,
-	  .meaning = "Who is told when the guard strikes." },
+	  .meaning = "Who is told when the guard strikes, or a quota reaches a level of warn_at." },
 	{ "alarm", SETTING_SECTION, .section = TABLE_ALARM, .is_short = true,
 	  .meaning = "Who is told when something is wrong with the relay log." },
 	{ "metrics", SETTING_SECTION, .section = TABLE_METRICS, .meaning = "Figures for Prometheus." },
@@ -286,8 +286,8 @@ static const struct setting notify_rows[] = {
 	  .meaning = "SMTP server that takes it, without TLS or login: this host's own MTA, whose gate knows such mail and counts it "
 		     "for nobody." },
 	{ "cool_down", SETTING_DURATION, CONFIG(notify_cool_down_us), .min = SECONDS(0), .max = SECONDS(604800), .fallback = "1h",
-	  .meaning = "For how long the operator is not told again that a guard struck for the same reason; it is on the record each "
-		     "time." },
+	  .meaning = "For how long the operator is not told again that a guard struck for the same reason, or a quota reached the "
+		     "same level; it is on the record each time." },
 };
 
 static const struct setting alarm_rows[] = {
@@ -486,7 +486,7 @@ static const struct setting quota_rows[] = {
 	{ "monitor", SETTING_BOOL, QUOTA(is_monitor), .fallback = "false",
 	  .meaning = "Decide and record, but do not enforce." },
 	{ "warn_at", SETTING_PERCENTS, QUOTA(warn_at), .min = 1, .max = 100, .fallback = "[]",
-	  .meaning = "Per cent of the limit at which a warning is recorded, ascending." },
+	  .meaning = "Per cent of the limit at which a warning is recorded, and told to those in notify, ascending." },
 	{ "exclude", SETTING_EXCLUDE, QUOTA(exclude_recipients), .words = exclude_words, .fallback = "[]",
 	  .meaning = "What costs nothing: null_sender, local_domains, same_tenant, recipients as user@domain or "
 		     "@domain." },

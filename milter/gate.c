@@ -143,9 +143,10 @@ static bool open_memory(struct gate *gate, const struct config *config, struct e
 {
 	gate->traffic = traffic_new();
 	gate->pulse = pulse_new();
+	gate->warned = warned_new();
 	if (config_follows_maillog(config))
 		gate->queue_ids = maillog_map_new();
-	return (gate->traffic && gate->pulse && (gate->queue_ids || !config_follows_maillog(config))) || err_memory(err);
+	return (gate->traffic && gate->pulse && gate->warned && (gate->queue_ids || !config_follows_maillog(config))) || err_memory(err);
 }
 
 static bool open_log(struct gate *gate, const struct config *config, struct err *err)
@@ -195,6 +196,7 @@ void gate_close(struct gate *gate)
 		record_writer_close(gate->classes[i].writer);
 	maillog_map_free(gate->queue_ids);
 	pulse_free(gate->pulse);
+	warned_free(gate->warned);
 	rulebook_close(&gate->rules);
 	traffic_free(gate->traffic);
 	submit_close(&gate->submit);

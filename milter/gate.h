@@ -20,6 +20,7 @@
 #include "milter/submit.h"
 #include "milter/token_ring.h"
 #include "milter/traffic.h"
+#include "milter/warned.h"
 #include "policy/policy.h"
 #include "policy/pulse.h"
 
@@ -58,6 +59,7 @@ struct gate {
 	struct eraser *eraser;         /* carries out erasures by rule */
 	struct maillog_map *queue_ids; /* what the MTA calls the messages that passed; NULL: nobody reads its log */
 	struct pulse *pulse;           /* what the guards should look at */
+	struct warned *warned;         /* levels of quotas that the operator is to hear of */
 	pthread_mutex_t lock;          /* over `inside` and `classes` */
 	struct gate_link inside;       /* a ring */
 };

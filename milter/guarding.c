@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "config/base/clock.h"
 #include "config/base/log.h"
 #include "config/base/num.h"
 #include "config/base/task.h"
@@ -50,6 +51,7 @@ static void look_around(struct guarding *g)
 		g->is_failing = false;
 	else if (err.text[0])
 		tell_failure(g, &err);
+	warned_tell(g->gate->warned, config, str_from_c(g->gate->own_sender), clock_mono_us());
 	config_release(config);
 }
 

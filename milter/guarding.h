@@ -1,6 +1,7 @@
 /*
  * guarding - the thread that takes what was noted (policy/pulse.h) to the store and lets the guards look at it, every other
- * second. It also looks whether a shared store has lost what it held (policy/emptied.h).
+ * second. It also looks whether a shared store has lost what it held (policy/emptied.h), and tells of levels of quotas
+ * (milter/warned.h).
  *
  * Errors   at its start alone; while the store is gone that is logged once, and what was noted waits
  */

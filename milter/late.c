@@ -30,16 +30,16 @@ void late_add_header(struct passage *p, const struct gate *gate, struct str name
 }
 
 /* As at each stage. False: refused, and nothing more is asked. */
-static bool keep(struct passage *p, const struct verdict *verdict)
+static bool keep(struct passage *p, const struct gate *gate, const struct verdict *verdict)
 {
-	passage_add_notes(p, verdict);
+	passage_add_notes(p, gate, verdict);
 	if (verdict->action == VERDICT_ACCEPT)
 		return true;
 	passage_remember(p, verdict);
 	return verdict->action == VERDICT_HOLD;
 }
 
-static bool ask_recipients(struct passage *p, const struct policy *policy)
+static bool ask_recipients(struct passage *p, const struct gate *gate)
 {
 	size_t count = p->facts.recipient_count;
 	bool goes_on = true;
@@ -48,8 +48,8 @@ static bool ask_recipients(struct passage *p, const struct policy *policy)
 		struct verdict verdict = { .action = VERDICT_ACCEPT };
 
 		p->facts.recipient_count = i;
-		policy_on_rcpt(policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
-		goes_on = keep(p, &verdict);
+		policy_on_rcpt(&gate->policy, p->config, p->tenant, &p->facts, &p->arena, &verdict);
+		goes_on = keep(p, gate, &verdict);
 	}
 	p->facts.recipient_count = count;
 	return goes_on;
@@ -64,10 +64,10 @@ bool late_judge(struct passage *p, struct gate *gate)
 	p->facts.is_late = true;
 	passage_identify(p, &gate->policy, &verdict);
 	p->is_late = false;                    /* from here on it is mail like any other */
-	if (p->is_out_of_memory || !keep(p, &verdict) || !ask_recipients(p, &gate->policy))
+	if (p->is_out_of_memory || !keep(p, gate, &verdict) || !ask_recipients(p, gate))
 		return is_users;
 	verdict = (struct verdict){ .action = VERDICT_ACCEPT };
 	passage_take_quotas(p, &gate->policy, &verdict);
-	keep(p, &verdict);
+	keep(p, gate, &verdict);
 	return is_users;
 }

@@ -233,6 +233,16 @@ void notify_mail(const struct config *config, struct str own_sender, struct str 
 		notice_free(n);
 }
 
+bool notify_is_busy(void)
+{
+	pthread_mutex_lock(&lock);
+
+	bool is_busy = running >= NOTIFY_RUNNING_MAX / 2;
+
+	pthread_mutex_unlock(&lock);
+	return is_busy;
+}
+
 void notify_finish(int64_t wait_us)
 {
 	struct timespec until;

@@ -20,6 +20,8 @@
 void notify_tell(struct str command, struct str object);
 /* To notify.to; nobody there: nothing. `own_sender` as letterbox_name made it; `subject` a line, `text` lines of UTF-8. */
 void notify_mail(const struct config *config, struct str own_sender, struct str subject, struct str text);
+/* Half of those who may be on their way are: who can wait should. */
+bool notify_is_busy(void);
 /* Waits until all have gone, or for so long. */
 void notify_finish(int64_t wait_us);
 

@@ -248,7 +248,7 @@ static void add_action(struct passage *p, struct str action)
 	add_str(p, &p->actions, &p->action_count, &p->action_room, action);
 }
 
-void passage_add_notes(struct passage *p, const struct verdict *verdict)
+void passage_add_notes(struct passage *p, const struct gate *gate, const struct verdict *verdict)
 {
 	for (size_t i = 0; i < verdict->note_count; i++) {
 		const struct policy_note *note = &verdict->notes[i];
@@ -259,6 +259,7 @@ void passage_add_notes(struct passage *p, const struct verdict *verdict)
 				 note->percent, (long long)note->used, (long long)note->limit);
 			if (arena_printf(&p->arena, &action, "warn:%.*s:%d", STR_ARG(note->rule), note->percent))
 				add_action(p, action);
+			warned_note(gate->warned, p->config, tenant, note);
 			continue;
 		}
 		log_info("tenant %.*s: %.*s would have been refused [%s] (monitor)", STR_ARG(tenant), STR_ARG(note->rule),

@@ -95,8 +95,8 @@ bool passage_keep_sender(struct passage *p, struct str argument);
 bool passage_keep_recipient(struct passage *p, struct str argument, struct str *out, struct verdict *verdict);
 void passage_drop_recipient(struct passage *p);                /* the last one: it was refused */
 void passage_add_header(struct passage *p, struct str name, struct str value);
-/* Monitored limits and warn levels: into the record's actions and the operator's log. */
-void passage_add_notes(struct passage *p, const struct verdict *verdict);
+/* Monitored limits and warn levels: into the record's actions and the operator's log; levels he is told of as well. */
+void passage_add_notes(struct passage *p, const struct gate *gate, const struct verdict *verdict);
 /* What was done to the content ("opens", "clicks:12", "unsubscribe", "signature:stripped"), and what was left alone and
  * why ("left:part 2: unknown charset"). `changes` NULL: all of it was, `why_not` (may be NULL) says why. */
 void passage_add_changes(struct passage *p, const struct rewrite_result *changes, const char *why_not);

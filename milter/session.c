@@ -196,7 +196,7 @@ static enum session_answer settle(struct session *s, struct verdict *verdict, st
 {
 	struct passage *p = &s->passage;
 
-	passage_add_notes(p, verdict);
+	passage_add_notes(p, s->gate, verdict);
 	if (p->is_out_of_memory)
 		*verdict = verdict_of_memory(s);
 	if (verdict->action == VERDICT_ACCEPT)
@@ -263,7 +263,7 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 	}
 	if (s->is_local || verdict.action == VERDICT_ACCEPT || verdict.action == VERDICT_HOLD)
 		return settle(s, &verdict, reply);
-	passage_add_notes(p, &verdict);
+	passage_add_notes(p, s->gate, &verdict);
 	passage_drop_recipient(p);
 	return refuse_recipient(s, &verdict, bare, reply);
 }
@@ -336,7 +336,7 @@ static void judge_content(struct session *s, struct verdict *verdict)
 		return;
 	}
 	policy_on_eom(&s->gate->policy, p->config, p->tenant, &p->facts, str_from_c(p->id), &p->arena, verdict);
-	passage_add_notes(p, verdict);
+	passage_add_notes(p, s->gate, verdict);
 	if (verdict->action == VERDICT_ACCEPT && p->pending.action == VERDICT_HOLD)
 		*verdict = p->pending;
 	if (p->is_out_of_memory)

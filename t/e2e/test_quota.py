@@ -1,4 +1,9 @@
 """Quotas under load and at their edges: never more than the limit, and nothing lost of it."""
+import email
+import email.policy
+import json
+import os
+
 from lib.harness import check, check_eq, wait_for
 from lib.load import Load
 from lib.relay import Relay, accepted, refused
@@ -44,6 +49,10 @@ TENANTS = {
                     "overrides": {"chief@logins.test": 3}},
                    {"name": "pool", "limit": "6/hour", "counts": "recipients"}],
     },
+    "warned": {
+        "match": [{"auth": "*@warned.test"}],
+        "quotas": [{"name": "hourly", "limit": "5/hour", "counts": "messages", "key": "auth", "warn_at": [80, 100]}],
+    },
     "domains": {
         "match": [{"auth": "*@domains.test"}],
         "quotas": [{"name": "each", "limit": "2/hour", "counts": "recipients", "key": "recipient_domain"}],
@@ -52,7 +61,15 @@ TENANTS = {
 
 
 def setup(world):
-    world.relay = Relay(world, TENANTS, logins=[ACME, GINZA])
+    command = world.path("notify")
+    with open(command, "w") as script:
+        script.write(f"#!/bin/sh\ncat >>{world.path('notices')}\n")
+    os.chmod(command, 0o755)
+    world.relay = Relay(world, TENANTS, logins=[ACME, GINZA], settings={"notify": {
+        "command": command, "to": ["ops@example.test"], "from": "gate@relay.test"}})
+    gate = world.relay.gate
+    gate.config["notify"]["server"] = f"127.0.0.1:{world.relay.mta.port}"
+    gate.reload()
 
 
 def send(client, login, *recipients, size=0):
@@ -154,6 +171,40 @@ def test_monitor(world):
     first, second = world.relay.gate.mail_records(tenant="watched")
     check(not first.get("actions"), "actions of the first: {}", first.get("actions"))
     check("hourly" in str(second.get("actions")), "actions of the second: {}", second.get("actions"))
+
+
+def notices(world):
+    if not os.path.exists(world.path("notices")):
+        return []
+    with open(world.path("notices")) as lines:
+        return [n for n in map(json.loads, lines) if n["event"] == "warned"]
+
+
+def letters(world):
+    """what the operator got by mail: texts by subject"""
+    mails = [email.message_from_bytes(m.body, policy=email.policy.default) for m in world.relay.sink.messages
+             if b"To: ops@example.test" in m.body]
+    return {mail["Subject"]: mail.get_content() for mail in mails}
+
+
+def test_warned(world):
+    """at each level of warn_at the operator is told once, by program and by mail, and nothing is refused for it"""
+    login = "user@warned.test"
+    with world.relay.client(LOGIN=login) as client:
+        for _ in range(4):
+            accepted(send(client, "a@warned.test", "first@example.test"))
+        first = wait_for(lambda: notices(world), "a notice", 20)[0]
+        check_eq({name: first[name] for name in first if name not in ("time", "node")},
+                 {"event": "warned", "tenant": "warned", "quota": "hourly", "key": login, "percent": 80, "used": 4, "limit": 5,
+                  "times": 1}, "the notice")
+        accepted(send(client, "a@warned.test", "first@example.test"))
+    wait_for(lambda: any(n["percent"] == 100 for n in notices(world)), "a notice of the next level", 20)
+    check_eq([n["percent"] for n in notices(world)], [80, 100], "levels told")
+    wait_for(lambda: "warned: quota hourly at 80 %" in letters(world), "a letter", 20)
+    text = letters(world)["warned: quota hourly at 80 %"]
+    check("Used:    4 of 5" in text and "sekisho quota show warned" in text, "the letter: {}", text)
+    check_eq([r.get("actions") for r in world.relay.gate.mail_records(tenant="warned")][3:],
+             [["warn:hourly:80"], ["warn:hourly:100"]], "actions on the record")
 
 
 def test_bytes(world):

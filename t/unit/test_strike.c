@@ -1,10 +1,13 @@
-/* milter/guarding and milter/strike: a guard strikes, the tenant is stopped, it is on the record, and the operator is told once. */
+/* milter/guarding, milter/strike and milter/warned: a guard strikes, the tenant is stopped, it is on the record, and the operator is
+ * told once; so he is of levels of quotas. */
 #include "t/lib/unit.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
+#include "config/base/clock.h"
 #include "config/base/io.h"
+#include "config/base/metrics.h"
 #include "milter/guarding.h"
 #include "milter/notify.h"
 #include "milter/strike.h"
@@ -173,6 +176,102 @@ START_TEST(nothing_to_say)
 }
 END_TEST
 
+/* --- levels of quotas */
+
+static const struct policy_note level = { .rule = STR_INIT("hourly"), .percent = 80, .used = 4, .limit = 5 };
+
+/* Whoever was told at that time has heard. */
+static void tell_at(int64_t now_us)
+{
+	warned_tell(gate.warned, config, STR("own"), now_us);
+	notify_finish(LONG_US);
+}
+
+START_TEST(a_level)
+{
+	warned_note(gate.warned, config, STR("acme"), &level);
+	look();
+	ck_assert_int_eq(times(false, "{\"event\":\"warned\",\"time\":\"2026-11-21T12:00:00.000000+09:00\",\"node\":\"gate1\","
+				      "\"tenant\":\"acme\",\"quota\":\"hourly\",\"percent\":80,\"used\":4,\"limit\":5,\"times\":1}\n"), 1);
+	look();
+	ck_assert_int_eq(times(false, "event"), 1);
+}
+END_TEST
+
+/* Hundreds of logins: one notice at once, another one of all the rest when it has cooled down; other levels do not wait for it. */
+START_TEST(a_level_of_many)
+{
+	struct policy_note note = level;
+	char key[32];
+
+	note.scope = STR("first@acme");
+	warned_note(gate.warned, config, STR("acme"), &note);
+	tell_at(LONG_US);
+	for (int i = 0; i < 300; i++) {
+		snprintf(key, sizeof key, "u%d@acme", i);
+		note.scope = str_from_c(key);
+		warned_note(gate.warned, config, STR("acme"), &note);
+	}
+	note.percent = 95;
+	warned_note(gate.warned, config, STR("acme"), &note);
+	warned_note(gate.warned, config, STR("ginza"), &level);
+	note = level;
+	note.rule = STR("daily");
+	warned_note(gate.warned, config, STR("acme"), &note);
+	tell_at(LONG_US + HOUR_US - 1);
+	ck_assert_int_eq(times(false, "\"key\":\"first@acme\",\"percent\":80,"), 1);
+	ck_assert_int_eq(times(false, "\"event\":\"warned\""), 4);
+	tell_at(LONG_US + HOUR_US);
+	ck_assert_int_eq(times(false, "\"key\":\"u299@acme\",\"percent\":80,\"used\":4,\"limit\":5,\"times\":300}"), 1);
+	ck_assert_int_eq(times(false, "\"event\":\"warned\""), 5);
+}
+END_TEST
+
+/* As many as there is room for wait; what was told gives up its place. */
+START_TEST(too_many_levels)
+{
+	char name[32];
+
+	for (int i = 0; i < WARNED_MAX + 1; i++) {
+		snprintf(name, sizeof name, "t%d", i);
+		warned_note(gate.warned, config, str_from_c(name), &level);
+	}
+	ck_assert_int_eq(metrics_read(METRIC_NOTICE_FAILURES), 1);
+	tell_at(0);
+	ck_assert_int_ge(times(false, "\"event\":\"warned\""), 1);
+	warned_note(gate.warned, config, STR("last"), &level);
+	ck_assert_int_eq(metrics_read(METRIC_NOTICE_FAILURES), 1);
+}
+END_TEST
+
+/* A program that hangs leaves room to those that tell of a guard: the levels wait. */
+START_TEST(waits_for_a_slow_program)
+{
+	char path[1200], text[1300], name[32];
+	struct str command;
+
+	snprintf(path, sizeof path, "%s.slow", told);
+	snprintf(text, sizeof text, "#!/bin/sh\nwhile [ ! -e %s.go ]; do sleep 0.05; done\n", told);
+	command = str_from_c(path);
+	write_file(path, text, 0700);
+	for (int i = 0; i < NOTIFY_RUNNING_MAX / 2; i++)
+		notify_tell(command, STR("{}"));
+	for (int i = 0; i < 2 * NOTIFY_RUNNING_MAX; i++) {
+		snprintf(name, sizeof name, "t%d", i);
+		warned_note(gate.warned, config, str_from_c(name), &level);
+	}
+	warned_tell(gate.warned, config, STR("own"), 0);
+	ck_assert(notify_is_busy());
+	snprintf(path, sizeof path, "%s.go", told);
+	write_file(path, "", 0600);
+	notify_finish(LONG_US);
+	ck_assert_int_eq(times(false, "event"), 0);
+	while (times(false, "event") < 2 * NOTIFY_RUNNING_MAX)
+		tell_at(0);
+	ck_assert_int_eq(metrics_read(METRIC_NOTICE_FAILURES), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("strike");
@@ -183,6 +282,10 @@ int main(void)
 	tcase_add_test(tcase, a_sender_alone);
 	tcase_add_test(tcase, only_told);
 	tcase_add_test(tcase, nothing_to_say);
+	tcase_add_test(tcase, a_level);
+	tcase_add_test(tcase, a_level_of_many);
+	tcase_add_test(tcase, too_many_levels);
+	tcase_add_test(tcase, waits_for_a_slow_program);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
