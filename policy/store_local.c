@@ -93,11 +93,7 @@ static void note_lost(struct store_local *st, struct str tenant, const struct er
 
 void store_local_note_shared(struct store_local *st)
 {
-	bool was_local = atomic_exchange(&st->store.is_local, false);
-
-	for (size_t i = 0; i < STORE_LOCAL_TENANTS; i++)
-		atomic_store(&st->tenants[i].is_aside, false);
-	if (!was_local)
+	if (!atomic_exchange(&st->store.is_local, false))
 		return;
 	log_info("store: shared again");
 	tell(st, false, "");

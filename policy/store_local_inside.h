@@ -16,8 +16,9 @@
 
 /* Tenants, by their hash. */
 struct store_local_tenant {
-	atomic_bool is_aside;          /* counted alone, until that has gone over */
+	atomic_bool is_aside;          /* counted alone, until that has gone over, though Redis may answer: it would give once more */
 	pthread_rwlock_t merging;      /* held for reading while counting alone */
+	unsigned left;                 /* the merger's own: how many have something left at the seat it merges */
 };
 
 struct store_local {
@@ -38,10 +39,9 @@ struct store_local {
 
 /* Gone or full, as opposed to asked in vain. */
 bool store_local_is_away(const struct err *err);
-/* All are counted in Redis again; said once. */
+/* Said once: all are counted in Redis again. */
 void store_local_note_shared(struct store_local *st);
-/* Is it to be counted alone, though Redis may answer? Before its local counts have gone over, it would be given once more
- * what it has had. */
+/* Its slot, which others may share whose hash is the same. */
 struct store_local_tenant *store_local_tenant(struct store_local *st, struct str name);
 /* "sekisho:{acme}:..." */
 struct str store_local_tenant_of(struct str key);

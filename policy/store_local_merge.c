@@ -13,8 +13,7 @@
 #define TURN_US (US_PER_S / 4)
 #define BATCH 50                       /* so many are added to Redis before the tenant's sessions may go on counting, */
 #define HOLD_US (50 * INT64_C(1000))   /* and none is begun that long after the first */
-#define ASKED_FIRST 16                 /* tenants: of several servers these are on all, as likely as not */
-#define TENANT_ROOM STORE_KEY_MAX
+#define LEFT_MAX ((size_t)64 << 20)    /* octets of names, and of a batch */
 
 /* --- what was counted alone */
 
@@ -180,7 +179,7 @@ static bool merge_some(struct store_local *st, struct str prefix, int64_t hold_u
 	struct leftover *one;
 	bool ok;
 
-	arena_init(&some.arena, (size_t)64 << 20);
+	arena_init(&some.arena, LEFT_MAX);
 	ok = st->own->ops->scan(st->own, prefix, collect, &some, err);
 	for (one = some.first; ok && one && (one == some.first || clock_mono_us() < until_us); one = one->next)
 		ok = merge_one(st, one, err);
@@ -190,8 +189,8 @@ static bool merge_some(struct store_local *st, struct str prefix, int64_t hold_u
 }
 
 /* None of the tenant's are counted while some go over, so that no charge sees them twice, or nowhere. Each time it may take
- * longer, or where Redis is slow as many would come as go. */
-static bool merge_tenant(struct store_local *st, int seat, struct str name)
+ * longer, or where Redis is slow as many would come as go. `lets_go`: then its sessions count in Redis again. */
+static bool merge_tenant(struct store_local *st, int seat, struct str name, bool lets_go)
 {
 	struct store_local_tenant *tenant = store_local_tenant(st, name);
 	char room[STORE_KEY_MAX + 32];
@@ -203,7 +202,7 @@ static bool merge_tenant(struct store_local *st, int seat, struct str name)
 	for (int64_t hold_us = HOLD_US; ok && !is_done; hold_us += HOLD_US) {
 		pthread_rwlock_wrlock(&tenant->merging);
 		ok = merge_some(st, prefix, hold_us, &is_done, &err);
-		if (ok && is_done && seat == st->seat)
+		if (ok && is_done && lets_go)
 			atomic_store(&tenant->is_aside, false);
 		pthread_rwlock_unlock(&tenant->merging);
 	}
@@ -224,89 +223,145 @@ static bool is_back(struct store_local *st, struct str tenant)
 
 /* --- tenants, one after the other */
 
-/* The first tenant behind another that has something left. */
-struct next_tenant {
-	struct str after;
-	char name[TENANT_ROOM];
-	size_t len;
-	bool is_found;
+struct left_tenant {
+	struct left_tenant *next;
+	struct str name;
+	struct store_local_tenant *slot;
 };
 
-static bool look_at_tenant(void *arg, struct str key, struct str value, int64_t expires_us)
+/* Who has something left at a seat. */
+struct left_tenants {
+	struct store_local *st;
+	struct arena arena;
+	struct left_tenant *first;
+	bool is_cut;                   /* and others have: they did not fit */
+};
+
+/* A tenant's keys stand together. */
+static bool note_tenant(void *arg, struct str key, struct str value, int64_t expires_us)
 {
-	struct next_tenant *next = arg;
-	struct str tenant = store_local_tenant_of(key);
+	struct left_tenants *left = arg;
+	struct str name = store_local_tenant_of(key);
+	struct left_tenant *one;
 
 	(void)value;
 	(void)expires_us;
-	if (str_cmp(tenant, next->after) <= 0 || tenant.len > sizeof next->name)
+	if (left->first && str_eq(left->first->name, name))
 		return true;
-	memcpy(next->name, tenant.ptr, tenant.len);
-	next->len = tenant.len;
-	next->is_found = true;
-	return false;
+	one = arena_new(&left->arena, struct left_tenant);
+	left->is_cut = !one || !arena_copy(&left->arena, name, &one->name);
+	if (left->is_cut)
+		return false;
+	one->slot = store_local_tenant(left->st, name);
+	one->slot->left++;
+	one->next = left->first;
+	left->first = one;
+	return true;
 }
 
-static bool find_tenant(struct store_local *st, int seat, struct str after, struct next_tenant *out)
+static bool find_tenants(struct store_local *st, int seat, struct left_tenants *out)
 {
-	*out = (struct next_tenant){ .after = after };
-	return st->own->ops->scan(st->own, store_local_seat_prefix(seat), look_at_tenant, out, NULL) && out->is_found;
+	*out = (struct left_tenants){ .st = st };
+	arena_init(&out->arena, LEFT_MAX);
+	return st->own->ops->scan(st->own, store_local_seat_prefix(seat), note_tenant, out, NULL) && !out->is_cut;
 }
 
-/* Those whose server is back; the others wait. True: nothing is left. */
+/* Our own seat, or one where nobody sits: who does adds by himself what he counted. */
+static bool sits_at(struct store_local *st, int seat, int *fd)
+{
+	return seat == st->seat || *fd >= 0 || (store_local_seat_take(st->path, seat, fd, NULL) && *fd >= 0);
+}
+
+static void forget_tenants(struct left_tenants *left)
+{
+	for (const struct left_tenant *one = left->first; one; one = one->next)
+		one->slot->left = 0;
+	arena_clear(&left->arena);
+}
+
+/* Those whose server is back; the others wait, at another's seat for who comes back to it. True: nothing is left. */
 static bool merge_seat(struct store_local *st, int seat)
 {
-	struct next_tenant at = { .len = 0 }, next;
+	struct left_tenants left;
 	size_t merged = 0;
-	bool is_all = true;
+	int fd = -1;
+	bool is_all = find_tenants(st, seat, &left);
 
-	while (find_tenant(st, seat, str_of(at.name, at.len), &next)) {
-		struct str name = str_of(next.name, next.len);
-		bool ok = is_back(st, name) && merge_tenant(st, seat, name);
+	for (const struct left_tenant *one = left.first; one; one = one->next) {
+		bool lets_go = seat == st->seat && one->slot->left == 1, ok = is_back(st, one->name);
 
+		if (ok && !sits_at(st, seat, &fd))
+			break;
+		ok = ok && merge_tenant(st, seat, one->name, lets_go);
+		one->slot->left -= ok;
 		merged += ok;
 		is_all &= ok;
-		at = next;
 	}
+	if (fd >= 0)
+		close(fd);
+	forget_tenants(&left);
 	if (merged)
 		log_info("store: local counts of %zu tenants added to the shared ones", merged);
 	return is_all;
 }
 
-/* Could anything that is left at this seat be added now? While nothing can, it is left to who comes back to it. */
-static bool is_any_back(struct store_local *st, int seat)
+/* True: nothing of ours is left. What others left behind goes over before that is said, as far as it can. */
+static bool merge_all(struct store_local *st)
 {
-	struct next_tenant at = { .len = 0 }, next;
-	bool is_any = false;
-
-	for (int i = 0; i < ASKED_FIRST && !is_any && find_tenant(st, seat, str_of(at.name, at.len), &next); i++) {
-		is_any = is_back(st, str_of(next.name, next.len));
-		at = next;
-	}
-	return is_any;
+	for (int i = 0; i < STORE_LOCAL_SEATS; i++)
+		if (i != st->seat)
+			merge_seat(st, i);
+	return merge_seat(st, st->seat);
 }
 
-/* What another counted, unless it is there to add it itself. */
-static bool merge_left_behind(struct store_local *st, int seat)
+/* --- shared again */
+
+struct slot_search {
+	struct store_local *st;
+	const struct store_local_tenant *slot;
+	bool is_found;
+};
+
+static bool look_at_slot(void *arg, struct str key, struct str value, int64_t expires_us)
 {
-	int fd;
+	struct slot_search *search = arg;
 
-	if (!is_any_back(st, seat) || !store_local_seat_take(st->path, seat, &fd, NULL) || fd < 0)
-		return true;
+	(void)value;
+	(void)expires_us;
+	search->is_found = store_local_tenant(search->st, store_local_tenant_of(key)) == search->slot;
+	return !search->is_found;
+}
 
-	bool ok = merge_seat(st, seat);
+/* Unless something was counted there since it was looked through. */
+static bool let_go(struct store_local *st, struct store_local_tenant *slot)
+{
+	struct slot_search search = { .st = st, .slot = slot };
 
-	close(fd);
+	pthread_rwlock_wrlock(&slot->merging);
+	bool ok = st->own->ops->scan(st->own, store_local_seat_prefix(st->seat), look_at_slot, &search, NULL) && !search.is_found;
+
+	if (ok)
+		atomic_store(&slot->is_aside, false);
+	pthread_rwlock_unlock(&slot->merging);
 	return ok;
 }
 
-static bool merge_all(struct store_local *st)
+static bool let_all_go(struct store_local *st)
 {
-	bool is_all = merge_seat(st, st->seat);
+	bool is_all = true;
 
-	for (int i = 0; i < STORE_LOCAL_SEATS; i++)
-		is_all &= i == st->seat || merge_left_behind(st, i);
+	for (size_t i = 0; i < STORE_LOCAL_TENANTS; i++)
+		is_all &= !atomic_load(&st->tenants[i].is_aside) || let_go(st, &st->tenants[i]);
 	return is_all;
+}
+
+static bool is_any_aside(struct store_local *st)
+{
+	bool is_any = false;
+
+	for (size_t i = 0; i < STORE_LOCAL_TENANTS && !is_any; i++)
+		is_any = atomic_load(&st->tenants[i].is_aside);
+	return is_any;
 }
 
 static struct str lost_tenant(struct store_local *st, char room[STORE_KEY_MAX])
@@ -322,10 +377,10 @@ static struct str lost_tenant(struct store_local *st, char room[STORE_KEY_MAX])
 /* Back only when the server that was lost last is, and all that was counted without it has gone over. */
 static void take_turn(struct store_local *st)
 {
-	bool was_local = atomic_load(&st->store.is_local);
+	bool is_alone = atomic_load(&st->store.is_local) || is_any_aside(st);
 	char room[STORE_KEY_MAX];
 
-	if (merge_all(st) && was_local && is_back(st, lost_tenant(st, room)))
+	if (merge_all(st) && is_alone && is_back(st, lost_tenant(st, room)) && let_all_go(st))
 		store_local_note_shared(st);
 }
 

@@ -289,6 +289,28 @@ START_TEST(a_bucket_goes_over_whole)
 }
 END_TEST
 
+/* The second comes while the merger is at the first, and stands behind it among the keys, but not among the names. */
+START_TEST(shared_again_is_when_all_have_gone_over)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken;
+	int64_t total;
+
+	local_setup(&config, 100);
+	struct store *st = redis_open(&config);
+
+	kill(the_redis.pid, SIGSTOP);
+	ck_assert(st->ops->count_add(st, STR("sekisho:{acme-mail}:bounce:x"), 1, DAY_US, &total, &err));
+	ck_assert_msg(redis_charge_one(st, "alone", 20, &is_taken, &err) && is_taken, "%s", err.text);
+	kill(the_redis.pid, SIGCONT);
+	while (atomic_load(&st->is_local))
+		usleep(1000);
+	ck_assert_int_eq(redis_used(st), 1);
+	store_close(st);
+}
+END_TEST
+
 /* Nobody gives it back: it need not be remembered for a quarter of an hour. */
 START_TEST(what_is_settled_alone_is_forgotten)
 {
@@ -325,6 +347,7 @@ int main(void)
 	tcase_add_test(tc, a_merge_whose_answers_are_lost_counts_once);
 	tcase_add_test(tc, without_redis_knows_what_it_knew);
 	tcase_add_test(tc, a_bucket_goes_over_whole);
+	tcase_add_test(tc, shared_again_is_when_all_have_gone_over);
 	tcase_add_test(tc, what_is_settled_alone_is_forgotten);
 	return unit_main(suite);
 }
