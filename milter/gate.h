@@ -65,7 +65,8 @@ struct gate {
 };
 
 bool gate_open(struct gate *gate, const struct config *config, struct err *err);
-/* After a reload: what is kept how long, and what is written, is now as `new` has it. One at a time. */
+/* Before `new` comes into force: what is kept how long, and what is written, is as that has it; what is overdue then is gone. One at
+ * a time. */
 void gate_follow(struct gate *gate, const struct config *old, const struct config *new);
 /* Frees the sessions still inside, then closes log and store. */
 void gate_close(struct gate *gate);

@@ -131,11 +131,11 @@ static void reload(void)
 		return;
 	}
 	warn_of_restart(old, new);
+	gate_follow(&gate, old, new);           /* first: a shorter promise that is in force finds nothing overdue */
 	config_publish(new);
 
 	struct config *current = config_acquire();
 
-	gate_follow(&gate, old, current);
 	config_release(old);
 	metrics_set(METRIC_CONFIG_GENERATION, (int64_t)current->generation);
 	monitor_note_reload(STR_EMPTY);

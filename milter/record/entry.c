@@ -183,8 +183,13 @@ bool purged_entry_write(const struct purged_entry *purged, const struct sign_key
 	json_member_str(&json, "node", purged->node);
 	json_member_str(&json, "class", purged->class_name);
 	json_member_str(&json, "file", purged->file);
+	if (purged->first) {
+		json_member_i64(&json, "first", purged->first);
+		member_hash(&json, "before", purged->before);
+	}
 	json_member_i64(&json, "last", purged->last);
 	member_hash(&json, "hash", purged->hash);
+	json_member_str_opt(&json, "reason", purged->reason);
 	json_member_str(&json, "keep", purged->keep);
 	return statement_sign(out, purged->node, purged->class_name, "purged", key, err);
 }

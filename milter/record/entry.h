@@ -20,7 +20,8 @@
  *   next BASE64                                     the key that will sign the next checkpoint besides; absent without `next`
  *
  *   purged       a file was removed because its time was over; signed, and on disk before the file goes
- *                {"node","class","file","last":SEQ,"hash":HEX,"keep":"60d","key":ID,"sig":BASE64}
+ *                {"node","class","file","first":SEQ,"before":HEX,"last":SEQ,"hash":HEX,"reason":"retention","keep":"60d","key":ID,
+ *                "sig":BASE64}; absent where the file's beginning could not be read: `first`, `before`
  *
  *   erased       lines were replaced by their leaves (erase.h); signed, and on disk before they are
  *                {"node","class","tenant" or "id","file","reason","seqs":"12,15-20","key","sig"}
@@ -76,12 +77,15 @@ bool checkpoint_entry_read(struct str detail, struct str time, struct checkpoint
 
 struct purged_entry {
 	struct str node, class_name, file;
+	int64_t first;                 /* seq of the file's first line (0: not known), and the chain value that it continues */
+	unsigned char before[CHAIN_LEN];
 	int64_t last;                  /* seq of the file's last line, and its chain value */
 	unsigned char hash[CHAIN_LEN];
-	struct str keep;
+	struct str reason, keep;       /* reason empty: not said */
 };
 /* The detail, into `out`, which is emptied first. `key` NULL: not signed. */
 bool purged_entry_write(const struct purged_entry *purged, const struct sign_key *key, struct buf *out, struct err *err);
+/* Neither first nor before nor reason, which earlier versions did not write, is looked at. */
 bool purged_entry_read(struct str detail, struct purged_entry *out);
 
 struct erased_entry {

@@ -187,7 +187,7 @@ static bool replace_file(struct erase *erase, struct record_file file, const cha
 	char tmp[PATH_MAX + 16];
 	struct copy copy = { .erase = erase, .spans = spans, .path = tmp };
 
-	snprintf(tmp, sizeof tmp, "%s/.erase.tmp", erase->dir);
+	snprintf(tmp, sizeof tmp, "%s/" ERASE_COPY, erase->dir);
 	buf_init(&copy.out, 4 * COPY_AT);
 	if (!tail_lock(&erase->tail, err))
 		return false;

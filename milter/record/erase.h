@@ -15,6 +15,8 @@
 #include "milter/record/sign.h"
 #include "milter/record/writer.h"
 
+#define ERASE_COPY ".erase.tmp"        /* in the class directory, under its lock: what becomes the new file */
+
 struct erase_request {
 	struct str tenant;             /* all its records; empty: */
 	struct str id;                 /* this one record */

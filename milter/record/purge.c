@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -16,6 +17,7 @@
 #include "config/base/num.h"
 #include "config/base/task.h"
 #include "milter/record/entry.h"
+#include "milter/record/erase.h"
 #include "milter/record/files.h"
 #include "milter/record/index_build.h"
 #include "milter/record/lines.h"
@@ -24,6 +26,7 @@
 
 #define LOOK_US (60 * US_PER_S)                     /* how often the thread looks at the date */
 #define AGAIN_US (600 * US_PER_S)
+#define FIRST_WAIT_S 3                         /* so long mail, or a reload, waits for the first purge; the rest goes beside them */
 
 /* One run over one class. */
 struct purge {
@@ -35,6 +38,12 @@ struct purge {
 	size_t count;
 	struct record_writer *writer;
 	struct sign_key *key;
+};
+
+/* A line, and the chain value there. */
+struct place {
+	int64_t seq;
+	unsigned char hash[CHAIN_LEN];
 };
 
 static bool take_dir(struct purge *purge, struct err *err)
@@ -56,8 +65,9 @@ static bool is_due(const struct purge *purge, size_t at)
 	return at < purge->count && jst_day(clock_now_us()) >= retention_purge_day(purge->keep, purge->files[at].day);
 }
 
-/* The first line of the next file says with which line this one ended. */
-static bool read_end(struct purge *purge, size_t at, struct purged_entry *out, bool *out_found, struct err *err)
+/* Where a file goes on, as its first line says: behind which line of which other one (`previous` NULL: of any). */
+static bool read_begin(const struct purge *purge, size_t at, const struct str *previous, struct place *out, bool *out_found,
+		       struct err *err)
 {
 	char path[PATH_MAX];
 	struct begin_entry begin;
@@ -65,7 +75,7 @@ static bool read_end(struct purge *purge, size_t at, struct purged_entry *out, b
 	struct line line;
 	struct str detail;
 
-	if (!record_file_path(purge->dir, purge->files[at + 1], path, err))
+	if (!record_file_path(purge->dir, purge->files[at], path, err))
 		return false;
 
 	int fd = io_open(path, O_RDONLY, 0, err);
@@ -75,14 +85,41 @@ static bool read_end(struct purge *purge, size_t at, struct purged_entry *out, b
 	bool ok = lines_open(&lines, fd, path, 0, INT64_MAX, err) && lines_next(&lines, &line, out_found, err);
 
 	*out_found = ok && *out_found && scan_find(line.text, STR("detail"), &detail) && begin_entry_read(detail, &begin) &&
-		     str_eq(begin.previous, out->file);
+		     (!previous || str_eq(begin.previous, *previous));
 	if (*out_found) {
-		out->last = begin.after;
+		out->seq = begin.after;
 		memcpy(out->hash, begin.hash, CHAIN_LEN);
 	}
 	lines_close(&lines);
 	close(fd);
 	return ok;
+}
+
+/* The first line of the next file says with which line this one ended. */
+static bool read_end(const struct purge *purge, size_t at, struct purged_entry *out, bool *out_found, struct err *err)
+{
+	struct place end;
+
+	if (!read_begin(purge, at + 1, &out->file, &end, out_found, err))
+		return false;
+	if (*out_found) {
+		out->last = end.seq;
+		memcpy(out->hash, end.hash, CHAIN_LEN);
+	}
+	return true;
+}
+
+/* For who reads the record alone. A beginning that is damaged, or cannot be read or be one of what ends so, is left out: nothing
+ * is kept longer for it. */
+static void read_first(const struct purge *purge, size_t at, struct purged_entry *out)
+{
+	struct place before;
+	bool found = false;
+
+	if (!read_begin(purge, at, NULL, &before, &found, NULL) || !found || before.seq >= out->last)
+		return;
+	out->first = before.seq + 1;
+	memcpy(out->before, before.hash, CHAIN_LEN);
 }
 
 /* Without such a line (the next file is damaged, or continues an earlier one): the last line of the file itself. */
@@ -138,8 +175,8 @@ static bool declare(struct purge *purge, const struct purged_entry *purged, stru
 	return ok;
 }
 
-/* Nobody reads the end of the log back meanwhile. */
-static bool remove_file(struct purge *purge, struct record_file file, const char *path, struct err *err)
+/* Nobody reads the end of the log back meanwhile, or makes a copy. `file`: what it is in the log; NULL: nothing. */
+static bool remove_file(const struct purge *purge, const char *path, const struct record_file *file, struct err *err)
 {
 	char lock[PATH_MAX + 8];
 
@@ -153,15 +190,26 @@ static bool remove_file(struct purge *purge, struct record_file file, const char
 		  (io_calls.unlink(path) == 0 || errno == ENOENT || err_errno(err, ERR_BUSY, "unlink %s", path)) &&
 		  io_sync_dir_of(path, err);
 
-	index_remove(purge->dir, file);
+	if (file)
+		index_remove(purge->dir, *file);
 	close(fd);
 	return ok;
+}
+
+/* What a killed erasure left is a copy of a day like any other, and its name does not tell when that is over. */
+static bool remove_leftover(const struct purge *purge, struct err *err)
+{
+	char path[PATH_MAX + 16];
+
+	snprintf(path, sizeof path, "%s/" ERASE_COPY, purge->dir);
+	return access(path, F_OK) != 0 || remove_file(purge, path, NULL, err);
 }
 
 static bool purge_file(struct purge *purge, size_t at, const char *path, int64_t octets, struct err *err)
 {
 	char name[RECORD_NAME_MAX], keep[RETENTION_TEXT_MAX];
-	struct purged_entry purged = { .node = purge->config->node, .class_name = purge->class_name };
+	struct purged_entry purged = { .node = purge->config->node, .class_name = purge->class_name,
+				       .reason = STR("retention") };
 	bool found = false;
 
 	record_file_name(purge->files[at], name);
@@ -170,10 +218,13 @@ static bool purge_file(struct purge *purge, size_t at, const char *path, int64_t
 	purged.keep = str_from_c(keep);
 	if (octets > 0) {                           /* an empty file was never part of the chain */
 		if (!need_writer(purge, err) || !read_end(purge, at, &purged, &found, err) ||
-		    (!found && !read_last(path, &purged, err)) || !declare(purge, &purged, err))
+		    (!found && !read_last(path, &purged, err)))
+			return false;
+		read_first(purge, at, &purged);
+		if (!declare(purge, &purged, err))
 			return false;
 	}
-	return remove_file(purge, purge->files[at], path, err);
+	return remove_file(purge, path, &purge->files[at], err);
 }
 
 /* The newest file of a class that nobody writes to any more: a writer begins a new one that continues it. */
@@ -234,7 +285,7 @@ bool record_purge(const struct record_writer_config *config, struct retention ke
 	}
 	ok = ok && record_files_list(purge.dir, &purge.files, &purge.count, err) &&
 	     (is_dry_run || relieve_newest(&purge, err)) && purge_files(&purge, is_dry_run, tell, arg, &count, err) &&
-	     (is_dry_run || destroy_keys(&purge, err));
+	     (is_dry_run || (destroy_keys(&purge, err) && remove_leftover(&purge, err)));
 	record_writer_close(purge.writer);
 	sign_key_free(purge.key);
 	free(purge.files);
@@ -250,7 +301,9 @@ struct purger {
 	struct purge_class *classes;
 	size_t count;
 	struct task task;
-	int64_t day;                   /* that the purge was done for */
+	sem_t first;                   /* posted when the first purge is over, well or not */
+	int64_t day;                   /* that the purge was done for; INT64_MIN: none yet */
+	int64_t retry_us;              /* monotonic: after a failure not before */
 };
 
 static void tell_log(void *arg, const char *file, int64_t octets)
@@ -275,6 +328,15 @@ static bool purge_all(struct purger *purger)
 		}
 	}
 	return ok;
+}
+
+static void purge_today(struct purger *purger)
+{
+	int64_t day = jst_day(clock_now_us());
+	bool ok = purge_all(purger);
+
+	purger->day = ok ? day : purger->day;
+	purger->retry_us = ok ? 0 : clock_mono_us() + AGAIN_US;
 }
 
 /* An index takes seconds of a core, and mail goes first. Where a sandbox forbids it, it is as patient as the others. */
@@ -316,20 +378,13 @@ static void index_all(struct purger *purger)
 static void run_purger(void *arg)
 {
 	struct purger *purger = arg;
-	int64_t retry_us = 0;
 
 	be_patient();
-	purger->day = INT64_MIN;
+	purge_today(purger);
+	sem_post(&purger->first);
 	do {
-		int64_t day;
-
-		while ((day = jst_day(clock_now_us())) != purger->day && clock_mono_us() >= retry_us &&
-		       !task_is_stopping(&purger->task)) {
-			bool ok = purge_all(purger);
-
-			purger->day = ok ? day : purger->day;
-			retry_us = ok ? 0 : clock_mono_us() + AGAIN_US;
-		}
+		while (jst_day(clock_now_us()) != purger->day && clock_mono_us() >= purger->retry_us && !task_is_stopping(&purger->task))
+			purge_today(purger);
 		index_all(purger);
 	} while (task_wait(&purger->task, LOOK_US));
 }
@@ -353,6 +408,17 @@ static bool copy_classes(struct purger *purger, const struct purge_class *classe
 	return true;
 }
 
+/* A promise that was made a tenth as long is thousands of files, and somebody may hold a class: neither keeps mail waiting. */
+static void await_first(struct purger *purger)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += FIRST_WAIT_S;
+	while (sem_clockwait(&purger->first, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
+		;
+}
+
 bool purger_start(const struct purge_class *classes, size_t count, struct purger **out, struct err *err)
 {
 	struct purger *purger = calloc(1, sizeof *purger);
@@ -360,12 +426,16 @@ bool purger_start(const struct purge_class *classes, size_t count, struct purger
 	if (!purger)
 		return err_memory(err);
 	arena_init(&purger->arena, 1 << 20);
+	purger->day = INT64_MIN;
+	sem_init(&purger->first, 0, 0);
 	if (!(copy_classes(purger, classes, count) || err_memory(err)) ||
 	    !task_start(&purger->task, "purge", run_purger, purger, err)) {
+		sem_destroy(&purger->first);
 		arena_clear(&purger->arena);
 		free(purger);
 		return false;
 	}
+	await_first(purger);                        /* or who looks meanwhile finds much of it overdue */
 	*out = purger;
 	return true;
 }
@@ -375,6 +445,7 @@ void purger_stop(struct purger *purger)
 	if (!purger)
 		return;
 	task_stop(&purger->task);
+	sem_destroy(&purger->first);
 	arena_clear(&purger->arena);
 	free(purger);
 }

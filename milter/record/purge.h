@@ -4,7 +4,7 @@
  * In an order that any crash may cut: a signed `purged` record is made durable, then the file is unlinked, then the directory is
  * synced; then the keys of days that are over go from the keyring (seal.h). Run again it finds the file still there and does
  * all of it once more. Oldest first. Before the newest file of a class goes, which happens where nothing was written for
- * so long, a new one that continues it is begun.
+ * so long, a new one that continues it is begun. The copy that a killed erasure left goes, too.
  *
  * Threads  any; several processes may purge one class (the unlink is done under CLASS/.lock)
  */
@@ -22,8 +22,9 @@ bool record_purge(const struct record_writer_config *config, struct retention ke
 		  int64_t *out_count, struct err *err);
 
 /*
- * A thread that does so for the classes of a daemon: at the start and soon after each midnight. What fails is logged
- * and tried again ten minutes later. Between, each minute, it indexes what was finished (index_build.h).
+ * A thread that does so for the classes of a daemon: at the start and soon after each midnight. purger_start waits for the
+ * first time, though a few seconds at most, so that nobody finds overdue what ran out while no daemon was there. What fails is
+ * logged and tried again ten minutes later. Between, each minute, it indexes what was finished (index_build.h).
  */
 struct purge_class {
 	struct record_writer_config config;   /* copied, with its strings */

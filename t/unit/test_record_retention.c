@@ -1,13 +1,19 @@
 /* config/base/retention, milter/record/purge: neither shorter nor longer than promised, and every removal declared. */
 #include "t/lib/relaylog.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
+#include "milter/record/entry.h"
 #include "milter/record/purge.h"
+#include "milter/record/scan.h"
 
 static struct relaylog relay;
 static bool is_long;                            /* too many signatures for the second verifier, which checks them in Python */
@@ -243,6 +249,129 @@ START_TEST(forged_purge)
 }
 END_TEST
 
+/* The `number`th purged record's detail, from 0, of a file's text. */
+static struct str purged_detail(const struct buf *text, int number)
+{
+	struct str rest = buf_view(text), line, event, detail;
+
+	while (str_cut(rest, '\n', &line, &rest))
+		if (scan_find_string(line, STR("event"), &event) && str_eq(event, STR("purged")) && number-- == 0 &&
+		    scan_find(line, STR("detail"), &detail))
+			return detail;
+	ck_abort_msg("no such purged record");
+}
+
+/* Who has the records alone can say which lines went, that none is missing between them, and why. */
+START_TEST(says_what_went)
+{
+	struct str first, second, before, hash, reason;
+	int64_t from, to, next;
+	struct buf text;
+
+	live(5);
+	ck_assert_int_eq(purge_as((struct retention){ 2, false }, false), 2);
+	relaylog_read(&relay, "2026-11-25.jsonl", &text);
+	first = purged_detail(&text, 0);
+	second = purged_detail(&text, 1);
+	ck_assert(scan_find_i64(first, STR("first"), &from) && scan_find_i64(first, STR("last"), &to) &&
+		  scan_find_string(first, STR("before"), &before) && scan_find_string(first, STR("hash"), &hash) &&
+		  scan_find_string(first, STR("reason"), &reason));
+	ck_assert_int_eq(from, 1);
+	ck_assert_int_gt(to, 1);
+	ck_assert_uint_eq(unit_count(before, "0"), 2 * CHAIN_LEN);
+	ck_assert_str_is(reason, STR("retention"));
+	ck_assert(scan_find_i64(second, STR("first"), &next) && scan_find_string(second, STR("before"), &before));
+	ck_assert_int_eq(next, to + 1);
+	ck_assert_str_is(before, hash);
+	buf_clear(&text);
+}
+END_TEST
+
+/* A file whose beginning is damaged goes all the same, and of its beginning nothing is said. */
+START_TEST(a_beginning_that_nobody_can_read)
+{
+	struct str detail, value;
+	struct buf text;
+
+	live(3);
+	relaylog_read(&relay, "2026-11-21.jsonl", &text);
+	text.ptr[0] = '#';
+	relaylog_write(&relay, "2026-11-21.jsonl", buf_view(&text));
+	buf_clear(&text);
+	clock_set(NOON + 60 * DAY_US + DAY_US / 2);
+	ck_assert_int_eq(purge_as(days60, false), 1);
+	relaylog_read(&relay, "2027-01-21.jsonl", &text);
+	detail = purged_detail(&text, 0);
+	ck_assert(!scan_find(detail, STR("first"), &value) && !scan_find(detail, STR("before"), &value));
+	ck_assert(scan_find(detail, STR("reason"), &value));
+	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
+	buf_clear(&text);
+}
+END_TEST
+
+static int (*real_open)(const char *path, int flags, mode_t mode);
+static int fail_open(const char *path, int flags, mode_t mode)
+{
+	if (!strstr(path, "2026-11-21.jsonl"))
+		return real_open(path, flags, mode);
+	errno = EACCES;                         /* as somebody put it back from a copy */
+	return -1;
+}
+
+/* The next file says where it ended: it goes though nobody can look into it. */
+START_TEST(a_file_that_nobody_can_open)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	int64_t count = 0;
+	struct err err = { .text = "" };
+
+	live(3);
+	clock_set(NOON + 60 * DAY_US + DAY_US / 2);
+	real_open = io_calls.open;
+	io_calls.open = fail_open;
+	bool ok = record_purge(&config, days60, false, NULL, NULL, &count, &err);
+
+	io_calls.open = real_open;
+	ck_assert_msg(ok, "%s", err.text);
+	ck_assert_int_eq(count, 1);
+	ck_assert(!is_there("2026-11-21.jsonl"));
+	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
+}
+END_TEST
+
+/* Declared as earlier versions did: without first, before and reason. */
+START_TEST(an_earlier_version_purged)
+{
+	struct purged_entry purged = { .node = STR("mx1"), .class_name = STR("relay"), .file = STR("2026-11-21.jsonl"),
+				       .keep = STR("60d") };
+	struct record_event event = { .event = STR("purged") };
+	struct record_writer *writer;
+	struct begin_entry begin;
+	struct str line, rest, detail;
+	struct sign_key *key;
+	struct buf text;
+	char path[PATH_MAX];
+
+	live(3);
+	relaylog_read(&relay, "2026-11-22.jsonl", &text);
+	ck_assert(str_cut(buf_view(&text), '\n', &line, &rest) && scan_find(line, STR("detail"), &detail) &&
+		  begin_entry_read(detail, &begin) && sign_key_load(relay.key, &key, NULL));
+	purged.last = begin.after;
+	memcpy(purged.hash, begin.hash, CHAIN_LEN);
+	ck_assert(purged_entry_write(&purged, key, &text, NULL) && buf_done(&text, &event.detail, NULL));
+	ck_assert_uint_eq(unit_count(event.detail, "\"reason\"") + unit_count(event.detail, "\"first\""), 0);
+	clock_set(NOON + 60 * DAY_US + DAY_US / 2);
+	writer = relaylog_open(&relay);
+	ck_assert(record_append(writer, &event, RECORD_DURABLE, NULL, NULL));
+	record_writer_close(writer);
+	relaylog_path(&relay, "2026-11-21.jsonl", path);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(verify_as(days60, NULL), VERIFY_OK);
+	sign_key_free(key);
+	buf_clear(&text);
+}
+END_TEST
+
 static int unlinks_left;
 static int (*real_unlink)(const char *path);
 static int fail_unlink(const char *path)
@@ -312,12 +441,32 @@ START_TEST(purger_thread)
 
 	live(5);
 	ck_assert(purger_start(&class, 1, &purger, NULL));
-	while (is_there("2026-11-22.jsonl"))
-		usleep(1000);
+	ck_assert(!is_there("2026-11-22.jsonl"));  /* nobody who looks now finds it overdue */
 	purger_stop(purger);
 	purger_stop(NULL);
 	ck_assert(!is_there("2026-11-21.jsonl") && is_there("2026-11-23.jsonl"));
 	ck_assert_int_eq(verify_as((struct retention){ 2, false }, NULL), VERIFY_OK);
+}
+END_TEST
+
+/* An erasure copies a day, or there are thousands to go: neither keeps mail waiting, or a reload. */
+START_TEST(purger_does_not_wait_for_ever)
+{
+	struct purge_class class = { relaylog_config(&relay), { 2, false } };
+	struct purger *purger;
+	char lock[PATH_MAX];
+
+	live(5);
+	snprintf(lock, sizeof lock, STR_FMT "/.lock", STR_ARG(class.config.dir));
+
+	int fd = open(lock, O_RDWR | O_CREAT, 0640);
+
+	ck_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
+	ck_assert(purger_start(&class, 1, &purger, NULL));
+	ck_assert(is_there("2026-11-22.jsonl"));
+	close(fd);
+	purger_stop(purger);
+	ck_assert(!is_there("2026-11-22.jsonl"));
 }
 END_TEST
 
@@ -328,6 +477,15 @@ static void until_the_day_after(void *arg, const char *file, int64_t octets)
 	(void)octets;
 	clock_set(NOON + 3 * DAY_US);
 }
+
+START_TEST(what_an_erasure_left)
+{
+	live(1);
+	relaylog_write(&relay, ".erase.tmp", STR("a copy of a day"));
+	ck_assert_int_eq(purge_as(days60, false), 0);
+	ck_assert(!is_there(".erase.tmp"));
+}
+END_TEST
 
 /* Midnight comes while files are removed, and with it the newest one's time: that is the next run's. */
 START_TEST(midnight_meanwhile)
@@ -363,11 +521,17 @@ int main(void)
 	tcase_add_test(tcase, a_purged_file_is_back);
 	tcase_add_test(tcase, newest_goes_too);
 	tcase_add_test(tcase, forged_purge);
+	tcase_add_test(tcase, says_what_went);
+	tcase_add_test(tcase, a_beginning_that_nobody_can_read);
+	tcase_add_test(tcase, a_file_that_nobody_can_open);
+	tcase_add_test(tcase, an_earlier_version_purged);
 	tcase_add_test(tcase, midnight_meanwhile);
 	tcase_add_test(tcase, interrupted);
 	tcase_add_test(tcase, unreadable);
 	tcase_add_test(tcase, a_life);
 	tcase_add_test(tcase, purger_thread);
+	tcase_add_test(tcase, purger_does_not_wait_for_ever);
+	tcase_add_test(tcase, what_an_erasure_left);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
