@@ -138,12 +138,12 @@ class Day:
         match = FILE.match(name)
         self.date = datetime.date.fromisoformat(match[1])
         self.order = (self.date, int(match[2] or 1))
-        self.begin = None
+        self.begin, self.is_unread = None, False
         self.records = self.seq = 0
         self.is_restored = False        # since the last checkpoint
         self.chain = bytes(32)
         self.first_named = self.named = None
-        self.last_time = self.signed_time = None
+        self.last_time = self.signed_time = self.signed_node = None
         self.seqs = []                  # of lines that were not erased, where a statement may name them
         self.erased = 0
         self.numbers, self.head_numbers, self.missing = {}, None, 0     # of tenants, at level content
@@ -165,7 +165,7 @@ class Log:
         self.now = read_time(args.now) if args.now else datetime.datetime.now(JST)
         self.purged, self.checkpoints = [], 0
         self.erased, self.declared = [], []     # lines that were erased; ranges that statements declare, and when
-        self.nodes, self.erased_nodes = set(), []       # this log's names; those that erased records give it, and where
+        self.others = []                # statements under a name that the log did not have by then: day, node, where
         self.wanted = {}                # seq -> (hash, name) of checkpoints kept elsewhere
         self.first_seq = None
 
@@ -216,7 +216,7 @@ class Log:
         if not sig or not ed25519_check(self.keys[key], text.encode(), sig):
             return self.find(TAMPERED, place, 'the signature of this checkpoint is wrong')
         self.checkpoints += 1
-        self.nodes.add(detail['node'])
+        day.signed_node = detail['node']
         day.signed_time = line['time']
 
     def check_once(self, named, once):
@@ -232,8 +232,6 @@ class Log:
             self.find(TAMPERED, place, 'not signed with the one-time key that the checkpoint before named')
 
     def check_owner(self, place, detail):
-        if self.args.node and detail.get('node') != self.args.node:
-            self.find(TAMPERED, place, f'of another node: {detail.get("node")}')
         if self.args.class_name and detail.get('class') != self.args.class_name:
             self.find(TAMPERED, place, f'of another class: {detail.get("class")}')
 
@@ -246,7 +244,6 @@ class Log:
         except (KeyError, ValueError, TypeError):
             return
         day.begin = begin
-        self.nodes.add(begin['node'])
         self.check_owner(day.name, begin)
         if begin['file'] != day.name:
             self.find(TAMPERED, day.name, f'says that it is {begin["file"]}')
@@ -268,6 +265,8 @@ class Log:
         if not is_good and (is_good is False or event != 'erased' or self.args.operator_key):
             return None                 # else it may be the operator's, whose key was not given
         self.check_owner(place, detail)
+        if detail['node'] != (day.signed_node or (day.begin and day.begin['node'])):
+            self.others.append((day, detail['node'], place))
         if event == 'purged':
             self.purged.append((detail['file'], detail['last'], detail['hash'], line['time'], place))
         elif event == 'restored':
@@ -278,7 +277,6 @@ class Log:
                 return self.find(TAMPERED, place, 'a restored record of another place')
             day.is_restored = True
         else:
-            self.erased_nodes.append((detail['node'], place))
             for piece in str(detail['seqs']).split(','):
                 span = re.fullmatch(r'(\d{1,18})(?:-(\d{1,18}))?', piece)
                 if not span:
@@ -316,7 +314,12 @@ class Log:
 
     def check_file(self, day, limit):
         """Every line; `limit`: (octet, seq, hash) where the next part says that the valid text ends."""
-        text = day.read(self.args.dir)
+        try:
+            text = day.read(self.args.dir)
+        except OSError as error:
+            day.is_unread = True
+            self.find(UNKNOWN, day.name, f'cannot be read: {error}')
+            return True
         if not text:
             return False
         seq, chain, offset, bad = 0, bytes(32), 0, 0
@@ -354,7 +357,7 @@ class Log:
                 day.named = None
             day.seq, day.chain = seq, chain
             if erased:
-                self.erased.append((got, place))
+                self.erased.append((day, got, place))
                 day.erased += 1
             else:
                 day.seqs.append(got)
@@ -377,7 +380,11 @@ class Log:
             self.find(TAMPERED, day.name, 'does not begin with a line that says what it continues')
         return True
 
-    def check_joint(self, before, day):
+    def unless_unread(self, days, date):
+        """What would excuse something stands in a file of that day or of a later one."""
+        return UNKNOWN if any(day.is_unread and day.date >= date for day in days) else TAMPERED
+
+    def check_joint(self, days, before, day):
         begin = day.begin
         if not begin:
             return
@@ -386,7 +393,11 @@ class Log:
                 self.find(TAMPERED, day.name, 'says that it begins the log, but its numbers do not')
         elif before is None or begin['previous'] != before.name:
             if not any(p[:3] == (begin['previous'], begin['after'], begin['hash']) for p in self.purged):
-                self.find(TAMPERED, day.name, f'continues {begin["previous"] or "nothing"}, which is not there and not purged')
+                date = datetime.date.fromisoformat((begin['previous'] or day.name)[:10])
+                self.find(self.unless_unread(days, date), day.name,
+                          f'continues {begin["previous"] or "nothing"}, which is not there and not purged')
+        elif before.is_unread:
+            return                      # that was said
         elif begin['after'] != before.seq:
             self.find(TAMPERED, before.name, f'ends at record {before.seq}, {day.name} continues {begin["after"]}')
         elif begin['hash'] != before.chain.hex():
@@ -395,14 +406,23 @@ class Log:
             if before.numbers != (day.numbers if day.head_numbers is None else day.head_numbers):
                 self.find(TAMPERED, day.name, f"does not begin with the tenants' numbers with which {before.name} ends")
 
+    def check_names(self, days):
+        """A relay may be renamed: what the log goes on from under its present name was its own before."""
+        after = None
+        for day in reversed([day for day in days if day.begin]):
+            is_ours = self.args.node in (None, day.begin['node'], day.signed_node)
+            if not is_ours and not (after and continues(day, after)):
+                self.find(self.unless_unread(days, day.date), day.name, f'of another node: {day.begin["node"]}')
+            after = day
+        for day, node, place in self.others:
+            if node != day.signed_node and node not in names(later for later in days if later.order > day.order):
+                self.find(self.unless_unread(days, day.date), place, f'a statement about another log: of node {node}')
+
     def check_erasures(self, days):
         declared = Ranges(self.declared)
-        for node, place in self.erased_nodes:
-            if node not in self.nodes:
-                self.find(TAMPERED, place, f'an erased record of another node: {node}')
-        for seq, place in self.erased:
+        for day, seq, place in self.erased:
             if seq not in declared:
-                self.find(TAMPERED, place, f'record {seq} was erased, and no signed record declares it')
+                self.find(self.unless_unread(days, day.date), place, f'record {seq} was erased, and no signed record declares it')
         for name, _, _, time, _ in self.purged:
             if name in [day.name for day in days] and read_time(time) + HOUR <= self.now:
                 self.find(RETENTION, name, 'was declared purged, and is there')
@@ -435,9 +455,9 @@ class Log:
             raise ValueError('no good signature of a key that was given')
         if self.witnesses is not None and not any(signed_note(name, blob, b'\x04', self.witnesses, text) for name, blob in signers):
             raise ValueError('no good countersignature of a witness whose key was given')
-        if self.args.node not in (None, origin[1]) or self.args.class_name not in (None, origin[2]):
+        if self.args.class_name not in (None, origin[2]):
             raise ValueError('of another log')
-        self.wanted[int(lines[1])] = (unbase64(lines[2], 32).hex(), path)
+        self.wanted[int(lines[1])] = (unbase64(lines[2], 32).hex(), path, origin[1])
 
     def read_checkpoints(self):
         for path in self.args.checkpoint:
@@ -450,7 +470,9 @@ class Log:
         """What the part after this file says about its end."""
         if not after or after.date != day.date:
             return None
-        detail = json_or_empty(after.read(self.args.dir).partition(b'\n')[0]).get('detail', {})
+        detail = {}
+        with contextlib.suppress(OSError):      # that is said when it is looked at
+            detail = json_or_empty(after.read(self.args.dir).partition(b'\n')[0]).get('detail', {})
         return (detail.get('end'), detail.get('after'), detail.get('hash')) if detail.get('previous') == day.name else None
 
     def take_moment(self):
@@ -470,15 +492,15 @@ class Log:
         before = named = None
         is_restored = False             # since the last checkpoint
         for day in full:
-            self.check_joint(before, day)
-            if before and day.begin and [day.begin[name] for name in ('previous', 'after', 'hash')] != [
-                    before.name, before.seq, before.chain.hex()]:
+            self.check_joint(full, before, day)
+            if before and day.begin and not continues(before, day):
                 named = None
             if day.first_named:
                 self.check_once(named, day.first_named[:3] + (day.first_named[3] or is_restored,))
                 named, is_restored = day.named, False
             is_restored = is_restored or day.is_restored
             before = day
+        self.check_names(full)
         self.check_erasures(full)
         if self.args.keep:
             self.check_retention(days)
@@ -493,9 +515,20 @@ class Log:
             self.find(UNKNOWN, self.args.dir, 'no checkpoint with a good signature')
         elif read_time(times[-1]) - read_time(signed[-1]) > datetime.timedelta(hours=2):
             self.find(UNKNOWN, self.args.dir, 'the last records span more than two hours without a checkpoint')
-        for seq, (_, path) in self.wanted.items():
-            if seq >= (self.first_seq or 0):
-                self.find(TAMPERED, path, f'record {seq} is not the one that this checkpoint saw')
+        for seq, (_, path, node) in self.wanted.items():
+            if self.args.node and node not in {self.args.node, *names(days)}:
+                self.find(UNKNOWN, path, 'says nothing about this log: of another log')
+            elif seq >= (self.first_seq or 0):
+                may_stand = any(day.is_unread for day in days)
+                self.find(UNKNOWN if may_stand else TAMPERED, path, f'record {seq} is not the one that this checkpoint saw')
+
+
+def names(days):
+    return {name for day in days for name in (day.begin and day.begin['node'], day.signed_node) if name}
+
+
+def continues(before, day):
+    return [day.begin[name] for name in ('previous', 'after', 'hash')] == [before.name, before.seq, before.chain.hex()]
 
 
 class Ranges:

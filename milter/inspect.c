@@ -87,8 +87,8 @@ static bool verify(struct inspect *inspect, const struct config *config, const s
 	char operator_key[PATH_MAX];
 	const struct verify_options options = {
 		.dir = str_from_c(dir), .public_key_file = str_from_c(inspect->public_path),
-		.operator_key_file = erasure_public(config, operator_key) ? str_from_c(operator_key) : STR_EMPTY, .node = config->node,
-		.class_name = class->name, .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
+		.operator_key_file = erasure_public(config, operator_key) ? str_from_c(operator_key) : STR_EMPTY,
+		.node = str_from_c(inspect->gate->node), .class_name = class->name, .first_day = INT64_MIN, .last_day = INT64_MAX, .has_retention = true,
 		.keep = class->keep, .progress = on_progress, .progress_arg = inspect,
 		.stop = &inspect->task.is_stopping,
 	};

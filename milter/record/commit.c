@@ -218,6 +218,7 @@ static bool add_checkpoint(struct commit *commit, const struct moment *moment, s
 	    !add_own(commit, moment, STR("checkpoint"), err))
 		return false;
 	head->signed_seq = head->seq;
+	snprintf(head->signed_node, sizeof head->signed_node, STR_FMT, STR_ARG(commit->node));
 	snprintf(head->next, sizeof head->next, "%s", commit->once.next);
 	return true;
 }

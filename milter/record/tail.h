@@ -15,6 +15,7 @@
 #ifndef SEKISHO_RECORD_TAIL_H
 #define SEKISHO_RECORD_TAIL_H
 
+#include "milter/record/entry.h"
 #include "milter/record/files.h"
 #include "milter/record/format.h"
 #include "milter/record/once.h"
@@ -27,6 +28,7 @@ struct tail_head {
 	unsigned char chain[CHAIN_LEN];
 	int64_t time_us;
 	int64_t signed_seq;            /* of the last checkpoint line, 0: none yet */
+	char signed_node[ENTRY_NAME_MAX + 1];             /* in whose name that was */
 	char next[ONCE_BASE64_LEN + 1];/* the one-time key that it named */
 };
 

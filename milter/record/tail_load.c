@@ -129,9 +129,11 @@ static void take_checkpoint(struct tail_head *head, const struct record_link *li
 	struct str detail;
 
 	head->signed_seq = link->seq;
-	head->next[0] = '\0';
-	if (scan_find(text, STR("detail"), &detail) && checkpoint_entry_read(detail, link->time, &checkpoint) &&
-	    checkpoint.next.len == ONCE_BASE64_LEN)
+	head->next[0] = head->signed_node[0] = '\0';
+	if (!scan_find(text, STR("detail"), &detail) || !checkpoint_entry_read(detail, link->time, &checkpoint))
+		return;
+	snprintf(head->signed_node, sizeof head->signed_node, STR_FMT, STR_ARG(checkpoint.node));
+	if (checkpoint.next.len == ONCE_BASE64_LEN)
 		snprintf(head->next, sizeof head->next, STR_FMT, STR_ARG(checkpoint.next));
 }
 

@@ -8,7 +8,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/num.h"
-#include "milter/record/verify_file.h"
+#include "milter/record/verify_names.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
 #define UNSIGNED_MAX_US (2 * HOUR_US)       /* a writer with a key signs at least every hour */
@@ -21,8 +21,7 @@ struct run {
 	struct verify_context context;
 	struct sign_publics witnesses;
 	struct verify_outsides outsides;
-	struct verify_file *files;     /* those of the days asked for */
-	size_t count;
+	struct verify_days days;       /* those asked for */
 	pthread_mutex_t lock;          /* guards what follows */
 	size_t next;
 	int64_t done, total;           /* octets */
@@ -99,47 +98,48 @@ static bool take_files(struct run *run, struct err *err)
 
 	if (!record_moment_take(run->dir, &moment, err))
 		return false;
-	run->count = run->next = 0;
+	run->days.is_to_end = options->last_day == INT64_MAX;
+	run->days.count = run->next = 0;
 	run->done = run->total = 0;
-	run->files = calloc(moment.count + 1, sizeof *run->files);
-	for (size_t i = 0; run->files && i < moment.count; i++) {
+	run->days.rows = calloc(moment.count + 1, sizeof *run->days.rows);
+	for (size_t i = 0; run->days.rows && i < moment.count; i++) {
 		struct record_file name = moment.files[i];
 
 		if (name.day < options->first_day || name.day > options->last_day)
 			continue;
-		run->files[run->count++] = (struct verify_file){ .file = name, .is_last = i + 1 == moment.count, .tongue = options->tongue,
+		run->days.rows[run->days.count++] = (struct verify_file){ .file = name, .is_last = i + 1 == moment.count, .tongue = options->tongue,
 								 .size = moment.stats[i].st_size, .inode = moment.stats[i].st_ino };
 	}
 	record_moment_clear(&moment);
-	return run->files || err_memory(err);
+	return run->days.rows || err_memory(err);
 }
 
 static void give_files_back(struct run *run)
 {
-	for (size_t i = 0; i < run->count; i++)
-		verify_file_clear(&run->files[i]);
-	free(run->files);
-	run->files = NULL;
-	run->count = 0;
+	for (size_t i = 0; i < run->days.count; i++)
+		verify_file_clear(&run->days.rows[i]);
+	free(run->days.rows);
+	run->days.rows = NULL;
+	run->days.count = 0;
 }
 
 static struct verify_file *find_file(struct run *run, struct record_file name)
 {
-	for (size_t i = 0; i < run->count; i++)
-		if (record_file_cmp(&run->files[i].file, &name) == 0)
-			return &run->files[i];
+	for (size_t i = 0; i < run->days.count; i++)
+		if (record_file_cmp(&run->days.rows[i].file, &name) == 0)
+			return &run->days.rows[i];
 	return NULL;
 }
 
 /* First lines, and from them how far each file before is valid. */
 static void look_at_files(struct run *run)
 {
-	for (size_t i = 0; i < run->count; i++) {
-		verify_file_look(&run->files[i], &run->context);
-		run->total += run->files[i].size;
+	for (size_t i = 0; i < run->days.count; i++) {
+		verify_file_look(&run->days.rows[i], &run->context);
+		run->total += run->days.rows[i].size;
 	}
-	for (size_t i = 0; i < run->count; i++) {
-		const struct verify_file *file = &run->files[i];
+	for (size_t i = 0; i < run->days.count; i++) {
+		const struct verify_file *file = &run->days.rows[i];
 		struct verify_file *before = file->has_begin && file->previous.part ? find_file(run, file->previous) : NULL;
 
 		/* Only a part says so: lines added to an old day are what they are. */
@@ -157,12 +157,12 @@ static void *check_some(void *arg)
 
 	for (;;) {
 		pthread_mutex_lock(&run->lock);
-		size_t at = run->next < run->count ? run->next++ : SIZE_MAX;
+		size_t at = run->next < run->days.count ? run->next++ : SIZE_MAX;
 
 		pthread_mutex_unlock(&run->lock);
 		if (at == SIZE_MAX)
 			return NULL;
-		verify_file_check(&run->files[at], &run->context);
+		verify_file_check(&run->days.rows[at], &run->context);
 	}
 }
 
@@ -182,8 +182,8 @@ static void check_files(struct run *run)
 /* The signed record that says that the file before `file` was removed because its time was over. */
 static const struct verify_purged *find_purge(const struct run *run, const struct verify_file *file)
 {
-	for (size_t i = 0; i < run->count; i++)
-		for (const struct verify_purged *purged = run->files[i].purged; purged; purged = purged->next)
+	for (size_t i = 0; i < run->days.count; i++)
+		for (const struct verify_purged *purged = run->days.rows[i].purged; purged; purged = purged->next)
 			if (record_file_cmp(&purged->file, &file->previous) == 0 && purged->last == file->after &&
 			    memcmp(purged->hash, file->hash, CHAIN_LEN) == 0)
 				return purged;
@@ -191,7 +191,7 @@ static const struct verify_purged *find_purge(const struct run *run, const struc
 }
 
 /* The file before `file` is not there; unless it was purged, that is tampering. */
-static void check_missing(const struct run *run, struct verify_file *file, int64_t first, int64_t last)
+static void check_missing(const struct run *run, struct verify_file *file, enum verify_result result, int64_t first, int64_t last)
 {
 	char name[RECORD_NAME_MAX];
 
@@ -199,10 +199,10 @@ static void check_missing(const struct run *run, struct verify_file *file, int64
 		return;
 	record_file_name(file->previous, name);
 	if (first <= last)
-		verify_file_find(file, VERIFY_TAMPERED, -1, -1, "%s is missing (records %" PRId64 " to %" PRId64 "): this file continues it, "
+		verify_file_find(file, result, -1, -1, "%s is missing (records %" PRId64 " to %" PRId64 "): this file continues it, "
 				 "and no signed record says that it was purged", name, first, last);
 	else
-		verify_file_find(file, VERIFY_TAMPERED, -1, -1,
+		verify_file_find(file, result, -1, -1,
 				 "%s is missing: this file continues it, and no signed record says that it was purged", name);
 }
 
@@ -223,7 +223,7 @@ static void check_head(struct run *run, struct verify_file *file)
 	/* An earlier day that was not asked for may be gone for good reason: its purge may be on a day not asked for. */
 	if (run->options->first_day > file->previous.day && record_file_cmp(&file->previous, &file->file) < 0)
 		return;
-	check_missing(run, file, 1, file->after);
+	check_missing(run, file, verify_unless_later(&run->days, file->previous.day), 1, file->after);
 }
 
 /* `file` against the one before it that holds anything. */
@@ -236,9 +236,12 @@ static void check_joint(const struct run *run, struct verify_file *before, struc
 			verify_file_find(file, VERIFY_TAMPERED, 0, -1, "says that it begins the log, but %s is there before it",
 					 before->name);
 		else
-			check_missing(run, file, before->last_seq + 1, file->after);
+			check_missing(run, file, verify_unless_unread(&run->days, file->previous.day),
+				      before->is_unread ? INT64_MAX : before->last_seq + 1, file->after);
 		return;
 	}
+	if (before->is_unread)
+		return;                             /* that was said */
 	if (file->after > before->last_seq)
 		verify_file_find(before, VERIFY_TAMPERED, before->size, -1, "records %" PRId64 " to %" PRId64
 				 " are missing at its end: %s continues after them", before->last_seq + 1, file->after, file->name);
@@ -253,28 +256,22 @@ static void check_joint(const struct run *run, struct verify_file *before, struc
 				 "which %s ends", before->name);
 }
 
-static bool continues(const struct verify_file *before, const struct verify_file *file)
-{
-	return file->has_begin && record_file_cmp(&file->previous, &before->file) == 0 && file->after == before->last_seq &&
-	       memcmp(file->hash, before->chain, CHAIN_LEN) == 0;
-}
-
 static void check_order(struct run *run)
 {
 	struct verify_file *before = NULL;
 	const char *named = NULL;                   /* the one-time key that is to sign the next checkpoint */
 	bool is_restored = false;                   /* since the last one */
 
-	for (size_t i = 0; i < run->count; i++) {
-		struct verify_file *file = &run->files[i];
+	for (size_t i = 0; i < run->days.count; i++) {
+		struct verify_file *file = &run->days.rows[i];
 
-		if (file->records == 0 && !file->has_begin)
+		if (file->records == 0 && !file->has_begin && !file->is_unread)
 			continue;                   /* empty: made, and never written to */
 		if (before)
 			check_joint(run, before, file);
 		else
 			check_head(run, file);
-		if (before && !continues(before, file))
+		if (before && !verify_continues(before, file))
 			named = NULL;               /* what named it may be among what is missing */
 		if (file->first_once.text.len) {
 			file->first_once.is_restored |= is_restored;
@@ -292,8 +289,8 @@ static bool gather(const struct run *run, size_t at, struct spans *out)
 {
 	bool ok = true;
 
-	for (size_t i = 0; i < run->count; i++) {
-		const struct spans *some = (const struct spans *)((const char *)&run->files[i] + at);
+	for (size_t i = 0; i < run->days.count; i++) {
+		const struct spans *some = (const struct spans *)((const char *)&run->days.rows[i] + at);
 
 		for (size_t n = 0; ok && n < some->count; n++)
 			ok = spans_add(out, some->rows[n].first, some->rows[n].last);
@@ -305,13 +302,13 @@ static bool gather(const struct run *run, size_t at, struct spans *out)
 /* Every erased line must be declared by a signed record, here or in a later file. */
 static void check_declared(struct run *run, struct verify_file *file, const struct spans *declared)
 {
-	bool is_all = declared && run->options->last_day == INT64_MAX;
+	enum verify_result result = declared ? verify_unless_later(&run->days, file->file.day) : VERIFY_UNKNOWN;
 
 	for (size_t at = 0; at < file->erased_seqs.count; at++) {
 		struct span span = file->erased_seqs.rows[at];
 
 		if (!declared || !spans_cover(declared, span))
-			verify_file_find(file, is_all ? VERIFY_TAMPERED : VERIFY_UNKNOWN, -1, span.first, "records %" PRId64 " to %" PRId64
+			verify_file_find(file, result, -1, span.first, "records %" PRId64 " to %" PRId64
 					 " were erased, and no signed record among those looked at declares all of them", span.first, span.last);
 	}
 }
@@ -346,21 +343,6 @@ static void check_removed(struct run *run, const struct verify_file *file)
 	}
 }
 
-static bool is_a_name_of_ours(const struct run *run, struct str node)
-{
-	for (size_t i = 0; i < run->count; i++)
-		if (str_eq(run->files[i].node, node) || str_eq(run->files[i].signed_node, node))
-			return true;
-	return false;
-}
-
-/* Several relays may have one operator: what he declared of another's records was copied here to excuse something. */
-static void check_operator(struct run *run, struct verify_file *file)
-{
-	if (file->erased_node.len && !is_a_name_of_ours(run, file->erased_node))
-		verify_file_find(file, VERIFY_TAMPERED, file->erased_offset, file->erased_seq, "an erased record of another log");
-}
-
 static void check_erasures(struct run *run)
 {
 	struct spans declared = { 0 }, due = { 0 };
@@ -368,11 +350,10 @@ static void check_erasures(struct run *run)
 
 	if (!gather(run, offsetof(struct verify_file, due_seqs), &due))
 		find_all(run->report, VERIFY_UNKNOWN, "out of memory for erased records");
-	for (size_t i = 0; i < run->count; i++) {
-		check_declared(run, &run->files[i], ok ? &declared : NULL);
-		check_due(&run->files[i], &due);
-		check_removed(run, &run->files[i]);
-		check_operator(run, &run->files[i]);
+	for (size_t i = 0; i < run->days.count; i++) {
+		check_declared(run, &run->days.rows[i], ok ? &declared : NULL);
+		check_due(&run->days.rows[i], &due);
+		check_removed(run, &run->days.rows[i]);
 	}
 	spans_clear(&declared);
 	spans_clear(&due);
@@ -384,8 +365,8 @@ static void check_retention(struct run *run)
 	const struct verify_options *options = run->options;
 	int64_t now_us = clock_now_us();
 
-	for (size_t i = 0; i < run->count; i++) {
-		struct verify_file *file = &run->files[i];
+	for (size_t i = 0; i < run->days.count; i++) {
+		struct verify_file *file = &run->days.rows[i];
 
 		for (const struct verify_purged *purged = file->purged; purged; purged = purged->next) {
 			char name[RECORD_NAME_MAX];
@@ -446,9 +427,9 @@ static void judge_signatures(struct run *run)
 	struct verify_report *report = run->report;
 	int64_t signed_us = 0;
 
-	for (size_t i = 0; i < run->count; i++)
-		if (run->files[i].last_checkpoint_us)
-			signed_us = run->files[i].last_checkpoint_us;
+	for (size_t i = 0; i < run->days.count; i++)
+		if (run->days.rows[i].last_checkpoint_us)
+			signed_us = run->days.rows[i].last_checkpoint_us;
 	report->unsigned_records = report->checkpoints ? report->last_seq - report->last_checkpoint_seq : report->records;
 	if (report->records == 0)
 		find_all(report, VERIFY_UNKNOWN, "there are no records");
@@ -460,16 +441,44 @@ static void judge_signatures(struct run *run)
 						 "put there by somebody without the key");
 }
 
+/* Between what could be read before it and behind it there is a file that could not. */
+static bool may_be_unread(const struct run *run, int64_t seq)
+{
+	bool is_unread = false;
+
+	for (size_t i = 0; i < run->days.count; i++) {
+		const struct verify_file *file = &run->days.rows[i];
+
+		if (file->records && file->first_seq > seq)
+			break;
+		is_unread = file->is_unread || (is_unread && file->records == 0);
+	}
+	return is_unread;
+}
+
+static void check_outsides(struct run *run)
+{
+	for (size_t i = 0; i < run->outsides.count; i++) {
+		struct verify_outside *outside = &run->outsides.rows[i];
+
+		outside->is_ours = run->options->node.len == 0 || str_eq(outside->node, run->options->node) ||
+				   verify_has_name(&run->days, 0, outside->node);
+		outside->is_unread = may_be_unread(run, outside->head);
+	}
+	verify_outside_judge(&run->outsides, run->options, run->report);
+}
+
 static void conclude(struct run *run)
 {
+	verify_names(&run->days, run->options->node);
 	check_order(run);
 	check_erasures(run);
 	if (run->options->has_retention)
 		check_retention(run);
-	for (size_t i = 0; i < run->count; i++)
-		add_file(run->report, &run->files[i]);
+	for (size_t i = 0; i < run->days.count; i++)
+		add_file(run->report, &run->days.rows[i]);
 	judge_signatures(run);
-	verify_outside_judge(&run->outsides, run->options, run->report);
+	check_outsides(run);
 }
 
 static bool load_publics(struct str file, struct sign_publics *out, struct err *err)
@@ -503,7 +512,7 @@ static bool take_options(struct run *run, struct err *err)
 		return err_set(err, ERR_INPUT, "a path is too long");
 	snprintf(run->dir, sizeof run->dir, STR_FMT, STR_ARG(options->dir));
 	run->context = (struct verify_context){
-		.dir = run->dir, .node = options->node, .class_name = options->class_name, .publics = &run->publics,
+		.dir = run->dir, .class_name = options->class_name, .publics = &run->publics,
 		.operators = &run->operators, .is_operator_known = options->operator_key_file.len > 0,
 		.outsides = &run->outsides, .level = options->level,
 		.no_personal_data = options->no_personal_data, .progress = options->progress ? count_progress : NULL,
@@ -515,8 +524,8 @@ static bool take_options(struct run *run, struct err *err)
 
 static bool has_moved(const struct run *run)
 {
-	for (size_t i = 0; i < run->count; i++)
-		if (run->files[i].is_moved)
+	for (size_t i = 0; i < run->days.count; i++)
+		if (run->days.rows[i].is_moved)
 			return true;
 	return false;
 }

@@ -75,7 +75,7 @@ struct verify_options {
 	struct str public_key_file;    /* PEM; several keys where they were rotated */
 	struct str operator_key_file;  /* PEM; who may declare records erased and the log restored. Empty: any key given above, and
 					  what another one declares cannot be told from a forgery: VERIFY_UNKNOWN */
-	struct str node, class_name;   /* whose log this must be; empty: not looked at */
+	struct str node, class_name;   /* whose log this must be (verify_names.h); empty: not looked at */
 	int64_t first_day, last_day;   /* INT64_MIN, INT64_MAX: all */
 	enum verify_level level;
 	const struct str *checkpoint_files;   /* notes kept outside (note.h), to hold the log against */

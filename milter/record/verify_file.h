@@ -15,6 +15,8 @@
 #include "milter/record/span.h"
 #include "milter/record/verify_outside.h"
 
+#define VERIFY_OF_ANOTHER_LOG "a statement about another log: " STR_FMT           /* its event */
+
 /* A file that a signed record says was removed. */
 struct verify_purged {
 	struct verify_purged *next;
@@ -38,6 +40,7 @@ struct verify_file {
 	int64_t size;                  /* as of the moment that is looked at, as the next */
 	ino_t inode;                   /* 0: it could not be looked at */
 	bool is_moved;                 /* by now another file has that name, or none: what it says is not to be used */
+	bool is_unread;                /* some of it could not be read: what it lacks proves nothing */
 	int64_t limit, limit_seq;      /* where the next file says that the valid text ends, after which record; */
 	unsigned char limit_chain[CHAIN_LEN];             /* believed when the check finds that record there */
 
@@ -58,8 +61,9 @@ struct verify_file {
 	struct verify_purged *purged;
 	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare, */
 	struct spans due_seqs;                            /* and those that have long been due */
-	struct str erased_node;        /* of the first such statement that does not name `node`; at: */
-	int64_t erased_offset, erased_seq;
+	struct str other_node;         /* named by a statement here, and not the log's name by then; the statement: */
+	struct str other_event;
+	int64_t other_offset, other_seq;
 	struct verify_once first_once; /* its first checkpoint, to be held against the file before */
 	char next[ONCE_BASE64_LEN + 1];/* the one-time key that its last checkpoint named */
 
@@ -71,7 +75,7 @@ struct verify_file {
 
 struct verify_context {
 	const char *dir;
-	struct str node, class_name;   /* empty: any */
+	struct str class_name;         /* empty: any */
 	const struct sign_publics *publics;
 	const struct sign_publics *operators;             /* who may declare records erased and the log restored; */
 	bool is_operator_known;                           /* false: whoever signs the log, for want of another key */

@@ -45,14 +45,13 @@ static bool read_note(struct verify_outside *outside, struct buf *text, const st
 		return err_set(err, ERR_INPUT, "a path that is too long");
 	if (!io_read_file(path, text, err) || !note_read(buf_view(text), logs, &note, err))
 		return false;
-	if ((options->node.len && !str_eq(note.node, options->node)) ||
-	    (options->class_name.len && !str_eq(note.class_name, options->class_name)))
+	if (options->class_name.len && !str_eq(note.class_name, options->class_name))
 		return err_set(err, ERR_INPUT, "a checkpoint of another log");
 	if (witnesses && !read_witness(outside, buf_view(text), &note, witnesses, report, err))
 		return false;
 	outside->head = note.head;
 	memcpy(outside->hash, note.hash, CHAIN_LEN);
-	return true;
+	return arena_copy(&report->arena, note.node, &outside->node) || err_memory(err);
 }
 
 bool verify_outside_read(struct verify_outsides *outsides, const struct verify_options *options, const struct sign_publics *logs,
@@ -93,22 +92,25 @@ static void take_agreed(const struct verify_outside *outside, struct verify_repo
 
 static void judge(const struct verify_outside *outside, const struct verify_options *options, struct verify_report *report)
 {
+	enum verify_result missing = outside->is_unread ? VERIFY_UNKNOWN : VERIFY_TAMPERED;
 	bool is_beside = outside->head < report->first_seq || outside->head > report->last_seq,
 	     is_witnessed = outside->witness.len > 0;
 
 	if (outside->seen == OUTSIDE_SAME)
 		take_agreed(outside, report);
+	else if (!outside->is_ours)
+		find_nothing(report, outside, "a checkpoint of another log");
 	else if (outside->seen == OUTSIDE_OTHER)
 		FIND(report, outside, VERIFY_TAMPERED, is_witnessed
 		     ? "record %" PRId64 " is another one than its witness saw: the log was rewritten"
 		     : "record %" PRId64 " is another one than this checkpoint saw: the log was rewritten", outside->head);
 	else if (outside->head > report->last_seq && options->last_day == INT64_MAX)
-		FIND(report, outside, VERIFY_TAMPERED, is_witnessed
+		FIND(report, outside, missing, is_witnessed
 		     ? "the log ends at record %" PRId64 ", its witness saw %" PRId64 ": the end was taken away"
 		     : "the log ends at record %" PRId64 ", this checkpoint saw %" PRId64 ": the end was taken away", report->last_seq,
 		     outside->head);
 	else
-		FIND(report, outside, is_beside ? VERIFY_OK : VERIFY_TAMPERED,
+		FIND(report, outside, is_beside ? VERIFY_OK : missing,
 		     "record %" PRId64 " is not among those looked at: this checkpoint says nothing about them", outside->head);
 }
 

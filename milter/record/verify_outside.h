@@ -17,6 +17,9 @@
 struct verify_outside {
 	struct str name;               /* of the file it stands in */
 	int64_t head;                  /* -1: a note that says nothing */
+	struct str node;               /* in the report's arena */
+	bool is_ours;                  /* that is a name of this log, or nobody asked; with the next set by the caller: */
+	bool is_unread;                /* its line may stand in a file that could not be read */
 	unsigned char hash[CHAIN_LEN];
 	struct str witness;            /* in the report's arena; empty: nobody was asked for */
 	int64_t witnessed_us;

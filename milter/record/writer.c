@@ -341,6 +341,14 @@ static void writer_free(struct record_writer *writer)
 	free(writer);
 }
 
+/* A relay that was renamed signs in its new name what it goes on with. */
+static bool is_signed(const struct commit *commit)
+{
+	const struct tail_head *head = &commit->tail.head;
+
+	return head->signed_seq == head->seq && str_eq(str_from_c(head->signed_node), commit->node);
+}
+
 /* Repairs, begins the day's file and signs what is not signed yet: a log that cannot be written is known at the start. */
 static bool begin(struct record_writer *writer, struct err *err)
 {
@@ -351,7 +359,7 @@ static bool begin(struct record_writer *writer, struct err *err)
 	commit->key = writer->key;
 	writer->signed_at_us = clock_mono_us();
 	bool ok = commit_now(writer, NULL, 0, false, err) &&
-		  (commit->tail.head.signed_seq == commit->tail.head.seq || !commit->key || commit_now(writer, NULL, 0, true, err));
+		  (is_signed(commit) || !commit->key || commit_now(writer, NULL, 0, true, err));
 
 	writer->due_us = checkpoint_due_us(writer);
 	return ok;

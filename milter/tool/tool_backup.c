@@ -331,7 +331,7 @@ const struct tool_command command_backup_restore = {
 		 "in state_dir/erasures and in the backups' directory), purges what is over its time, and only then puts it in its "
 		 "place; the store's entries follow, but for those of erased tenants. A signed record says in each class that what was "
 		 "written after the backup is lost. Nothing that is there is overwritten: stop the daemon and move the old log away "
-		 "first.",
+		 "first. A backup of a relay that was renamed since is verified and restored with `node` set to its former name.",
 	.options = restore_options,
 	.values_size = sizeof(struct backup_values),
 	.examples = "sekisho backup restore 20261121T030000",

@@ -269,7 +269,10 @@ void relaylog_opinions(const struct relaylog *log, int want, const char *what, .
 		;
 	va_end(ap);
 
-	const char *const *said = options[2] && strcmp(options[2], "--node") == 0 ? options + 4 : options;
+	const char *const *said = options;
+
+	if (options[2] && strcmp(options[2], "--node") == 0)
+		said += options[3][0] ? 2 : 4;
 
 	snprintf(script, sizeof script, "%s/contrib/sekisho-log-verify.py", srcdir);
 	snprintf(tool, sizeof tool, "%s/sekisho", builddir);

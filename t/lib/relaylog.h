@@ -47,8 +47,8 @@ void relaylog_rechain(struct buf *text, size_t number);
 size_t relaylog_line(struct str text, size_t number);
 
 /* Fails the test unless `sekisho log verify` and the second verifier (contrib/sekisho-log-verify.py, where there is a python3)
- * both end with `want` at the time that the test has set; with options and their values up to a NULL; "--node", "" first: not
- * told whose log it is. Under make check only. */
+ * both end with `want` at the time that the test has set; with options and their values up to a NULL; "--node" and a name
+ * first: it is that one's, not mx1's; with "": not told whose. Under make check only. */
 void relaylog_opinions(const struct relaylog *log, int want, const char *what, ...) __attribute__((sentinel));
 /* Exit code of `sekisho log search` over the class at the time that the test has set: 0 it shows a record, 1 there is none to be
  * seen; -1: not under make check. */

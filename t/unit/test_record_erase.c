@@ -201,8 +201,14 @@ START_TEST(forged)
 }
 END_TEST
 
-/* The operator of several relays has one key. A statement of his about another relay is none about this one. */
-static const struct { const char *node; enum verify_result want; } nodes[] = { { "mx1", VERIFY_OK }, { "mx2", VERIFY_TAMPERED } };
+/* The operator of several relays has one key. A statement of his about another relay is none about this one, be it a relay that has
+ * the name which this one had before. */
+static const struct { const char *now, *node; enum verify_result want; } nodes[] = {
+	{ "mx1", "mx1", VERIFY_OK },
+	{ "mx1", "mx2", VERIFY_TAMPERED },
+	{ "mx2", "mx2", VERIFY_OK },
+	{ "mx2", "mx1", VERIFY_TAMPERED },
+};
 START_TEST(of_another_relay)
 {
 	const struct erased_entry entry = { .node = str_from_c(nodes[_i].node), .class_name = STR("relay"), .file = STR(DAY1) };
@@ -210,7 +216,8 @@ START_TEST(of_another_relay)
 						.operator_key_file = str_from_c(relay.pub), .first_day = INT64_MIN,
 						.last_day = INT64_MAX };
 	struct record_event event = { .event = STR("erased") };
-	struct record_writer *writer = relaylog_open(&relay);
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
 	struct spans spans = { 0 };
 	struct verify_report report;
 	struct sign_key *key;
@@ -218,6 +225,8 @@ START_TEST(of_another_relay)
 	size_t at = 0;
 
 	take_out_record_4();
+	config.node = str_from_c(nodes[_i].now);
+	ck_assert(record_writer_open(&config, &writer, NULL));
 	buf_init(&detail, RECORD_JSON_MAX);
 	ck_assert(sign_key_load(relay.key, &key, NULL) && spans_add(&spans, 4, 4));
 	ck_assert(erased_entry_write(&entry, &spans, &at, key, &detail, NULL) && buf_done(&detail, &event.detail, NULL));

@@ -2,6 +2,7 @@
 #include "t/lib/relaylog.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
@@ -45,11 +46,13 @@ static const char *keep_checkpoint(const char *file)
 	return path;
 }
 
+static struct str asked;               /* whose log that is to be; empty: nobody asks */
+
 static enum verify_result verify_with_note(const char *path, const char *text, int64_t *out_outside)
 {
 	struct str note = str_from_c(path);
 	struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub),
-					  .first_day = INT64_MIN, .last_day = INT64_MAX, .checkpoint_files = &note,
+					  .node = asked, .first_day = INT64_MIN, .last_day = INT64_MAX, .checkpoint_files = &note,
 					  .checkpoint_file_count = 1 };
 	struct verify_report report;
 	enum verify_result result;
@@ -124,6 +127,73 @@ START_TEST(checkpoint_of_another_day)
 }
 END_TEST
 
+static void drop_days(int days)
+{
+	for (int day = 0; day < days; day++) {
+		char name[JST_DATE_LEN + 7], path[PATH_MAX];
+
+		jst_format_date(jst_day(NOON) + day, name);
+		snprintf(name + JST_DATE_LEN, sizeof name - JST_DATE_LEN, ".jsonl");
+		relaylog_path(&relay, name, path);
+		ck_assert_int_eq(unlink(path), 0);
+	}
+}
+
+static void write_as(const char *node, int day, int records)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+
+	config.node = str_from_c(node);
+	clock_set(NOON + day * DAY_US);
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	for (int i = 0; i < records; i++)
+		relaylog_append(writer, "accepted", "acme");
+	record_writer_close(writer);
+}
+
+/* What was kept under the old name holds for the log as long as that has lines of it, and a new name does not help who rewrites it. */
+START_TEST(relay_is_renamed)
+{
+	const char *note = keep_checkpoint(DAY3);
+	int64_t outside;
+
+	asked = STR("mx2");
+	write_as("mx2", 3, 1);
+	ck_assert_int_eq(verify_with_note(note, NULL, &outside), VERIFY_OK);
+	ck_assert_int_eq(outside, 1);
+
+	drop_days(4);
+	write_as("mx1", 0, 50);
+	write_as("mx2", 1, 1);
+	ck_assert_int_eq(verify_with_note(note, "record 38 is another one than this checkpoint saw", &outside), VERIFY_TAMPERED);
+
+	drop_days(2);
+	write_as("mx2", 0, 50);
+	ck_assert_int_eq(verify_with_note(note, "says nothing about this log: a checkpoint of another log", &outside), VERIFY_UNKNOWN);
+}
+END_TEST
+
+/* What cannot be read was not taken away. */
+START_TEST(not_all_can_be_read)
+{
+	const char *note = keep_checkpoint(DAY3);
+	char path[PATH_MAX];
+	int64_t outside;
+	struct buf text;
+
+	relaylog_path(&relay, "2026-11-24.jsonl", path);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	relaylog_read(&relay, DAY3, &text);
+	relaylog_write(&relay, DAY3, str_slice(buf_view(&text), 0, relaylog_line(buf_view(&text), 8)));
+	ck_assert_int_eq(verify_with_note(note, NULL, &outside), VERIFY_UNKNOWN);
+	relaylog_write(&relay, DAY3, buf_view(&text));
+	ck_assert_int_eq(verify_with_note(note, NULL, &outside), VERIFY_UNKNOWN);
+	ck_assert_int_eq(outside, 1);
+	buf_clear(&text);
+}
+END_TEST
+
 START_TEST(broken_notes)
 {
 	static struct sign_publics publics;
@@ -154,6 +224,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, checkpoint_outside);
 	tcase_add_test(tcase, checkpoint_of_another_day);
+	tcase_add_test(tcase, relay_is_renamed);
+	tcase_add_test(tcase, not_all_can_be_read);
 	tcase_add_test(tcase, broken_notes);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
@@ -207,6 +208,14 @@ static void other_node(void)
 	buf_clear(&text);
 }
 
+static void unreadable(void)
+{
+	char path[PATH_MAX];
+
+	relaylog_path(&relay, DAY2, path);
+	ck_assert(unlink(path) == 0 && mkdir(path, 0755) == 0);
+}
+
 static void wrong_key(void)
 {
 	char id[SIGN_ID_LEN + 1];
@@ -296,7 +305,8 @@ static const struct {
 	{ "an older checkpoint in a checkpoint's place", splice_checkpoint, VERIFY_TAMPERED, 3, DAY2, "record 13 stands where 26 was to come" },
 	{ "a day under another name", rename_day, VERIFY_TAMPERED, 1, "2026-11-24.jsonl",
 	  "its first line says that it is 2026-11-23.jsonl: another file was given this name" },
-	{ "a file of another node", other_node, VERIFY_TAMPERED, 5, DAY2, "a file of another node: it was written by mx2, not by mx1" },
+	{ "a file of another node", other_node, VERIFY_TAMPERED, 4, DAY2, "signed with key" },
+	{ "a day that cannot be read", unreadable, VERIFY_UNKNOWN, 1, DAY2, "cannot be read: " },
 	{ "the end cut, and records written behind by a holder of the log key", rewritten, VERIFY_UNKNOWN, 1, DAY3,
 	  "the row of one-time keys is broken here" },
 	{ "a one-time signature altered", attack_once, VERIFY_TAMPERED, 2, DAY3, "record 39 was altered" },

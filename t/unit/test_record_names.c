@@ -1,0 +1,197 @@
+/* milter/record/verify_names: a relay that was renamed keeps its log, and nobody gains by it who brings another relay's files. */
+#include "t/lib/relaylog.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "milter/record/purge.h"
+#include "milter/record/scan.h"
+
+#define DAY0 "2026-11-20.jsonl"
+#define DAY1 "2026-11-21.jsonl"
+#define DAY2 "2026-11-22.jsonl"
+#define DAY3 "2026-11-23.jsonl"
+#define DAY4 "2026-11-24.jsonl"
+#define DAY5 "2026-11-25.jsonl"
+#define TODAY 3                        /* the day of DAY4, counted from NOON's */
+
+/* The second is named mx1 as the first one was, and has its key: nothing but names and chains tells them apart. */
+static struct relaylog relay, other;
+
+static void write_days(const struct relaylog *log, const char *node, int first, int last)
+{
+	struct record_writer_config config = relaylog_config(log);
+	struct record_writer *writer;
+	struct err err = { .kind = ERR_NONE };
+
+	config.node = str_from_c(node);
+	config.key_file = str_from_c(relay.key);
+	clock_set(NOON + first * DAY_US);
+	ck_assert_msg(record_writer_open(&config, &writer, &err), "%s", err.text);
+	for (int day = first; day <= last; day++) {
+		clock_set(NOON + day * DAY_US);
+		relaylog_append(writer, "accepted", "acme");
+	}
+	record_writer_close(writer);
+}
+
+/* mx1 until DAY3, where the gate starts as mx2; that it goes on as on DAY4. */
+static void setup(void)
+{
+	relaylog_setup(&relay);
+	write_days(&relay, "mx1", 0, 2);
+	write_days(&relay, "mx2", 2, TODAY);
+}
+
+static void other_relay(int first, int last)
+{
+	relaylog_setup(&other);
+	write_days(&other, "mx1", first, last);
+	clock_set(NOON + TODAY * DAY_US);
+}
+
+static void copy(const struct relaylog *from, const char *file)
+{
+	struct buf text;
+
+	relaylog_read(from, file, &text);
+	relaylog_write(&relay, file, buf_view(&text));
+	buf_clear(&text);
+}
+
+static void drop(const char *file)
+{
+	char path[PATH_MAX];
+
+	relaylog_path(&relay, file, path);
+	ck_assert_int_eq(unlink(path), 0);
+}
+
+/* What nobody can read, root neither. */
+static void block(const char *file)
+{
+	char path[PATH_MAX];
+
+	relaylog_path(&relay, file, path);
+	ck_assert((unlink(path) == 0 || access(path, F_OK) != 0) && mkdir(path, 0755) == 0);
+}
+
+/* Puts the other's last line of that event at the end of our log, by our own writer, which signs it like any other. */
+static void borrow(const char *file, const char *event)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_event put = { .event = str_from_c(event) };
+	struct record_writer *writer;
+	struct record_link link;
+	struct str rest, line;
+	struct buf text;
+
+	relaylog_read(&other, file, &text);
+	for (rest = buf_view(&text); str_next(&rest, '\n', &line);)
+		if (record_parse_link(line, NULL, &link) && str_eq(link.event, put.event))
+			ck_assert(scan_find(line, STR("detail"), &put.detail));
+	ck_assert_uint_gt(put.detail.len, 0);
+	config.node = STR("mx2");
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	ck_assert(record_append(writer, &put, RECORD_DURABLE, NULL, NULL));
+	record_writer_close(writer);
+	buf_clear(&text);
+}
+
+static void purge(const struct relaylog *log, const char *node, int days)
+{
+	struct record_writer_config config = relaylog_config(log);
+	int64_t count;
+
+	config.node = str_from_c(node);
+	config.key_file = str_from_c(relay.key);
+	ck_assert(record_purge(&config, (struct retention){ days, false }, false, NULL, NULL, &count, NULL) && count == 1);
+}
+
+static void nothing(void) { }
+static void never_renamed(void) { relaylog_setup(&relay); write_days(&relay, "mx1", 0, 2); }
+static void in_a_new_file(void) { never_renamed(); write_days(&relay, "mx2", TODAY, TODAY); }
+static void just_started(void) { never_renamed(); write_days(&relay, "mx2", 2, 1); }
+static void and_back(void) { write_days(&relay, "mx1", TODAY, TODAY); write_days(&relay, "mx2", TODAY, TODAY); }
+static void purged_since(void) { purge(&relay, "mx2", 2); }
+static void purged_before(void) { purge(&relay, "mx1", 2); write_days(&relay, "mx2", TODAY, TODAY); }
+static void drop_a_day(void) { drop(DAY2); }
+static void foreign_day(void) { other_relay(0, TODAY); copy(&other, DAY2); }
+static void foreign_head(void) { purged_since(); other_relay(-1, -1); copy(&other, DAY0); }
+static void foreign_end(void) { other_relay(TODAY + 1, TODAY + 1); copy(&other, DAY5); }
+static void all_foreign(void)
+{
+	other_relay(0, TODAY);
+	copy(&other, DAY1);
+	copy(&other, DAY2);
+	copy(&other, DAY3);
+	copy(&other, DAY4);
+}
+static void foreign_purge(void)
+{
+	other_relay(0, TODAY);
+	purge(&other, "mx1", 2);
+	drop(DAY1);
+	borrow(DAY4, "purged");
+}
+static void purge_of_what_is_there(void) { foreign_purge(); foreign_day(); }
+static void middle_unread(void) { block(DAY2); }
+static void later_unread(void) { drop(DAY1); block(DAY3); }
+static void older_unread(void) { drop(DAY2); block(DAY1); }
+static void nothing_but_unread(void) { drop(DAY1); drop(DAY2); drop(DAY3); block(DAY4); }
+
+static const struct {
+	const char *name;
+	void (*happens)(void);
+	enum verify_result want;
+	size_t findings;
+	const char *text;              /* how the first finding begins */
+} rows[] = {
+	{ "renamed in the day's file", nothing, VERIFY_OK, 0, NULL },
+	{ "renamed overnight", in_a_new_file, VERIFY_OK, 0, NULL },
+	{ "started under the new name, and nothing written", just_started, VERIFY_OK, 0, NULL },
+	{ "back under the old name, and again the new one", and_back, VERIFY_OK, 0, NULL },
+	{ "a file of the old name purged under the new one", purged_since, VERIFY_OK, 0, NULL },
+	{ "a purge by a tool that has the old name", purged_before, VERIFY_OK, 0, NULL },
+	{ "another relay's name asked for", never_renamed, VERIFY_TAMPERED, 1, "a file of another node: it was written by mx1, not by mx2" },
+	{ "a day under the old name dropped", drop_a_day, VERIFY_TAMPERED, 2, "a file of another node: it was written by mx1, not by mx2" },
+	{ "a day of another relay in the place of ours", foreign_day, VERIFY_TAMPERED, 4, "a file of another node" },
+	{ "a day of another relay before a purged head", foreign_head, VERIFY_TAMPERED, 1, "a file of another node" },
+	{ "a day of another relay at the end", foreign_end, VERIFY_TAMPERED, 2, "a file of another node" },
+	{ "another relay's log in the place of ours", all_foreign, VERIFY_TAMPERED, 1, "a file of another node" },
+	{ "a dropped day, with another relay's purge for an excuse", foreign_purge, VERIFY_TAMPERED, 2, "2026-11-21.jsonl is missing" },
+	{ "a foreign day, with another relay's purge", purge_of_what_is_there, VERIFY_TAMPERED, 4, "a file of another node" },
+	{ "a day that cannot be read", middle_unread, VERIFY_UNKNOWN, 1, "cannot be read" },
+	{ "a dropped day, whose purge may stand in what cannot be read", later_unread, VERIFY_UNKNOWN, 2, "2026-11-21.jsonl is missing" },
+	{ "a dropped day, whose purge cannot stand in an older one", older_unread, VERIFY_TAMPERED, 2, "cannot be read" },
+	{ "nothing can be read", nothing_but_unread, VERIFY_UNKNOWN, 2, "cannot be read" },
+};
+START_TEST(names)
+{
+	struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub), .node = STR("mx2"),
+					  .class_name = STR("relay"), .first_day = INT64_MIN, .last_day = INT64_MAX };
+	struct verify_report report;
+
+	rows[_i].happens();
+	ck_assert(record_verify(&options, &report, NULL));
+	ck_assert_msg(report.result == rows[_i].want, "%s: result %d", rows[_i].name, report.result);
+	ck_assert_msg(report.finding_count == rows[_i].findings, "%s: %zu findings", rows[_i].name, report.finding_count);
+	if (rows[_i].text)
+		ck_assert_msg(str_starts(report.findings[0].text, str_from_c(rows[_i].text)), "%s: " STR_FMT, rows[_i].name,
+			      STR_ARG(report.findings[0].text));
+	verify_report_clear(&report);
+	relaylog_opinions(&relay, (int)rows[_i].want, rows[_i].name, "--node", "mx2", NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("record names");
+	TCase *tcase = tcase_create("all");
+
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	unit_add_rows(tcase, names, rows);
+	suite_add_tcase(suite, tcase);
+	return unit_main(suite);
+}
