@@ -252,6 +252,19 @@ static bool publish_class(struct restore *restore, const struct record_class *cl
 	return (io_calls.rename(dir, to) == 0 || err_errno(err, ERR_BUSY, "rename %s", to)) && io_sync_dir_of(to, err);
 }
 
+/* A class without a promise would be copied and stay behind, or, taken in, never be purged: neither in silence. */
+static bool is_named(const struct config *config, const struct manifest *manifest, struct err *err)
+{
+	struct str log, class_name, rest;
+
+	for (size_t i = 0; i < manifest->count; i++)
+		if (str_cut(manifest->files[i].path, '/', &log, &rest) && str_eq(log, STR("log")) &&
+		    str_cut(rest, '/', &class_name, &rest) && !config_find_class(config, class_name))
+			return err_set(err, ERR_CONFIG, "the backup holds class " STR_FMT ", which relay_log.classes does not name: name it, "
+				       "with the time that was promised", STR_ARG(class_name));
+	return true;
+}
+
 static bool is_free(const struct config *config, struct err *err)
 {
 	char path[PATH_MAX];
@@ -291,42 +304,40 @@ static bool restore_all(struct restore *restore, const struct manifest *manifest
 	       io_make_dirs(log_dir, 0750, err) && each_class(restore, publish_class, err);
 }
 
-static bool verify(const struct config *config, const char *backup, struct str public_key, struct str operator_public,
-		   struct restored *out, struct err *err)
+static bool verify(const struct restore_request *request, struct restored *out, struct err *err)
 {
-	return backup_verify(config, backup, public_key, operator_public, NULL, &out->checked, err) &&
+	return backup_verify(request->config, request->backup, request->public_key, request->operator_public, NULL, &out->checked, err) &&
 	       (out->checked.result == VERIFY_OK || err_set(err, ERR_CONFIG, "the backup is not what was written: %s", out->checked.why));
 }
 
-static bool load(const char *backup, struct str public_key, struct str operator_public, struct manifest *manifest,
-		 struct sign_publics *operators, struct err *err)
+static bool load(const struct restore_request *request, struct manifest *manifest, struct sign_publics *operators, struct err *err)
 {
 	char path[PATH_MAX];
 	struct sign_publics publics;
 
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(operator_public));
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(request->operator_public));
 	if (!sign_publics_load(path, operators, err))
 		return false;
-	snprintf(path, sizeof path, STR_FMT, STR_ARG(public_key));
-	return sign_publics_load(path, &publics, err) && manifest_read(manifest, backup, &publics, err);
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(request->public_key));
+	return sign_publics_load(path, &publics, err) && manifest_read(manifest, request->backup, &publics, err);
 }
 
-bool restore_run(const struct config *config, const char *backup, struct str public_key, struct str operator_public,
-		 const struct sign_key *key, struct store *store, struct restored *out, struct err *err)
+bool restore_run(const struct restore_request *request, struct restored *out, struct err *err)
 {
+	const struct config *config = request->config;
 	struct sign_publics operators;
 	struct manifest manifest;
-	struct restore restore = { .config = config, .backup = backup, .key = key, .operators = &operators, .out = out };
+	struct restore restore = { .config = config, .backup = request->backup, .key = request->key, .operators = &operators, .out = out };
 
 	*out = (struct restored){ .classes = 0 };
 	manifest_init(&manifest);
 	if (snprintf(restore.staging, sizeof restore.staging, STR_FMT ".restore", STR_ARG(config->log_dir)) >= (int)sizeof restore.staging)
 		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
-	bool ok = is_free(config, err) && verify(config, backup, public_key, operator_public, out, err) &&
-		  load(backup, public_key, operator_public, &manifest, &operators, err);
+	bool ok = is_free(config, err) && verify(request, out, err) && load(request, &manifest, &operators, err) &&
+		  is_named(config, &manifest, err);
 
 	restore.time_us = out->checked.time_us;
-	ok = ok && restore_all(&restore, &manifest, store, err);
+	ok = ok && restore_all(&restore, &manifest, request->store, err);
 	store_close(restore.store);
 	backup_remove_tree(restore.staging, NULL);
 	manifest_clear(&manifest);

@@ -23,8 +23,15 @@ struct restored {
 	struct backup_checked checked;
 };
 
-/* `backup`: BACKUPDIR/GENERATION; `key`: the operator's. ERR_CONFIG: a class is there already, or the backup is no good. */
-bool restore_run(const struct config *config, const char *backup, struct str public_key, struct str operator_public,
-		 const struct sign_key *key, struct store *store, struct restored *out, struct err *err);
+struct restore_request {
+	const struct config *config;   /* whose log and store it becomes */
+	const char *backup;            /* BACKUPDIR/GENERATION */
+	struct str public_key, operator_public;        /* files: who signed the log, and what was taken out of it */
+	const struct sign_key *key;    /* the operator's */
+	struct store *store;           /* NULL: the generation's entries go nowhere */
+};
+
+/* ERR_CONFIG: a class is there already, or the backup is no good, or holds a class that the configuration does not name. */
+bool restore_run(const struct restore_request *request, struct restored *out, struct err *err);
 
 #endif

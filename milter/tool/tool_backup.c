@@ -285,11 +285,18 @@ static void show_restored(struct tool *tool, const char *path, const struct rest
 
 static int restore(struct tool *tool, const char *path, const struct sign_key *key)
 {
+	const struct restore_request request = {
+		.config = tool->config,
+		.backup = path,
+		.public_key = public_of(tool, tool->config->log_key_file),
+		.operator_public = operator_of(tool),
+		.key = key,
+		.store = tool->store,
+	};
 	struct restored restored;
 	struct err err;
 
-	if (!restore_run(tool->config, path, public_of(tool, tool->config->log_key_file), operator_of(tool), key, tool->store, &restored,
-			 &err))
+	if (!restore_run(&request, &restored, &err))
 		return tool_fail(tool, err.kind == ERR_CONFIG ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);
 	if (!tool_ops(tool) || !trace(tool, "backup restore", restored.files))
 		return TOOL_UNKNOWN;
@@ -336,7 +343,8 @@ const struct tool_command command_backup_restore = {
 	.values_size = sizeof(struct backup_values),
 	.examples = "sekisho backup restore 20261121T030000",
 	.ok = "restored; the log verifies",
-	.no = "the backup is not what was written, a log is there already, or there is no operator key",
+	.no = "the backup is not what was written or holds a class that is not configured, a log is there already, or there is no operator "
+	      "key",
 	.unknown = "it could not be read or written: run it again",
 	.run = run_restore,
 };

@@ -159,7 +159,10 @@ static void lose_and_restore(void)
 	ck_assert_int_eq(count_readable(relay.dir), 0);
 	ck_assert_int_eq(count_readable(copy) == 0, config.log_is_sealed);
 	ck_assert(backup_remove_tree(relay.dir, &err));
-	ck_assert_msg(restore_run(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), key, NULL, &restored, &err), "%s", err.text);
+
+	const struct restore_request request = { &config, path, str_from_c(relay.pub), str_from_c(operator_pub), key, NULL };
+
+	ck_assert_msg(restore_run(&request, &restored, &err), "%s", err.text);
 	ck_assert_int_eq(restored.files, ERASED_ON + 1);
 	ck_assert_int_eq(restored.certificates, 1);
 	ck_assert_int_gt(restored.erased, ERASED_ON * STEPS * records / 5);

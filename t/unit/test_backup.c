@@ -265,7 +265,9 @@ static void lose_everything(void)
 
 static bool try_restore(const char *path, struct restored *out, struct err *err)
 {
-	return restore_run(&config, path, str_from_c(relay.pub), str_from_c(operator_pub), key, store, out, err);
+	const struct restore_request request = { &config, path, str_from_c(relay.pub), str_from_c(operator_pub), key, store };
+
+	return restore_run(&request, out, err);
 }
 
 static enum verify_result verify(void)
@@ -339,6 +341,24 @@ static void life(void)
 	ck_assert_ptr_nonnull(strstr(relaylog_story(&relay, false), "accepted:acme:"));
 	ck_assert_int_eq(verify(), VERIFY_OK);
 }
+
+/* What the configuration does not name (any more) is not left out as if it had not been there. */
+START_TEST(a_class_without_a_name)
+{
+	char path[4 * PATH_MAX];
+	struct restored restored;
+	struct err err = { .text = "" };
+
+	write_log(1);
+	backup(path);
+	lose_everything();
+	classes[0].name = STR("gold");
+	ck_assert(!try_restore(path, &restored, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "the backup holds class relay"));
+	classes[0].name = STR("relay");
+	ck_assert(try_restore(path, &restored, &err));
+}
+END_TEST
 
 START_TEST(restored_plain)
 {
@@ -549,6 +569,7 @@ int main(void)
 	tcase_add_test(tcase, leftovers);
 	tcase_add_test(tcase, altered);
 	tcase_add_test(tcase, pruned);
+	tcase_add_test(tcase, a_class_without_a_name);
 	tcase_add_test(tcase, restored_plain);
 	tcase_add_test(tcase, restored_sealed);
 	tcase_add_test(tcase, not_the_operators);
