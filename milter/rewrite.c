@@ -216,6 +216,8 @@ static const char *closed_because(const struct mime *mime, const struct mime_par
 			return "encrypted";
 		if (str_eq(above->subtype, STR("report")))
 			return "inside a report";
+		if (above->disposition.len && !str_eq(above->disposition, STR("inline")))
+			return "inside an attachment";
 	}
 	return NULL;
 }
@@ -316,7 +318,7 @@ static bool rewrite_parts(struct rewrite_job *job, const struct rewrite_message 
 			  struct rewrite_result *out, struct err *err)
 {
 	struct str eol = eol_of(message->body);
-	size_t pixel_part = SIZE_MAX;          /* the first part that has one */
+	size_t pixel_part = SIZE_MAX;          /* the last that was given one: what is no alternative to it is shown beside it */
 
 	for (size_t i = 0; i < mime->count; i++) {
 		const struct mime_part *part = &mime->parts[i];
@@ -333,7 +335,7 @@ static bool rewrite_parts(struct rewrite_job *job, const struct rewrite_message 
 			if (!rewrite_part(job, part, wants_pixel, eol, &done, err) ||
 			    !take_edits(out, message, part, &done, eol, job->arena, err))
 				return false;
-			if (done.has_pixel && pixel_part == SIZE_MAX)
+			if (done.has_pixel && wants_pixel)
 				pixel_part = i;
 			why = done.why_not;
 		}
@@ -367,7 +369,8 @@ static bool add_unsubscribe(struct rewrite_job *job, const struct rewrite_messag
 	struct str text;
 	bool ok;
 
-	if (!job->rules->list_unsubscribe || !message->recipient.len || find(message, STR("List-Unsubscribe")))
+	if (!job->rules->list_unsubscribe || !message->recipient.len || message->recipient.len > TOKEN_TEXT_MAX ||
+	    find(message, STR("List-Unsubscribe")))
 		return true;
 	token.purpose = TOKEN_UNSUBSCRIBE;
 	token.recipient = message->recipient;

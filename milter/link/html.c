@@ -144,7 +144,8 @@ static enum html_name name_of(struct str tag)
 
 void html_init(struct html *html, struct str page)
 {
-	*html = (struct html){ .page = page };
+	/* A byte order mark is no text. */
+	*html = (struct html){ .page = page, .at = str_starts(page, STR("\xef\xbb\xbf")) ? 3 : 0 };
 }
 
 static bool ends(struct html *html, enum html_ending ending)

@@ -276,7 +276,7 @@ bool token_seal(struct token_sealer *sealer, const struct token *token, struct s
 	struct buf *sealed = &sealer->sealed;
 	size_t facts = HEAD_LEN + IV_LEN;
 
-	if (token->tenant.len > 255 || token->message.len > 255 || token->recipient.len > 255 ||
+	if (token->tenant.len > TOKEN_TEXT_MAX || token->message.len > TOKEN_TEXT_MAX || token->recipient.len > TOKEN_TEXT_MAX ||
 	    !sealer_bind(sealer, token->purpose, host, head))
 		return err_set(err, ERR_INPUT, "a name is too long for a token");
 	buf_reset(sealed);

@@ -134,6 +134,18 @@ static const struct row rows[] = {
 	{ "82 no word in the message", STR_INIT(HTML BLANK PAD900 A1 "</body>"),
 	  STR_INIT(HTML "Content-Transfer-Encoding: quoted-printable\r\n\r\n" PAD900 T1 "{}</body>"), NULL },
 	{ "87 attachment", STR_INIT(HTML "Content-Disposition: attachment; filename=x.html\r\n\r\n" A1), SAME, NULL },
+	{ "87 attached as a whole",
+	  STR_INIT("Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/appledouble; boundary=a\r\n"
+		   "Content-Disposition: attachment; filename=x.html\r\n\r\n--a\r\nContent-Type: application/applefile\r\n\r\nx\r\n"
+		   "--a\r\nContent-Type: text/html\r\n\r\n" A1 "\r\n--a--\r\n--m--\r\n"), SAME, "inside an attachment" },
+	{ "28 a byte order mark is no text", STR_INIT(HTML BLANK "\xef\xbb\xbf<!-- x -->\r\n"), SAME, NULL },
+	{ "88 an alternative of two pages has one pixel",
+	  STR_INIT("Content-Type: multipart/alternative; boundary=a\r\n\r\n--a\r\nContent-Type: text/html\r\n\r\n1\r\n"
+		   "--a\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: text/html\r\n\r\n2\r\n"
+		   "--m\r\nContent-Type: text/html\r\n\r\n3\r\n--m--\r\n--a--\r\n"),
+	  STR_INIT("Content-Type: multipart/alternative; boundary=a\r\n\r\n--a\r\nContent-Type: text/html\r\n\r\n1{}\r\n"
+		   "--a\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: text/html\r\n\r\n2{}\r\n"
+		   "--m\r\nContent-Type: text/html\r\n\r\n3\r\n--m--\r\n--a--\r\n"), NULL },
 	{ "88 alternatives have a pixel each, others one",
 	  STR_INIT("Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n"
 		   "--a\r\nContent-Type: text/html\r\n\r\n1\r\n--a\r\nContent-Type: text/html\r\n\r\n2\r\n--a--\r\n--m\r\n"
@@ -479,6 +491,9 @@ START_TEST(unsubscribe)
 	ck_assert_uint_eq(result.field_count, 0);
 	message.field_count = 1;
 	message.recipient = STR_EMPTY;         /* several recipients: nobody in particular to unsubscribe */
+	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
+	ck_assert_uint_eq(result.field_count, 0);
+	message.recipient = STR(PAD PAD PAD);  /* longer than a token can name */
 	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
 	ck_assert_uint_eq(result.field_count, 0);
 }
