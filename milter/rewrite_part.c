@@ -342,14 +342,29 @@ static bool read_is_joined(struct page *page, bool *out, struct err *err)
 	return true;
 }
 
+#define CHARACTER_MAX 16               /* octets, an escape sequence included */
+
+static bool goes_on(const void *arg, size_t at)
+{
+	const struct charset_view *view = &((const struct page *)arg)->view;
+	struct buf utf8;
+
+	buf_init(&utf8, (size_t)4 * CHARACTER_MAX);
+	charset_to_utf8(view->charset, str_slice(view->text, charset_view_at(view, at, true), CHARACTER_MAX), &utf8);
+	bool is_letter = text_link_goes_on(buf_view(&utf8));
+
+	buf_clear(&utf8);
+	return is_letter;
+}
+
 static bool edit_text(struct page *page, struct err *err)
 {
+	struct text_links links = { .text = page->view.bytes, .goes_on = goes_on, .arg = page };
 	struct href href = { .kind = HREF_LINK };
-	bool is_joined = false;
 
-	if (!read_is_joined(page, &is_joined, err))
+	if (!read_is_joined(page, &links.is_joined, err))
 		return false;
-	while (text_link_next(page->view.bytes, is_joined, href.at + href.len, &href.at, &href.len))
+	while (text_link_next(&links, href.at + href.len, &href.at, &href.len))
 		if (!edit_link(page, &href, err))
 			return false;
 	return true;

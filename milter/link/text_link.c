@@ -1,5 +1,7 @@
 #include "milter/link/text_link.h"
 
+#include "config/base/utf8.h"
+
 static bool is_url_octet(char c)
 {
 	return c > ' ' && c < 0x7f && !strchr("<>\"`\\^{}|", c);
@@ -38,22 +40,55 @@ static bool begins_line_end(struct str s)
 	return str_starts(s, STR("\n")) || str_starts(s, STR("\r\n"));
 }
 
-/*
- * Do all readers see `url` end where we do? `whole` is the same with what we take for the sentence's, `before` the octet
- * that it begins behind, `rest` what follows.
- */
-static bool ends_clearly(char before, struct str url, struct str whole, struct str rest, bool is_joined)
+bool text_link_goes_on(struct str utf8)
 {
+	static const struct { struct str first, last; } signs[] = {
+		{ STR_INIT("\u00a0"), STR_INIT("\u00a0") }, { STR_INIT("\u00ab"), STR_INIT("\u00ab") },
+		{ STR_INIT("\u00bb"), STR_INIT("\u00bb") }, { STR_INIT("\u2000"), STR_INIT("\u206f") },
+		{ STR_INIT("\u3000"), STR_INIT("\u3004") }, { STR_INIT("\u3008"), STR_INIT("\u3020") },
+		{ STR_INIT("\uff01"), STR_INIT("\uff0f") }, { STR_INIT("\uff1a"), STR_INIT("\uff20") },
+		{ STR_INIT("\uff3b"), STR_INIT("\uff40") }, { STR_INIT("\uff5b"), STR_INIT("\uff65") },
+	};
+	struct str one = str_slice(utf8, 0, utf8_length(utf8));
+
+	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+		if (str_cmp(signs[i].first, one) <= 0 && str_cmp(one, signs[i].last) <= 0)
+			return false;
+	return true;
+}
+
+/*
+ * Do all readers see the address of `len` octets at `begin` end where we do? `whole` is the same with what we take for the
+ * sentence's.
+ */
+static bool ends_clearly(const struct text_links *links, size_t begin, size_t len, struct str whole)
+{
+	size_t end = begin + whole.len;
+	struct str rest = str_from(links->text, end);
+
 	/* Signs of emphasis to some, letters of the address to others. */
-	if (whole.len > url.len && (whole.ptr[url.len] == '_' || whole.ptr[url.len] == '~'))
+	if (whole.len > len && (whole.ptr[len] == '_' || whole.ptr[len] == '~'))
 		return false;
 	/* What RFC 3986 has in no URL, and browsers have. */
 	if (rest.len && rest.ptr[0] && strchr("\\^`{|}", rest.ptr[0]))
 		return false;
-	/* RFC 3986, appendix C: in angle brackets it may go on in the next line. */
-	if (before == '<' && begins_line_end(rest))
+	if (rest.len && rest.ptr[0] & 0x80 && links->goes_on(links->arg, end))
 		return false;
-	return !(is_joined && str_starts(rest, STR(" ")) && begins_line_end(str_from(rest, 1)));
+	/* RFC 3986, appendix C: in angle brackets it may go on in the next line. */
+	if (begin && links->text.ptr[begin - 1] == '<' && begins_line_end(rest))
+		return false;
+	return !(links->is_joined && str_starts(rest, STR(" ")) && begins_line_end(str_from(rest, 1)));
+}
+
+/* "www.x.example/?u=http://y.example/", as opposed to "URL=http://y.example/". */
+static bool is_in_query(struct str text, size_t from, size_t begin)
+{
+	if (begin == from || text.ptr[begin - 1] != '=')
+		return false;
+	for (; begin > from && text.ptr[begin - 1] > ' '; begin--)
+		if (text.ptr[begin - 1] == '/' || text.ptr[begin - 1] == '?')
+			return true;
+	return false;
 }
 
 /* Where the scheme before the "://" at `at` begins, not before `from`; `at` when there is none, or in the midst of a word. */
@@ -66,17 +101,20 @@ static size_t scheme_begin(struct str text, size_t from, size_t at)
 
 		if (at < from + schemes[i].len || !str_starts_nocase(str_from(text, begin), schemes[i]))
 			continue;
-		if (begin == 0 || !(ascii_is_alnum(text.ptr[begin - 1]) || strchr("+-./_@", text.ptr[begin - 1])))
+		if (begin == 0 || !(ascii_is_alnum(text.ptr[begin - 1]) || strchr("+-./_@", text.ptr[begin - 1]) ||
+				    is_in_query(text, from, begin)))
 			return begin;
 	}
 	return at;
 }
 
-bool text_link_next(struct str text, bool is_joined, size_t from, size_t *out_at, size_t *out_len)
+bool text_link_next(const struct text_links *links, size_t from, size_t *out_at, size_t *out_len)
 {
+	struct str text = links->text;
+
 	for (size_t at = from; at < text.len;) {
-		struct str rest, whole, url;
-		size_t begin;
+		struct str rest, whole;
+		size_t begin, len;
 
 		at += str_find(str_from(text, at), STR("://"));
 		begin = at < text.len ? scheme_begin(text, from, at) : at;
@@ -86,10 +124,10 @@ bool text_link_next(struct str text, bool is_joined, size_t from, size_t *out_at
 		}
 		rest = str_from(text, begin);
 		whole = str_slice(rest, 0, octets_length(rest));
-		url = str_slice(rest, 0, without_sentence(whole));
-		if (ends_clearly(begin ? text.ptr[begin - 1] : '\n', url, whole, str_from(rest, whole.len), is_joined)) {
+		len = without_sentence(whole);
+		if (ends_clearly(links, begin, len, whole)) {
 			*out_at = begin;
-			*out_len = url.len;
+			*out_len = len;
 			return true;
 		}
 		at = from = begin + whole.len;

@@ -123,8 +123,8 @@ async function compare_text({ raw }) {
   const tracked = [...page_of(after).matchAll(new RegExp(`${TRACKED}[A-Za-z0-9_-]+`, 'g'))].map(([link]) => link);
   const pieces = page_of(after).split(new RegExp(`${TRACKED}[A-Za-z0-9_-]+`));
   let rest = page_of(before);
-  // What no other address can have swallowed, and no line end in brackets may have parted.
-  const plain = rest.match(/(^|\s)https?:\/\/|<https?:\/\/[^\s<>]*>/gi) || [];
+  // What no other address can have swallowed, no line end in brackets may have parted, and no letter goes on behind.
+  const plain = rest.match(/(^|\s)https?:\/\/[!-~]*(?![!-~\u0080-\uffff])|<https?:\/\/[!-;=?-~]*>/gi) || [];
   demand(!whys.length, whys.join());
   demand(tracked.length >= plain.length, `${tracked.length} links are tracked, not ${plain.length}`);
   demand(rest.startsWith(pieces[0]), 'the text before the first link differs');
