@@ -79,6 +79,7 @@ static void leave_alone(struct letter *letter, const char *why)
 
 void letter_end(struct letter *letter)
 {
+	letter->steer_count = 0;
 	if (!letter->config)
 		return;
 	drop_content(letter);
@@ -105,10 +106,8 @@ void letter_add_field(struct letter *letter, struct str name, struct str value)
 {
 	struct header field = { .line = STR_EMPTY };
 
-	if (!letter->config)
-		return;
 	letter->steer_count += str_eq_nocase(name, STR(REWRITE_STEER_HEADER));
-	if (letter->why_not)
+	if (!letter->config || letter->why_not)
 		return;
 	if ((letter->field_count == letter->field_room && !grow_fields(letter)) ||
 	    !arena_copy(&letter->arena, name, &field.name) || !arena_copy(&letter->arena, value, &field.value)) {
@@ -286,7 +285,7 @@ void letter_rewrite(struct letter *letter, const struct tenant *tenant, const st
 
 size_t letter_steer_left(const struct letter *letter)
 {
-	return letter->config && letter->why_not ? letter->steer_count : 0;
+	return letter->changes ? 0 : letter->steer_count;
 }
 
 bool letter_has_new_body(const struct letter *letter)

@@ -31,7 +31,7 @@ struct letter {
 	struct arena arena;
 	struct header *fields;
 	size_t field_count, field_room;
-	size_t steer_count;            /* of them REWRITE_STEER_HEADER */
+	size_t steer_count;            /* fields REWRITE_STEER_HEADER, kept or not */
 	struct buf memory;             /* the body, until it is too large */
 	int spool;                     /* file descriptor; -1: none */
 	size_t spooled;

@@ -32,7 +32,7 @@ struct rewrite_rules {
 	bool text_links;               /* with clicks: those of text/plain parts as well */
 	bool list_unsubscribe;         /* add List-Unsubscribe and its Post (RFC 8058) where the message has none */
 	enum signed_rule on_signed;
-	const struct token_keys *keys;
+	const struct token_keys *keys;         /* NULL: it tracks nothing, and only what steers goes */
 };
 
 struct rewrite_rules rewrite_rules_of(const struct tenant *tenant, const struct token_keys *keys);

@@ -393,7 +393,7 @@ static enum session_answer pass(struct session *s, const struct verdict *verdict
 		.field_count = changes ? changes->field_count : 0,
 		.envelope = &s->envelope,
 		.submit_count = p->submit_count,
-		.steer_count = letter_steer_left(&s->letter),
+		.steer_count = s->abilities.can_rewrite && p->tenant ? letter_steer_left(&s->letter) : 0,
 		.has_body = letter_has_new_body(&s->letter),
 	};
 	if (s->envelope.is_discarded)

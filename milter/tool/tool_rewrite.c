@@ -104,7 +104,7 @@ static int rewrite(struct tool *tool, const struct rewrite *want, const struct r
 	/* An MTA would put the empty line somewhere; where, is its own business. */
 	if (!has_blank && message.body.len)
 		result.notes[result.note_count++] = (struct rewrite_note){ .why = "no empty line after the header" };
-	else if (rules->keys && !rewrite_message(rules, &message, &tool->arena, &result, &err))
+	else if (tool->config->needs_rewrite && !rewrite_message(rules, &message, &tool->arena, &result, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	rewrite_render(&message, &result,
 		       str_slice(text, header.len, (size_t)(message.body.ptr - text.ptr) - header.len), &tool->out);

@@ -119,8 +119,9 @@ def test_others_untouched(world):
     extra = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b1\r\n"
     _, got = parts(send(world.relay, "acme", "three parts", body, extra))
     check_eq(restored(got, [b"https://example.org/shop?a=1&amp;b=2", b"http://example.org/x"]), body, "body")
-    delivered = send(world.relay, "plain", "not tracked", body, extra)
+    delivered = send(world.relay, "plain", "not tracked", body, extra + "X-Sekisho-Track: id=campaign\r\n")
     check_eq(parts(delivered)[1], body, "body of plain")
+    check_eq(delivered.header("X-Sekisho-Track"), [], "a header that is not for readers")
     check_eq(actions(world.relay, delivered), [], "actions")
 
 

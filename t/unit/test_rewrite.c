@@ -511,6 +511,21 @@ START_TEST(unsubscribe)
 }
 END_TEST
 
+START_TEST(named_by_sender)
+{
+	static const struct { struct str value, want; } names[] = {
+		{ STR_INIT("id=spring"), STR_INIT("spring") }, { STR_INIT("opens=off; ID = \"spring\" (sale)"), STR_INIT("spring") },
+	};
+	struct rewrite_rules rules = rules_all();
+	struct header field = { .name = STR(REWRITE_STEER_HEADER), .value = names[_i].value };
+	struct rewrite_message message = { .fields = &field, .field_count = 1, .body = STR("x") };
+	struct rewrite_result result;
+
+	ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
+	ck_assert_str_is(result.message, names[_i].want);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("rewrite");
@@ -525,6 +540,7 @@ int main(void)
 	tcase_add_test(tcase, dkim_stripped);
 	tcase_add_test(tcase, dkim_kept);
 	tcase_add_test(tcase, unsubscribe);
+	tcase_add_loop_test(tcase, named_by_sender, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

@@ -536,12 +536,12 @@ START_TEST(any_order)
 END_TEST
 
 /* An HTML message as `auth` sends it; what the front is to do with it. */
-static enum session_answer send_page(struct session *s, const char *auth, int recipients, struct str page,
-				     struct session_changes *changes)
+static enum session_answer send_page_as(struct session *s, const char *auth, const char *from, int recipients, struct str page,
+					struct session_changes *changes)
 {
 	struct reply reply;
 
-	mail_as(s, auth, "<a@acme.example>", &reply);
+	mail_as(s, auth, from, &reply);
 	for (int i = 0; i < recipients; i++)
 		session_rcpt(s, STR("<r@elsewhere.example>"), &reply);
 	session_data(s, &at_data, &reply);
@@ -550,6 +550,12 @@ static enum session_answer send_page(struct session *s, const char *auth, int re
 	session_body(s, page);
 	ck_assert(session_take_turn(s, 0));
 	return session_eom(s, &at_data, changes, &reply);
+}
+
+static enum session_answer send_page(struct session *s, const char *auth, int recipients, struct str page,
+				     struct session_changes *changes)
+{
+	return send_page_as(s, auth, "<a@acme.example>", recipients, page, changes);
 }
 
 START_TEST(rewrites_what_its_tenant_tracks)
@@ -600,6 +606,26 @@ START_TEST(records_all_that_was_done)
 	ck_assert_int_eq(send_page(s, "seen", RECORD_ACTIONS_MAX + 1, STR("<p>only text"), &changes), SESSION_CONTINUE);
 	session_free(s);
 	ck_assert_uint_eq(unit_count(relay_log(), "\"actions\":[\"monitor:suppress\",\"opens\"]"), 1);
+}
+END_TEST
+
+/* Whose it is was not known when it came in, and he does not track. */
+START_TEST(steering_goes_from_late_mail)
+{
+	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
+	struct session_changes changes;
+
+	open_gate("late-steer");
+	struct session *s = session_new(&gate, &abilities);
+
+	gate.submit.is_open = true;
+	session_connect(s, NULL, true);
+	ck_assert_int_eq(send_page_as(s, "", "<a@rules.example>", 1, STR("<p>a"), &changes), SESSION_CONTINUE);
+	ck_assert_msg(!changes.has_body && changes.field_count == 0, "it does not track");
+	ck_assert_uint_eq(changes.steer_count, 1);
+	session_free(s);
+	gate.submit.is_open = false;
+	relay_log();
 }
 END_TEST
 
@@ -667,6 +693,7 @@ int main(void)
 	tcase_add_test(tc, local_mail_is_judged_at_the_end);
 	tcase_add_test(tc, rewrites_what_its_tenant_tracks);
 	tcase_add_test(tc, rewrites_only_what_passes);
+	tcase_add_test(tc, steering_goes_from_late_mail);
 	tcase_add_test(tc, records_all_that_was_done);
 	tcase_add_test(tc, memory_is_bounded);
 	tcase_add_test(tc, any_order);
