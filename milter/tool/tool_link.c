@@ -46,6 +46,16 @@ static struct str readable(struct arena *arena, struct str name)
 	return hit_readable(name, arena, &out) ? out : STR_EMPTY;
 }
 
+/* Unsubscribing names the address, all else the digits that records have. */
+static struct str recipient_of(struct arena *arena, const struct token *token)
+{
+	struct str out;
+
+	if (token->purpose == TOKEN_UNSUBSCRIBE)
+		return readable(arena, token->recipient);
+	return hit_reader_of_tag(token->recipient, arena, &out) ? out : STR_EMPTY;
+}
+
 /* The last day on which it leads somewhere. False: there is none. */
 static bool last_day(const struct tool *tool, const struct token *token, int64_t *out)
 {
@@ -69,7 +79,7 @@ static void write_token(struct tool *tool, const struct token *token, struct are
 		json_member_str(&tool->json, "purpose", str_from_c(purpose_name(token->purpose)));
 		json_member_str(&tool->json, "tenant", token->tenant);
 		json_member_str(&tool->json, "message", readable(arena, token->message));
-		json_member_str_opt(&tool->json, "recipient", readable(arena, token->recipient));
+		json_member_str_opt(&tool->json, "recipient", recipient_of(arena, token));
 		json_member_str(&tool->json, "made", str_from_c(day));
 		if (expires) {
 			json_member_str(&tool->json, "until", str_from_c(until));
@@ -85,7 +95,7 @@ static void write_token(struct tool *tool, const struct token *token, struct are
 	tool_field(tool, "Tenant", STR_FMT, STR_ARG(token->tenant));
 	tool_field(tool, "Message", STR_FMT, STR_ARG(readable(arena, token->message)));
 	if (token->recipient.len)
-		tool_field(tool, "Recipient", STR_FMT, STR_ARG(readable(arena, token->recipient)));
+		tool_field(tool, "Recipient", STR_FMT, STR_ARG(recipient_of(arena, token)));
 	tool_field(tool, "Made", "%s", day);
 	if (expires)
 		tool_field(tool, is_expired ? "Expired" : "Works until", "%s", until);

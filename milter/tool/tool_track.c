@@ -323,7 +323,7 @@ static int run_forget(struct tool *tool, const void *values)
 		return TOOL_UNKNOWN;
 	if (!hit_reader(tenant->name, address, &tool->arena, &reader))
 		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
-	if (!hit_forget(tool->store, tenant->name, reader, hit_ttl_us(tool->config), &removed, &err))
+	if (!hit_forget(tool->store, tenant->name, reader, &removed, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_print(tool, "Reader " STR_FMT " is forgotten: %zu counts are gone, and nothing more will be counted\n",
 		   STR_ARG(reader), removed);

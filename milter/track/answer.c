@@ -185,7 +185,7 @@ static void count(struct asking *a, enum hit_kind kind)
 	if (!hit_readable(a->token.message, a->arena, &hit.message) || !keep_client(a, &hit.client) ||
 	    !arena_copy(a->arena, str_slice(r->user_agent, 0, 256), &hit.agent) ||
 	    !(is_address ? hit_reader(hit.tenant, hit.recipient, a->arena, &hit.reader) :
-			   hit_readable(a->token.recipient, a->arena, &hit.reader)))
+			   hit_reader_of_tag(a->token.recipient, a->arena, &hit.reader)))
 		return;
 	hit.flags |= agents_is_machine(r->user_agent) ? HIT_FLAG_AGENT : 0;
 	hit.flags |= r->has_client && agents_is_machine_network(&r->client) ? HIT_FLAG_NETWORK : 0;
@@ -225,13 +225,12 @@ static void answer_click(struct asking *a, struct str text)
 	}
 }
 
-/* RFC 8058 3.1: the body says so, in either form of a form. */
+/* RFC 8058 3.1: the body says so, in either form of a form; a name in the longer one may do without quotes. */
 static bool says_one_click(struct str body)
 {
-	size_t name = str_find(body, STR("name=\"List-Unsubscribe\""));
+	struct str name = str_from(body, str_find(body, STR("List-Unsubscribe")));
 
-	return str_find(body, STR("List-Unsubscribe=One-Click")) < body.len ||
-	       (name < body.len && str_find(str_from(body, name), STR("One-Click")) < body.len - name);
+	return str_find(name, STR("One-Click")) < name.len;
 }
 
 /* Mail providers ask twice, and pages are loaded again. */

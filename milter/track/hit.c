@@ -47,6 +47,11 @@ bool hit_readable(struct str name, struct arena *arena, struct str *out)
 	return arena_copy(arena, name, out);
 }
 
+bool hit_reader_of_tag(struct str tag, struct arena *arena, struct str *out)
+{
+	return to_hex(tag, arena, out);
+}
+
 bool hit_reader(struct str tenant, struct str address, struct arena *arena, struct str *out)
 {
 	struct str lower;
@@ -55,7 +60,7 @@ bool hit_reader(struct str tenant, struct str address, struct arena *arena, stru
 	if (!arena_copy_lower(arena, address, &lower))
 		return false;
 	token_short(tenant, lower, octets);
-	return to_hex(str_of(octets, sizeof octets), arena, out);
+	return hit_reader_of_tag(str_of(octets, sizeof octets), arena, out);
 }
 
 int64_t hit_ttl_us(const struct config *config)
@@ -105,6 +110,7 @@ static bool collect(void *arg, struct str key, struct str value, int64_t expires
 }
 
 #define FORGET_STEP 1000
+#define FORGOTTEN_TTL_US (INT64_C(3650) * DAY_US)      /* "no end", as on the suppression list */
 
 /* FORGET_STEP keys at a time: a scan and changes to what it walks over do not mix. */
 static bool remove_some(struct store *st, struct str prefix, size_t *out_removed, struct err *err)
@@ -124,8 +130,7 @@ static bool remove_some(struct store *st, struct str prefix, size_t *out_removed
 	return ok;
 }
 
-bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t ttl_us, size_t *out_removed,
-		struct err *err)
+bool hit_forget(struct store *st, struct str tenant, struct str reader, size_t *out_removed, struct err *err)
 {
 	struct arena arena;
 	struct str key, prefix;
@@ -138,7 +143,7 @@ bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t 
 	      arena_printf(&arena, &prefix, "sekisho:{" STR_FMT "}:hits:reader:" STR_FMT ":", STR_ARG(tenant),
 			   STR_ARG(reader))) ||
 	     err_memory(err);
-	ok = ok && st->ops->put(st, key, STR("1"), ttl_us, err);
+	ok = ok && st->ops->put(st, key, STR("1"), FORGOTTEN_TTL_US, err);
 	for (; ok && some == FORGET_STEP; *out_removed += some)
 		ok = remove_some(st, prefix, &some, err);
 	arena_clear(&arena);

@@ -12,7 +12,8 @@
  * also "link:N" and "link:N.flagged". MESSAGE is a part as policy/key.h makes it; READER 16 hex digits made of the
  * address (token_short).
  *
- * Expiry   all of it as long as class "action" keeps its records, from the first count on
+ * Expiry   as long as class "action" keeps its records, from the first count on; who is forgotten stays so for ten years,
+ *          for links do not die
  */
 #ifndef SEKISHO_HIT_H
 #define SEKISHO_HIT_H
@@ -49,6 +50,8 @@ struct hit {
 bool hit_readable(struct str name, struct arena *arena, struct str *out);
 /* The reader of an address: lower-cased, hashed with its tenant. */
 bool hit_reader(struct str tenant, struct str address, struct arena *arena, struct str *out);
+/* The same reader, by the octets that opens and clicks have of him (token_short): digits whatever they look like. */
+bool hit_reader_of_tag(struct str tag, struct arena *arena, struct str *out);
 /* "opened", "clicked", "unsubscribed": the event of its record. */
 struct str hit_event(enum hit_kind kind);
 /* One flag, as a word of a record: "agent". */
@@ -68,7 +71,6 @@ bool hit_count(struct store *st, const struct hit *const hits[], size_t count, i
 bool hit_is_forgotten(struct store *st, struct str tenant, struct str reader, struct arena *arena, bool *out,
 		      struct err *err);
 /* Removes what is known of a reader and remembers to learn nothing more. *out_removed: counters that went. */
-bool hit_forget(struct store *st, struct str tenant, struct str reader, int64_t ttl_us, size_t *out_removed,
-		struct err *err);
+bool hit_forget(struct store *st, struct str tenant, struct str reader, size_t *out_removed, struct err *err);
 
 #endif

@@ -102,7 +102,7 @@ START_TEST(forgotten)
 	size_t removed;
 	struct err err;
 
-	ck_assert(hit_forget(&fake.store, STR("acme"), STR("0102030405060708"), DAY_US, &removed, &err));
+	ck_assert(hit_forget(&fake.store, STR("acme"), STR("0102030405060708"), &removed, &err));
 	add(HIT_OPEN, "0102030405060708");
 	add(HIT_CLICK, "0102030405060708");
 	add(HIT_UNSUBSCRIBE, "0102030405060708");
