@@ -125,6 +125,7 @@ struct tenant {
 	struct str tracking_host;      /* of tracked links; empty: none are made */
 	bool tracks_opens, tracks_clicks;
 	bool tracks_text;              /* links of text/plain parts as well */
+	bool is_anonymous;             /* its links and pixels do not say whose they are */
 	bool adds_list_unsubscribe;    /* to a message for one recipient that has none */
 	enum signed_rule on_signed;
 	struct str return_domain;      /* of its return paths, lower case; empty: its mail keeps its envelope sender */

@@ -66,7 +66,7 @@ static bool says_off(struct str value)
 	return false;
 }
 
-/* "clicks=off", or "off" alone: both. */
+/* "clicks=off", or "off" alone: both. "readers=off": nothing says whose they were. */
 static void steer_off(struct rewrite_job *job, struct str word)
 {
 	struct str key = STR_EMPTY, value = word;
@@ -78,6 +78,8 @@ static void steer_off(struct rewrite_job *job, struct str word)
 		job->opens = false;
 	if (is_all || str_eq_nocase(steer_word(key), STR("clicks")))
 		job->clicks = false;
+	if (str_eq_nocase(steer_word(key), STR("readers")))
+		job->is_anonymous = true;
 }
 
 /*
@@ -113,7 +115,10 @@ static bool short_name(struct rewrite_job *job, struct str name, struct str *out
 	return arena_copy(job->arena, str_of(octets, sizeof octets), out) ? true : err_memory(err);
 }
 
-/* A message is named by its sender, or by its Message-ID, or by what else makes it itself: a retry has the same. */
+/*
+ * A message is named by its sender, or by its Message-ID, or by what else makes it itself: a retry has the same. Those of a
+ * message for one recipient alone would say who he is.
+ */
 static bool name_message(struct rewrite_job *job, const struct rewrite_message *message, struct err *err)
 {
 	static const struct str names[] = { STR_INIT("Date"), STR_INIT("From"), STR_INIT("To"), STR_INIT("Subject") };
@@ -123,6 +128,10 @@ static bool name_message(struct rewrite_job *job, const struct rewrite_message *
 
 	if (job->token.message.len)
 		return true;
+	if (job->is_anonymous && message->recipient.len) {
+		job->token.message = STR(REWRITE_ANONYMOUS);
+		return true;
+	}
 	if (id && str_trim(id->value).len)
 		return short_name(job, str_trim(id->value), &job->token.message, err);
 	buf_init(&all, job->arena->limit);
@@ -142,7 +151,7 @@ static bool name_recipient(struct rewrite_job *job, struct str recipient, struct
 {
 	struct str lower;
 
-	if (!recipient.len)
+	if (!recipient.len || job->is_anonymous)
 		return true;
 	if (!arena_copy_lower(job->arena, recipient, &lower))
 		return err_memory(err);
@@ -354,6 +363,7 @@ struct rewrite_rules rewrite_rules_of(const struct tenant *tenant, const struct 
 		.host = tenant->tracking_host,
 		.opens = tenant->tracks_opens,
 		.clicks = tenant->tracks_clicks,
+		.is_anonymous = tenant->is_anonymous,
 		.text_links = tenant->tracks_text,
 		.list_unsubscribe = tenant->adds_list_unsubscribe,
 		.on_signed = tenant->on_signed,
@@ -433,6 +443,7 @@ bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_mes
 		.token = { .tenant = rules->tenant, .day = message->day },
 		.opens = rules->opens,
 		.clicks = rules->clicks,
+		.is_anonymous = rules->is_anonymous,
 	};
 	size_t fields_before;
 	bool ok;

@@ -9,7 +9,9 @@
  * Sure     any doubt about a part (broken MIME, unknown charset, a page that only a browser's tree can judge) leaves
  *          the part alone, and a note says why
  * Again    rewriting what was rewritten changes nothing: own links and pixels are known by their host
- * Sender   "X-Sekisho-Track: opens=off; clicks=off; id=NAME" steers one message; the field is removed
+ * Sender   "X-Sekisho-Track: opens=off; clicks=off; readers=off; id=NAME" steers one message; the field is removed
+ * Readers  with is_anonymous tokens of links and pixels have no recipient, and a message for one that has no id is named
+ *          REWRITE_ANONYMOUS, as all others of the tenant are; to unsubscribe there must still be an address
  * Memory   edits and new texts live in the arena; the message must outlive them
  * Bounds   linear; parts of REWRITE_PART_MAX octets and more are left alone; REWRITE_NOTES_MAX notes
  */
@@ -24,11 +26,13 @@
 #define REWRITE_PART_MAX ((size_t)32 << 20)
 #define REWRITE_NOTES_MAX 32
 #define REWRITE_STEER_HEADER "X-Sekisho-Track"
+#define REWRITE_ANONYMOUS "anonymous"
 #define REWRITE_LINE_MAX 998           /* RFC 5322 2.1.1, CRLF not counted */
 
 struct rewrite_rules {
 	struct str tenant, host;       /* host of the tracked links */
 	bool opens, clicks;
+	bool is_anonymous;             /* links and pixels do not carry the recipient */
 	bool text_links;               /* with clicks: those of text/plain parts as well */
 	bool list_unsubscribe;         /* add List-Unsubscribe and its Post (RFC 8058) where the message has none */
 	enum signed_rule on_signed;

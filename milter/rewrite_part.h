@@ -16,7 +16,7 @@ struct rewrite_job {
 	struct str recipient_tag;
 	const struct str *never;       /* destinations that stay as they are */
 	size_t never_count;
-	bool opens, clicks;
+	bool opens, clicks, is_anonymous;
 	size_t links;                  /* so far, in the whole message */
 };
 

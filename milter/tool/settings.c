@@ -216,11 +216,11 @@ static struct str text_tracking(struct tool *tool, const struct tenant *t)
 
 	if (t->tracking_host.len == 0)
 		return STR("none");
-	return tool_text(tool, "links to " STR_FMT ": %s%s%s%s%s; signed mail: %s", STR_ARG(t->tracking_host),
+	return tool_text(tool, "links to " STR_FMT ": %s%s%s%s%s%s; signed mail: %s", STR_ARG(t->tracking_host),
 			 t->tracks_opens ? "opens" : "", t->tracks_opens && t->tracks_clicks ? " and " : "",
 			 t->tracks_clicks ? "clicks" : t->tracks_opens ? "" : "nothing",
-			 t->tracks_text ? ", in plain text too" : "", t->adds_list_unsubscribe ? ", List-Unsubscribe" : "",
-			 signed_words[t->on_signed]);
+			 t->tracks_text ? ", in plain text too" : "", t->is_anonymous ? ", readers not named" : "",
+			 t->adds_list_unsubscribe ? ", List-Unsubscribe" : "", signed_words[t->on_signed]);
 }
 
 const struct setting_line setting_lines[] = {

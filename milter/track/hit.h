@@ -9,7 +9,7 @@
  *
  * NAME is opens, clicks, unsubscribes; each with ".flagged" for what no person is likely to have done (counted in the
  * plain name too), and opens, clicks with ".unique" for the first one of a reader that is not flagged; of a message
- * also "link:N" and "link:N.flagged". MESSAGE is a part as policy/key.h makes it; READER 16 hex digits made of the
+ * also "link:N" and "link:N.flagged", but for those that share REWRITE_ANONYMOUS: each numbers its own. MESSAGE is a part as policy/key.h makes it; READER 16 hex digits made of the
  * address (token_short).
  *
  * Expiry   as long as class "action" keeps its records, from the first count on; who is forgotten stays so for ten years,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "config/base/clock.h"
+#include "milter/rewrite.h"
 #include "milter/track/hit.h"
 #include "policy/key.h"
 
@@ -119,11 +120,12 @@ static bool gather_hit(struct counting *c, const struct hit *hit)
 
 	const struct str reader[PIECES] = { STR("sekisho:{"), hit->tenant, STR("}:hits:reader:"), hit->reader, STR(":"),
 					    message,	      STR(":"),	   kinds[hit->kind].name };
+	bool is_numbered = hit->link && !str_eq(hit->message, STR(REWRITE_ANONYMOUS));
 	bool is_persons = !hit->flags && kinds[hit->kind].has_readers && hit->reader.len;
 
 	return gather_both(c, hit, message, STR("")) &&
 	       (!hit->flags || gather_both(c, hit, message, STR(".flagged"))) &&
-	       (!hit->link || gather_link(c, hit, message)) && (!is_persons || gather(c, ROLE_READER, hit, reader));
+	       (!is_numbered || gather_link(c, hit, message)) && (!is_persons || gather(c, ROLE_READER, hit, reader));
 }
 
 /* Where a link leads is noted with its first hit. */

@@ -134,6 +134,19 @@ def test_steering(world):
     check_eq(delivered.header("X-Sekisho-Track"), [], "header")
 
 
+def test_readers(world):
+    """whose an open or a click is: a token each, and the same token for all where readers are off"""
+    body, extra = page()
+    def tokens(subject, steering):
+        return [LINK.findall(parts(send(world.relay, "acme", f"{subject} {to}", body, extra + steering, to=(to,)))[1])
+                for to in (TO, "two@example.test")]
+    one, two = tokens("readers named", "X-Sekisho-Track: id=sale\r\n")
+    check(len(one) == 3 and not set(one) & set(two), "tokens: {} {}", one, two)
+    one, two = tokens("readers not named", "X-Sekisho-Track: readers=off\r\n")
+    check(len(one) == 3, "tokens: {}", one)
+    check_eq(one, two, "tokens")
+
+
 def test_large(world):
     """a body of 12 MB goes over the disk, and comes out rewritten; nothing stays in state_dir"""
     filler = b"<p>" + b"x" * 900 + b"</p>\r\n"

@@ -526,6 +526,86 @@ START_TEST(named_by_sender)
 }
 END_TEST
 
+/* The token that stands behind this in a message. */
+static struct token token_behind(struct str text, const char *lead, enum token_purpose purpose)
+{
+	struct str rest = str_from(text, str_find(text, str_from_c(lead)) + strlen(lead));
+	struct token token = { .day = 0 };
+	size_t len = 0;
+
+	while (len < rest.len && (ascii_is_alnum(rest.ptr[len]) || rest.ptr[len] == '-' || rest.ptr[len] == '_'))
+		len++;
+	ck_assert_msg(token_open(keys, purpose, STR(HOST), str_slice(rest, 0, len), &arena, &token), "%s in " STR_FMT, lead, STR_ARG(text));
+	return token;
+}
+
+/* A mailing, a message for each reader: whose a link is, and what the message is called. */
+START_TEST(readers)
+{
+	static const struct {
+		struct str field;      /* X-Sekisho-Track */
+		bool is_anonymous, has_reader;
+		const char *message;   /* NULL: by its Message-ID, so each its own */
+	} ways[] = {
+		{ STR_INIT("id=sale"), false, true, "sale" },
+		{ STR_INIT("x=y"), false, true, NULL },
+		{ STR_INIT("readers=on"), false, true, NULL },
+		{ STR_INIT("readers = \"off\"; id=sale"), false, false, "sale" },
+		{ STR_INIT("readers=no"), false, false, REWRITE_ANONYMOUS },
+		{ STR_INIT("x=y"), true, false, REWRITE_ANONYMOUS },
+		{ STR_INIT("readers=on"), true, false, REWRITE_ANONYMOUS },       /* a sender does not undo it */
+		{ STR_INIT("id=sale"), true, false, "sale" },
+	};
+	static const struct str to[] = { STR_INIT("a@b.example"), STR_INIT("c@b.example") };
+	static const struct { const char *lead; enum token_purpose purpose; } marks[] = {
+		{ "/c/", TOKEN_CLICK }, { "/o/", TOKEN_OPEN }, { "/u/", TOKEN_UNSUBSCRIBE },
+	};
+	struct rewrite_rules rules = rules_all();
+	struct token tokens[2][3];
+
+	rules.list_unsubscribe = true;
+	rules.is_anonymous = ways[_i].is_anonymous;
+	for (size_t i = 0; i < 2; i++) {
+		struct header fields[] = {
+			{ .name = STR("Message-ID"), .value = i ? STR("<1@x>") : STR("<2@x>") },
+			{ .name = STR("Content-Type"), .value = STR("text/html") },
+			{ .name = STR(REWRITE_STEER_HEADER), .value = ways[_i].field },
+		};
+		struct rewrite_message message = { .fields = fields, .field_count = 3, .body = STR(A1 "x</a>\r\n"), .recipient = to[i] };
+		struct rewrite_result result;
+		struct buf out;
+
+		ck_assert(rewrite_message(&rules, &message, &arena, &result, NULL));
+		buf_init(&out, 1 << 20);
+		rewrite_render(&message, &result, STR("\r\n"), &out);
+		for (size_t k = 0; k < 3; k++)
+			tokens[i][k] = token_behind(buf_view(&out), marks[k].lead, marks[k].purpose);
+		buf_clear(&out);
+		ck_assert_str_is(tokens[i][2].recipient, to[i]);
+	}
+	for (size_t k = 0; k < 2; k++) {
+		ck_assert_int_eq(tokens[0][k].recipient.len != 0, ways[_i].has_reader);
+		ck_assert_int_eq(str_eq(tokens[0][k].recipient, tokens[1][k].recipient), !ways[_i].has_reader);
+		ck_assert_int_eq(str_eq(tokens[0][k].message, tokens[1][k].message), ways[_i].message != NULL);
+		if (ways[_i].message)
+			ck_assert_str_is(tokens[0][k].message, str_from_c(ways[_i].message));
+	}
+}
+END_TEST
+
+/* To several: whose a link is, nobody knows, and the message has a name of its own. */
+START_TEST(readers_of_one_message)
+{
+	struct rewrite_rules rules = rules_all();
+	struct rewrite_result named, anonymous;
+	const struct str text = STR(HTML BLANK A1 "x</a>\r\n"), got = rewritten(&rules, text, &named);
+
+	rules.is_anonymous = true;
+	ck_assert_str_is(rewritten(&rules, text, &anonymous), got);
+	ck_assert(!str_eq(anonymous.message, STR(REWRITE_ANONYMOUS)));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("rewrite");
@@ -541,6 +621,8 @@ int main(void)
 	tcase_add_test(tcase, dkim_kept);
 	tcase_add_test(tcase, unsubscribe);
 	tcase_add_loop_test(tcase, named_by_sender, 0, 2);
+	tcase_add_loop_test(tcase, readers, 0, 8);
+	tcase_add_test(tcase, readers_of_one_message);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }

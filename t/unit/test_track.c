@@ -416,6 +416,19 @@ START_TEST(counts)
 }
 END_TEST
 
+/* Messages that share a name: link 1 of one is not that of another. */
+START_TEST(counts_no_links_of_many_messages)
+{
+	const struct hit hit = { .kind = HIT_CLICK, .time_us = INT64_C(1790000000) * US_PER_S, .tenant = STR("acme"),
+				 .message = STR("anonymous"), .link = 3, .url = DESTINATION };
+	struct err err;
+
+	ck_assert_msg(hit_count(tracker.store, (const struct hit *[]){ &hit }, 1, DAY_US, &arena, &err), "%s", err.text);
+	ck_assert_int_eq(counted("message:anonymous:clicks"), 1);
+	ck_assert_int_eq(counted("message:anonymous:link:3"), 0);
+}
+END_TEST
+
 /* Redis is away, and this relay counts alone: what can only be noted there costs no count. */
 START_TEST(counts_without_notes)
 {
@@ -551,6 +564,7 @@ int main(void)
 	tcase_add_test(tc, expired);
 	tcase_add_test(tc, new_key);
 	tcase_add_test(tc, counts);
+	tcase_add_test(tc, counts_no_links_of_many_messages);
 	tcase_add_test(tc, counts_without_notes);
 	tcase_add_test(tc, bursts);
 	tcase_add_loop_test(tc, bursts_of_several, 0, 3);
