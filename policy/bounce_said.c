@@ -30,6 +30,8 @@ bool status_is_vague(struct str status)
 const struct said_place said_places[] = {
 	{ STR_INIT(" error following rcpt command "), SMTP_RCPT }, { STR_INIT(" error following data command "), SMTP_DATA },
 	{ STR_INIT(" error following mail command "), SMTP_MAIL },
+	{ STR_INIT(" smtp error rcpt to "), SMTP_RCPT }, { STR_INIT(" smtp error dot "), SMTP_DATA },
+	{ STR_INIT(" smtp error mail from "), SMTP_MAIL }, { STR_INIT(" smtp error open "), SMTP_CONNECT },
 	{ STR_INIT(" for rcpt to command "), SMTP_RCPT }, { STR_INIT(" for text command "), SMTP_DATA },
 	{ STR_INIT(" for mail from command "), SMTP_MAIL }, { STR_INIT(" for data command "), SMTP_DATA },
 	{ STR_INIT(" in reply to rcpt to "), SMTP_RCPT }, { STR_INIT(" in reply to end of data "), SMTP_DATA },
@@ -103,6 +105,29 @@ static enum smtp_command command_of_line(struct str line)
 	return SMTP_UNKNOWN;
 }
 
+/* "<<< 550 no", "Out: 550 no" of Postfix, which is the server there, "Mon 10:00:01: <-- 550 no" of MDaemon. */
+static bool turn_read(struct str line, bool *out_is_reply, struct str *out_said)
+{
+	static const struct { struct str mark; bool is_reply, is_behind_time; } turns[] = {
+		{ STR_INIT(">>>"), false, false }, { STR_INIT("<<<"), true, false }, { STR_INIT("Out: "), true, false },
+		{ STR_INIT("In: "), false, false }, { STR_INIT("--> "), false, true }, { STR_INIT("<-- "), true, true },
+	};
+
+	for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+		size_t at = str_find(line, turns[i].mark);
+
+		if (at == line.len || (at && !turns[i].is_behind_time))
+			continue;
+		*out_is_reply = turns[i].is_reply;
+		*out_said = str_from(line, at + turns[i].mark.len);
+		while (out_said->len && out_said->ptr[0] == '>')
+			*out_said = str_from(*out_said, 1);
+		*out_said = str_trim(*out_said);
+		return true;
+	}
+	return false;
+}
+
 /* A dialogue: the last ">>> COMMAND" (or "In: COMMAND") before the first reply that refuses. */
 static enum smtp_command command_by_dialogue(struct str text)
 {
@@ -111,26 +136,20 @@ static enum smtp_command command_by_dialogue(struct str text)
 	struct str line;
 
 	while (str_next(&text, '\n', &line)) {
-		struct str head = str_trim(line);
+		struct str head = str_trim(line), said;
+		bool is_reply;
 
 		if (was_command_head && head.len)
 			return command_of_line(head);
 		was_command_head = str_find(head, STR("SMTP command")) < head.len;
 		while (head.len && head.ptr[0] == '>' && !str_starts(head, STR(">>>")))
 			head = str_trim(str_from(head, 1));
-		if (str_starts(head, STR(">>>"))) {
-			while (head.len && head.ptr[0] == '>')
-				head = str_from(head, 1);
-			last = command_of_line(head);
-		} else if (str_starts(head, STR("<<<"))) {
-			if (words_reply(str_trim(str_from(head, 3))) >= 400 && last != SMTP_UNKNOWN)
-				return last;
-		} else if (str_starts(head, STR("Out: "))) {    /* Postfix's transcript: we are the server there */
-			if (words_reply(str_from(head, 5)) >= 400 && last != SMTP_UNKNOWN)
-				return last;
-		} else if (str_starts(head, STR("In:  ")) || str_starts(head, STR("In: "))) {
-			last = command_of_line(str_from(head, 3));
-		}
+		if (!turn_read(head, &is_reply, &said))
+			continue;
+		if (!is_reply)
+			last = command_of_line(said);
+		else if (last != SMTP_UNKNOWN && words_reply(said) >= 400)
+			return last;
 	}
 	return SMTP_UNKNOWN;
 }
