@@ -59,12 +59,25 @@ static size_t domain_end(struct str text, size_t from, bool with_unicode)
 	return has_dot && end > from + 2 ? end : from;
 }
 
+/* Behind a local part in quotation marks, as addresses need it that carriers of Japan gave out: "a..b."@docomo.ne.jp. 0: none. */
+static size_t quoted_end(struct str text)
+{
+	size_t at = 1;
+
+	if (text.len == 0 || text.ptr[0] != '"')
+		return 0;
+	while (at < text.len && at < LOCAL_MAX && text.ptr[at] != '"' && text.ptr[at] != '\\' && (uint8_t)text.ptr[at] >= ' ')
+		at++;
+	return at > 1 && at < text.len && text.ptr[at] == '"' ? at + 1 : 0;
+}
+
 size_t words_address(struct str text)
 {
-	size_t local = 0, end;
+	size_t local = quoted_end(text), end;
 
-	while (local < text.len && local < LOCAL_MAX && is_local_part(text.ptr[local]))
-		local++;
+	if (local == 0)
+		while (local < text.len && local < LOCAL_MAX && is_local_part(text.ptr[local]))
+			local++;
 	if (local == 0 || local + 1 >= text.len || text.ptr[local] != '@')
 		return 0;
 	/* "收件人：neko@example.jp": words of a script without blanks, then an address that begins later */
@@ -209,7 +222,7 @@ static size_t skip_length(struct words *words, struct str text, bool is_first)
 		if (n)
 			return n;
 	}
-	if (is_local_part(text.ptr[0])) {
+	if (is_local_part(text.ptr[0]) || text.ptr[0] == '"') {
 		n = words_address(text);
 		words->has_address |= n > 0;
 	}

@@ -29,7 +29,10 @@ void words_init(struct words *words, char *ptr, size_t max);
 void words_add(struct words *words, struct str text);
 struct str words_view(const struct words *words);
 
-/* An address at the start of text (without angle brackets): its length, or 0. It has a dot or a colon in its domain. */
+/*
+ * An address at the start of text (without angle brackets): its length, or 0. It has a dot or a colon in its domain; its
+ * local part may be in quotation marks.
+ */
 size_t words_address(struct str text);
 /* Class-subject-detail (RFC 3463) at the start of text, as "5.1.1": its length, or 0. Not the front of an IP address. */
 size_t words_enhanced(struct str text);

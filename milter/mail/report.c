@@ -7,8 +7,9 @@
 
 #define MARKED_TEXT_MAX 4096           /* octets of a text in which its marks are looked for */
 #define SCORE_MIN 5
-#define SCORE_MIN_NULL_ONLY 6          /* so does a null sender: answers have it too (RFC 3834) */
+#define SCORE_MIN_NULL_ONLY 6          /* so does a null sender: answers have it too (RFC 3834), and say "Address not found" */
 #define SCORE_MIN_SUBJECT_ONLY 7       /* a Subject alone says little: parcels cannot be delivered, people hand bounces on */
+#define SURE 4                         /* what a sentence weighs that speaks of "your message", or is one program's */
 #define NESTED_MAX 1
 #define HEAD_SURE 5                    /* a null sender and a mailer daemon's name */
 #define CODED 3                        /* what an address with a reply beside it weighs then */
@@ -61,6 +62,7 @@ static bool tally_hit(void *arg, uint32_t id, size_t end)
 	const struct mark *mark = &report_marks[id];
 
 	(void)end;
+	t->r->names_goods |= mark->place == MARK_GOODS;
 	if (mark->place != MARK_TEXT)
 		return true;
 	t->r->out->is_delay |= mark->is_delay;
@@ -134,10 +136,10 @@ static bool is_coded(const struct report_text *text)
 	return false;
 }
 
-/* What only a program writes: its own sentence, the type of a report, a server's reply. */
+/* What only a program writes: the type of a report, a server's reply. */
 static bool is_of_program(const struct reading *r)
 {
-	bool is_one = r->out->shape || r->head.is_dsn_report;
+	bool is_one = r->head.is_dsn_report;
 
 	for (size_t i = 0; i < r->text_count && !is_one; i++)
 		is_one = is_coded(&r->texts[i]);
@@ -166,19 +168,30 @@ static bool text_take(struct reading *r, const struct part *part, size_t *budget
 
 /* --- the whole */
 
-static void returned_read(struct reading *r)
+/* The header of the message that came back; empty when none did. */
+static struct str returned_header(const struct reading *r)
 {
-	struct str returned = STR_EMPTY, id;
+	struct str returned = STR_EMPTY;
 
 	for (size_t i = 0; i < r->parts.count && returned.len == 0; i++)
 		if (r->parts.items[i].kind == PART_MESSAGE || r->parts.items[i].kind == PART_HEADERS)
 			returned = report_part_returned(&r->parts.items[i]);
 	for (size_t t = 0; t < r->text_count && returned.len == 0; t++)
 		returned = str_slice(r->texts[t].returned, 0, PARTS_HEADER_MAX);
-	id = parts_field(returned, STR("Message-ID"));
-	if (id.len && id.ptr[0] == '<')
-		id = str_slice(id, 1, str_find_byte(id, '>') - 1);
-	r->out->message_id = id;
+	return returned;
+}
+
+static struct str returned_id(const struct reading *r)
+{
+	struct str id = parts_field(r->returned, STR("Message-ID"));
+
+	return id.len && id.ptr[0] == '<' ? str_slice(id, 1, str_find_byte(id, '>') - 1) : id;
+}
+
+/* Programs return a message with the fields that programs read; people quote the others. */
+static bool has_returned(const struct reading *r)
+{
+	return parts_field(r->returned, STR("Message-ID")).len || parts_field(r->returned, STR("Received")).len;
 }
 
 static bool parts_read(struct reading *r)
@@ -211,6 +224,28 @@ static bool parts_read(struct reading *r)
 	return true;
 }
 
+static bool has_line(const struct report_text *text)
+{
+	for (size_t i = 0; i < text->count; i++)
+		if (text->items[i].kind == SIGHTING_LINE)
+			return true;
+	return false;
+}
+
+/*
+ * Parcels, faxes and forms have a Subject and a sentence of a bounce's too. But they name themselves, and give an address
+ * as a detail, not as a line. A word for a mail says nothing: "do not reply to this e-mail".
+ */
+static bool is_about_mail(const struct reading *r)
+{
+	bool is_one = r->is_of_program || r->has_returned || r->text_score >= SURE ||
+		      !(r->names_goods || r->head.names_goods);
+
+	for (size_t i = 0; i < r->text_count && !is_one; i++)
+		is_one = has_line(&r->texts[i]);
+	return is_one;
+}
+
 static bool is_bounce(const struct reading *r, bool has_status)
 {
 	int score = r->head.score + r->text_score;
@@ -221,7 +256,10 @@ static bool is_bounce(const struct reading *r, bool has_status)
 		return r->head.is_dsn_report && r->head.failed_recipients.len;
 	if (!r->head.has_sender_evidence)
 		return r->head.from.len == 0 && score >= SCORE_MIN_SUBJECT_ONLY;
-	return r->head.has_words ? score >= SCORE_MIN : score >= SCORE_MIN_NULL_ONLY && is_of_program(r);
+	if (r->head.has_words)
+		return score >= SCORE_MIN && (r->head.is_mailers || is_about_mail(r));
+	/* a program's own sentence may be anybody's: "I'm sorry to have to inform you that I have left" */
+	return score >= SCORE_MIN_NULL_ONLY && (r->is_of_program || (r->out->shape && r->has_returned));
 }
 
 static bool bounce_read(struct reading *r)
@@ -231,6 +269,9 @@ static bool bounce_read(struct reading *r)
 
 	if (!parts_read(r))
 		return false;
+	r->returned = returned_header(r);
+	r->is_of_program = is_of_program(r);
+	r->has_returned = has_returned(r);
 	has_status = out->count > 0;
 	if (!is_bounce(r, has_status) && !r->head.failed_recipients.len) {
 		out->count = 0;
@@ -248,7 +289,7 @@ static bool bounce_read(struct reading *r)
 	for (size_t i = 0; i < out->count; i++)
 		if (!report_take_words(r, &out->recipients[i]))
 			return false;
-	returned_read(r);
+	out->message_id = returned_id(r);
 	return true;
 }
 

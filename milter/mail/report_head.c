@@ -8,7 +8,7 @@
 #include "milter/mail/report_parts.h"
 
 #define FOLDED_MAX 512
-#define MAILER 3                       /* what only a mailer's name in From weighs */
+#define MAILER 3                       /* what only a mailer's name in From, or its Subject, weighs */
 #define CONVERSATION 6                 /* what marks in a Subject and a text may add up to */
 
 #define FIELD(name, member) { STR_INIT(name), offsetof(struct report_head, member) }
@@ -171,6 +171,12 @@ static bool contains_nocase(struct str s, struct str needle)
 	return false;
 }
 
+/* The first bounces of Windows' mail servers name their program only. */
+static bool is_mailers_program(struct str mailer)
+{
+	return contains_nocase(mailer, STR("smtp32")) || contains_nocase(mailer, STR("internet mail service"));
+}
+
 static bool path_is_null(struct str path)
 {
 	return str_eq(path, STR("<>")) || contains_nocase(path, STR("mailer-daemon"));
@@ -243,8 +249,11 @@ bool report_head_read(const struct phrase_set *marks, struct str header, bool is
 		out->score += 4;
 	if (is_null_sender || path_is_null(out->return_path))
 		out->score += 2;
-	if (contains_nocase(out->mailer, STR("smtp32")) || contains_nocase(out->mailer, STR("internet mail service")))
+	if (is_mailers_program(out->mailer))
 		out->score += 3;
+	out->is_mailers = of_from > 0 || of_subject >= MAILER || is_mailers_program(out->mailer) ||
+			  str_find_byte(out->from, '@') == out->from.len;
+	out->names_goods = out->has_words && marks_weigh(marks, MARK_GOODS, out->subject, &out->evidence) > 0;
 	if (out->sns_message_id.len || out->list_server.len)
 		out->score += 2;
 	out->has_sender_evidence = of_from > 0 || is_null_sender || path_is_null(out->return_path) ||

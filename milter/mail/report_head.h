@@ -20,6 +20,8 @@ struct report_head {
 		complaint_recipient, list_id, list_unsubscribe, auto_submitted;
 	int score;
 	bool has_sender_evidence;      /* more than a Subject anybody could write */
+	bool is_mailers;               /* a mailer's name, program or Subject; or nobody's address in From */
+	bool names_goods;              /* in a Subject with a bounce's words */
 	bool has_words;                /* a bounce's, in From or Subject */
 	bool has_bounce_subject;
 	bool is_dsn_report, is_feedback_report;

@@ -4,6 +4,7 @@
 #define FROM(text, weight_) { .place = MARK_FROM, .words = STR_INIT(text), .weight = (weight_) }
 #define SAYS(text, weight_) { .place = MARK_TEXT, .words = STR_INIT(text), .weight = (weight_) }
 #define SHAPE(name, text) { .place = MARK_TEXT, .words = STR_INIT(text), .weight = 4, .shape = (name) }
+#define GOODS(text) { .place = MARK_GOODS, .words = STR_INIT(text), .weight = 1 }
 #define DELAY(text) { .place = MARK_TEXT, .words = STR_INIT(text), .weight = 2, .is_delay = true }
 
 const struct mark report_marks[] = {
@@ -34,7 +35,8 @@ const struct mark report_marks[] = {
 	SUBJECT(" mail rejected ", 2), SUBJECT(" message rejected ", 2), SUBJECT(" user unknown ", 2),
 	SUBJECT(" blocked by our ", 1), SUBJECT(" nondelivery ", 2), SUBJECT(" non delivery ", 2),
 	SUBJECT(" message you sent blocked ", 2), SUBJECT(" are not member ", 2), SUBJECT(" is not a member ", 2),
-	SUBJECT(" not a member ", 2), SUBJECT(" request to mailing list ", 2), SUBJECT(" complaint about message from ", 3), SUBJECT(" abuse report ", 1),
+	SUBJECT(" not a member ", 2), SUBJECT(" request to mailing list ", 2), SUBJECT(" complaint about message from ", 3),
+	SUBJECT(" abuse report ", 1),
 	SUBJECT(" mta blocked ", 2), SUBJECT(" banned contents ", 1), SUBJECT(" virus in mail from you ", 2),
 	SUBJECT(" error in mail ", 2), SUBJECT(" sender notification ", 1), SUBJECT(" message undeliverable ", 3),
 	SUBJECT(" aws notification message ", 2), SUBJECT(" amazon ses ", 1),
@@ -206,7 +208,8 @@ const struct mark report_marks[] = {
 	SAYS(" nicht zugestellt werden ", 3), SAYS(" konnte nicht ", 2), SAYS(" unzustellbar ", 3),
 	SAYS(" kon niet worden ", 2), SAYS(" niet worden bezorgd ", 3), SAYS(" il recapito non è riuscito ", 3),
 	SAYS(" impossibile recapitare ", 3), SAYS(" non è stato consegnato ", 3), SAYS(" не может быть ", 2),
-	SAYS(" не удалось доставить ", 3), SAYS(" не доставлено ", 3), SAYS(" não entregue ", 2),
+	SAYS(" не удалось доставить ", 3), SAYS(" не доставлено ", 3), SAYS(" не було доставлено ", 3),
+	SAYS(" не вдалося доставити ", 3), SAYS(" não entregue ", 2),
 	SAYS("送信できませんでした", 3), SAYS("配信できませんでした", 3), SAYS("配達できませんでした", 3), SAYS("送信されませんでした", 3),
 	SAYS("届けることができませんでした", 3), SAYS("お届けできません", 3), SAYS("配信できません", 3), SAYS("送信できません", 2),
 	SAYS("エラー", 1), SAYS("退信", 3), SAYS("投递失败", 3), SAYS("无法送达", 3), SAYS("无法发送", 2),
@@ -228,7 +231,8 @@ const struct mark report_marks[] = {
 	SAYS("送信に失敗", 2), SAYS("配送不能", 3), SAYS("配信不能", 3), SAYS("が不能でした", 3), SAYS("返送されました", 2), SAYS("返送いたします", 2),
 	SAYS("拒否されました", 2), SAYS("未能送达", 3), SAYS("未能投递", 3), SAYS("无法投递", 3), SAYS("无法传递", 3), SAYS("發送失敗", 2),
 	SAYS("無法投遞", 3), SAYS("無法寄送", 3), SAYS("無法傳遞", 3), SAYS("被退回", 3), SAYS("전송하지 못했습니다", 3), SAYS("배달하지 못했습니다", 3),
-	SAYS("전달되지 않았습니다", 3), SAYS("배달되지 않았습니다", 3),
+	SAYS("전달되지 않았습니다", 3), SAYS("배달되지 않았습니다", 3), SAYS("전달하지 못했습니다", 3), SAYS("전달되지 못했습니다", 3),
+	SAYS("배달되지 못했습니다", 3), SAYS("발송하지 못했습니다", 3), SAYS("전송할 수 없습니다", 3), SAYS("전달할 수 없습니다", 3),
 
 	/* what those are told who asked to be */
 	SAYS(" had successful delivery notifications ", -4), SAYS(" was successfully delivered ", -5),
@@ -240,6 +244,14 @@ const struct mark report_marks[] = {
 	DELAY(" notification about a delay "), DELAY(" will continue to try "), DELAY(" will keep trying "),
 	DELAY(" has been postponed "), DELAY(" have not yet received your message "), DELAY(" awaiting delivery "),
 	DELAY(" enqueued and undeliverable "), DELAY(" advisory only email "), DELAY(" will continue trying "),
+
+	GOODS(" parcel "), GOODS(" parcels "), GOODS(" your package "), GOODS(" your shipment "), GOODS(" the fax "),
+	GOODS(" your fax "), GOODS(" ihr fax "), GOODS(" telefax "), GOODS(" sms "), GOODS(" text message "),
+	GOODS(" short message "), GOODS(" paket"), GOODS(" päckchen "), GOODS(" colis "), GOODS(" paquete "),
+	GOODS(" encomenda "), GOODS(" pacco "), GOODS(" pakke"), GOODS(" paczk"), GOODS(" balík"), GOODS(" csomag"),
+	GOODS(" coletul "), GOODS(" kargo"), GOODS(" посылк"), GOODS(" посилк"), GOODS("荷物"), GOODS("宅配"), GOODS("小包"),
+	GOODS("ファックス"), GOODS("フォームの送信"), GOODS("フォームの内容"), GOODS("フォームを送信"), GOODS("包裹"), GOODS("快递"), GOODS("快遞"),
+	GOODS("传真"), GOODS("傳真"), GOODS("短信"), GOODS("簡訊"), GOODS("택배"), GOODS("소포"), GOODS("상품"), GOODS("팩스"),
 };
 const size_t report_mark_count = sizeof report_marks / sizeof *report_marks;
 

@@ -1,9 +1,10 @@
 /*
  * report_marks - the words by which a report is known, as tables.
  *
- * Three kinds of marks: words of a Subject or From that bounces have and other mail has not; sentences of a text that
- * say a message was not delivered, some of them the hand of one program (the "shape"); and the lines behind which the
- * returned message begins, where nothing may be read as a report any more. A new shape is a row here and a test row.
+ * Four kinds of marks: words of a Subject or From that bounces have and other mail has not; sentences of a text that
+ * say a message was not delivered, some of them the hand of one program (the "shape"); what else there is that cannot be
+ * delivered, in a Subject or a text; and the lines behind which the returned message begins, where nothing may be read as
+ * a report any more. A new shape is a row here and a test row.
  *
  * Words are compared folded (config/base/words.h), end marks at the start of a line behind its rulers.
  */
@@ -13,7 +14,7 @@
 #include "config/base/err.h"
 #include "config/base/str.h"
 
-enum mark_place { MARK_SUBJECT, MARK_FROM, MARK_TEXT };
+enum mark_place { MARK_SUBJECT, MARK_FROM, MARK_TEXT, MARK_GOODS };
 
 struct mark {
 	enum mark_place place;

@@ -20,6 +20,10 @@ struct reading {
 	struct report_text texts[PARTS_MAX];
 	size_t text_count;
 	int text_score;
+	bool names_goods;              /* a text speaks of a parcel, a fax, a form */
+	struct str returned;           /* header of the message that came back */
+	bool is_of_program;            /* the type of a report, or a server's reply beside an address */
+	bool has_returned;             /* a message came back, not only a quotation */
 	size_t room;
 	struct err *err;
 };

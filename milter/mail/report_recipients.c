@@ -40,7 +40,8 @@ static bool has_at(struct str address)
 static bool contains_address(struct str field, struct str address)
 {
 	for (size_t at = 0; at + address.len <= field.len; at++) {
-		if (ascii_lower(field.ptr[at]) != ascii_lower(address.ptr[0]) || !str_starts_nocase(str_from(field, at), address))
+		if (ascii_lower(field.ptr[at]) != ascii_lower(address.ptr[0]) || !str_starts_nocase(str_from(field, at), address) ||
+		    words_address(str_from(field, at)) != address.len)       /* a@b.co is not in a@b.com */
 			continue;
 		char before = at ? field.ptr[at - 1] : ' ';
 
@@ -48,6 +49,11 @@ static bool contains_address(struct str field, struct str address)
 			return true;
 	}
 	return false;
+}
+
+static bool is_addressee(const struct reading *r, struct str address)
+{
+	return contains_address(str_slice(r->head.to, 0, 4096), address);
 }
 
 /* Whoever runs the reporting host, and the one who gets the report: hardly whom it failed for. */
@@ -68,8 +74,28 @@ static bool is_bystander(const struct reading *r, struct str address)
 	for (size_t i = 0; i < sizeof list_commands / sizeof *list_commands; i++)
 		if (str_ends_nocase(str_slice(address, 0, str_find_byte(address, '@')), list_commands[i]))
 			return true;
-	return contains_address(str_slice(r->head.to, 0, 4096), address) ||
-	       contains_address(str_slice(r->head.from, 0, 4096), address);
+	return is_addressee(r, address) || contains_address(str_slice(r->head.from, 0, 4096), address);
+}
+
+/* A mail to oneself comes back too. But whoever is told of his full mailbox, or of a virus for him, sent none. */
+static bool is_told_only(const struct reading *r, struct str address)
+{
+	return !r->is_of_program && !r->has_returned && is_addressee(r, address);
+}
+
+/* Texts of every language name who wrote the returned message, by a label or in a sentence; in lines only whom it failed for. */
+static bool is_writer(const struct reading *r, const struct sighting *it)
+{
+	return it->kind != SIGHTING_LINE && it->kind != SIGHTING_REPLY &&
+	       contains_address(parts_field(r->returned, STR("From")), it->address);
+}
+
+/* As long as others may be named; and at last, when nobody was. */
+static bool is_passed_over(const struct reading *r, const struct sighting *it, bool is_last)
+{
+	if (is_last && it->kind <= SIGHTING_REPLY)
+		return is_told_only(r, it->address);
+	return is_bystander(r, it->address) || (!is_last && is_writer(r, it));
 }
 
 /* What the texts say about an address: the plainest sighting's words, of equals the longest. */
@@ -143,7 +169,7 @@ bool report_take_words(struct reading *r, struct report_recipient *it)
 }
 
 /* Takes every sighting of one kind; of sentences and mentions the first. */
-static bool sightings_take(struct reading *r, enum sighting_kind kind, bool with_bystanders)
+static bool sightings_take(struct reading *r, enum sighting_kind kind, bool is_last)
 {
 	bool only_first = kind >= SIGHTING_SENTENCE;
 
@@ -153,7 +179,7 @@ static bool sightings_take(struct reading *r, enum sighting_kind kind, bool with
 			struct report_recipient *added;
 
 			if (it->kind != kind || report_recipient_find(r->out, it->address) ||
-			    (!with_bystanders && is_bystander(r, it->address)))
+			    is_passed_over(r, it, is_last))
 				continue;
 			added = report_recipient_add(r, it->address);
 			if (!added)
@@ -172,7 +198,7 @@ static bool recipients_from_text(struct reading *r)
 	for (int kind = SIGHTING_LINE; kind <= last && r->out->count == 0; kind++)
 		if (!sightings_take(r, (enum sighting_kind)kind, false))
 			return false;
-	for (int kind = SIGHTING_LINE; kind <= SIGHTING_REPLY && r->out->count == 0; kind++)
+	for (int kind = SIGHTING_LINE; kind <= last && kind <= SIGHTING_SENTENCE && r->out->count == 0; kind++)
 		if (!sightings_take(r, (enum sighting_kind)kind, true))
 			return false;
 	return true;

@@ -63,6 +63,16 @@ static bool is_local(char c)
 	return ascii_is_alnum(c) || is_any(c, ".!#$%&*+-/=?^_`{|}~");
 }
 
+/* Where a local part in quotation marks begins that ends before `sign`; `sign` when none does. */
+static size_t quoted_begin(struct str s, size_t from, size_t sign)
+{
+	size_t begin = sign > from && s.ptr[sign - 1] == '"' ? sign - 1 : from;
+
+	while (begin > from && sign - begin < 256 && s.ptr[begin - 1] != '"')
+		begin--;
+	return begin > from ? begin - 1 : sign;
+}
+
 /* The first address in s and where it begins; false when there is none. Each octet is looked at once. */
 static bool address_next(struct str s, size_t from, struct str *out, size_t *out_at)
 {
@@ -76,6 +86,8 @@ static bool address_next(struct str s, size_t from, struct str *out, size_t *out
 		if (begin == sign)
 			while (begin > at && sign - begin < 256 && (uint8_t)s.ptr[begin - 1] >= 0x80)
 				begin--;       /* not one ASCII letter: an internationalised name, all of it */
+		if (begin == sign)
+			begin = quoted_begin(s, at, sign);
 		if (str_starts_nocase(str_from(s, begin), STR("smtp=")))
 			begin += 5;    /* X.400 gateways: "dda:smtp=a@b" */
 		while (begin < sign && is_any(s.ptr[begin], "=/.`*-"))    /* "to=a@b", "--a@b" */
@@ -93,12 +105,12 @@ static bool address_next(struct str s, size_t from, struct str *out, size_t *out
 	return false;
 }
 
-/* An address right here, whatever encloses it: <a@b>, "a@b", [SMTP:a@b], 'a@b'. *out_len with the brackets. */
+/* An address right here, whatever encloses it: <a@b>, "a@b", <"a..b"@c>, [SMTP:a@b], 'a@b'. *out_len with the brackets. */
 static bool address_here(struct str s, struct str *out, size_t *out_len)
 {
 	size_t at = 0;
 
-	while (at < s.len && at < 8 && is_any(s.ptr[at], "<\"'[("))
+	while (at < s.len && at < 8 && is_any(s.ptr[at], "<\"'[(") && (s.ptr[at] != '"' || !words_address(str_from(s, at))))
 		at++;
 	if (str_starts_nocase(str_from(s, at), STR("smtp:")) || str_starts_nocase(str_from(s, at), STR("smtp=")))
 		at += 5;
@@ -146,7 +158,10 @@ static const struct str senders[] = {
 	STR_INIT(" avsender "), STR_INIT(" lähettäjä "), STR_INIT(" nadawca "), STR_INIT(" odesílatel "),
 	STR_INIT(" feladó "), STR_INIT(" gönderen "), STR_INIT(" отправитель "), STR_INIT(" 差出人 "), STR_INIT(" 送信者 "),
 	STR_INIT(" 送信元 "), STR_INIT(" 发件人 "), STR_INIT(" 發件人 "), STR_INIT(" 寄件人 "), STR_INIT(" 寄件者 "),
-	STR_INIT(" 보낸 사람 "), STR_INIT(" 보낸사람 "), STR_INIT(" 발신자 "),
+	STR_INIT(" 보낸 사람 "), STR_INIT(" 보낸사람 "), STR_INIT(" 발신자 "), STR_INIT(" відправник "), STR_INIT(" подател "),
+	STR_INIT(" Αποστολέας "), STR_INIT(" expeditor "), STR_INIT(" odosielateľ "), STR_INIT(" pošiljatelj "),
+	STR_INIT(" pošiljalac "), STR_INIT(" saatja "), STR_INIT(" siuntėjas "), STR_INIT(" sūtītājs "), STR_INIT(" remitent "),
+	STR_INIT(" pengirim "), STR_INIT(" người gửi "), STR_INIT("ผู้ส่ง"), STR_INIT(" שולח "), STR_INIT(" השולח "),
 };
 
 /* Fields of the returned message, and people to write to: not whom the report is about. */
@@ -166,7 +181,9 @@ static const struct str to_names[] = {
 };
 static const struct str from_names[] = {
 	STR_INIT(" von "), STR_INIT(" de "), STR_INIT(" da "), STR_INIT(" van "), STR_INIT(" från "), STR_INIT(" fra "),
-	STR_INIT(" od "), STR_INIT(" от "), STR_INIT(" от кого "), STR_INIT(" kimden "),
+	STR_INIT(" od "), STR_INIT(" от "), STR_INIT(" от кого "), STR_INIT(" kimden "), STR_INIT(" від "), STR_INIT(" Από "),
+	STR_INIT(" de la "), STR_INIT(" dari "), STR_INIT(" từ "), STR_INIT(" จาก "), STR_INIT(" من "), STR_INIT(" מאת "),
+	STR_INIT(" المرسل "),          /* the recipient is "المرسل إليه" */
 };
 
 static bool is_one_of(struct str label, const struct str *list, size_t count)
@@ -274,12 +291,15 @@ static bool ends_in_any(struct str words, const struct str *list, size_t count)
 }
 
 /*
- * "... was sent by", "Absender:": an address in the line below is the sender's. A sentence that ends so is no label: "was
- * returned to the sender.", "550 5.7.1 unauthorized sender".
+ * "... was sent by", "Absender:", "For help, contact": an address in the line below is the sender's, or a helper's. A
+ * sentence that ends so is no label: "was returned to the sender.", "550 5.7.1 unauthorized sender".
  */
 static bool ends_like_sender(struct str line)
 {
-	static const struct str leads[] = { STR_INIT(" from "), STR_INIT(" sent by ") };
+	static const struct str leads[] = {
+		STR_INIT(" from "), STR_INIT(" sent by "), STR_INIT(" please contact "), STR_INIT(" help contact "),
+		STR_INIT(" assistance contact "), STR_INIT(" information contact "), STR_INIT(" questions contact "), STR_INIT(" problems contact "),
+	};
 	bool is_wide, is_label, is_sentence;
 	char folded[96];
 	struct words words;

@@ -127,6 +127,63 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "a@one.example", "text", false },
 	{ "no word of a bounce in the header, and a server's reply", HEAD("Neko <neko@one.example>", "Oferta")
 	  "\nYour message could not be delivered.\n\n<a@one.example>: 550 5.1.1 unknown\n", "a@one.example", "text", false },
+	{ "no word of a bounce in the header, a program's sentence, and the mail itself", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nFailed to deliver to 'a@one.example'\nThe mailbox is gone.\n\n--- Original message ---\nMessage-ID: <1@tenant.example>\n",
+	  "a@one.example", "communigate", false },
+	{ "a sender, Subject and sentence of anybody's, and an address in a line", HEAD("Info <info@mx.example>", "配信失敗")
+	  "Content-Type: text/plain; charset=utf-8\n\n次の宛先に配信できません\n\n  a@one.example\n", "a@one.example", "text", false },
+	{ "a sender and Subject of anybody's, and a sentence about a mail", HEAD("Info <info@mx.example>", "Delivery failure")
+	  "\nYour message could not be delivered.\n\nRecipient: a@one.example\nThe mailbox does not exist.\n", "a@one.example", "text", false },
+	{ "a sender, Subject and label of anybody's, and a word for a mail", HEAD("Info <info@mx.example>", "送信先エラー")
+	  "Content-Type: text/plain; charset=utf-8\n\nお送りになったメールは送信できませんでした。\n\n送信先: a@one.example\n", "a@one.example", "text", false },
+	{ "a sender and label of anybody's, and a Subject about a mail", HEAD("Info <info@mx.example>", "E-Mail nicht zugestellt")
+	  "\nDie Zustellung ist fehlgeschlagen.\n\nAn: a@one.example\n", "a@one.example", "text", false },
+	{ "no word for a mail, and none for anything else", HEAD("Robot <robot@mx.example>", "Bezorging mislukt")
+	  "\nKon niet worden bezorgd.\n\nOntvanger: a@one.example\nReden: postvak vol\n", "a@one.example", "text", false },
+	{ "a sender, Subject and sentence of anybody's, and the mail itself", HEAD("Info <info@mx.example>", "Delivery failure")
+	  "\nDelivery failed.\n\nRecipient: a@one.example\n\n--- Original message ---\nReceived: from x\nMessage-ID: <1@tenant.example>\n",
+	  "a@one.example", "text", false },
+	{ "a mail to oneself", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered.\n\nRecipient: sender@tenant.example\n550 5.1.1 no such user\n",
+	  "sender@tenant.example", "text", false },
+	{ "a mail to the help desk", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered.\n\nRecipient: support@one.example\nThe mailbox is full.\n",
+	  "support@one.example", "text", false },
+	{ "the sender, in Ukrainian", HEAD("MAILER-DAEMON@mx.example", "Delivery failure") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nВаше повідомлення не було доставлено.\n\nВід: b@two.example\nКому: a@one.example\n\n550 5.1.1 no such user\n",
+	  "a@one.example", "text", false },
+	{ "the sender and the recipient, one word apart in Arabic", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "Content-Type: text/plain; charset=utf-8\n\nYour message could not be delivered.\n\nالمرسل: b@two.example\nالمرسل إليه: a@one.example\n",
+	  "a@one.example", "text", false },
+	{ "the sender, in a tongue not known here", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nYour message could not be delivered.\n\nSendandi: b@two.example\n"
+	  "Vidtakandi: a@one.example\n\n550 5.1.1 no such user\n--b\nContent-Type: message/rfc822\n\nFrom: Neko <b@two.example>\n"
+	  "To: a@one.example\n\nx\n--b--\n", "a@one.example", "text", false },
+	{ "a mail to oneself, of which two labels tell", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nYour message could not be delivered.\n\nSendandi: b@two.example\n"
+	  "Vidtakandi: b@two.example\n\n550 5.1.1 no such user\n--b\nContent-Type: message/rfc822\n\nFrom: Neko <b@two.example>\n"
+	  "To: b@two.example\n\nx\n--b--\n", "b@two.example", "text", false },
+	{ "a mail to oneself, of which a sentence tells", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nYour message to b@two.example could not be delivered.\n"
+	  "--b\nContent-Type: message/rfc822\n\nFrom: Neko <b@two.example>\nTo: b@two.example\n\nx\n--b--\n",
+	  "b@two.example", "text", false },
+	{ "a recipient with whose address the writer's begins", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nYour message could not be delivered.\n\nRecipient: b@two.co\n"
+	  "Recipient: a@one.example\n--b\nContent-Type: message/rfc822\n\nFrom: Neko <b@two.com>\n\nx\n--b--\n", "b@two.co a@one.example", "text", false },
+	{ "whom to contact stands on a line of its own", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered:\n\n<a@one.example>: 550 5.1.1 no such user\n\nFor help, contact:\n\n  care@mx.example\n",
+	  "a@one.example", "text", false },
+	{ "a contact is a recipient", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered to the following contact:\n\n  a@one.example\n", "a@one.example", "text", false },
+	{ "names in quotation marks, in lines", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered:\n\n<\"a..b.\"@one.example>: 550 Unknown user\n\"c.\"@one.example\n", "\"a..b.\"@one.example \"c.\"@one.example",
+	  "text", false },
+	{ "a name in quotation marks, by a label", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered.\n\nRecipient: <\"a..b.\"@one.example>\n", "\"a..b.\"@one.example", "text", false },
+	{ "a name in quotation marks, in a sentence", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered to \"a..b.\"@one.example, who is unknown.\n", "\"a..b.\"@one.example", "text", false },
+	{ "an address in quotation marks, and a name in them before one", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered:\n\n\"a@one.example\"\n\"Neko\" <b@one.example>\n", "a@one.example b@one.example", "text", false },
 	{ "Coremail, which tells of the mail before it tells why", HEAD("Postmaster@163.example", "系统退信")
 	  "Content-Type: text/plain; charset=utf-8\n\n抱歉，您的邮件被退回来了……\n      原邮件信息：\n            主  题 x\n"
 	  "            收件人 a@one.example\n\n      退信原因：\n            英文说明:rejected by system\n", "a@one.example", "text", false },
@@ -200,6 +257,20 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "   ----- Transcript of session follows -----\n<a@one.example>... Successfully delivered\n", NULL, NULL, false },
 	{ "a list's day", HEAD("Listserv <listserv@ls.example>", "Daily error monitoring report")
 	  "\nThe following recipients could not be delivered to:\n\na@one.example\n  Last error: 5.1.1 550 user unknown\n", NULL, NULL, false },
+	{ "somebody has left, and says so as Postfix does", HEAD("Neko <neko@one.example>", "Away")
+	  "\nI'm sorry to have to inform you that I have left. Please write to\n\nb@two.example\n", NULL, NULL, false },
+	{ "somebody is away, names a Google group, and quotes", HEAD("Neko <neko@one.example>", "Away")
+	  "\nPlease ask our Google Groups list: b@two.example\n\n-----Original Message-----\nFrom: c@d.example\nSubject: hi\n", NULL, NULL, false },
+	{ "somebody has moved, and says so as a mailer does", HEAD("Neko <neko@one.example>", "Re: June")
+	  "\nThere is no user by that name at this server any more. I am b@two.example now.\n", NULL, NULL, false },
+	{ "a parcel with a bounce's Subject", HEAD("Parcels <noreply@one.example>", "Delivery failed: parcel 1234")
+	  "\nYour parcel could not be delivered.\n\nRecipient: a@one.example\nReason: nobody at home\n", NULL, NULL, false },
+	{ "a parcel, and a word for a mail", HEAD("Parcels <noreply@one.example>", "Delivery failed: parcel 1234")
+	  "\nYour parcel could not be delivered.\n\nRecipient: a@one.example\n\nPlease do not reply to this email.\n", NULL, NULL, false },
+	{ "a parcel by its e-mail address", HEAD("Pakete <noreply@one.example>", "Zustellung fehlgeschlagen")
+	  "\nIhr Paket konnte nicht zugestellt werden.\n\nE-Mail: a@one.example\n", NULL, NULL, false },
+	{ "the owner of a mailbox is told that it is full", HEAD("Mail System <postmaster@one.example>", "Mailbox quota exceeded")
+	  "\nYour mailbox is over quota: mail cannot be delivered.\n\nMailbox: sender@tenant.example\n", NULL, NULL, false },
 	{ "an answer of which only the null sender is a bounce's", HEAD("Neko <neko@one.example>", "Thank you")
 	  "\nYour parcel for the following recipients could not be delivered yet:\n\na@one.example\n", NULL, NULL, false },
 	{ "a challenge", HEAD("Neko <neko@one.example>", "Re: hello (verification required)") "Auto-Submitted: auto-replied\n"
