@@ -29,14 +29,14 @@ static void add_prose(struct buf *out, struct str text)
 	buf_add_byte(out, '\n');
 }
 
-/* "it would be accepted" as "It would be accepted." */
-static void add_sentence(struct buf *out, const char *text)
+/* "it would be accepted" as "It would be accepted."; what begins with a word to be typed keeps its letters. */
+static void add_sentence(struct buf *out, const char *text, bool is_typed)
 {
 	struct buf sentence;
 
 	buf_init(&sentence, 4096);
 	buf_add_c(&sentence, text);
-	if (sentence.len && ascii_is_lower(sentence.ptr[0]))
+	if (!is_typed && sentence.len && ascii_is_lower(sentence.ptr[0]))
 		sentence.ptr[0] = (char)(sentence.ptr[0] - 32);
 	if (!str_ends(buf_view(&sentence), STR(".")) && !str_ends(buf_view(&sentence), STR("?")))
 		buf_add_byte(&sentence, '.');
@@ -65,11 +65,22 @@ static void add_operands(struct buf *out, struct str operands)
 	}
 }
 
+/* "en or ja (default: ...)" */
+static bool begins_with_value(const struct option *row)
+{
+	struct str words = str_from_c(row->type == OPTION_WORD ? row->words : ""), word;
+
+	while (str_next(&words, '|', &word))
+		if (str_starts(str_from_c(row->help), word))
+			return true;
+	return false;
+}
+
 static void add_options(struct buf *out, const struct option *rows)
 {
 	for (const struct option *row = rows; row->name; row++) {
 		buf_printf(out, ".It Fl Fl %s%s%s\n", row->name + 2, row->value ? " Ar " : "", row->value ? row->value : "");
-		add_sentence(out, row->help);
+		add_sentence(out, row->help, begins_with_value(row));
 	}
 }
 
@@ -78,7 +89,7 @@ static void add_exit(struct buf *out, int code, const char *meaning)
 	if (!meaning)
 		return;
 	buf_printf(out, ".It %d\n", code);
-	add_sentence(out, meaning);
+	add_sentence(out, meaning, false);
 }
 
 static void add_command(struct buf *out, const struct tool_command *command)

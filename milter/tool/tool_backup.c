@@ -110,6 +110,18 @@ const struct tool_command command_backup_run = {
 
 /* --- list */
 
+static void write_list_json(struct tool *tool, const char *dir, char (*names)[BACKUP_NAME_LEN + 1], size_t count)
+{
+	json_array_open(&tool->json);
+	for (size_t i = 0; i < count; i++) {
+		json_object_open(&tool->json);
+		json_member_str(&tool->json, "backup", tool_text(tool, "%s/%s", dir, names[i]));
+		json_object_close(&tool->json);
+	}
+	json_array_close(&tool->json);
+	buf_add_byte(&tool->out, '\n');
+}
+
 static int run_list(struct tool *tool, const void *values)
 {
 	char (*names)[BACKUP_NAME_LEN + 1];
@@ -122,6 +134,8 @@ static int run_list(struct tool *tool, const void *values)
 	dir = dir_of(tool, values);
 	if (!backup_list(dir, &names, &count, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (tool->is_json)
+		write_list_json(tool, dir, names, count);
 	for (size_t i = 0; i < count; i++)
 		tool_print(tool, "%s/%s\n", dir, names[i]);
 	free(names);
@@ -137,6 +151,7 @@ const struct tool_command command_backup_list = {
 	.about = "Lists the backups in backup.dir, oldest first.",
 	.options = run_options,
 	.values_size = sizeof(struct backup_values),
+	.has_json = true,
 	.examples = "sekisho backup list",
 	.ok = "there are some",
 	.no = "there are none",

@@ -20,7 +20,7 @@ static const struct option erase_options[] = {
 	{ "--rule", OPTION_TEXT, ERASE(rule), "RULE", NULL,
 	  "not now: " ERASE_RULE_WORDS " after the contract's end (default with --ended: relay_log.erase_rule)" },
 	{ "--ended", OPTION_SINCE, ERASE(ended), "DATE", NULL, "when the contract ended or will end (default: now)" },
-	{ "--pending", OPTION_FLAG, ERASE(is_pending), NULL, NULL, "list what is to be erased by rule" },
+	{ "--pending", OPTION_FLAG, ERASE(is_pending), NULL, NULL, "list what is to be erased by rule, perhaps with --json" },
 	{ "--cancel", OPTION_FLAG, ERASE(is_cancel), NULL, NULL, "withdraw what was to be erased by rule" },
 	{ "--dry-run", OPTION_FLAG, ERASE(is_dry_run), NULL, NULL, "say what would be erased, and when, and leave it" },
 	{ "--nothing", OPTION_FLAG, ERASE(is_nothing), NULL, NULL, "certify it also when nothing is known of NAME (any more)" },
@@ -124,6 +124,29 @@ static int cancel(struct tool *tool, struct str tenant)
 	return TOOL_OK;
 }
 
+static void write_orders_json(struct tool *tool, const struct erasure_order *orders, size_t count)
+{
+	struct json *json = &tool->json;
+
+	json_array_open(json);
+	for (const struct erasure_order *order = orders; order < orders + count; order++) {
+		json_object_open(json);
+		json_member_str(json, "file", order->file);
+		json_member_bool(json, "signed", order->is_good);
+		if (order->is_good) {
+			json_member_str(json, "tenant", order->tenant);
+			json_member_str(json, "rule", order->rule);
+			tool_json_time(tool, "ended", order->ended_us);
+			tool_json_time(tool, "due", order->due_us);
+			json_member_str_opt(json, "reason", order->reason);
+			json_member_bool(json, "configured", config_find_tenant(tool->config, order->tenant));
+		}
+		json_object_close(json);
+	}
+	json_array_close(json);
+	buf_add_byte(&tool->out, '\n');
+}
+
 static int list_pending(struct tool *tool)
 {
 	struct erasure_order *orders;
@@ -132,6 +155,8 @@ static int list_pending(struct tool *tool)
 
 	if (!erasure_orders_read(tool->config, &tool->arena, &orders, &count, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (tool->is_json)
+		write_orders_json(tool, orders, count);
 	for (size_t i = 0; i < count; i++) {
 		if (!orders[i].is_good)
 			tool_print(tool, STR_FMT ": not signed with the operator's key: it will not be carried out\n",
@@ -195,6 +220,8 @@ static int run_erase(struct tool *tool, const void *values)
 {
 	const struct erase_values *want = values;
 
+	if (tool->is_json && !want->is_pending)
+		return tool_usage(tool, "--json goes with --pending alone: a certificate has a form of its own");
 	if (!tool_config(tool))
 		return TOOL_UNKNOWN;
 	if (want->is_pending)
@@ -218,6 +245,7 @@ const struct tool_command command_tenant_erase = {
 		 "--rule it is the daemon that does so, once it is time.",
 	.options = erase_options,
 	.values_size = sizeof(struct erase_values),
+	.has_json = true,
 	.examples = "sekisho tenant erase acme --reason \"contract ended 2026-11-30\" > acme.cert\n"
 		    "sekisho tenant erase acme --rule next-month-10 --ended 2026-11-20\n"
 		    "sekisho tenant erase --pending",
@@ -240,6 +268,18 @@ static const struct option cert_options[] = {
 	{ NULL },
 };
 
+static void write_cert_json(struct tool *tool, struct str name, struct str text, const char *why)
+{
+	json_object_open(&tool->json);
+	json_member_str(&tool->json, "certificate", tool->operands.items[0]);
+	json_member_str(&tool->json, "result", *why ? STR("bad") : STR("good"));
+	json_member_str_opt(&tool->json, "why", str_from_c(why));
+	json_member_str_opt(&tool->json, "signed_as", name);
+	json_member_str_opt(&tool->json, "text", text);
+	json_object_close(&tool->json);
+	buf_add_byte(&tool->out, '\n');
+}
+
 static int check_certificate(struct tool *tool, struct str key, struct buf *file)
 {
 	struct sign_publics *publics = arena_new(&tool->arena, struct sign_publics);
@@ -248,7 +288,11 @@ static int check_certificate(struct tool *tool, struct str key, struct buf *file
 
 	if (!publics || !sign_publics_load(key.ptr, publics, &err) || !io_read_file(tool->operands.items[0].ptr, file, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", publics ? err.text : "out of memory");
-	if (!note_open(buf_view(file), publics, &text, &name, &err))
+	bool is_good = note_open(buf_view(file), publics, &text, &name, &err);
+
+	if (tool->is_json)
+		write_cert_json(tool, is_good ? name : STR_EMPTY, is_good ? text : STR_EMPTY, is_good ? "" : err.text);
+	if (!is_good)
 		return tool_fail(tool, TOOL_NO, STR_FMT ": %s", STR_ARG(tool->operands.items[0]),
 				 tool_word(tool, err.text));
 	tool_print(tool, STR_FMT "\n", STR_ARG(text));
@@ -286,6 +330,7 @@ const struct tool_command command_cert_verify = {
 		 "of the operator alone.",
 	.options = cert_options,
 	.values_size = sizeof(struct cert_values),
+	.has_json = true,
 	.examples = "sekisho cert verify --key operator.key.pub acme.cert",
 	.ok = "signed, and not altered",
 	.no = "altered, or signed with another key",

@@ -88,6 +88,7 @@ static bool learn(struct explain *e, struct explain_values *values)
 		.declared_size = values->size,
 		.from = values->header_from.items,
 		.from_count = values->header_from.count,
+		.has_from = values->header_from.count > 0,
 	};
 	if (f->from_count == 0 && f->sender.len) {
 		f->from = &f->sender;

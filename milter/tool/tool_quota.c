@@ -2,6 +2,22 @@
 #include "milter/tool/commands.h"
 #include "milter/tool/usage.h"
 
+/* Can there be a count for this key, in `only` or in any quota of the tenant? Said when there cannot. */
+static bool can_count(struct tool *tool, const struct tenant *tenant, const struct quota *only, struct str key)
+{
+	bool can = key.len == 0 || (only && only->key != KEY_TENANT);
+
+	for (size_t i = 0; i < tenant->quota_count && !only; i++)
+		can |= tenant->quotas[i].key != KEY_TENANT;
+	if (!can && only)
+		tool_fail(tool, TOOL_NO, "quota " STR_FMT " has one count for the whole tenant, none for " STR_FMT, STR_ARG(only->name),
+			  STR_ARG(key));
+	else if (!can)
+		tool_fail(tool, TOOL_NO, "tenant " STR_FMT " has no quota that has a count for " STR_FMT, STR_ARG(tenant->name),
+			  STR_ARG(key));
+	return can;
+}
+
 /* --- show */
 
 struct show {
@@ -22,6 +38,7 @@ static int run_show(struct tool *tool, const void *values)
 	const struct show *show = values;
 	const struct config *config = tool_config(tool);
 	const struct quota *quota = NULL;
+	struct str key = show->key.ptr ? show->key : STR_EMPTY;
 	struct usage_list list;
 	struct err err;
 
@@ -30,11 +47,12 @@ static int run_show(struct tool *tool, const void *values)
 
 	const struct tenant *tenant = tool_tenant(tool, tool->operands.items[0]);
 
-	if (!tenant || (show->quota.ptr && !(quota = usage_find_quota(tool, tenant, show->quota))))
+	if (!tenant || (show->quota.ptr && !(quota = usage_find_quota(tool, tenant, show->quota))) ||
+	    !can_count(tool, tenant, quota, key))
 		return TOOL_NO;
 	if (!tool_store(tool, TOOL_LOOK))
 		return TOOL_UNKNOWN;
-	if (!usage_read(tool, tenant, quota, show->key.ptr ? show->key : STR_EMPTY, &list, &err))
+	if (!usage_read(tool, tenant, quota, key, &list, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (tool->is_json) {
 		json_object_open(&tool->json);
@@ -62,9 +80,9 @@ const struct tool_command command_quota_show = {
 	.options = show_options,
 	.values_size = sizeof(struct show),
 	.has_json = true,
-	.examples = "sekisho quota show acme\nsekisho quota show acme --quota hourly --key bob@acme.example",
+	.examples = "sekisho quota show acme\nsekisho quota show acme --quota per-login-hour --key bob@acme.example",
 	.ok = "shown",
-	.no = "there is no such tenant or quota",
+	.no = "there is no such tenant or quota, or no count for such a key",
 	.unknown = "configuration or store cannot be read",
 	.run = run_show,
 };
@@ -79,6 +97,18 @@ static const struct option reset_options[] = {
 	{ "--reason", OPTION_PROSE, offsetof(struct reset, reason), "TEXT", NULL, "why, for the record in class ops" },
 	{ NULL },
 };
+
+static void write_reset_json(struct tool *tool, const struct tenant *tenant, const struct quota *quota, struct str key)
+{
+	tool_json_line(tool);
+	json_object_open(&tool->json);
+	json_member_str(&tool->json, "tenant", tenant->name);
+	json_member_str(&tool->json, "quota", quota->name);
+	json_member_str_opt(&tool->json, "key", key);
+	json_member_i64(&tool->json, "used", 0);
+	json_object_close(&tool->json);
+	buf_add_byte(&tool->out, '\n');
+}
 
 /* The record first: what is recorded and then fails is asked again; the reverse would leave no trace. */
 static bool reset_quota(struct tool *tool, const struct tenant *tenant, const struct quota *quota, struct str key,
@@ -95,6 +125,8 @@ static bool reset_quota(struct tool *tool, const struct tenant *tenant, const st
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 		return false;
 	}
+	if (tool->is_json)
+		write_reset_json(tool, tenant, quota, key);
 	tool_print(tool, STR_FMT "%s" STR_FMT ": nothing is used any more\n", STR_ARG(quota->name), key.len ? " of " : "",
 		   STR_ARG(key));
 	return true;
@@ -113,11 +145,9 @@ static int run_reset(struct tool *tool, const void *values)
 
 	const struct tenant *tenant = tool_tenant(tool, words->items[0]);
 
-	if (!tenant || (words->count > 1 && !(only = usage_find_quota(tool, tenant, words->items[1]))))
+	if (!tenant || (words->count > 1 && !(only = usage_find_quota(tool, tenant, words->items[1]))) ||
+	    !can_count(tool, tenant, only, key))
 		return TOOL_NO;
-	if (key.len && only->key == KEY_TENANT)
-		return tool_fail(tool, TOOL_NO, "quota " STR_FMT " has one count for the whole tenant, none for " STR_FMT,
-				 STR_ARG(only->name), STR_ARG(key));
 	if (!tool_ops(tool) || !tool_store(tool, TOOL_CHANGE))
 		return TOOL_UNKNOWN;
 	for (size_t i = 0; i < tenant->quota_count; i++) {
@@ -136,12 +166,14 @@ const struct tool_command command_quota_reset = {
 	.operands_max = 3,
 	.summary = "forget what was used",
 	.about = "Forgets what a tenant has used: of all its quotas, of one, or of one for a single login, sender, client or "
-		 "recipient domain. Takes effect with the next message. Each quota that is reset leaves a record in class ops.",
+		 "recipient domain. Takes effect with the next message. Each quota that is reset leaves a record in class ops. "
+		 "With --json one object a line.",
 	.options = reset_options,
 	.values_size = sizeof(struct reset),
-	.examples = "sekisho quota reset acme\nsekisho quota reset acme hourly bob@acme.example --reason 'ticket 4711'",
+	.has_json = true,
+	.examples = "sekisho quota reset acme\nsekisho quota reset acme per-login-hour bob@acme.example --reason 'call 17'",
 	.ok = "done",
-	.no = "there is no such tenant or quota",
+	.no = "there is no such tenant or quota, or no count for such a key",
 	.unknown = "configuration, store or record cannot be read or written; some quotas may be reset",
 	.run = run_reset,
 };

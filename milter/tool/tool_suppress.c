@@ -188,6 +188,13 @@ static const struct str *read_recipients(struct tool *tool)
 	return recipients;
 }
 
+static void write_added_json(struct tool *tool, const struct suppression *entry)
+{
+	tool_json_line(tool);
+	suppress_file_json(&tool->json, entry);
+	buf_add_byte(&tool->out, '\n');
+}
+
 static int run_add(struct tool *tool, const void *values)
 {
 	const struct add *add = values;
@@ -196,6 +203,7 @@ static int run_add(struct tool *tool, const void *values)
 	const struct tenant *tenant;
 	const struct str *recipients;
 	struct err err;
+	bool found;
 	int code;
 
 	if (!join_senders(tool, add->senders, &entry.scope))
@@ -211,11 +219,16 @@ static int run_add(struct tool *tool, const void *values)
 	if (!trace(tool, tenant, "suppressed", "suppress add", add->reason, (int64_t)words->count - 1))
 		return TOOL_UNKNOWN;
 	for (size_t i = 1; i < words->count; i++) {
-		entry.recipient = recipients[i];
-		if (!suppress_add(tool->store, tenant->name, &entry, &err))
+		struct suppression stands = entry;      /* what was there before may be stronger */
+
+		stands.recipient = entry.recipient = recipients[i];
+		if (!suppress_add(tool->store, tenant->name, &entry, &err) ||
+		    !suppress_find(tool->store, tenant->name, entry.recipient, &tool->arena, &stands, &found, &err))
 			return tool_fail(tool, err.kind == ERR_INPUT ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);
-		tool_print(tool, STR_FMT ": suppressed%s" STR_FMT "\n", STR_ARG(entry.recipient), entry.until_us ? " until " : "",
-			   STR_ARG(entry.until_us ? tool_time(tool, entry.until_us) : STR_EMPTY));
+		if (tool->is_json)
+			write_added_json(tool, &stands);
+		tool_print(tool, STR_FMT ": suppressed%s" STR_FMT "\n", STR_ARG(stands.recipient), stands.until_us ? " until " : "",
+			   STR_ARG(stands.until_us ? tool_time(tool, stands.until_us) : STR_EMPTY));
 	}
 	if (tenant->suppress == SUPPRESS_MODE_OFF)
 		tool_print(tool,
@@ -238,9 +251,11 @@ const struct tool_command command_suppress_add = {
 	.operands_max = 10000,
 	.summary = "let no more of a tenant's mail go to somebody",
 	.about = "Puts recipients on the tenant's suppression list; mail to them is refused with 550 5.7.1 from now on. An entry that "
-		 "is there is never made weaker. How many were added is recorded in class ops.",
+		 "is there is never made weaker. How many were added is recorded in class ops. With --json one object a line, as that of "
+		 "suppress list.",
 	.options = add_options,
 	.values_size = sizeof(struct add),
+	.has_json = true,
 	.examples = "sekisho suppress add acme neko@example.jp --reason 'asked by phone'\n"
 		    "sekisho suppress add acme neko@example.jp --for 90d --sender @news.test",
 	.ok = "done",
@@ -254,6 +269,16 @@ const struct tool_command command_suppress_add = {
 struct remove {
 	struct str reason;
 };
+
+static void write_removed_json(struct tool *tool, struct str recipient, bool was)
+{
+	tool_json_line(tool);
+	json_object_open(&tool->json);
+	json_member_str(&tool->json, "recipient", recipient);
+	json_member_bool(&tool->json, "removed", was);
+	json_object_close(&tool->json);
+	buf_add_byte(&tool->out, '\n');
+}
 
 static int run_remove(struct tool *tool, const void *values)
 {
@@ -276,6 +301,8 @@ static int run_remove(struct tool *tool, const void *values)
 			recipient = words->items[i];
 		if (!suppress_remove(tool->store, tenant->name, recipient, &was, &err))
 			return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+		if (tool->is_json)
+			write_removed_json(tool, recipient, was);
 		tool_print(tool, STR_FMT ": %s\n", STR_ARG(recipient), was ? "no longer suppressed" : "was not on the list");
 		code = was ? code : TOOL_NO;
 	}
@@ -293,9 +320,11 @@ const struct tool_command command_suppress_remove = {
 	.operands_min = 2,
 	.operands_max = 10000,
 	.summary = "let a tenant's mail go to somebody again",
-	.about = "Takes recipients off the tenant's suppression list, whatever put them there. How many is recorded in class ops.",
+	.about = "Takes recipients off the tenant's suppression list, whatever put them there. How many is recorded in class ops. "
+		 "With --json one object a line.",
 	.options = reason_options,
 	.values_size = sizeof(struct remove),
+	.has_json = true,
 	.examples = "sekisho suppress remove acme neko@example.jp --reason 'mailbox is back'",
 	.ok = "done",
 	.no = "there is no such tenant, or somebody was not on the list",
@@ -425,6 +454,18 @@ static bool read_file(struct tool *tool, struct str path, struct buf *out, struc
 	return str_eq(path, STR("-")) ? io_read_stdin(out, err) : io_read_file(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, out, err);
 }
 
+static void write_imported_json(const struct importing *im)
+{
+	struct json *json = &im->tool->json;
+
+	json_object_open(json);
+	json_member_str(json, "tenant", im->tenant->name);
+	json_member_i64(json, "imported", im->added);
+	json_member_i64(json, "refused", im->refused);
+	json_object_close(json);
+	buf_add_byte(&im->tool->out, '\n');
+}
+
 static int import_text(struct importing *im, const struct import *import, struct str text)
 {
 	struct tool *tool = im->tool;
@@ -443,6 +484,8 @@ static int import_text(struct importing *im, const struct import *import, struct
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	if (!trace(tool, im->tenant, "suppressed", "suppress import", import->reason, im->added))
 		return TOOL_UNKNOWN;
+	if (tool->is_json)
+		write_imported_json(im);
 	tool_print(tool, STR_FMT " imported, " STR_FMT " refused\n", STR_ARG(tool_number(tool, im->added)),
 		   STR_ARG(tool_number(tool, im->refused)));
 	return !is_read || im->has_failed ? TOOL_UNKNOWN : im->refused ? TOOL_NO : TOOL_OK;
@@ -484,6 +527,7 @@ const struct tool_command command_suppress_import = {
 		 "are told and left out, the others are added.",
 	.options = import_options,
 	.values_size = sizeof(struct import),
+	.has_json = true,
 	.examples = "sekisho suppress import acme old.csv --reason 'from the old relay' --for 180d",
 	.ok = "all added",
 	.no = "there is no such tenant, or lines were left out",

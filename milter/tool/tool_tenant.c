@@ -2,6 +2,7 @@
 
 #include "config/base/clock.h"
 #include "milter/tool/commands.h"
+#include "milter/tool/queue.h"
 #include "milter/tool/settings.h"
 #include "milter/tool/usage.h"
 #include "policy/tenant.h"
@@ -389,6 +390,53 @@ static int prepare(struct tool *tool, const struct tenant **out)
 	return tool_ops(tool) && tool_store(tool, TOOL_CHANGE) ? TOOL_OK : TOOL_UNKNOWN;
 }
 
+/* An object about it, still open. */
+static void begin_json(struct tool *tool, const struct tenant *tenant, struct member member)
+{
+	json_object_open(&tool->json);
+	json_member_str(&tool->json, "tenant", tenant->name);
+	if (member.kind != MEMBER_ALL)
+		json_member_str(&tool->json, member_kind_name(member.kind), member.name);
+}
+
+static void end_json(struct tool *tool)
+{
+	json_object_close(&tool->json);
+	buf_add_byte(&tool->out, '\n');
+}
+
+#define QUEUE_DAYS 5                   /* mail waits no longer: Postfix' maximal_queue_lifetime, Sendmail's Timeout.queuereturn */
+
+/* From a date: what lets it go finds what was held, however much later. */
+static void tell_pipe(struct tool *tool, const struct tenant *tenant, const char *hold, const char *undo)
+{
+	char since[JST_DATE_LEN + 1];
+
+	jst_format_date(jst_day(clock_now_us()) - QUEUE_DAYS, since);
+	tool_print(tool,
+		   "\n    sekisho log search --class " STR_FMT " --tenant " STR_FMT " \\\n"
+		   "      --event accepted --from %s --limit 1000000 --json |\n"
+		   "      jq -r '.queue_id // empty' | %s\n\nTo let it go again, the same with: %s\n",
+		   STR_ARG(tenant->record_class), STR_ARG(tenant->name), since, hold, undo);
+}
+
+/* What was let pass is the MTA's. Where none is configured in its usual place, it may be either. */
+static void tell_of_queue(struct tool *tool, const struct tenant *tenant)
+{
+	struct queue_mta mta;
+
+	queue_choose(tool, &(struct queue_options){ 0 }, &mta);
+	tool_print(tool, "\nWhat passed before and waits in the MTA's queue will still go out.\n");
+	if (!mta.sendmail) {
+		tool_print(tool, "To hold it there, with Postfix, as root:\n");
+		tell_pipe(tool, tenant, "postsuper -h -", "postsuper -H -");
+	}
+	if (!mta.postfix) {
+		tool_print(tool, "To hold it there, with Sendmail, as root:\n");
+		tell_pipe(tool, tenant, "xargs -I{} sendmail -Qsuspended -qI{}", "xargs -I{} sendmail -qQ -Q -qI{}");
+	}
+}
+
 static int run_suspend(struct tool *tool, const void *values)
 {
 	const struct suspend *suspend = values;
@@ -410,6 +458,13 @@ static int run_suspend(struct tool *tool, const void *values)
 	if (!tenant_suspend(tool->store, tenant->name, &s, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_print(tool, STR_FMT ": " STR_FMT "\n", STR_ARG(whole_name(tool, tenant, s.of)), STR_ARG(suspension_text(tool, &s)));
+	if (tool->is_json) {
+		begin_json(tool, tenant, s.of);
+		write_suspension_json(tool, &s);
+		end_json(tool);
+	} else if (s.of.kind == MEMBER_ALL && !s.is_halved) {
+		tell_of_queue(tool, tenant);
+	}
 	return TOOL_OK;
 }
 
@@ -420,9 +475,11 @@ const struct tool_command command_tenant_suspend = {
 	.operands_max = 1,
 	.summary = "let nothing of a tenant pass",
 	.about = "Stops a tenant's mail, or that of one of its senders or logins, from the next message on, until it is resumed or "
-		 "the time is over. Replaces an earlier suspension. Leaves a record in class ops.",
+		 "the time is over. Replaces an earlier suspension. Leaves a record in class ops. What passed before and waits in the MTA's "
+		 "queue will still go out: of a whole tenant it is said how to hold that, which needs jq(1) and root.",
 	.options = suspend_options,
 	.values_size = sizeof(struct suspend),
+	.has_json = true,
 	.examples = "sekisho tenant suspend acme --for 2h --reason 'password stolen'\nsekisho tenant suspend acme --action hold",
 	.ok = "suspended",
 	.no = "there is no such tenant, or that is no address",
@@ -475,6 +532,11 @@ static int run_resume(struct tool *tool, const void *values)
 		return tool_fail(tool, TOOL_NO, STR_FMT " is suspended in the configuration (suspended: true); change it there",
 				 STR_ARG(tenant->name));
 	tool_print(tool, STR_FMT ": %s\n", STR_ARG(whole_name(tool, tenant, member)), count ? "active again" : "was not suspended");
+	if (tool->is_json) {
+		begin_json(tool, tenant, member);
+		json_member_i64(&tool->json, "resumed", count);
+		end_json(tool);
+	}
 	return TOOL_OK;
 }
 
@@ -488,6 +550,7 @@ const struct tool_command command_tenant_resume = {
 		 "the next message on. Leaves a record in class ops.",
 	.options = resume_options,
 	.values_size = sizeof(struct resume),
+	.has_json = true,
 	.examples = "sekisho tenant resume acme --reason 'password changed'\nsekisho tenant resume acme --sender news@acme.example",
 	.ok = "it may send",
 	.no = "there is no such tenant, or it is suspended in the configuration",

@@ -37,7 +37,7 @@ static const struct option options[] = {
 	{ "--checkpoint", OPTION_TEXTS, VERIFY(checkpoints), "FILE", NULL,
 	  "also: does the log agree with this checkpoint, kept elsewhere? (class relay, unless --class; may be repeated)" },
 	{ "--witness", OPTION_TEXT, VERIFY(witness), "FILE", NULL,
-	  "also: did this witness countersign each --checkpoint? its public key, or those of several, of whom one must have" },
+	  "also: did this witness countersign each --checkpoint? (its public key, or those of several, of whom one must have)" },
 	{ "--no-personal-data", OPTION_FLAG, VERIFY(no_personal_data), NULL, NULL,
 	  "also: does any line hold a customer's data? (class ops, unless --class)" },
 	{ "--node", OPTION_TEXT, VERIFY(node), "NAME", NULL, "whose DIR it must be" },
