@@ -220,7 +220,10 @@ static const struct setting relay_log_rows[] = {
 	{ "classes", SETTING_CLASSES, CONFIG(classes),
 	  .fallback = "{relay: 60d, history: 14d, action: 1y, bounce-api: 20d, ops: 2y}",
 	  .meaning = "How long each class of records is kept, in JST days; those not given stay as they are by "
-		     "default. Name a class for as long as it has records: nobody purges those of a class that is taken out." },
+		     "default. Name a class for as long as it has records: nobody purges those of a class that is taken out. Where "
+		     "a time is made longer, log verify --retention and the daily look call EARLY what was purged by the shorter one, as "
+		     "long as its purged records are there: each says in keep by which time it was done, and is no breach when it is "
+		     "older than the change (a config record in ops)." },
 };
 
 static const struct setting backup_rows[] = {

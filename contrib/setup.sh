@@ -52,7 +52,7 @@ unix:?* | inet:?*:?*) ;;
 *) printf 'setup.sh: %s is neither unix:PATH nor inet:HOST:PORT\n' "$socket" >&2; exit 2 ;;
 esac
 case $socket in
-*[!A-Za-z0-9_./:@[\]-]*) printf 'setup.sh: %s has characters that a socket needs not\n' "$socket" >&2; exit 2 ;;
+*[!A-Za-z0-9_./:@[\]-]*) printf 'setup.sh: %s has characters that no name of a socket needs\n' "$socket" >&2; exit 2 ;;
 esac
 
 PATH=$PATH:/usr/sbin:/sbin

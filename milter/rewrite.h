@@ -78,7 +78,7 @@ struct rewrite_result {
 bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_message *message, struct arena *arena,
 		     struct rewrite_result *out, struct err *err);
 
-/* The whole message as it leaves: `text` is the header as it came (fields, then the empty line if there is one). */
+/* The whole message as it leaves. Its fields have their lines (header.h); `blank` is the empty line as it came, if there is one. */
 void rewrite_render(const struct rewrite_message *message, const struct rewrite_result *result, struct str blank,
 		    struct buf *out);
 

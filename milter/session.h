@@ -65,7 +65,7 @@ void session_header(struct session *s, struct str name, struct str value);
 void session_body(struct session *s, struct str chunk);
 /*
  * Before end of message: large bodies are rewritten a few at a time. Waits for this one's turn, at most wait_us; false: not
- * yet. A front may keep the MTA patient meanwhile, and ask again. End of message without a turn lets such a body as it is.
+ * yet. A front may keep the MTA patient meanwhile, and ask again. End of message without a turn leaves such a body as it is.
  */
 bool session_take_turn(struct session *s, int64_t wait_us);
 enum session_answer session_eom(struct session *s, const struct session_macros *macros, struct session_changes *out,

@@ -16,7 +16,7 @@
  *          nothing, and another's is removed before anybody sees it
  * Time     a field holds for submit.valid: mail may wait in the maildrop while the gate is away
  * Errors   ERR_CONFIG: the socket cannot be made; ERR_BUSY: the key
- * Threads  submit_answer's own; the others: any
+ * Threads  the socket is served by one of its own; submit_sign and submit_read: any
  */
 #ifndef SEKISHO_SUBMIT_H
 #define SEKISHO_SUBMIT_H

@@ -1,8 +1,8 @@
 /*
  * policy - facts about a message in, one verdict out.
  *
- * Four questions, asked when the SMTP session has the facts for them (POLICY: MAIL, RCPT, DATA, end of message). None
- * of them knows a protocol library: the session fills `struct policy_facts` as it learns, and turns the verdict into a
+ * Four questions, asked when the SMTP session has the facts for them (at MAIL, RCPT, DATA, end of message). None of
+ * them knows a protocol library: the session fills `struct policy_facts` as it learns, and turns the verdict into a
  * reply. All quotas of a message are taken in one atomic step at DATA (those on bytes at end of message, when the size
  * is known); whoever does not accept the message in the end, for whatever reason, calls `policy_refund`.
  *

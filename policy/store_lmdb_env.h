@@ -8,7 +8,7 @@
  * Death    of a process at any instant, also inside a transaction, leaves the last commit; the robust mutex goes to the
  *          next one, and a dead reader's slot is cleared within a second
  * Power    a durable environment has every commit on disk on return. One that is not is synced every second by
- *          store_lmdb_env_tend, and must not be trusted after a power failure: see store_lmdb_mend.h
+ *          lmdb_env_tend, and must not be trusted after a power failure: see store_lmdb_mend.h
  * Errors   ERR_FULL when the map (store.size_max) or the disk is full, ERR_CONFIG for files that are not ours to open
  */
 #ifndef SEKISHO_STORE_LMDB_ENV_H

@@ -5,7 +5,7 @@
  * ready. Commands leave in the order in which they were given and are answered in that order; what is under way when it
  * breaks fails, for nobody can know whether it was done.
  *
- * Threads  one; only redis_call_done crosses over to whoever waits
+ * Threads  one; only is_done and done of a call cross over to whoever waits, under the mutex of the link
  */
 #ifndef SEKISHO_STORE_REDIS_CONN_H
 #define SEKISHO_STORE_REDIS_CONN_H

@@ -3,7 +3,7 @@
  * Cluster.
  *
  * One thread owns all connections. Others hand it calls and wait, each no longer than the configured timeout, whatever
- * the servers do; calls of many threads travel together. A server that did not answer FAULTS_MAX calls in a row in time,
+ * the servers do; calls of many threads travel together. A server that did not answer a few calls in a row in time,
  * broke its connection or is no master any more is left, and tried again about twice a second until it has answered a
  * greeting: meanwhile calls fail at once. So they do while the thread waits for a name to be looked up. What nobody learnt
  * the outcome of is undone as soon as there is a server again. One that refuses the password is told the one that its file
@@ -41,7 +41,7 @@ bool redis_link_call(struct redis_link *link, const struct redis_words *words, i
 		     struct err *err);
 /* To be done as soon as a server answers, within STORE_CHARGE_TTL_US; what can be done twice. */
 bool redis_link_later(struct redis_link *link, const struct redis_words *words, struct err *err);
-/* How many nodes there are, from 0; some of them may be unused, calls to those fail with *out_unused. */
+/* How many nodes there are, from 0; some of them may be unused. */
 int redis_link_nodes(struct redis_link *link);
 bool redis_link_node_is_used(struct redis_link *link, int node);
 

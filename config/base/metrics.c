@@ -15,7 +15,7 @@ static const struct metric_row rows[METRIC_COUNT] = {
 	[METRIC_MESSAGES_HELD] = { "sekisho_messages_total", "verdict=\"held\"", "messages",
 				   "Messages by verdict", METRIC_COUNTER },
 	[METRIC_RECIPIENTS_ACCEPTED] = { "sekisho_recipients_accepted_total", "", "recipients",
-					 "Recipients of accepted messages", METRIC_COUNTER },
+					 "Recipients of accepted messages, held ones among them", METRIC_COUNTER },
 	[METRIC_MESSAGES_ABORTED] = { "sekisho_messages_aborted_total", "", "messages",
 				      "Messages that ended before their end (RSET, disconnect, refusal by others)", METRIC_COUNTER },
 	[METRIC_STORE_FAILURES] = { "sekisho_store_failures_total", "", "calls", "Store calls that failed", METRIC_COUNTER },

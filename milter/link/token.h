@@ -24,7 +24,7 @@
 #include "config/base/arena.h"
 #include "config/base/buf.h"
 
-#define TOKEN_URL_MAX 1500             /* a tracked URL longer than this is not made: DESIGN 6 */
+#define TOKEN_URL_MAX 1500             /* a tracked URL longer than this is not made */
 #define TOKEN_MAX 4096                 /* what is opened at all */
 #define TOKEN_TEXT_MAX 255             /* octets of a name in it */
 #define TOKEN_KEY_LEN 64

@@ -11,8 +11,8 @@
  * Levels: VERIFY_FILES looks that no file is missing, each continues the one before, numbers have no gap and all signatures are
  * right; VERIFY_RECORDS recomputes every record too; VERIFY_CONTENT reads every record besides, and each tenant's own numbers.
  *
- * Exit codes of RELAYLOG 2: VERIFY_OK 0, VERIFY_TAMPERED 1, VERIFY_RETENTION 2, VERIFY_UNKNOWN 3; the worst is the
- * first of TAMPERED, RETENTION, UNKNOWN that was found
+ * Exit codes, as sekisho-log(5) has them: VERIFY_OK 0, VERIFY_TAMPERED 1, VERIFY_RETENTION 2, VERIFY_UNKNOWN 3; the worst is
+ * the first of TAMPERED, RETENTION, UNKNOWN that was found.
  *
  * A checkpoint that was kept outside adds: what it covers was not altered or cut off since, not even by the key's holder
  * (verify_outside.h). A log that is being written to is seen as of one moment (files.h): a torn line at its end is one that

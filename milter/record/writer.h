@@ -12,16 +12,15 @@
  * Several processes may hold a writer on one directory (the daemon, the tool's access records): each commit group
  * holds flock on CLASS/.lock and looks first whether the tail moved.
  *
- * Checkpoints  signed with the Ed25519 key: every `busy_us` while records come, every `idle_us` without, at day
- *              end and at close; besides with a key that signs once (once.h). A process without the key writes records and
+ * Checkpoints  signed with the Ed25519 key: every checkpoint_busy_us while records come, every checkpoint_idle_us without,
+ *              at day end and at close; besides with a key that signs once (once.h). A process without the key writes records and
  *              no checkpoints
  * Recovery     at open, and after another process died: a torn tail (no newline, zeros, a line that does not parse and
  *              none after it that does) is cut back to the last whole line and a `recovered` record says how much;
  *              damage before a valid later line is left as it is: new file part, `recovered` record with damage, alarm
  * Disk         space is preallocated in steps; below the warning level `is_low` is set; ENOSPC is ERR_FULL for every waiter
  *              and nothing of the group counts as written; what nobody waits for stays in memory and is offered again each
- *              second. A failed fdatasync is never retried: the group goes again
- *              into a new part, once, else ERR_BUSY
+ *              second. A failed fdatasync is never retried: the group goes again into a new part, once, else ERR_BUSY
  * Clock        adjtimex maxerror per group: over 1 s "degraded", from 16 s "unsynchronised"; a change is a `clock` event.
  *              A wall clock that went back keeps the newer day's file, its lines say clock "behind"
  * Threads      record_append, record_writer_state: any; open and close: the owner, with nobody else inside

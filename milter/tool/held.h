@@ -31,7 +31,7 @@ struct held_list {
 /* `tenant` empty: everybody's. */
 bool held_read(struct tool *tool, const struct queue_mta *mta, struct str tenant, struct held_list *out, struct err *err);
 
-/* False: it may not go now, and `out` says why (a verdict as for a message that comes now). Charged under held_charge_id. */
+/* False: it may not go now, and `out` says why (a verdict as for a message that comes now). */
 bool held_charge(struct tool *tool, const struct tenant *tenant, struct held *held, struct verdict *out);
 /* It could not be released after all. Nothing, when nothing was taken. */
 void held_refund(struct tool *tool, const struct tenant *tenant, struct held *held);

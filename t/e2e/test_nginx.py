@@ -1,4 +1,5 @@
 """contrib/nginx/sekisho-track.conf as it stands, run by a real nginx in front of sekisho-track."""
+import concurrent.futures
 import glob
 import http.client
 import os
@@ -73,11 +74,11 @@ def start_nginx(world):
     wait_for(lambda: port_answers(world.tls) and port_answers(world.plain), "nginx to listen")
 
 
-def tracked(world, name):
+def tracked(world, name, to=TO):
     """The paths of a tracked message, by kind."""
-    mail = message("user@acme.test", TO, name, PAGE, "MIME-Version: 1.0\r\nContent-Type: text/html\r\n"
+    mail = message("user@acme.test", to, name, PAGE, "MIME-Version: 1.0\r\nContent-Type: text/html\r\n"
                    f"X-Sekisho-Track: id={name}\r\n")
-    done = world.gate.tool("rewrite", "--tenant", "acme", "--from", "user@acme.test", "--rcpt", TO, input=mail.decode())
+    done = world.gate.tool("rewrite", "--tenant", "acme", "--from", "user@acme.test", "--rcpt", to, input=mail.decode())
     return {kind: path for path, kind in TOKEN.findall(done.stdout)}
 
 
@@ -120,7 +121,8 @@ def test_reader(world):
 def test_other_names(world):
     """a forged token and another host lead nowhere; http leads to https, path and all"""
     paths = tracked(world, "second")
-    check_eq(ask(world, paths["c"][:-2] + "AA")[0], 404, "a forged token")
+    forged = paths["c"][:20] + ("A" if paths["c"][20] != "A" else "B") + paths["c"][21:]
+    check_eq(ask(world, forged)[0], 404, "a forged token")
     check_eq(ask(world, paths["c"], Host="other.example")[0], 404, "the host of nobody")
     peer = http.client.HTTPConnection("127.0.0.1", world.plain, timeout=30)
     peer.request("GET", paths["c"], headers={"Host": HOST})
@@ -134,6 +136,39 @@ def test_sizes(world):
     check_eq(ask(world, path, "POST", "List-Unsubscribe=One-Click&x=" + "y" * 8192)[0], 413, "a long body")
     check_eq(ask(world, path + "?" + "x" * 9000)[0], 414, "a long path")
     check_eq(ask(world, path, Cookie="x" * 9000)[0], 400, "a long field")
+
+
+def dribble(peer, data, rest):
+    """Sends `rest` an octet at a time until nginx has enough: what it answered. A client that it bears with is waited for in vain."""
+    answer = b""
+    peer.settimeout(0.5)
+    peer.sendall(data)
+    for _ in range(120):
+        try:
+            part = peer.recv(4096)
+            if not part:
+                return answer
+            answer += part
+        except TimeoutError:
+            peer.send(rest[:1])
+            rest = rest[1:]
+        except OSError:                                        # closed while we were sending
+            return answer
+    raise AssertionError(f"nginx still listens: {answer}")
+
+
+def test_slow_clients(world):
+    """who never comes to the end of his request is cut off, and readers get through meanwhile"""
+    path = tracked(world, "slow", "patient@example.test")["u"]
+    begun = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\n".encode()
+    endless = [(begun, b"X-Endless: " + b"x" * 500), (begun + b"Content-Length: 26\r\n\r\nList-Unsub", b"")]
+    peers = [connect(world) for _ in endless]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        cut = [pool.submit(dribble, peer, *request) for peer, request in zip(peers, endless)]
+        check_eq(ask(world, path)[0], 200, "a reader meanwhile")
+        for answer in (one.result() for one in cut):
+            check(answer == b"" or answer.startswith(b"HTTP/1.1 408 "), "a slow client: {}", answer)
+    check("patient@" not in world.gate.tool_ok("suppress", "list", "acme"), "half an unsubscription counts")
 
 
 def flood(world):
