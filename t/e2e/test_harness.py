@@ -1,9 +1,11 @@
 """Do these tests see what befalls the programs they start? Faulty ones, made for the question."""
 import os
+import socket
 
 from lib import sanitizer
 from lib.harness import World, check, free_port, wait_for
 from lib.postfix import Postfix
+from lib.sink import Sink
 
 FAULTS = (
     ("a crash", [], "int main(void) { __builtin_trap(); }", "ended with -"),
@@ -97,3 +99,14 @@ def test_postfix_after_a_kill(world):
         pass
     postfix.start()
     check("bogus file name" in postfix.maillog(), "postsuper has not said it: {}", postfix.maillog()[-500:])
+
+
+def test_next_hop_keeps_whole_messages(world):
+    """what a client that is killed has sent of a message is no message at the next hop"""
+    sink = Sink(world)
+    for text, kept in (b"Subject: cut\r\n\r\nof", 0), (b"Subject: cut\r\n\r\n.", 0), (b"Subject: whole\r\n\r\n.\r\n", 1):
+        with socket.create_connection(("127.0.0.1", sink.port)) as client, client.makefile("rb") as replies:
+            client.sendall(b"MAIL FROM:<a@example.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n" + text)
+            client.shutdown(socket.SHUT_WR)
+            replies.read()
+        check(len(sink.messages) == kept, "{}: {}", text, sink.messages)

@@ -59,6 +59,18 @@ def family(pid):
     return found
 
 
+def kill_family(pid):
+    """Kills it and all below it, and gives them back. Whoever stands still has no more children while they are counted."""
+    os.kill(pid, signal.SIGSTOP)
+    pids = family(pid)
+    for each in pids:
+        try:
+            os.kill(each, signal.SIGKILL)
+        except ProcessLookupError:
+            pass                       # gone by itself
+    return pids
+
+
 @fault("processes", "MTA killed mid-message (kill -9)", 20, 2)
 def mta_killed(lab, tries):
     lab.begin()
@@ -67,9 +79,7 @@ def mta_killed(lab, tries):
         for _ in range(tries):
             flow.wait(SESSIONS)
             lab.meanwhile()
-            pids = family(mta.master_pid())
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+            pids = kill_family(mta.master_pid())
             wait_for(lambda pids=pids: not any(process_alive(pid) for pid in pids), "Postfix to be gone")
             mta.postfix("start")
             lab.recovers(time.monotonic())

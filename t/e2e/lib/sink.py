@@ -60,7 +60,7 @@ class Sink:
                 peer.settimeout(60)
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._talk(peer, lines)
-        except OSError:
+        except (OSError, EOFError):
             pass
 
     def _talk(self, peer, lines):
@@ -114,7 +114,10 @@ def answer_to(recipient, accepted):
 
 
 def read_data(lines):
+    """What a client that goes before its last dot has said is no message (RFC 5321, 4.1.1.4)."""
     body = []
-    while (line := lines.readline(LINE_MAX)) and line != b".\r\n":
+    while (line := lines.readline(LINE_MAX)) != b".\r\n":
+        if not line:
+            raise EOFError
         body.append(line[1:] if line.startswith(b".") else line)
     return b"".join(body)
