@@ -1,26 +1,16 @@
-/* milter/session: a scripted front, a real gate (embedded store, relay log) in a directory of its own. */
-#include "t/lib/configured.h"
+/* milter/session: a scripted front, and what the gate makes of what it is told. */
+#include "t/lib/session_fixture.h"
 #include "t/lib/unit.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "config/base/io.h"
 #include "config/base/metrics.h"
-#include "milter/record/sign.h"
-#include "milter/session.h"
-#include "policy/suppress.h"
 #include "policy/tenant.h"
 
-static const char yaml[] =
-	"node: gate.test\n"
-	"state_dir: %1$s/%2$s\n"
-	"milter: { listen: \"unix:%1$s/%2$s/sock\", transaction_memory_max: 256KiB }\n"
-	"tracking: { key_file: %1$s/tokens }\n"
-	"relay_log: { dir: %1$s/%2$s/log, key_file: %1$s/key }\n"
-	"log: { to: stderr, level: error }\n"
+static const char tenants[] =
+	"milter: { transaction_memory_max: 256KiB }\n"
 	"tenants:\n"
 	"  acme:\n"
 	"    match: [ { auth: acme } ]\n"
@@ -38,88 +28,15 @@ static const char yaml[] =
 	"  held:\n"
 	"    match: [ { auth: held } ]\n"
 	"    quotas: [ { name: none, limit: 0, per: hour, on_excess: hold } ]\n"
-	"  seen:\n"
-	"    match: [ { auth: seen } ]\n"
-	"    suppress: monitor\n"
-	"    tracking: { host: track.seen.example, opens: true, clicks: true, list_unsubscribe: true }\n"
-	"  rules:\n"
-	"    match: [ { auth: rules }, { sender: \"@rules.example\" } ]\n"
-	"    content:\n"
-	"      - { name: seen, header: X-Mailer, match: \"*\", monitor: true }\n"
-	"      - { header: Subject, match: \"*\\u8acb\\u6c42\\u66f8*\" }\n"
-	"      - { header: subject, match: \"*invoice  overdue \", action: hold }\n"
 	"  heavy:\n"
 	"    match: [ { auth: heavy } ]\n"
 	"    quotas: [ { name: two, limit: 2, per: hour }, { name: octets, counts: bytes, limit: 10, per: hour, on_excess: hold } ]\n";
-
-static struct gate gate;
-static const char *home;
-
-static void open_gate(const char *name)
-{
-	char file[100];
-	struct err err;
-
-	home = name;
-	snprintf(file, sizeof file, "%s.yaml", name);
-
-	struct config *config = configured(file, yaml, unit_dir(), name);
-
-	ck_assert_msg(gate_open(&gate, config, &err), "%s", err.text);
-	config_publish(config);
-}
-
-/* One class of the relay log as text, once everything queued is written. */
-static struct str class_log(const char *class)
-{
-	static struct buf buf;
-	char pattern[4096];
-	glob_t found;
-	struct err err;
-
-	gate_close(&gate);
-	snprintf(pattern, sizeof pattern, "%s/%s/log/%s/*.jsonl", unit_dir(), home, class);
-	ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
-	buf_clear(&buf);
-	buf_init(&buf, 16 << 20);
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		ck_assert_msg(io_read_file(found.gl_pathv[i], &buf, &err), "%s", err.text);
-	globfree(&found);
-	return buf_view(&buf);
-}
-
-static struct str relay_log(void)
-{
-	return class_log("relay");
-}
-
-static struct session *visitor(void)
-{
-	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
-	struct session *s = session_new(&gate, &abilities);
-	struct net_addr client;
-
-	ck_assert_ptr_nonnull(s);
-	ck_assert(net_parse_addr(STR("192.0.2.1"), &client));
-	session_connect(s, &client, false);
-	session_helo(s, STR("client.example"));
-	return s;
-}
-
-static enum session_answer mail_as(struct session *s, const char *auth, const char *sender, struct reply *reply)
-{
-	const struct session_macros macros = { .auth_authen = str_from_c(auth), .queue_id = STR_EMPTY };
-
-	return session_mail(s, str_from_c(sender), NULL, 0, &macros, reply);
-}
-
-static const struct session_macros at_data = { .queue_id = STR_INIT("4QfQ1") };
 
 /* MAIL, n recipients, DATA, headers, body, end: the last answer that was not "continue". */
 static enum session_answer send_as(struct session *s, const char *auth, int recipients, struct reply *reply)
 {
 	struct session_changes changes;
-	enum session_answer answer = mail_as(s, auth, "<a@acme.example>", reply);
+	enum session_answer answer = fixture_mail(s, auth, "<a@acme.example>", reply);
 
 	for (int i = 0; answer == SESSION_CONTINUE && i < recipients; i++) {
 		char rcpt[64];
@@ -128,14 +45,14 @@ static enum session_answer send_as(struct session *s, const char *auth, int reci
 		answer = session_rcpt(s, str_from_c(rcpt), reply);
 	}
 	if (answer == SESSION_CONTINUE)
-		answer = session_data(s, &at_data, reply);
+		answer = session_data(s, &fixture_macros, reply);
 	if (answer != SESSION_CONTINUE)
 		return answer;
 	session_header(s, STR("From"), STR("A <a@acme.example>"));
 	session_header(s, STR("Subject"), STR("hello"));
 	session_header(s, STR("Message-ID"), STR("<1@acme.example>"));
 	session_body(s, STR("Hello.\r\n"));
-	answer = session_eom(s, &at_data, &changes, reply);
+	answer = session_eom(s, &fixture_macros, &changes, reply);
 	ck_assert_msg((answer != SESSION_REPLY) == (changes.record_id.len > 0), "a header exactly on what passes");
 	return answer;
 }
@@ -144,14 +61,14 @@ START_TEST(passes_and_records)
 {
 	struct reply reply;
 
-	open_gate("passes");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
 	ck_assert_int_eq(send_as(s, "acme", 2, &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(send_as(s, "ACME", 1, &reply), SESSION_CONTINUE);
 	session_free(s);
 
-	struct str log = relay_log();
+	struct str log = fixture_log("relay");
 
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 2);
 	ck_assert_uint_eq(unit_count(log, "\"tenant\":\"acme\""), 2);
@@ -165,12 +82,12 @@ START_TEST(a_tenant_may_have_a_class_of_its_own)
 {
 	struct reply reply;
 
-	open_gate("class");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
 	ck_assert_int_eq(send_as(s, "own", 1, &reply), SESSION_CONTINUE);
 	session_free(s);
-	ck_assert_uint_eq(unit_count(class_log("history"), "\"event\":\"accepted\""), 1);
+	ck_assert_uint_eq(unit_count(fixture_log("history"), "\"event\":\"accepted\""), 1);
 }
 END_TEST
 
@@ -187,8 +104,8 @@ START_TEST(what_cannot_be_recorded_waits)
 	const struct io_calls real = io_calls;
 	struct reply reply;
 
-	open_gate("full");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 	int64_t failures = metrics_read(METRIC_RECORD_FAILURES);
 
 	io_calls.write = full_write;
@@ -198,7 +115,7 @@ START_TEST(what_cannot_be_recorded_waits)
 	io_calls = real;
 	session_free(s);
 
-	struct str log = relay_log();
+	struct str log = fixture_log("relay");
 
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 0);
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"deferred\""), 1);
@@ -217,18 +134,16 @@ static const struct { const char *name, *auth, *sender; int code; const char *ta
 START_TEST(refuses_at_mail)
 {
 	struct reply reply;
-	char name[32];
 
-	snprintf(name, sizeof name, "mail%d", _i);
-	open_gate(name);
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
-	ck_assert_int_eq(mail_as(s, mail_rows[_i].auth, mail_rows[_i].sender, &reply), SESSION_REPLY);
+	ck_assert_int_eq(fixture_mail(s, mail_rows[_i].auth, mail_rows[_i].sender, &reply), SESSION_REPLY);
 	ck_assert_msg(reply.code == mail_rows[_i].code, "%s: %d", mail_rows[_i].name, reply.code);
 	ck_assert_msg(strstr(reply.text, mail_rows[_i].tag), "%s: %s", mail_rows[_i].name, reply.text);
 	session_free(s);
 
-	struct str log = relay_log();
+	struct str log = fixture_log("relay");
 
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"rejected\""), 1);
 	ck_assert_uint_eq(unit_count(log, mail_rows[_i].tag), 1);
@@ -240,33 +155,33 @@ START_TEST(quota_is_exact_and_comes_back)
 	struct session_changes changes;
 	struct reply reply;
 
-	open_gate("quota");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
 	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	/* charged at DATA, then given up: RSET, and a connection that is lost */
 	for (int i = 0; i < 2; i++) {
-		ck_assert_int_eq(mail_as(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(fixture_mail(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
 		for (int n = 0; n < 5; n++)
 			ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
-		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_data(s, &fixture_macros, &reply), SESSION_CONTINUE);
 		if (i == 0) {
 			session_abort(s);
 			continue;
 		}
 		session_free(s);
-		s = visitor();
+		s = fixture_visitor();
 	}
 	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(send_as(s, "acme", 1, &reply), SESSION_REPLY);
 	ck_assert_int_eq(reply.code, 451);
 	ck_assert_ptr_nonnull(strstr(reply.text, "[SKQ-RATE] (ref "));
 	/* the same transaction may try again and is still refused, under a reference of its own */
-	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_REPLY);
-	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
+	ck_assert_int_eq(session_data(s, &fixture_macros, &reply), SESSION_REPLY);
+	ck_assert_int_eq(session_eom(s, &fixture_macros, &changes, &reply), SESSION_REPLY);
 	session_free(s);
 
-	struct str log = relay_log();
+	struct str log = fixture_log("relay");
 
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 2);
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"deferred\""), 2);
@@ -278,21 +193,21 @@ START_TEST(refused_recipients_cost_nothing)
 	struct session_changes changes;
 	struct reply reply;
 
-	open_gate("rcpts");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
-	ck_assert_int_eq(mail_as(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(fixture_mail(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
 	for (int i = 0; i < 50; i++)
 		ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), i < 5 ? SESSION_CONTINUE : SESSION_REPLY);
 	ck_assert_int_eq(reply.code, 452);
 	ck_assert_int_eq(session_rcpt(s, STR("<@>"), &reply), SESSION_REPLY);
 	ck_assert_int_eq(reply.code, 553);
-	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
-	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &fixture_macros, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_eom(s, &fixture_macros, &changes, &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	session_free(s);
 
-	struct str log = relay_log();
+	struct str log = fixture_log("relay");
 
 	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 2);
 	ck_assert_uint_eq(unit_count(log, "\"refused\":45"), 1);
@@ -307,8 +222,8 @@ START_TEST(content_is_judged)
 	struct session_changes changes;
 	struct reply reply;
 
-	open_gate("content");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
 	static const struct { struct str name, from; size_t size; const char *tag; } rows[] = {
 		{ STR_INIT("From"), STR_INIT("a@acme.example, b@evil.example"), 1, "SKQ-FROM" },
@@ -320,12 +235,12 @@ START_TEST(content_is_judged)
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		ck_assert_int_eq(mail_as(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(fixture_mail(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
 		ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
-		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_data(s, &fixture_macros, &reply), SESSION_CONTINUE);
 		session_header(s, rows[i].name, rows[i].from);
 		session_body(s, str_of(big, rows[i].size));
-		ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
+		ck_assert_int_eq(session_eom(s, &fixture_macros, &changes, &reply), SESSION_REPLY);
 		ck_assert_int_eq(reply.code, rows[i].size > 1 ? 552 : 550);
 		ck_assert_ptr_nonnull(strstr(reply.text, rows[i].tag));
 	}
@@ -333,76 +248,7 @@ START_TEST(content_is_judged)
 	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	session_free(s);
-	relay_log();
-}
-END_TEST
-
-static const struct {
-	const char *name;
-	struct str header, value;
-	enum session_answer answer;
-	const char *record;
-} content_rows[] = {
-	{ "none of it", STR_INIT("Subject"), STR_INIT("invoice"), SESSION_CONTINUE, "\"event\":\"accepted\"" },
-	{ "plain", STR_INIT("SUBJECT "), STR_INIT("Re: Invoice\n\t \tOVERDUE \n"), SESSION_HOLD, "\"rule\":\"content:subject-3\"" },
-	{ "ISO-2022-JP", STR_INIT("Subject"), STR_INIT("=?ISO-2022-JP?B?GyRCQEE1YT1xJE43bxsoQg==?="), SESSION_REPLY,
-	  "\"rule\":\"content:subject-2\"" },
-	{ "UTF-8 in two words", STR_INIT("subject"), STR_INIT("Re:=?utf-8?Q?=E8=AB=8B=E6?=\n =?utf-8?Q?=B1=82=E6=9B=B8?="), SESSION_REPLY,
-	  "[SKQ-CONTENT]" },
-	{ "UTF-8 as it is", STR_INIT("Subject"), STR_INIT("\xe8\xab\x8b\xe6\xb1\x82\xe6\x9b\xb8"), SESSION_REPLY, "[SKQ-CONTENT]" },
-	{ "monitored", STR_INIT("x-mailer"), STR_INIT(""), SESSION_CONTINUE, "\"actions\":[\"monitor:content:seen\"]" },
-	{ "another field", STR_INIT("Comments"), STR_INIT("invoice overdue"), SESSION_CONTINUE, "\"event\":\"accepted\"" },
-};
-
-/* From a login; late, when only the end says whose it is; handed in on the host. The field is the first of two. */
-static const struct { const char *name, *client, *auth; bool is_local, has_submit; } content_ways[] = {
-	{ "by login", "192.0.2.1", "rules", false, false },
-	{ "late", "127.0.0.1", "", false, true },
-	{ "on the host", NULL, "", true, false },
-	{ "on the host, late", NULL, "", true, true },
-};
-
-static enum session_answer send_field(int way, struct str name, struct str value)
-{
-	const struct session_abilities abilities = { .sees_body = false };
-	struct session *s = session_new(&gate, &abilities);
-	struct session_changes changes;
-	struct net_addr client;
-	struct reply reply;
-
-	if (content_ways[way].client)
-		ck_assert(net_parse_addr(str_from_c(content_ways[way].client), &client));
-	gate.submit.is_open = content_ways[way].has_submit;
-	session_connect(s, content_ways[way].client ? &client : NULL, content_ways[way].is_local);
-	ck_assert_int_eq(mail_as(s, content_ways[way].auth, "<a@rules.example>", &reply), SESSION_CONTINUE);
-	ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
-	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
-	session_header(s, name, value);
-	session_header(s, STR("Subject"), STR("hello"));
-
-	enum session_answer answer = session_eom(s, &at_data, &changes, &reply);
-
-	session_free(s);
-	gate.submit.is_open = false;
-	return answer;
-}
-
-START_TEST(rules_on_content)
-{
-	const char *way = content_ways[_i].name;
-
-	for (size_t i = 0; i < sizeof content_rows / sizeof *content_rows; i++) {
-		char dir[60];
-
-		snprintf(dir, sizeof dir, "rules-%d-%zu", _i, i);
-		open_gate(dir);
-
-		enum session_answer answer = send_field(_i, content_rows[i].header, content_rows[i].value);
-		struct str log = relay_log();
-
-		ck_assert_msg(answer == content_rows[i].answer, "%s, %s: answer %d", way, content_rows[i].name, answer);
-		ck_assert_msg(unit_count(log, content_rows[i].record) == 1, "%s, %s: " STR_FMT, way, content_rows[i].name, STR_ARG(log));
-	}
+	fixture_close();
 }
 END_TEST
 
@@ -410,12 +256,12 @@ START_TEST(holds)
 {
 	struct reply reply;
 
-	open_gate("holds");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
 	ck_assert_int_eq(send_as(s, "held", 1, &reply), SESSION_HOLD);
 	session_free(s);
-	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"held\""), 1);
+	ck_assert_uint_eq(unit_count(fixture_log("relay"), "\"event\":\"held\""), 1);
 }
 END_TEST
 
@@ -427,8 +273,8 @@ START_TEST(what_is_held_takes_nothing)
 	struct err err;
 	bool was;
 
-	open_gate("held");
-	struct session *s = visitor();
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(send_as(s, "heavy", 2, &reply), SESSION_HOLD);
@@ -441,7 +287,7 @@ START_TEST(what_is_held_takes_nothing)
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(send_as(s, "acme", 5, &reply), SESSION_CONTINUE);
 	session_free(s);
-	relay_log();
+	fixture_close();
 }
 END_TEST
 
@@ -451,19 +297,18 @@ START_TEST(local_mail_is_judged_at_the_end)
 	struct session_changes changes;
 	struct reply reply;
 
-	open_gate("local");
-	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
-	struct session *s = session_new(&gate, &abilities);
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
-	session_connect(s, NULL, true);
+	fixture_connect(s, NULL);
 	for (int i = 0; i < 2; i++) {
-		ck_assert_int_eq(mail_as(s, "", i ? "" : "root@gate.test", &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(fixture_mail(s, "", i ? "" : "root@gate.test", &reply), SESSION_CONTINUE);
 		ck_assert_int_eq(session_rcpt(s, STR("r@x.example"), &reply), SESSION_CONTINUE);
-		ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
-		ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), i ? SESSION_CONTINUE : SESSION_REPLY);
+		ck_assert_int_eq(session_data(s, &fixture_macros, &reply), SESSION_CONTINUE);
+		ck_assert_int_eq(session_eom(s, &fixture_macros, &changes, &reply), i ? SESSION_CONTINUE : SESSION_REPLY);
 	}
 	session_free(s);
-	relay_log();
+	fixture_close();
 }
 END_TEST
 
@@ -473,24 +318,23 @@ START_TEST(memory_is_bounded)
 	struct reply reply;
 	int i;
 
-	open_gate("memory");
-	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
-	struct session *s = session_new(&gate, &abilities);
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
 
-	session_connect(s, NULL, true);
+	fixture_connect(s, NULL);
 	memset(address, 'a', sizeof address);
-	ck_assert_int_eq(mail_as(s, "held", "<a@b.example>", &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(fixture_mail(s, "held", "<a@b.example>", &reply), SESSION_CONTINUE);
 	for (i = 0; i < 1000; i++)
 		ck_assert_int_eq(session_rcpt(s, str_of(address, sizeof address), &reply), SESSION_CONTINUE);
-	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &fixture_macros, &reply), SESSION_CONTINUE);
 
 	struct session_changes changes;
 
-	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
+	ck_assert_int_eq(session_eom(s, &fixture_macros, &changes, &reply), SESSION_REPLY);
 	ck_assert_int_eq(reply.code, 452);
 	ck_assert_ptr_nonnull(strstr(reply.text, "SKQ-MEM"));
 	session_free(s);
-	relay_log();
+	fixture_close();
 }
 END_TEST
 
@@ -502,20 +346,20 @@ START_TEST(any_order)
 	struct reply reply;
 	const int stages = 8;
 
-	open_gate("order");
+	fixture_open(tenants);
 	for (int n = 0; n < stages * stages * stages * stages; n++) {
-		struct session *s = visitor();
+		struct session *s = fixture_visitor();
 		int order = n, want = 0;
 
 		for (int i = 0; i < 4; i++, order /= stages) {
 			int stage = order % stages;
 
 			if (stage == 0)
-				mail_as(s, "held", "<a@b.example>", &reply);
+				fixture_mail(s, "held", "<a@b.example>", &reply);
 			else if (stage == 1)
 				session_rcpt(s, STR("<r@x.example>"), &reply);
 			else if (stage == 2)
-				session_data(s, &at_data, &reply);
+				session_data(s, &fixture_macros, &reply);
 			else if (stage == 3)
 				session_header(s, STR("Subject"), STR("x"));
 			else if (stage == 4)
@@ -525,152 +369,15 @@ START_TEST(any_order)
 			else if (stage == 6)
 				session_helo(s, STR("again"));
 			else
-				want = session_eom(s, &at_data, &changes, &reply) == SESSION_HOLD;
+				want = session_eom(s, &fixture_macros, &changes, &reply) == SESSION_HOLD;
 			if (want)
 				ck_assert_msg(n == 0 + 8 * 1 + 64 * 2 + 512 * 7, "passed at %d", n);
 		}
 		session_free(s);
 	}
-	ck_assert_uint_eq(unit_count(relay_log(), "\"event\":\"held\""), 1);
+	ck_assert_uint_eq(unit_count(fixture_log("relay"), "\"event\":\"held\""), 1);
 }
 END_TEST
-
-/* An HTML message as `auth` sends it; what the front is to do with it. */
-static enum session_answer send_page_as(struct session *s, const char *auth, const char *from, int recipients, struct str page,
-					struct session_changes *changes)
-{
-	struct reply reply;
-
-	mail_as(s, auth, from, &reply);
-	for (int i = 0; i < recipients; i++)
-		session_rcpt(s, STR("<r@elsewhere.example>"), &reply);
-	session_data(s, &at_data, &reply);
-	session_header(s, STR("Content-Type"), STR("text/html; charset=utf-8"));
-	session_header(s, STR("X-Sekisho-Track"), STR("id=spring"));
-	session_body(s, page);
-	ck_assert(session_take_turn(s, 0));
-	return session_eom(s, &at_data, changes, &reply);
-}
-
-static enum session_answer send_page(struct session *s, const char *auth, int recipients, struct str page,
-				     struct session_changes *changes)
-{
-	return send_page_as(s, auth, "<a@acme.example>", recipients, page, changes);
-}
-
-START_TEST(rewrites_what_its_tenant_tracks)
-{
-	struct session_changes changes;
-	struct str chunk;
-
-	open_gate("tracked");
-	struct session *s = visitor();
-	struct str page = STR("<a href=\"http://example.org/a\">a</a> <a href=\"http://example.org/b\">b</a>\r\n");
-
-	ck_assert_int_eq(send_page(s, "own", 1, page, &changes), SESSION_CONTINUE);
-	ck_assert_msg(!changes.has_body && changes.field_count == 0, "own does not track");
-	session_done(s);
-	for (int recipients = 1; recipients <= 2; recipients++) {
-		ck_assert_int_eq(send_page(s, "seen", recipients, page, &changes), SESSION_CONTINUE);
-		ck_assert(changes.has_body);
-		ck_assert_uint_eq(changes.field_count, recipients == 1 ? 3 : 1);   /* two of them List-Unsubscribe's */
-		ck_assert(session_next_chunk(s, &chunk));
-		ck_assert_uint_eq(unit_count(chunk, "https://track.seen.example/c/"), 2);
-		ck_assert_uint_eq(unit_count(chunk, "https://track.seen.example/o/"), 1);
-		ck_assert(!session_next_chunk(s, &chunk));
-		ck_assert_uint_eq(changes.steer_count, 0);
-		session_done(s);
-	}
-	ck_assert_int_eq(send_page(s, "seen", 1, STR("<p>only text"), &changes), SESSION_CONTINUE);
-	session_free(s);
-
-	struct str log = relay_log();
-
-	ck_assert_uint_eq(unit_count(log, "\"actions\":[\"opens\",\"clicks:2\",\"unsubscribe\"]"), 1);
-	ck_assert_uint_eq(unit_count(log, "\"actions\":[\"opens\",\"clicks:2\"]"), 1);
-	ck_assert_uint_eq(unit_count(log, "\"actions\":[\"opens\",\"unsubscribe\"]"), 1);
-	ck_assert_uint_eq(unit_count(log, "\"event\":\"accepted\""), 3);
-}
-END_TEST
-
-/* What is only monitored leaves room in the record for what was done. */
-START_TEST(records_all_that_was_done)
-{
-	const struct suppression entry = { .recipient = STR("r@elsewhere.example") };
-	struct session_changes changes;
-
-	open_gate("watched");
-	struct session *s = visitor();
-
-	ck_assert(suppress_add(gate.policy.store, STR("seen"), &entry, NULL));
-	ck_assert_int_eq(send_page(s, "seen", RECORD_ACTIONS_MAX + 1, STR("<p>only text"), &changes), SESSION_CONTINUE);
-	session_free(s);
-	ck_assert_uint_eq(unit_count(relay_log(), "\"actions\":[\"monitor:suppress\",\"opens\"]"), 1);
-}
-END_TEST
-
-/* Whose it is was not known when it came in, and he does not track. */
-START_TEST(steering_goes_from_late_mail)
-{
-	const struct session_abilities abilities = { .sees_body = true, .can_rewrite = true };
-	struct session_changes changes;
-
-	open_gate("late-steer");
-	struct session *s = session_new(&gate, &abilities);
-
-	gate.submit.is_open = true;
-	session_connect(s, NULL, true);
-	ck_assert_int_eq(send_page_as(s, "", "<a@rules.example>", 1, STR("<p>a"), &changes), SESSION_CONTINUE);
-	ck_assert_msg(!changes.has_body && changes.field_count == 0, "it does not track");
-	ck_assert_uint_eq(changes.steer_count, 1);
-	session_free(s);
-	gate.submit.is_open = false;
-	relay_log();
-}
-END_TEST
-
-/* A front that cannot change messages has nothing changed, and what is refused is not looked into. */
-START_TEST(rewrites_only_what_passes)
-{
-	const struct session_abilities blind = { .sees_body = true };
-	struct session_changes changes;
-	struct reply reply;
-
-	open_gate("untracked");
-	struct session *s = session_new(&gate, &blind);
-
-	ck_assert_int_eq(send_page(s, "seen", 1, STR("<p>a"), &changes), SESSION_CONTINUE);
-	ck_assert_msg(!changes.has_body && changes.field_count == 0, "it cannot");
-	session_done(s);
-	session_free(s);
-	s = visitor();
-	ck_assert_int_eq(mail_as(s, "seen", "<a@acme.example>", &reply), SESSION_CONTINUE);
-	ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
-	ck_assert_int_eq(session_data(s, &at_data, &reply), SESSION_CONTINUE);
-	session_body(s, STR("<p>half a mess"));
-	session_abort(s);
-	ck_assert_int_eq(session_eom(s, &at_data, &changes, &reply), SESSION_REPLY);
-	ck_assert_msg(!changes.has_body && changes.record_id.len == 0, "out of order");
-	session_free(s);
-	ck_assert_uint_eq(unit_count(relay_log(), "\"actions\""), 0);
-}
-END_TEST
-
-static void make_key(void)
-{
-	char tokens[160] = "1 ";
-
-	memset(tokens + 2, 'a', 64);
-	memset(tokens + 66, 'b', 64);
-	tokens[130] = '\n';
-	unit_file("tokens", str_of(tokens, 131));
-
-	char path[4096], id[SIGN_ID_LEN + 1];
-	struct err err;
-
-	snprintf(path, sizeof path, "%s/key", unit_dir());
-	ck_assert_msg(sign_key_new(path, id, &err), "%s", err.text);
-}
 
 int main(void)
 {
@@ -679,7 +386,6 @@ int main(void)
 
 	unit_dir();
 	suite_add_tcase(suite, tc);
-	tcase_add_unchecked_fixture(tc, make_key, NULL);
 	tcase_add_test(tc, passes_and_records);
 	tcase_add_test(tc, a_tenant_may_have_a_class_of_its_own);
 	tcase_add_test(tc, what_cannot_be_recorded_waits);
@@ -687,14 +393,9 @@ int main(void)
 	tcase_add_test(tc, quota_is_exact_and_comes_back);
 	tcase_add_test(tc, refused_recipients_cost_nothing);
 	tcase_add_test(tc, content_is_judged);
-	unit_add_rows(tc, rules_on_content, content_ways);
 	tcase_add_test(tc, holds);
 	tcase_add_test(tc, what_is_held_takes_nothing);
 	tcase_add_test(tc, local_mail_is_judged_at_the_end);
-	tcase_add_test(tc, rewrites_what_its_tenant_tracks);
-	tcase_add_test(tc, rewrites_only_what_passes);
-	tcase_add_test(tc, steering_goes_from_late_mail);
-	tcase_add_test(tc, records_all_that_was_done);
 	tcase_add_test(tc, memory_is_bounded);
 	tcase_add_test(tc, any_order);
 	return unit_main(suite);
