@@ -1,7 +1,7 @@
 /*
  * Whole messages through a real gate (embedded store, relay log), as an MTA would hand them in. A directory of t/golden has
  *
- *   config.yaml        the tenants; node, directories and keys are those below
+ *   config.yaml        the tenants; node, directories and keys are those of session_fixture.h
  *   message.eml        as it comes, octet for octet: from <news@acme.example>, logged in as acme, to <reader@example.org>
  *   message.expected   as it leaves; of one that does not pass, the reply
  *   record.expected    its lines of the relay log, from their time on to what the chain adds
@@ -9,8 +9,8 @@
  * The clock and the key of the tokens stand still, so that every octet of a token is known; RECORD-ID is what is different each
  * time. What came out instead is left beside this program, as NAME.message.got and NAME.record.got.
  */
-#include "t/lib/configured.h"
 #include "t/lib/relaylog.h"
+#include "t/lib/session_fixture.h"
 #include "t/lib/unit.h"
 
 #include <glob.h>
@@ -19,27 +19,13 @@
 #include <stdlib.h>
 
 #include "config/base/io.h"
-#include "milter/record/sign.h"
-#include "milter/session.h"
 
 #define FILE_MAX ((size_t)1 << 20)
-#define KEY "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" \
-	    "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f\n"
-
-static const char around[] =
-	"node: gate.test\n"
-	"state_dir: %1$s/%2$s\n"
-	"milter: { listen: \"unix:%1$s/%2$s/sock\" }\n"
-	"tracking: { key_file: %1$s/tokens }\n"
-	"relay_log: { dir: %1$s/%2$s/log, key_file: %1$s/key }\n"
-	"log: { to: stderr, level: error }\n"
-	"%3$s";
 
 /* One directory, while it is looked at. */
 struct golden {
 	char dir[PATH_MAX];
 	const char *name;
-	struct gate gate;
 	struct buf config, came, message, record;
 	struct arena arena;
 	char id[RECORD_ID_LEN + 1];
@@ -59,8 +45,6 @@ static void read_file(const struct golden *golden, const char *name, struct buf 
 
 static void open_golden(struct golden *golden, const char *message)
 {
-	struct err err;
-
 	snprintf(golden->dir, sizeof golden->dir, "%s", message);
 	dirname(golden->dir);
 	golden->name = strrchr(golden->dir, '/') + 1;
@@ -71,12 +55,7 @@ static void open_golden(struct golden *golden, const char *message)
 	buf_init(&golden->record, FILE_MAX);
 	arena_init(&golden->arena, FILE_MAX);
 	clock_set(NOON);
-	unit_file("tokens", STR(KEY));
-
-	struct config *config = configured("golden.yaml", around, unit_dir(), golden->name, golden->config.ptr);
-
-	ck_assert_msg(gate_open(&golden->gate, config, &err), "%s", err.text);
-	config_publish(config);
+	fixture_open("%s", golden->config.ptr);
 }
 
 static void close_golden(struct golden *golden)
@@ -86,7 +65,6 @@ static void close_golden(struct golden *golden)
 	buf_clear(&golden->came);
 	buf_clear(&golden->message);
 	buf_clear(&golden->record);
-	config_publish(NULL);
 }
 
 /* An MTA shows the folds of a field as bare line feeds. */
@@ -191,23 +169,11 @@ static void keep_line(struct golden *golden, struct str line)
 
 static void keep_records(struct golden *golden)
 {
-	char pattern[PATH_MAX];
-	struct str rest, line;
-	struct buf log;
-	struct err err;
-	glob_t found;
+	struct str rest = fixture_log("relay"), line;
 
-	snprintf(pattern, sizeof pattern, "%s/%s/log/relay/*.jsonl", unit_dir(), golden->name);
-	ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
-	ck_assert_uint_eq(found.gl_pathc, 1);
-	buf_init(&log, FILE_MAX);
-	ck_assert_msg(io_read_file(found.gl_pathv[0], &log, &err), "%s", err.text);
-	globfree(&found);
-	rest = buf_view(&log);
 	while (str_cut(rest, '\n', &line, &rest))
 		if (str_find(line, STR(",\"verdict\":")) < line.len)
 			keep_line(golden, line);
-	buf_clear(&log);
 }
 
 static void expect(const struct golden *golden, const char *what, const struct buf *got)
@@ -234,13 +200,12 @@ START_TEST(comes_out_as_expected)
 	struct reply reply;
 
 	open_golden(&golden, directories.gl_pathv[_i]);
-	struct session *s = session_new(&golden.gate, &abilities);
+	struct session *s = session_new(&gate, &abilities);
 
 	ck_assert_ptr_nonnull(s);
 	if (hand_in(&golden, s, &reply) == SESSION_REPLY)
 		keep_reply(&golden, &reply);
 	session_free(s);
-	gate_close(&golden.gate);               /* all that was queued is written */
 	keep_records(&golden);
 	expect(&golden, "message", &golden.message);
 	expect(&golden, "record", &golden.record);
@@ -251,13 +216,12 @@ END_TEST
 int main(void)
 {
 	const char *srcdir = getenv("srcdir");
-	char pattern[PATH_MAX], key[PATH_MAX], id[SIGN_ID_LEN + 1];
+	char pattern[PATH_MAX];
 	Suite *suite = suite_create("golden");
 	TCase *tcase = tcase_create("all");
 
 	snprintf(pattern, sizeof pattern, "%s/t/golden/*/message.eml", srcdir ? srcdir : ".");
-	snprintf(key, sizeof key, "%s/key", unit_dir());
-	if (glob(pattern, 0, NULL, &directories) != 0 || !sign_key_new(key, id, NULL))
+	if (glob(pattern, 0, NULL, &directories) != 0)
 		return EXIT_FAILURE;
 	tcase_add_loop_test(tcase, comes_out_as_expected, 0, (int)directories.gl_pathc);
 	suite_add_tcase(suite, tcase);
