@@ -19,13 +19,15 @@
 static unsigned long actions, steps;
 static char *symbols[STAGES];
 static bool replaces;
+static char *field_value;
 
 static const char usage_text[] =
 	"usage: nullmilter [options] SOCKET         SOCKET as libmilter writes it: unix:/path, inet:port@host\n"
 	"  --actions N         what it might do to a message, bits of SMFIF_*\n"
 	"  --steps N           what it does not want and does not answer, bits of SMFIP_*\n"
 	"  --symbols N:NAMES   the macros it asks for at stage N; may be repeated\n"
-	"  --replace           replace each body with itself\n";
+	"  --replace           replace each body with itself\n"
+	"  --add VALUE         add a header field with this value\n";
 
 static _Noreturn void usage(void)
 {
@@ -117,8 +119,11 @@ static sfsistat on_body(SMFICTX *ctx, unsigned char *chunk, size_t n)
 
 static sfsistat on_eom(SMFICTX *ctx)
 {
+	static char field_name[] = "Sekisho-Nothing";
 	struct buf *body = replaces ? body_of(ctx) : NULL;
 
+	if (field_value && smfi_addheader(ctx, field_name, field_value) != MI_SUCCESS)
+		return SMFIS_TEMPFAIL;
 	if (!body || body->len == 0)
 		return SMFIS_CONTINUE;
 
@@ -192,7 +197,8 @@ int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "actions", required_argument, NULL, 'a' }, { "steps", required_argument, NULL, 'p' },
-		{ "symbols", required_argument, NULL, 'y' }, { "replace", no_argument, NULL, 'r' }, { NULL, 0, NULL, 0 },
+		{ "symbols", required_argument, NULL, 'y' }, { "replace", no_argument, NULL, 'r' },
+		{ "add", required_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
@@ -201,6 +207,7 @@ int main(int argc, char **argv)
 		case 'p': steps = bits(optarg); break;
 		case 'y': take_symbols(optarg); break;
 		case 'r': replaces = true; break;
+		case 'h': field_value = optarg; break;
 		default: usage();
 		}
 	}

@@ -164,7 +164,14 @@ class World:
 
     def new_safe_dir(self, name):
         """The same where no parent is writable by all, as Sendmail wants it for what it trusts."""
-        path = tempfile.mkdtemp(prefix=f"sekisho-{name}-", dir="/run")
+        return self._new_outer_dir(name, "/run")
+
+    def new_memory_dir(self, name):
+        """The same on no disk."""
+        return self._new_outer_dir(name, "/dev/shm")
+
+    def _new_outer_dir(self, name, parent):
+        path = tempfile.mkdtemp(prefix=f"sekisho-{name}-", dir=parent)
         os.chmod(path, SEARCHABLE)
         if not self.options.keep:
             self.at_end(lambda: shutil.rmtree(path, ignore_errors=True))
