@@ -2,7 +2,7 @@
 import threading
 import time
 
-from .harness import check, wait_for
+from .harness import Failed, check, wait_for
 from .smtp import Closed, message
 
 AGAIN_S = 0.05                         # before a refused session begins anew
@@ -65,13 +65,20 @@ class Flow:
 
     def lost(self, seconds=120):
         """What was acknowledged and did not arrive, although for LATE_S no look at the queue has found anything."""
-        wait_for(lambda: not self.relay.mta.queue(), "an empty queue", seconds, 0.5)
+        self._wait_empty_queue(seconds)
         end, latest = time.monotonic() + LATE_S, time.monotonic() + seconds
         while (missing := self._missing()) and time.monotonic() < min(end, latest):
             if self.relay.mta.queue():
                 end = time.monotonic() + LATE_S
             time.sleep(0.2)
         return missing
+
+    def _wait_empty_queue(self, seconds):
+        queue = self.relay.mta.queue
+        try:
+            wait_for(lambda: not queue(), "an empty queue", seconds, 0.5)
+        except Failed as reason:
+            raise Failed(f"{reason}; in it: {queue()[:2]}; the MTA says: {self.relay.mta.maillog()[-1500:]}") from None
 
     def check_none_lost(self, lost):
         said = [line for line in self.relay.mta.maillog().splitlines() if lost and f"<{lost[0]}>" in line]
@@ -88,7 +95,9 @@ class Flow:
         return [m for m in self.relay.sink.messages if m.record not in known]
 
     def check(self):
-        lost, unrecorded = self.lost(), self.unrecorded()
-        self.check_none_lost(lost)
+        self.check_none_lost(self.lost())
+        self.check_all_recorded(self.unrecorded())
+
+    def check_all_recorded(self, unrecorded):
         check(not unrecorded, "{} of {} delivered messages are without a record, the first: {}", len(unrecorded),
               len(self.relay.sink.messages), unrecorded[:1])
