@@ -1,28 +1,9 @@
 /* milter/rewrite: messages that are large, or deep, or of very many pieces. What is not linear meets check's clock. */
+#include "t/lib/rewrite_fixture.h"
 #include "t/lib/unit.h"
 
-#include "milter/mail/header.h"
-#include "milter/rewrite.h"
-
-#define HOST "t.acme.example"
-#define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
-#define MEMORY ((size_t)256 << 20)
 #define MEMORY_FACTOR 12               /* octets of work for one of a message, beside WORK */
 #define WORK ((size_t)16 << 20)
-
-static struct token_keys *keys;
-
-static void setup(void)
-{
-	struct err err;
-
-	ck_assert_msg(token_keys_read(STR("7 " KEY "\n"), &keys, &err), "%s", err.text);
-}
-
-static void teardown(void)
-{
-	token_keys_free(keys);
-}
 
 #define PAGE "Content-Type: text/html; charset=utf-8\r\n\r\n"
 #define PARTS "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
@@ -75,29 +56,19 @@ static void make(struct buf *out, const char *head, const char *piece, size_t co
 
 START_TEST(large)
 {
-	const struct rewrite_rules rules = {
-		.tenant = STR("acme"), .host = STR(HOST), .opens = true, .clicks = true, .keys = keys,
-	};
-	struct header fields[4];
-	struct rewrite_message message = { .fields = fields, .day = 20000 };
+	const struct rewrite_rules rules = rewrite_rules_all();
+	struct rewrite_message message;
 	struct rewrite_result result;
-	struct str header;
-	struct arena arena;
 	struct buf text;
-	bool has_blank;
 
-	arena_init(&arena, MEMORY);
 	buf_init(&text, (size_t)64 << 20);
 	make(&text, rows[_i].head, rows[_i].piece, rows[_i].count, rows[_i].tail);
-	header_split(buf_view(&text), &header, &message.body, &has_blank);
-	while (header_next(&header, &fields[message.field_count]))
-		message.field_count++;
-	ck_assert_msg(rewrite_message(&rules, &message, &arena, &result, NULL), "%s: out of memory", rows[_i].name);
+	rewrite_parse(buf_view(&text), &message);
+	ck_assert_msg(rewrite_message(&rules, &message, &rewrite_arena, &result, NULL), "%s: out of memory", rows[_i].name);
 	if (rows[_i].links != UNREAD)
 		ck_assert_msg(result.links == rows[_i].links, "%s: %zu links", rows[_i].name, result.links);
-	ck_assert_msg(arena.used <= WORK + MEMORY_FACTOR * text.len, "%s: %zu octets", rows[_i].name, arena.used);
+	ck_assert_msg(rewrite_arena.used <= WORK + MEMORY_FACTOR * text.len, "%s: %zu octets", rows[_i].name, rewrite_arena.used);
 	buf_clear(&text);
-	arena_clear(&arena);
 }
 END_TEST
 
@@ -106,7 +77,7 @@ int main(void)
 	Suite *suite = suite_create("rewrite_large");
 	TCase *tcase = tcase_create("rewrite_large");
 
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, rewrite_setup, rewrite_teardown);
 	unit_add_rows(tcase, large, rows);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
