@@ -61,7 +61,7 @@ bool late_judge(struct passage *p, struct gate *gate)
 	bool is_users = p->submit_count && submit_read(&gate->submit, p->submit_field, clock_now_us(), p->config->submit_valid_us,
 						       &p->arena, &p->facts.auth);
 
-	p->facts.is_late = true;
+	p->facts.is_judged_at_end = true;
 	passage_identify(p, &gate->policy, &verdict);
 	p->is_late = false;                    /* from here on it is mail like any other */
 	if (p->is_out_of_memory || !keep(p, gate, &verdict) || !ask_recipients(p, gate))

@@ -49,7 +49,7 @@ void asking_no_memory(const struct asking *a)
 
 bool asking_is_whole(const struct asking *a)
 {
-	return a->facts->is_internal || a->facts->is_late;
+	return a->facts->is_internal || a->facts->is_judged_at_end;
 }
 
 bool asking_is_refused(const struct asking *a)

@@ -69,7 +69,7 @@ struct policy_facts {
 	struct str daemon_name;
 	bool has_tls;
 	bool is_internal;              /* not from the network (a bounce, a notice, sendmail(1)): refused at its end, and whole */
-	bool is_late;                  /* from the network, and judged at its end all the same (milter/late.h): refused whole too */
+	bool is_judged_at_end;         /* from the network, and judged at its end all the same (milter/late.h): refused whole too */
 	bool is_held;                  /* an earlier verdict was VERDICT_HOLD: nothing is taken any more */
 	/* the envelope */
 	struct str sender;             /* bare, as typed; empty: null sender */

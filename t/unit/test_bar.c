@@ -30,7 +30,7 @@ static const struct {
 	const char *suppressed[3], *scope;
 	int suspended;                 /* 0, or 1 + enum excess_action */
 	enum suppress_mode mode;
-	bool is_internal, is_late, is_held, has_no_quota;
+	bool is_internal, is_judged_at_end, is_held, has_no_quota;
 	unsigned failing;
 	const char *want;
 	int charges;
@@ -50,7 +50,7 @@ static const struct {
 	{ "not asked for", { "b@y.example" }, "", 0, SUPPRESS_MODE_OFF, .want = "accept", .charges = 1 },
 	{ "handed in on the host", { "b@y.example" }, "", 0, SUPPRESS_MODE_REJECT, .is_internal = true, .want = "reject suppressed",
 	  .charges = 1 },
-	{ "handed in by loopback", { "b@y.example" }, "", 0, SUPPRESS_MODE_REJECT, .is_late = true, .want = "reject suppressed",
+	{ "handed in by loopback", { "b@y.example" }, "", 0, SUPPRESS_MODE_REJECT, .is_judged_at_end = true, .want = "reject suppressed",
 	  .charges = 1 },
 	{ "suspended", .suspended = 1 + EXCESS_REJECT, .want = "reject suspended", .charges = 1 },
 	{ "suspended for a time", .suspended = 1 + EXCESS_DEFER, .want = "defer suspended", .charges = 1 },
@@ -78,7 +78,7 @@ START_TEST(data)
 	if (data_rows[_i].suspended)
 		ck_assert(tenant_suspend(&fake.store, STR("acme"), &s, NULL));
 	facts.is_internal = data_rows[_i].is_internal;
-	facts.is_late = data_rows[_i].is_late;
+	facts.is_judged_at_end = data_rows[_i].is_judged_at_end;
 	facts.is_held = data_rows[_i].is_held;
 	fake.failing = data_rows[_i].failing;
 	policy_on_data(&policy, &config, &tenant, &facts, STR("c1"), &arena, &v);
