@@ -111,17 +111,35 @@ static bool text_weigh(struct reading *r, struct str text)
 	return true;
 }
 
+/* Where it is no part of a name, a number or an address. */
+static bool stands_alone(struct str words, size_t at)
+{
+	return at == 0 || !(ascii_is_alnum(words.ptr[at - 1]) || words.ptr[at - 1] == '.' || words.ptr[at - 1] == '+');
+}
+
+/* "No such user", "5.1.1", "192.0.2.1 is blocked", "30 Sorry"; but behind "415" of "415 555 1234" a telephone goes on. */
+static bool is_reply_text(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && ascii_is_digit(s.ptr[n]))
+		n++;
+	return n == 0 || (n + 1 < s.len && ((s.ptr[n] == '.' && ascii_is_digit(s.ptr[n + 1])) ||
+					    (s.ptr[n] == ' ' && n < 3 && ascii_is_alpha(s.ptr[n + 1]))));
+}
+
 /* "550 ...": three digits, of which the first is 4 or 5 and the second at most 5, that stand alone; or "5.1.1". */
 static bool has_reply_code(struct str words)
 {
 	for (size_t i = 0; i + 3 <= words.len; i++) {
 		const char *c = words.ptr + i;
 
-		if ((c[0] == '4' || c[0] == '5') && (i == 0 || (!ascii_is_alnum(c[-1]) && c[-1] != '.')) && words_enhanced(str_from(words, i)))
+		if ((c[0] != '4' && c[0] != '5') || !stands_alone(words, i))
+			continue;
+		if (words_enhanced(str_from(words, i)))
 			return true;
-		if ((c[0] == '4' || c[0] == '5') && c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) &&
-		    (i == 0 || (!ascii_is_alnum(c[-1]) && c[-1] != '.')) &&
-		    i + 3 < words.len && (c[3] == ' ' || c[3] == '-'))
+		if (c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) && i + 3 < words.len && (c[3] == ' ' || c[3] == '-') &&
+		    is_reply_text(str_from(words, i + 4)))
 			return true;
 	}
 	return false;

@@ -127,6 +127,14 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "a@one.example", "text", false },
 	{ "no word of a bounce in the header, and a server's reply", HEAD("Neko <neko@one.example>", "Oferta")
 	  "\nYour message could not be delivered.\n\n<a@one.example>: 550 5.1.1 unknown\n", "a@one.example", "text", false },
+	{ "no word of a bounce in the header, and a reply of a code and words", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nYour message could not be delivered.\n\n<a@one.example>: 550-unknown\n", "a@one.example", "text", false },
+	{ "no word of a bounce in the header, and a telephone above the reply", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nYour message could not be delivered: call 415 555 1234.\n\n<a@one.example>: host said: 550 5.1.1\n", "a@one.example", "text", false },
+	{ "no word of a bounce in the header, and a reply of a code and an address of a host", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nYour message could not be delivered.\n\n<a@one.example>: 550 192.0.2.1 is on a list\n", "a@one.example", "text", false },
+	{ "no word of a bounce in the header, and a reply with a number", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nYour message could not be delivered.\n\n<a@one.example>: 554 30 Sorry\n", "a@one.example", "text", false },
 	{ "no word of a bounce in the header, a program's sentence, and the mail itself", HEAD("Neko <neko@one.example>", "Oferta")
 	  "\nFailed to deliver to 'a@one.example'\nThe mailbox is gone.\n\n--- Original message ---\nMessage-ID: <1@tenant.example>\n",
 	  "a@one.example", "communigate", false },
@@ -263,6 +271,18 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nPlease ask our Google Groups list: b@two.example\n\n-----Original Message-----\nFrom: c@d.example\nSubject: hi\n", NULL, NULL, false },
 	{ "somebody has moved, and says so as a mailer does", HEAD("Neko <neko@one.example>", "Re: June")
 	  "\nThere is no user by that name at this server any more. I am b@two.example now.\n", NULL, NULL, false },
+	{ "a telephone below a new address", HEAD("Neko <neko@one.example>", "Re: June")
+	  "\nYour message was not delivered to me: my address has changed. Please write to\n\nb@two.example\n+1 415 555 1234\n", NULL, NULL, false },
+	{ "a telephone with hyphens", HEAD("Neko <neko@one.example>", "Re: June")
+	  "\nYour message was not delivered to me: my address has changed to\n\nb@two.example\nTEL 045-453-1234\n", NULL, NULL, false },
+	{ "a telephone in groups of two", HEAD("Neko <neko@one.example>", "Re: June")
+	  "\nVotre message n'a pas pu \xc3\xaatre lu : cette adresse n'existe plus.\n\nb@two.example\nT\xc3\xa9l. 01 45 55 412 55 10\n", NULL, NULL, false },
+	{ "a telephone of four digits behind its area", HEAD("Neko <neko@one.example>", "Juni")
+	  "\nIhre Nachricht konnte nicht gelesen werden, dieses Postfach existiert nicht mehr.\n\nb@two.example\nTel. +49 431 5678\n", NULL, NULL, false },
+	{ "a telephone behind the code of a country", HEAD("Neko <neko@one.example>", "Juno")
+	  "\nYour message was rejected. This account has been disabled.\n\nE-mail: b@two.example\nPhone: +503 (0) 2555\n", NULL, NULL, false },
+	{ "a telephone by a label", HEAD("Neko <neko@one.example>", "June")
+	  "\nYour message was rejected. This account has been disabled.\n\nE-mail: b@two.example\nPhone: 503 555 0100\n", NULL, NULL, false },
 	{ "a parcel with a bounce's Subject", HEAD("Parcels <noreply@one.example>", "Delivery failed: parcel 1234")
 	  "\nYour parcel could not be delivered.\n\nRecipient: a@one.example\nReason: nobody at home\n", NULL, NULL, false },
 	{ "a parcel, and a word for a mail", HEAD("Parcels <noreply@one.example>", "Delivery failed: parcel 1234")
