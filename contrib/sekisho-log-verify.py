@@ -143,10 +143,15 @@ class Day:
         self.is_restored = False        # since the last checkpoint
         self.chain = bytes(32)
         self.first_named = self.named = None
-        self.last_time = self.signed_time = self.signed_node = None
+        self.last_time = self.signed_time = None
+        self.names = []                 # where checkpoints give the log another name: number, node
+        self.claims = []                # statements under another name than that: number, node, place
         self.seqs = []                  # of lines that were not erased, where a statement may name them
         self.erased = 0
         self.numbers, self.head_numbers, self.missing = {}, None, 0     # of tenants, at level content
+
+    def name_now(self):
+        return self.names[-1][1] if self.names else None
 
     def read(self, directory):
         """As of the moment at which the log is looked at."""
@@ -165,7 +170,6 @@ class Log:
         self.now = read_time(args.now) if args.now else datetime.datetime.now(JST)
         self.purged, self.checkpoints = [], 0
         self.erased, self.declared = [], []     # lines that were erased; ranges that statements declare, and when
-        self.others = []                # statements under a name that the log did not have by then: day, node, where
         self.wanted = {}                # seq -> (hash, name) of checkpoints kept elsewhere
         self.first_seq = None
 
@@ -191,7 +195,7 @@ class Log:
         self.find(TAMPERED, place, f'a forged {event} record')
         return False
 
-    def check_checkpoint(self, day, place, line, detail, is_sure):
+    def check_checkpoint(self, day, place, number, line, detail, is_sure):
         try:
             text = f'sekisho:{detail["node"]}/{detail["class"]}\n{detail["head"]}\n'
             text += base64.b64encode(bytes.fromhex(detail['hash'])).decode() + f'\ntime {line["time"]}\n'
@@ -216,8 +220,9 @@ class Log:
         if not sig or not ed25519_check(self.keys[key], text.encode(), sig):
             return self.find(TAMPERED, place, 'the signature of this checkpoint is wrong')
         self.checkpoints += 1
-        day.signed_node = detail['node']
         day.signed_time = line['time']
+        if detail['node'] != day.name_now():
+            day.names.append((number, detail['node']))
 
     def check_once(self, named, once):
         place, text, sig, is_restored = once
@@ -250,6 +255,7 @@ class Log:
 
     def take_special(self, day, place, text, event, is_sure):
         """The lines in which the log speaks about itself."""
+        number = int(HEAD.match(text)[1])
         try:
             text = text.decode('utf-8', 'surrogateescape')
             line, at = json.loads(text), text.index(',"detail":') + len(',"detail":')
@@ -260,13 +266,13 @@ class Log:
             day.named = None if event == 'checkpoint' else day.named
             return self.find(TAMPERED, place, f'a {event} record that cannot be read')
         if event == 'checkpoint':
-            return self.check_checkpoint(day, place, line, detail, is_sure)
+            return self.check_checkpoint(day, place, number, line, detail, is_sure)
         is_good = self.signed(place, event, detail, text[at:end].encode('utf-8', 'surrogateescape'))
         if not is_good and (is_good is False or event != 'erased' or self.args.operator_key):
             return None                 # else it may be the operator's, whose key was not given
         self.check_owner(place, detail)
-        if detail['node'] != (day.signed_node or (day.begin and day.begin['node'])):
-            self.others.append((day, detail['node'], place))
+        if detail['node'] != day.name_now():
+            day.claims.append((number, detail['node'], place))
         if event == 'purged':
             self.purged.append((detail['file'], detail['last'], detail['hash'], line['time'], place))
         elif event == 'restored':
@@ -410,13 +416,16 @@ class Log:
         """A relay may be renamed: what the log goes on from under its present name was its own before."""
         after = None
         for day in reversed([day for day in days if day.begin]):
-            is_ours = self.args.node in (None, day.begin['node'], day.signed_node)
+            is_ours = self.args.node in (None, *([node for _, node in day.names] or [day.begin['node']]))
             if not is_ours and not (after and continues(day, after)):
                 self.find(self.unless_unread(days, day.date), day.name, f'of another node: {day.begin["node"]}')
+            elif not is_its_name(days, day, day.begin['after'] + 1, day.begin['node']):
+                self.find(UNKNOWN, day.name, f'says that the log goes on as {day.begin["node"]}, and no checkpoint does')
             after = day
-        for day, node, place in self.others:
-            if node != day.signed_node and node not in names(later for later in days if later.order > day.order):
-                self.find(self.unless_unread(days, day.date), place, f'a statement about another log: of node {node}')
+        for day in days:
+            for number, node, place in day.claims:
+                if not is_its_name(days, day, number, node):
+                    self.find(self.unless_unread(days, day.date), place, f'a statement about another log: of node {node}')
 
     def check_erasures(self, days):
         declared = Ranges(self.declared)
@@ -524,7 +533,15 @@ class Log:
 
 
 def names(days):
-    return {name for day in days for name in (day.begin and day.begin['node'], day.signed_node) if name}
+    return {node for day in days for _, node in day.names}
+
+
+def is_its_name(days, day, number, node):
+    """A log's names are those under which it is signed: was the last one so before that record of `day`, or is one behind it? Where
+    none was before, the first line must do."""
+    before = [name for one in days if one.order <= day.order for at, name in one.names if at < number]
+    behind = [name for one in days if one.order >= day.order for at, name in one.names if at > number]
+    return node in behind or node == (before[-1] if before else day.begin and day.begin['node'])
 
 
 def continues(before, day):

@@ -462,7 +462,7 @@ static void check_outsides(struct run *run)
 		struct verify_outside *outside = &run->outsides.rows[i];
 
 		outside->is_ours = run->options->node.len == 0 || str_eq(outside->node, run->options->node) ||
-				   verify_has_name(&run->days, 0, outside->node);
+				   verify_has_name(&run->days, outside->node);
 		outside->is_unread = may_be_unread(run, outside->head);
 	}
 	verify_outside_judge(&run->outsides, run->options, run->report);

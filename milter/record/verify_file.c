@@ -193,6 +193,21 @@ static void take_once(struct verify_file *file, struct str text, const struct ch
 		snprintf(file->next, sizeof file->next, STR_FMT, STR_ARG(checkpoint->next));
 }
 
+static void add_name(struct verify_file *file, struct verify_name **list, struct str node, const struct line *line,
+		     const struct record_link *link)
+{
+	struct verify_name *name = arena_new(&file->arena, struct verify_name);
+
+	if (name && arena_copy(&file->arena, node, &name->node) && arena_copy(&file->arena, link->event, &name->event)) {
+		name->offset = line->offset;
+		name->seq = link->seq;
+		name->next = *list;
+		*list = name;
+	} else {
+		verify_file_find(file, VERIFY_UNKNOWN, line->offset, link->seq, "there is no memory for what was found in a file");
+	}
+}
+
 static void check_signature(struct state *state, const struct line *line, const struct record_link *link,
 			    const struct checkpoint_entry *checkpoint)
 {
@@ -214,8 +229,8 @@ static void check_signature(struct state *state, const struct line *line, const 
 		file->checkpoints++;
 		file->last_checkpoint_seq = link->seq;
 		jst_parse_time(link->time, &file->last_checkpoint_us);
-		if (!str_eq(file->signed_node, checkpoint->node))
-			arena_copy(&file->arena, checkpoint->node, &file->signed_node);
+		if (!file->names || !str_eq(file->names->node, checkpoint->node))
+			add_name(file, &file->names, checkpoint->node, line, link);
 	}
 	buf_clear(&text);
 }
@@ -279,24 +294,22 @@ static void find_strange(struct state *state, const struct line *line, const str
 	verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link->seq, VERIFY_OF_ANOTHER_LOG, STR_ARG(link->event));
 }
 
-/* Several relays may have one key or one operator: what was said of another's log was copied here to excuse something. A tool
- * may know a new name before the gate does; whether the log took it is seen when all files were looked at. */
+/* Several relays may have one key or one operator: what was said of another's log was copied here to excuse something. Whether it is
+ * another's, or a tool had a new name before the gate did, is seen when all files were looked at. */
 static bool check_owner(struct state *state, const struct line *line, const struct record_link *link, struct str node,
 			struct str class_name)
 {
 	struct verify_file *file = state->file;
-	bool is_class = state->context->class_name.len == 0 || str_eq(class_name, state->context->class_name);
+	const struct verify_name *name = file->names, *claim = file->claims;
 
-	if (is_class && (str_eq(node, file->signed_node.len ? file->signed_node : file->node) || str_eq(node, file->other_node)))
-		return true;
-	if (is_class && file->other_node.len == 0 && arena_copy(&file->arena, node, &file->other_node) &&
-	    arena_copy(&file->arena, link->event, &file->other_event)) {
-		file->other_offset = line->offset;
-		file->other_seq = link->seq;
-		return true;
+	if (state->context->class_name.len && !str_eq(class_name, state->context->class_name)) {
+		find_strange(state, line, link);
+		return false;
 	}
-	find_strange(state, line, link);
-	return false;
+	/* Of many in a row the first has the most names before it. */
+	if (!(name && str_eq(name->node, node)) && !(claim && str_eq(claim->node, node) && (!name || claim->seq > name->seq)))
+		add_name(file, &file->claims, node, line, link);
+	return true;
 }
 
 static void check_purged(struct state *state, const struct line *line, const struct record_link *link)

@@ -25,6 +25,13 @@ struct verify_purged {
 	unsigned char hash[CHAIN_LEN];
 };
 
+/* A name for the log, and the record that gives it. */
+struct verify_name {
+	struct verify_name *next;      /* an earlier one */
+	struct str node, event;
+	int64_t offset, seq;
+};
+
 /* A checkpoint's signed text and the signature of its one-time key. */
 struct verify_once {
 	struct str text, once;         /* text empty: no checkpoint */
@@ -45,8 +52,7 @@ struct verify_file {
 	unsigned char limit_chain[CHAIN_LEN];             /* believed when the check finds that record there */
 
 	bool has_begin;                /* what its first line says: */
-	struct str node;               /* of the log, like that of its last good checkpoint: a relay may be renamed */
-	struct str signed_node;
+	struct str node;
 	struct record_file previous;   /* part 0: the log begins here */
 	int64_t previous_end, after;
 	unsigned char hash[CHAIN_LEN];
@@ -61,9 +67,8 @@ struct verify_file {
 	struct verify_purged *purged;
 	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare, */
 	struct spans due_seqs;                            /* and those that have long been due */
-	struct str other_node;         /* named by a statement here, and not the log's name by then; the statement: */
-	struct str other_event;
-	int64_t other_offset, other_seq;
+	struct verify_name *names;     /* the last first: of its good checkpoints, where they change; */
+	struct verify_name *claims;    /* of its statements, where the last checkpoint of the file has another one, or there is none */
 	struct verify_once first_once; /* its first checkpoint, to be held against the file before */
 	char next[ONCE_BASE64_LEN + 1];/* the one-time key that its last checkpoint named */
 

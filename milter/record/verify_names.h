@@ -2,9 +2,11 @@
  * verify_names - whose log is it? And what do files say that could not be read?
  *
  * A relay may be renamed. Its log goes on, and the chain holds what was written under the old name to what is written under the new
- * one: a file under another name is the log's own when the log goes on from it, unbroken, under the name asked for. Statements
- * in it are the log's own when they bear the name that it had when they were written; a tool may know a new name before the gate
- * does, so a name that the log took later is good too.
+ * one: a file under another name is the log's own when the log goes on from it, unbroken, under the name asked for.
+ *
+ * The names of a log are those under which its checkpoints are signed. Statements and first lines are the log's own when they bear
+ * the name of the last checkpoint before them. A first line under a new name is signed a moment later, and a tool may know the
+ * new name before the gate does, so a name that the log took later is good too.
  */
 #ifndef SEKISHO_RECORD_VERIFY_NAMES_H
 #define SEKISHO_RECORD_VERIFY_NAMES_H
@@ -24,8 +26,8 @@ enum verify_result verify_unless_later(const struct verify_days *days, int64_t d
 
 /* Does `file` say that it goes on from the end of the one before? */
 bool verify_continues(const struct verify_file *before, const struct verify_file *file);
-/* Did the log have that name, from file `first` on? */
-bool verify_has_name(const struct verify_days *days, size_t first, struct str node);
+/* Was the log ever signed under that name? */
+bool verify_has_name(const struct verify_days *days, struct str node);
 /* Files and statements of another log. When all of them were checked; node empty: nobody asked whose the files are. */
 void verify_names(const struct verify_days *days, struct str node);
 

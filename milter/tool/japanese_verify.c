@@ -47,6 +47,10 @@ const struct japanese_row japanese_verify[] = {
 	  "先頭行には " STR_FMT " とあります。別のファイルにこの名前が付けられています" },
 	{ "a file of another node: it was written by " STR_FMT ", not by " STR_FMT,
 	  "別のノードのファイルです。書いたのは " STR_FMT " で、" STR_FMT " ではありません" },
+	{ "says that the log goes on as " STR_FMT ", and no checkpoint under that name does: the gate was killed as it took it, or somebody "
+	  "without the key wrote this",
+	  "先頭行では " STR_FMT " の名で続くとされていますが、その名のチェックポイントがありません。改名直後にゲートが強制終了したか、鍵を持たない者が"
+	  "書き込んでいます" },
 	{ "a file of another class: " STR_FMT ", not " STR_FMT, "別の区分のファイルです。区分は " STR_FMT " で、" STR_FMT " ではありません" },
 	{ "does not begin with a line that says what it continues", "何の続きかを示す行で始まっていません" },
 	{ "its first line names no possible file before it", "先頭行が示す直前のファイル名がありえないものです" },

@@ -12,6 +12,7 @@
 #include "config/base/io.h"
 #include "config/base/log.h"
 #include "milter/record/chain.h"
+#include "milter/record/entry.h"
 #include "milter/record/reader.h"
 #include "milter/record/sign.h"
 #include "milter/record/timesync.h"
@@ -196,6 +197,51 @@ void relaylog_rechain(struct buf *text, size_t number)
 		at = end + 1;
 	}
 	chain_hash_free(hash);
+}
+
+void relaylog_take_out(const struct relaylog *log, const char *file, int64_t seq)
+{
+	struct chain_hash *hash;
+	struct buf text, out;
+
+	ck_assert(chain_hash_new(&hash, NULL));
+	relaylog_read(log, file, &text);
+	buf_init(&out, 1 << 20);
+
+	size_t at = relaylog_line(buf_view(&text), (size_t)seq - 1), end = relaylog_line(buf_view(&text), (size_t)seq);
+	unsigned char leaf[CHAIN_LEN];
+	char hex[CHAIN_HEX_LEN];
+
+	chain_leaf(hash, str_of(text.ptr + at, end - 77 - at), leaf);
+	hex_write(leaf, CHAIN_LEN, hex);
+	buf_add(&out, str_of(text.ptr, at));
+	buf_printf(&out, "{\"seq\":%" PRId64 ",\"erased\":\"%.*s\"", seq, CHAIN_HEX_LEN, hex);
+	buf_add(&out, str_from(buf_view(&text), end - 77));
+	relaylog_write(log, file, buf_view(&out));
+	buf_clear(&text);
+	buf_clear(&out);
+	chain_hash_free(hash);
+}
+
+void relaylog_declare(const struct record_writer_config *config, const struct relaylog *signer, const char *node, const char *file,
+		      int64_t seq)
+{
+	const struct erased_entry entry = { .node = str_from_c(node), .class_name = STR("relay"), .file = str_from_c(file) };
+	struct record_event event = { .event = STR("erased") };
+	struct record_writer *writer;
+	struct spans spans = { 0 };
+	struct sign_key *key;
+	struct buf detail;
+	size_t at = 0;
+
+	buf_init(&detail, RECORD_JSON_MAX);
+	ck_assert(sign_key_load(signer->key, &key, NULL) && spans_add(&spans, seq, seq));
+	ck_assert(erased_entry_write(&entry, &spans, &at, key, &detail, NULL) && buf_done(&detail, &event.detail, NULL));
+	ck_assert(record_writer_open(config, &writer, NULL) && record_append(writer, &event, RECORD_DURABLE, NULL, NULL));
+	record_writer_close(writer);
+	buf_clear(&detail);
+	spans_clear(&spans);
+	sign_key_free(key);
 }
 
 /* Exit status; 127: the program is not there. */

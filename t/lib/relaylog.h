@@ -46,6 +46,13 @@ void relaylog_rechain(struct buf *text, size_t number);
 /* Octet where line `number` (from 0) begins. */
 size_t relaylog_line(struct str text, size_t number);
 
+/* Leaves of a record what an erasure leaves, without a word about it; in the file with which the log begins. */
+void relaylog_take_out(const struct relaylog *log, const char *file, int64_t seq);
+/* Says that this record was erased, as the operator of relay `node` would, whose key is the log key of `signer`; by a writer of its
+ * own. */
+void relaylog_declare(const struct record_writer_config *config, const struct relaylog *signer, const char *node, const char *file,
+		      int64_t seq);
+
 /* Fails the test unless `sekisho log verify` and the second verifier (contrib/sekisho-log-verify.py, where there is a python3)
  * both end with `want` at the time that the test has set; with options and their values up to a NULL; "--node" and a name
  * first: it is that one's, not mx1's; with "": not told whose. Under make check only. */

@@ -169,34 +169,9 @@ START_TEST(beside_a_writer)
 }
 END_TEST
 
-/* As an erasure would, but without a word about it. */
-static void take_out_record_4(void)
-{
-	struct chain_hash *hash;
-	struct buf text, out;
-
-	ck_assert(chain_hash_new(&hash, NULL));
-	relaylog_read(&relay, DAY1, &text);
-	buf_init(&out, 1 << 20);
-
-	size_t at = relaylog_line(buf_view(&text), 3), end = relaylog_line(buf_view(&text), 4);
-	unsigned char leaf[CHAIN_LEN];
-	char hex[CHAIN_HEX_LEN];
-
-	chain_leaf(hash, str_of(text.ptr + at, end - 77 - at), leaf);
-	hex_write(leaf, CHAIN_LEN, hex);
-	buf_add(&out, str_of(text.ptr, at));
-	buf_printf(&out, "{\"seq\":4,\"erased\":\"%.*s\"", CHAIN_HEX_LEN, hex);
-	buf_add(&out, str_from(buf_view(&text), end - 77));
-	relaylog_write(&relay, DAY1, buf_view(&out));
-	buf_clear(&text);
-	buf_clear(&out);
-	chain_hash_free(hash);
-}
-
 START_TEST(forged)
 {
-	take_out_record_4();
+	relaylog_take_out(&relay, DAY1, 4);
 	ck_assert_int_eq(verify("records 4 to 4 were erased, and no signed record"), VERIFY_TAMPERED);
 }
 END_TEST
@@ -211,34 +186,19 @@ static const struct { const char *now, *node; enum verify_result want; } nodes[]
 };
 START_TEST(of_another_relay)
 {
-	const struct erased_entry entry = { .node = str_from_c(nodes[_i].node), .class_name = STR("relay"), .file = STR(DAY1) };
 	const struct verify_options options = { .dir = str_from_c(relay.dir), .public_key_file = str_from_c(relay.pub),
 						.operator_key_file = str_from_c(relay.pub), .first_day = INT64_MIN,
 						.last_day = INT64_MAX };
-	struct record_event event = { .event = STR("erased") };
 	struct record_writer_config config = relaylog_config(&relay);
-	struct record_writer *writer;
-	struct spans spans = { 0 };
 	struct verify_report report;
-	struct sign_key *key;
-	struct buf detail;
-	size_t at = 0;
 
-	take_out_record_4();
 	config.node = str_from_c(nodes[_i].now);
-	ck_assert(record_writer_open(&config, &writer, NULL));
-	buf_init(&detail, RECORD_JSON_MAX);
-	ck_assert(sign_key_load(relay.key, &key, NULL) && spans_add(&spans, 4, 4));
-	ck_assert(erased_entry_write(&entry, &spans, &at, key, &detail, NULL) && buf_done(&detail, &event.detail, NULL));
-	ck_assert(record_append(writer, &event, RECORD_DURABLE, NULL, NULL));
-	record_writer_close(writer);
+	relaylog_take_out(&relay, DAY1, 4);
+	relaylog_declare(&config, &relay, nodes[_i].node, DAY1, 4);
 	ck_assert(record_verify(&options, &report, NULL));      /* by somebody who does not know whose log it is */
 	ck_assert_int_eq(report.result, nodes[_i].want);
 	verify_report_clear(&report);
 	relaylog_opinions(&relay, (int)nodes[_i].want, nodes[_i].node, "--node", "", NULL);
-	buf_clear(&detail);
-	spans_clear(&spans);
-	sign_key_free(key);
 }
 END_TEST
 

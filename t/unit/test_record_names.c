@@ -109,6 +109,29 @@ static void purge(const struct relaylog *log, const char *node, int days)
 	ck_assert(record_purge(&config, (struct retention){ days, false }, false, NULL, NULL, &count, NULL) && count == 1);
 }
 
+/* By somebody who can write files and has no key: a new part that goes on from the end in that name. */
+static void forge_part(const char *node)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+
+	config.node = str_from_c(node);
+	config.key_file = STR_EMPTY;
+	config.part_max = 1;
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	record_writer_close(writer);
+}
+
+/* What its operator said of relay `node`; `signs`: under which name the gate writes that here. NULL: somebody without a key does. */
+static void declare(const char *node, const char *signs, int64_t seq)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+
+	config.node = str_from_c(signs ? signs : "nobody");
+	config.key_file = signs ? config.key_file : STR_EMPTY;
+	relaylog_declare(&config, &relay, node, DAY1, seq);
+}
+
 static void nothing(void) { }
 static void never_renamed(void) { relaylog_setup(&relay); write_days(&relay, "mx1", 0, 2); }
 static void in_a_new_file(void) { never_renamed(); write_days(&relay, "mx2", TODAY, TODAY); }
@@ -136,6 +159,26 @@ static void foreign_purge(void)
 	borrow(DAY4, "purged");
 }
 static void purge_of_what_is_there(void) { foreign_purge(); foreign_day(); }
+static void its_name_alone(void) { never_renamed(); forge_part("mx2"); }
+static void went_on(void) { forge_part("mx9"); write_days(&relay, "mx2", TODAY, TODAY); }
+static void killed_at_start(void) { never_renamed(); forge_part("mx2"); write_days(&relay, "mx2", 2, 2); }
+static void erased_elsewhere(void)
+{
+	relaylog_take_out(&relay, DAY1, 3);
+	forge_part("mx9");
+	declare("mx9", NULL, 3);
+	forge_part("mx2");
+}
+static void erased_elsewhere_and_went_on(void) { erased_elsewhere(); write_days(&relay, "mx2", TODAY, TODAY); }
+static void erased_under_an_old_name(void) { relaylog_take_out(&relay, DAY1, 3); forge_part("mx1"); declare("mx1", NULL, 3); forge_part("mx2"); }
+static void renamed_after_tools(void)
+{
+	never_renamed();
+	relaylog_take_out(&relay, DAY1, 3);
+	declare("mx3", "mx1", 3);
+	declare("mx2", "mx3", 3);
+	write_days(&relay, "mx2", 2, 2);
+}
 static void middle_unread(void) { block(DAY2); }
 static void later_unread(void) { drop(DAY1); block(DAY3); }
 static void older_unread(void) { drop(DAY2); block(DAY1); }
@@ -162,6 +205,14 @@ static const struct {
 	{ "another relay's log in the place of ours", all_foreign, VERIFY_TAMPERED, 1, "a file of another node" },
 	{ "a dropped day, with another relay's purge for an excuse", foreign_purge, VERIFY_TAMPERED, 2, "2026-11-21.jsonl is missing" },
 	{ "a foreign day, with another relay's purge", purge_of_what_is_there, VERIFY_TAMPERED, 4, "a file of another node" },
+	{ "the name asked for, in a first line that nobody signed", its_name_alone, VERIFY_UNKNOWN, 1, "says that the log goes on as mx2" },
+	{ "a name in a first line that nobody signed, and the gate went on", went_on, VERIFY_UNKNOWN, 1, "says that the log goes on as mx9" },
+	{ "killed between its first line under a new name and the checkpoint", killed_at_start, VERIFY_OK, 0, NULL },
+	{ "another relay's erasure, behind its name in a first line that nobody signed", erased_elsewhere, VERIFY_TAMPERED, 2,
+	  "says that the log goes on as mx9" },
+	{ "the same, and the gate went on", erased_elsewhere_and_went_on, VERIFY_TAMPERED, 2, "says that the log goes on as mx9" },
+	{ "an erasure by a relay that has the old name now", erased_under_an_old_name, VERIFY_TAMPERED, 2, "says that the log goes on as mx1" },
+	{ "renamed twice, after tools that had the name already", renamed_after_tools, VERIFY_OK, 0, NULL },
 	{ "a day that cannot be read", middle_unread, VERIFY_UNKNOWN, 1, "cannot be read" },
 	{ "a dropped day, whose purge may stand in what cannot be read", later_unread, VERIFY_UNKNOWN, 2, "2026-11-21.jsonl is missing" },
 	{ "a dropped day, whose purge cannot stand in an older one", older_unread, VERIFY_TAMPERED, 2, "cannot be read" },
