@@ -58,8 +58,7 @@ static bool plan_mark(const struct asking *a, const struct quota_share *share, s
 
 	if (percent)
 		snprintf(family, sizeof family, "warn%d", percent);
-	*mark = (struct store_mark){ .take = take, .ttl_us = quota_window_us(share->quota),
-				     .reaches = percent ? level_of(percent, share->limit) : STORE_REFUSED };
+	*mark = (struct store_mark){ .take = take, .reaches = percent ? level_of(percent, share->limit) : STORE_REFUSED };
 	plan->percents[plan->count++] = percent;
 	return quota_store_key(a->tenant->name, family, share->quota, share->scope, a->arena, &mark->key);
 }

@@ -425,13 +425,6 @@ bool quota_store_key(struct str tenant, const char *family, const struct quota *
 			    STR("."), counts[quota->counts], STR("."), keys[quota->key], STR(":"), scope_part);
 }
 
-int64_t quota_window_us(const struct quota *quota)
-{
-	static const int64_t days[] = { [CALENDAR_NONE] = 1, [CALENDAR_DAY] = 1, [CALENDAR_WEEK] = 7, [CALENDAR_MONTH] = 31 };
-
-	return quota->window == WINDOW_CALENDAR ? days[quota->calendar] * DAY_US : quota->period_us;
-}
-
 bool quota_period_name(const struct quota *quota, struct arena *arena, struct str *out)
 {
 	static const struct { int64_t us; const char *name; } whole[] = {

@@ -67,8 +67,6 @@ bool quota_is_domain_over(const struct policy_facts *facts, size_t most);
 /* The store's key: `family` is "q" for the counter itself, "over" for refused attempts, "warn80" for a level told. */
 bool quota_store_key(struct str tenant, const char *family, const struct quota *quota, struct str scope,
 		     struct arena *arena, struct str *out);
-/* How long what is said about a window stays true: its period, a calendar's longest. */
-int64_t quota_window_us(const struct quota *quota);
 /* "hour", "day", "10m". */
 bool quota_period_name(const struct quota *quota, struct arena *arena, struct str *out);
 

@@ -49,10 +49,10 @@ struct store_taken {
 					* (burst) */
 };
 
-/* A counter beside the windows that one is added to in the same step. */
+/* A counter beside the windows that one is added to in the same step. It dies a period of its take after the first, of a
+ * calendar's with the day, week or month. */
 struct store_mark {
 	struct str key;
-	int64_t ttl_us;
 	size_t take;                   /* whose it is */
 	int64_t reaches;               /* when the charge brings that take's use from below up to so much; STORE_REFUSED: when
 					* that take is what refuses it */

@@ -9,7 +9,7 @@
 #define HEAD_WORDS 5
 #define TAIL_WORDS 1
 #define TAKE_WORDS 6
-#define MARK_WORDS 3
+#define MARK_WORDS 2
 
 bool redis_charge_key(struct str tenant, struct str id, char room[STORE_KEY_MAX + 1], struct str *out, struct err *err)
 {
@@ -69,7 +69,6 @@ static void put_mark(struct question *q, const struct store_mark *mark)
 	put_key(q, mark->key);
 	put_number(q, (int64_t)mark->take + 1);         /* Lua counts from 1 */
 	put_number(q, mark->reaches);
-	put_number(q, redis_life_ms(mark->ttl_us));
 }
 
 /* Returns the attempt's number: undoing one attempt leaves another under the same id alone. */

@@ -11,6 +11,13 @@ static bool mark_is_due(const struct store_charge *charge, const struct store_ch
 	return out->is_taken && taken->used < mark->reaches && take->cost >= mark->reaches - taken->used;
 }
 
+static int64_t mark_ttl_us(const struct store_charge *charge, const struct store_charged *out, const struct store_mark *mark)
+{
+	const struct store_take *take = &charge->takes[mark->take];
+
+	return take->window == WINDOW_CALENDAR ? out->taken[mark->take].resets_us - out->now_us : take->period_us;
+}
+
 bool store_charge_in_steps(struct store *st, const struct store_steps *steps, const struct store_charge *charge,
 			   struct store_charged *out, struct err *err)
 {
@@ -31,7 +38,7 @@ bool store_charge_in_steps(struct store *st, const struct store_steps *steps, co
 		out->marked[i] = !is_barred && mark_is_due(charge, out, mark);
 		/* The charge stands by now, whatever becomes of its marks: told twice is better than never. */
 		if (out->marked[i] && !charge->is_peek)
-			st->ops->count_add(st, mark->key, 1, mark->ttl_us, &out->marked[i], NULL);
+			st->ops->count_add(st, mark->key, 1, mark_ttl_us(charge, out, mark), &out->marked[i], NULL);
 	}
 	return true;
 }

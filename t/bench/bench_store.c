@@ -91,8 +91,8 @@ static void not_there(void *arg, size_t index, struct str value)
 static void fill_beside(struct beside *beside, const char *tenant, size_t n, struct store_charge *charge)
 {
 	for (size_t i = 0; i < charge->count; i++)
-		beside->marks[i] = (struct store_mark){ .key = put_key(beside->keys[i], tenant, "over:q", i), .ttl_us = US_PER_S,
-							.take = i, .reaches = STORE_REFUSED };
+		beside->marks[i] = (struct store_mark){ .key = put_key(beside->keys[i], tenant, "over:q", i), .take = i,
+							.reaches = STORE_REFUSED };
 	beside->asked[0] = put_key(beside->keys[TAKES_MAX], tenant, "suspended:", 0);
 	beside->asked[1] = put_key(beside->keys[TAKES_MAX + 1], tenant, "suppress:somebody@example.test:", n);
 	charge->marks = beside->marks;

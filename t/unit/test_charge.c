@@ -184,6 +184,34 @@ START_TEST(warnings_once_a_window)
 }
 END_TEST
 
+/* A day that is reached late is over at midnight, and what is tried in vain in it with it. */
+START_TEST(warnings_once_a_day)
+{
+	static const struct quota quota = { .name = STR_INIT("a"), .limit = 100, DAILY, .warn_at = { 50 }, .warn_count = 1 };
+	const struct tenant tenant = { ACME, .quotas = &quota, .quota_count = 1 };
+	struct quota_state states[QUOTA_STATES_MAX];
+	struct policy_facts facts = fixture_facts();
+	const struct config config = fixture_config(&tenant);
+	size_t count;
+	struct verdict v;
+
+	for (int day = 0; day < 3; day++) {
+		int64_t at_us = now_us + day * (DAY_US - 5 * HOUR_US);         /* 15:00, 10:00, 5:00 */
+
+		clock_set(at_us);
+		fake.now_us = at_us;
+		fake.answers[0].resets_us = jst_day_start_us(jst_day(at_us) + 1);
+		ask(&tenant, 98, &v);
+		ask(&tenant, 47, &v);
+		ck_assert_msg(v.note_count == 1 && v.notes[0].percent == 50, "day %d: %zu warnings", day, v.note_count);
+		ask(&tenant, 48, &v);
+		ck_assert_uint_eq(v.note_count, 0);
+		ck_assert(policy_peek(&policy, &config, &tenant, &facts, &arena, states, &count, NULL));
+		ck_assert_int_eq(states[0].attempts, 1);
+	}
+}
+END_TEST
+
 /* What many domains are over, and only monitored, leaves room for a warning: it would not come again. */
 START_TEST(warnings_find_room)
 {
@@ -306,6 +334,7 @@ int main(void)
 	tcase_add_test(tcase, data_words);
 	tcase_add_test(tcase, data_without_cost);
 	tcase_add_test(tcase, warnings_once_a_window);
+	tcase_add_test(tcase, warnings_once_a_day);
 	tcase_add_test(tcase, warnings_find_room);
 	tcase_add_test(tcase, warnings_of_huge_limits);
 	tcase_add_test(tcase, bytes);

@@ -104,8 +104,7 @@ static void use_quota(struct store *st, const char *key)
 {
 	struct store_take take = { .key = str_from_c(key), .window = WINDOW_ROLLING, .period_us = 3600 * US_PER_S, .limit = 9,
 				   .cost = 1, .is_enforced = true };
-	const struct store_mark mark = { .key = STR("sekisho:{acme}:warn80:hourly:r1h.rcpt.auth:bob"), .ttl_us = 3600 * US_PER_S,
-					 .reaches = 1 };
+	const struct store_mark mark = { .key = STR("sekisho:{acme}:warn80:hourly:r1h.rcpt.auth:bob"), .reaches = 1 };
 	int64_t marked;
 	struct store_taken taken;
 	struct store_charged charged = { .taken = &taken, .marked = &marked };
