@@ -66,6 +66,9 @@ static const struct row {
 		"the relay's log disk is full; try again" },
 };
 
+/* Of a rate or quota that need not be used up at all. */
+#define IN_PARTS "{tenant}: this message alone is more than {limit} {unit}/{period}{of}, the limit for now{again}"
+
 /* Text under a ceiling that never fails: what does not fit is left out, what is not printable ASCII becomes '?'. */
 struct text {
 	char *at;
@@ -189,6 +192,8 @@ static void add_seconds(struct text *text, const struct verdict *v)
 
 static void add_again(struct text *text, const struct verdict *v)
 {
+	if (v->fits_in_parts && v->action != VERDICT_HOLD)
+		text_add_c(text, "; send it in parts");
 	if (!has_time(v))
 		return;
 	text_add_c(text, "; room again at ");
@@ -264,12 +269,12 @@ static void add_sentence(struct text *text, struct str sentence, const struct ve
 	text_add(text, plain, SIZE_MAX);
 }
 
-static struct str sentence_of(const struct config *config, enum verdict_reason reason)
+static struct str sentence_of(const struct config *config, const struct verdict *v, enum verdict_reason reason)
 {
 	for (size_t i = 0; i < config->reply_text_count; i++)
 		if (reason != REASON_NONE && str_eq(config->reply_texts[i].tag, str_from_c(rows[reason].tag)))
 			return config->reply_texts[i].text;
-	return str_from_c(rows[reason].sentence);
+	return v->fits_in_parts ? STR(IN_PARTS) : str_from_c(rows[reason].sentence);
 }
 
 static struct status status_of(const struct verdict *v)
@@ -306,7 +311,7 @@ void reply_from_verdict(const struct config *config, const struct verdict *v, st
 	text.max = REPLY_TEXT_MAX - tail.len;
 	if (v->action == VERDICT_HOLD)
 		text_add_c(&text, "held: ");
-	add_sentence(&text, sentence_of(config, reason), v);
+	add_sentence(&text, sentence_of(config, v, reason), v);
 	text.max = REPLY_TEXT_MAX;
 	text_add(&text, str_of(tail.at, tail.len), SIZE_MAX);
 	out->text[text.len] = '\0';

@@ -17,6 +17,7 @@ void asking_decide(const struct asking *a, enum verdict_action action, enum verd
 	out->scope = out->period = out->detail = STR_EMPTY;
 	out->counts = COUNTS_RECIPIENTS;
 	out->used = out->limit = out->retry_at_us = 0;
+	out->fits_in_parts = false;
 }
 
 void asking_note(const struct asking *a, struct policy_note note)

@@ -176,6 +176,7 @@ static void tell_excess(const struct asking *a, const struct quota_share *share,
 	asking_decide(a, action_of(share, reason), reason, share->quota->name);
 	charge_tell_quota(a, share);
 	a->out->used = taken->used;
+	a->out->fits_in_parts = reason != REASON_NEVER && taken->retry_after_us == STORE_NEVER_US;
 	if (reason != REASON_NEVER && __builtin_add_overflow(now_us, taken->retry_after_us, &a->out->retry_at_us))
 		a->out->retry_at_us = 0;
 }

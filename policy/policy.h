@@ -121,6 +121,8 @@ struct verdict {
 	struct str period;             /* "hour", "day", "10m": for the sentence */
 	int64_t used, limit;
 	int64_t retry_at_us;           /* wall time when it would fit, or when a suspension ends; 0: unknown or never */
+	bool fits_in_parts;            /* REASON_RATE, REASON_QUOTA: nothing need be used up, the message alone is more than the limit
+					* is now (warm-up, half); it will not always be */
 	struct str detail;             /* for REASON_SUSPENDED and REASON_SUPPRESSED: why; REASON_STORE: what the store said */
 	struct policy_note notes[POLICY_NOTES_MAX];
 	size_t note_count;

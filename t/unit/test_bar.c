@@ -130,11 +130,11 @@ START_TEST(halved)
 }
 END_TEST
 
-/* Half of a limit is so for a while: nothing is refused for good that would fit into the whole. */
+/* Half of a limit is so for a while: nothing is refused for good that would fit into the whole; less of it would fit now. */
 START_TEST(halved_is_not_never)
 {
-	static const struct { int64_t limit; const char *want; } rows[] = {
-		{ 4, "defer rate" }, { 3, "defer rate" }, { 2, "reject never" },
+	static const struct { int64_t limit, used; const char *want; bool is_in_parts; } rows[] = {
+		{ 4, 0, "defer rate", true }, { 3, 0, "defer rate", true }, { 2, 0, "reject never", false }, { 6, 1, "defer rate", false },
 	};
 	static const struct str rcpts[] = { STR_INIT("a@x.example"), STR_INIT("b@x.example"), STR_INIT("c@x.example") };
 	struct quota quota = one_quota[0];
@@ -147,9 +147,12 @@ START_TEST(halved_is_not_never)
 	quota.limit = rows[_i].limit;
 	facts.recipients = rcpts;
 	facts.recipient_count = 3;
+	fake.answers[0] = (struct store_taken){ .used = rows[_i].used, .retry_after_us = US_PER_S };
 	ck_assert(tenant_suspend(&fake.store, STR("acme"), &s, NULL));
 	policy_on_data(&policy, &config, &tenant, &facts, STR("c1"), &arena, &v);
 	ck_assert_str_eq(fixture_words(&v), rows[_i].want);
+	ck_assert(v.fits_in_parts == rows[_i].is_in_parts);
+	ck_assert((v.retry_at_us != 0) == (rows[_i].used != 0));
 }
 END_TEST
 
@@ -229,7 +232,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, fixture_teardown);
 	unit_add_rows(tcase, halved, halved_rows);
-	tcase_add_loop_test(tcase, halved_is_not_never, 0, 3);
+	tcase_add_loop_test(tcase, halved_is_not_never, 0, 4);
 	tcase_add_test(tcase, members);
 	unit_add_rows(tcase, data, data_rows);
 	tcase_add_test(tcase, hints);

@@ -39,6 +39,15 @@ static const struct {
 	{ "rate, rejected, time unknown",
 	  { .action = VERDICT_REJECT, .reason = REASON_RATE, .tenant = &acme, .limit = 5, .period = STR_INIT("minute") },
 	  "550 5.7.1 acme: 5 recipients/minute used up [SKQ-RATE] (ref R)", 0 },
+	{ "more than a warm-up allows today",
+	  { .action = VERDICT_DEFER, .reason = REASON_QUOTA, .tenant = &acme, .limit = 10, .period = STR_INIT("day"),
+	    .scope = STR_INIT("s@acme.example"), .fits_in_parts = true },
+	  "451 4.7.1 acme: this message alone is more than 10 recipients/day of s@acme.example, the limit for now; send it in parts"
+	  " [SKQ-QUOTA] (ref R)", 0 },
+	{ "more than half of the limit, held",
+	  { .action = VERDICT_HOLD, .reason = REASON_RATE, .tenant = &acme, .limit = 5, .period = STR_INIT("hour"),
+	    .fits_in_parts = true },
+	  "250 2.0.0 held: acme: this message alone is more than 5 recipients/hour, the limit for now [SKQ-RATE] (ref R)", 0 },
 	{ "never, recipients",
 	  { .action = VERDICT_REJECT, .reason = REASON_NEVER, .tenant = &acme, .limit = 10, .period = STR_INIT("hour") },
 	  "550 5.5.3 acme: this message alone is more than 10 recipients/hour; it can never fit [SKQ-NEVER] (ref R)", 0 },
@@ -151,6 +160,19 @@ START_TEST(overrides)
 	reply_from_verdict(&config, &verdict, STR("R"), &reply);
 	ck_assert_str_eq(reply.text, override_rows[_i].want);
 	ck_assert_int_eq(reply.code, 451);
+}
+END_TEST
+
+START_TEST(override_says_that_parts_fit)
+{
+	const struct reply_text text = { .tag = STR_INIT("SKQ-QUOTA"), .text = STR_INIT("over {limit} a {period}{again}") };
+	const struct config config = { .reply_texts = &text, .reply_text_count = 1 };
+	const struct verdict verdict = { .action = VERDICT_DEFER, .reason = REASON_QUOTA, .tenant = &acme, .limit = 10,
+					 .period = STR("day"), .fits_in_parts = true };
+	struct reply reply;
+
+	reply_from_verdict(&config, &verdict, STR("R"), &reply);
+	ck_assert_str_eq(reply.text, "over 10 a day; send it in parts [SKQ-QUOTA] (ref R)");
 }
 END_TEST
 
@@ -269,6 +291,7 @@ int main(void)
 
 	unit_add_rows(tcase, texts, text_rows);
 	unit_add_rows(tcase, overrides, override_rows);
+	tcase_add_test(tcase, override_says_that_parts_fit);
 	tcase_add_test(tcase, class_matches_verdict);
 	tcase_add_test(tcase, always_one_printable_line);
 	tcase_add_test(tcase, long_fields_leave_room);
