@@ -38,7 +38,7 @@ struct loader {
 	struct file *files[CHAINS];    /* read so far, by inode */
 	size_t file_count;
 	size_t octets_left;            /* of all files together */
-	bool is_whole;                 /* every file could be read */
+	bool is_whole;                 /* every file could be read, and all that name one */
 };
 
 /* The place of what named the file: an include, or nothing for the main file. */
@@ -95,12 +95,19 @@ static struct file *note_file(struct loader *l, const char *path, const struct n
 	return l->files[st.st_ino % CHAINS] = file;
 }
 
+static bool includes_all(const struct node *root)
+{
+	const struct node *include = node_find(root, STR("include"));
+
+	return !include || !include->is_twice;
+}
+
 static bool parse_file(struct loader *l, const struct file *file, struct str text)
 {
 	struct node *root = NULL;
 	bool ok = config_yaml_read(text, &file->path, &l->scratch, l->reader.report, &root);
 
-	l->is_whole &= ok || root;
+	l->is_whole &= ok || (root && includes_all(root));
 	return (!root || config_read_map(&l->reader, NULL, root, TABLE_TOP, true, &l->draft)) && ok;
 }
 

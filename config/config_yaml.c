@@ -195,7 +195,7 @@ static bool on_open(struct builder *b, enum node_kind kind, yaml_mark_t mark)
  * Said, and left out, so that what is wrong beside it is found in the same run. The file's own maps (milter, tenants) stay
  * as if each stood in a file of its own: others refer to what is in them. What to look at next.
  */
-static struct node **pass_twice(struct builder *b, struct node *map, const struct node *first, struct node **again)
+static struct node **pass_twice(struct builder *b, struct node *map, struct node *first, struct node **again)
 {
 	char quoted[CONFIG_QUOTE_SIZE];
 
@@ -204,6 +204,7 @@ static struct node **pass_twice(struct builder *b, struct node *map, const struc
 	b->has_twice = true;
 	if (map == b->root && (*again)->kind == NODE_MAP)
 		return &(*again)->next;
+	first->is_twice = true;
 	*again = (*again)->next;
 	map->count--;
 	return again;
@@ -212,7 +213,7 @@ static struct node **pass_twice(struct builder *b, struct node *map, const struc
 static void compare_keys(struct builder *b, struct node *map)
 {
 	for (struct node **item = &map->first; *item;) {
-		const struct node *other = map->first;
+		struct node *other = map->first;
 
 		while (!str_eq(other->key, (*item)->key))
 			other = other->next;
@@ -228,7 +229,7 @@ static bool look_up_keys(struct builder *b, struct node *map)
 	while (size < (size_t)map->count * 2)
 		size *= 2;
 
-	const struct node **table = calloc(size, sizeof *table);
+	struct node **table = calloc(size, sizeof *table);
 
 	if (!table)
 		return refuse_memory(b);

@@ -26,6 +26,7 @@ struct node {
 	uint32_t line, column, key_line, key_column;
 	uint32_t count;                /* of items or values */
 	enum node_kind kind : 8;
+	bool is_twice;                 /* its key is given again, and what stands there is left out */
 	bool is_quoted;                /* "text" and 'text' are never a word such as none */
 };
 
