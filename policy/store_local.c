@@ -291,8 +291,10 @@ static bool charge_alone(struct store_local *st, const struct store_charge *char
 
 	pthread_rwlock_rdlock(&tenant->merging);
 	*out_done = is_alone(tenant, begins);
-	if (*out_done)
+	if (*out_done) {
 		ok = charge_own(st, charge, out, err);
+		atomic_store(&tenant->is_news, true);
+	}
 	pthread_rwlock_unlock(&tenant->merging);
 	out->is_local = *out_done && ok;
 	return ok;
@@ -351,9 +353,11 @@ static bool count_alone(struct store_local *st, struct str key, int64_t n, int64
 
 	pthread_rwlock_rdlock(&tenant->merging);
 	*out_done = is_alone(tenant, begins);
-	if (*out_done)
+	if (*out_done) {
 		ok = prefixed(store_local_seat_prefix(st->seat), key, room, &own, err) &&
 		     st->own->ops->count_add(st->own, own, n, ttl_us, out_total, err);
+		atomic_store(&tenant->is_news, true);
+	}
 	pthread_rwlock_unlock(&tenant->merging);
 	return ok;
 }

@@ -17,6 +17,7 @@
 /* Tenants, by their hash. */
 struct store_local_tenant {
 	atomic_bool is_aside;          /* counted alone, until that has gone over, though Redis may answer: it would give once more */
+	atomic_bool is_news;           /* something was counted alone since the merger looked who has something left */
 	pthread_rwlock_t merging;      /* held for reading while counting alone */
 	unsigned left;                 /* the merger's own: how many have something left at the seat it merges */
 };

@@ -24,6 +24,8 @@ struct leftover {
 };
 
 struct leftovers {
+	struct store_local *st;
+	const struct store_local_tenant *slot;         /* whose tenants' */
 	struct arena arena;
 	struct leftover *first;
 	size_t count;
@@ -32,8 +34,11 @@ struct leftovers {
 static bool collect(void *arg, struct str key, struct str value, int64_t expires_us)
 {
 	struct leftovers *all = arg;
-	struct leftover *one = arena_new(&all->arena, struct leftover);
+	struct leftover *one;
 
+	if (store_local_tenant(all->st, store_local_tenant_of(key)) != all->slot)
+		return true;
+	one = arena_new(&all->arena, struct leftover);
 	if (!one || !arena_copy(&all->arena, key, &one->key) || !arena_copy(&all->arena, value, &one->value))
 		return false;
 	one->expires_us = expires_us;
@@ -172,10 +177,11 @@ static bool merge_one(struct store_local *st, const struct leftover *one, struct
 }
 
 /* A few at a time, for the tenant's sessions wait meanwhile. True: these are over; *out_is_done: and none is left. */
-static bool merge_some(struct store_local *st, struct str prefix, int64_t hold_us, bool *out_is_done, struct err *err)
+static bool merge_some(struct store_local *st, const struct store_local_tenant *slot, struct str prefix, int64_t hold_us,
+		       bool *out_is_done, struct err *err)
 {
 	int64_t until_us = clock_mono_us() + hold_us;
-	struct leftovers some = { 0 };
+	struct leftovers some = { .st = st, .slot = slot };
 	struct leftover *one;
 	bool ok;
 
@@ -188,23 +194,31 @@ static bool merge_some(struct store_local *st, struct str prefix, int64_t hold_u
 	return ok;
 }
 
-/* None of the tenant's are counted while some go over, so that no charge sees them twice, or nowhere. Each time it may take
- * longer, or where Redis is slow as many would come as go. `lets_go`: then its sessions count in Redis again. */
+/*
+ * None of the tenant's are counted while some go over, so that no charge sees them twice, or nowhere. Each time it may take
+ * longer, or where Redis is slow as many would come as go. `lets_go`: then its sessions count in Redis again, and so do those of
+ * all that share its slot. Who is none of them may have come since they were listed: what is new there goes over too.
+ */
 static bool merge_tenant(struct store_local *st, int seat, struct str name, bool lets_go)
 {
-	struct store_local_tenant *tenant = store_local_tenant(st, name);
+	struct store_local_tenant *slot = store_local_tenant(st, name);
 	char room[STORE_KEY_MAX + 32];
 	struct str prefix = str_of(room, (size_t)snprintf(room, sizeof room, STR_FMT "sekisho:{" STR_FMT "}:",
 							  STR_ARG(store_local_seat_prefix(seat)), STR_ARG(name)));
 	struct err err = { 0 };
-	bool ok = true, is_done = false;
+	bool ok = true, is_done = false, is_whole = false;
 
 	for (int64_t hold_us = HOLD_US; ok && !is_done; hold_us += HOLD_US) {
-		pthread_rwlock_wrlock(&tenant->merging);
-		ok = merge_some(st, prefix, hold_us, &is_done, &err);
-		if (ok && is_done && lets_go)
-			atomic_store(&tenant->is_aside, false);
-		pthread_rwlock_unlock(&tenant->merging);
+		pthread_rwlock_wrlock(&slot->merging);
+		ok = merge_some(st, slot, prefix, hold_us, &is_done, &err);
+		if (ok && is_done && lets_go && (is_whole || !atomic_load(&slot->is_news))) {
+			atomic_store(&slot->is_aside, false);
+		} else if (is_done && lets_go) {
+			prefix = store_local_seat_prefix(seat);
+			is_whole = true;
+			is_done = false;
+		}
+		pthread_rwlock_unlock(&slot->merging);
 	}
 	if (!ok && !store_local_is_away(&err))
 		log_warn("store: local counts of tenant " STR_FMT " cannot be added to the shared ones: %s", STR_ARG(name), err.text);
@@ -259,8 +273,11 @@ static bool note_tenant(void *arg, struct str key, struct str value, int64_t exp
 	return true;
 }
 
+/* What is counted from now on, and may be too late for the list, is news. */
 static bool find_tenants(struct store_local *st, int seat, struct left_tenants *out)
 {
+	for (size_t i = 0; seat == st->seat && i < STORE_LOCAL_TENANTS; i++)
+		atomic_store(&st->tenants[i].is_news, false);
 	*out = (struct left_tenants){ .st = st };
 	arena_init(&out->arena, LEFT_MAX);
 	return st->own->ops->scan(st->own, store_local_seat_prefix(seat), note_tenant, out, NULL) && !out->is_cut;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "policy/store_local_inside.h"
 
 /* --- other processes */
 
@@ -169,14 +170,14 @@ static void count_one(struct store *st, const char *tenant, int number)
 	ck_assert_msg(st->ops->count_add(st, str_from_c(key), 1, DAY_US, &total, &err), "%s", err.text);
 }
 
-/* So many of acme's counters are in Redis. */
-static int arrived(void)
+/* So many of the tenant's counters are in Redis. */
+static int arrived(const char *tenant)
 {
 	char command[512] = "EXISTS";
 	size_t len = strlen(command);
 
 	for (int i = 0; i < COUNTERS; i++)
-		len += (size_t)snprintf(command + len, sizeof command - len, " sekisho:{acme}:watch:%d", i);
+		len += (size_t)snprintf(command + len, sizeof command - len, " sekisho:{%s}:watch:%d", tenant, i);
 	return (int)strtol(redis_server_ask(&the_redis, command), NULL, 10);
 }
 
@@ -211,11 +212,11 @@ START_TEST(a_slow_merge_lets_others_through)
 		count_one(st, "acme", i);
 	atomic_store(&proxy.delay_us, 200000);
 	kill(the_redis.pid, SIGCONT);
-	while (arrived() < 3)           /* one was on its way before it was counted alone */
+	while (arrived("acme") < 3)     /* one was on its way before it was counted alone */
 		usleep(10000);
 	for (int i = 0; i < 3; i++)
 		count_one(st, "beta", i);
-	ck_assert_int_lt(arrived(), COUNTERS);
+	ck_assert_int_lt(arrived("acme"), COUNTERS);
 	atomic_store(&proxy.delay_us, 60000);
 	for (int i = 0; i < SESSIONS; i++) {
 		sessions[i] = (struct session){ .st = st, .begin = i * COUNTERS / SESSIONS };
@@ -224,6 +225,57 @@ START_TEST(a_slow_merge_lets_others_through)
 	for (int i = 0; i < SESSIONS; i++)
 		pthread_join(sessions[i].thread, NULL);
 	atomic_store(&proxy.delay_us, 0);
+	store_close(st);
+	proxy_stop(&proxy);
+}
+END_TEST
+
+/* A tenant that shares acme's slot. */
+static void neighbour_of_acme(char out[32])
+{
+	uint64_t slot = str_hash(STR("acme")) % STORE_LOCAL_TENANTS;
+	int i = 0;
+
+	do
+		snprintf(out, 32, "neighbour-%d", i++);
+	while (str_hash(str_from_c(out)) % STORE_LOCAL_TENANTS != slot);
+}
+
+/* The merger has looked who has something left, and is at a neighbour, when acme is counted alone for the first time: it stays so
+ * until its own has gone over. */
+START_TEST(who_comes_late_is_given_nothing_twice)
+{
+	struct config config;
+	struct proxy proxy;
+	struct err err = { 0 };
+	bool is_taken;
+	char neighbour[32], id[32];
+
+	proxy_start(&proxy, the_redis.port);
+	local_setup(&config, 100);
+	redis_address = str_from_c(proxy.address);
+	struct store *st = redis_open(&config);
+
+	neighbour_of_acme(neighbour);
+	kill(the_redis.pid, SIGSTOP);
+	for (int i = 0; i < COUNTERS; i++)
+		count_one(st, neighbour, i);
+	atomic_store(&proxy.delay_us, 100000);
+	kill(the_redis.pid, SIGCONT);
+	while (arrived(neighbour) < 3)
+		usleep(10000);
+	for (int i = 0; i < 2; i++) {
+		snprintf(id, sizeof id, "late-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, 2, &is_taken, &err) && is_taken, "%s", err.text);
+	}
+	ck_assert_int_lt(arrived(neighbour), COUNTERS);
+	for (int i = 0; atomic_load(&st->is_local); i++) {
+		snprintf(id, sizeof id, "again-%d", i);
+		ck_assert_msg(redis_charge_one(st, id, 2, &is_taken, &err), "%s", err.text);
+		ck_assert_msg(!is_taken, "try %d was given out twice", i);
+	}
+	atomic_store(&proxy.delay_us, 0);
+	local_wait_for_merged(st, 2, 2);
 	store_close(st);
 	proxy_stop(&proxy);
 }
@@ -276,6 +328,7 @@ int main(void)
 	tcase_add_test(tc, a_restart_gives_nothing_out_again);
 	tcase_add_test(tc, another_user_of_the_group_counts_too);
 	tcase_add_test(tc, a_slow_merge_lets_others_through);
+	tcase_add_test(tc, who_comes_late_is_given_nothing_twice);
 	tcase_add_test(tc, a_busy_relay_is_shared_again);
 	return unit_main(suite);
 }
