@@ -181,6 +181,25 @@ bool record_format_line(struct record_body body, const struct record_stamp *stam
 
 static const char id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
+#define ID_RANDOM 10
+#define ID_ASKED (25 * ID_RANDOM)      /* getrandom(2): up to 256 octets are never cut short */
+
+/* A system call takes as long as the rest of a record's body does: one for many. */
+static void id_random(unsigned char out[ID_RANDOM])
+{
+	static _Thread_local unsigned char octets[ID_ASKED];
+	static _Thread_local size_t left;
+
+	if (left == 0) {
+		ssize_t n = getrandom(octets, sizeof octets, 0);
+
+		assert(n == sizeof octets);
+		left = sizeof octets;
+	}
+	left -= ID_RANDOM;
+	memcpy(out, octets + left, ID_RANDOM);
+}
+
 void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1])
 {
 	unsigned char octets[16];
@@ -188,10 +207,7 @@ void record_id_new(int64_t time_us, char out[RECORD_ID_LEN + 1])
 
 	for (size_t i = 0; i < 6; i++)
 		octets[i] = (unsigned char)(ms >> (40 - 8 * i));
-
-	ssize_t n = getrandom(octets + 6, 10, 0);
-
-	assert(n == 10);                            /* getrandom(2): up to 256 octets are never cut short */
+	id_random(octets + 6);
 
 	/* 26 digits of five bits are 130: the first digit has two zero bits before it. */
 	unsigned bits = 0, have = 2;

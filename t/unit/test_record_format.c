@@ -191,6 +191,19 @@ START_TEST(erased_line)
 }
 END_TEST
 
+START_TEST(ids_are_unique)
+{
+	enum { COUNT = 120 };
+	char ids[COUNT][RECORD_ID_LEN + 1];
+
+	for (size_t i = 0; i < COUNT; i++) {
+		record_id_new(T0, ids[i]);
+		for (size_t j = 0; j < i; j++)
+			ck_assert_str_ne(ids[i], ids[j]);
+	}
+}
+END_TEST
+
 START_TEST(ids)
 {
 	char a[RECORD_ID_LEN + 1], b[RECORD_ID_LEN + 1], c[RECORD_ID_LEN + 1];
@@ -380,6 +393,7 @@ int main(void)
 	tcase_add_test(tcase, broken_lines);
 	tcase_add_test(tcase, worst_case_fits);
 	tcase_add_test(tcase, erased_line);
+	tcase_add_test(tcase, ids_are_unique);
 	tcase_add_test(tcase, ids);
 	tcase_add_test(tcase, chain_values);
 	unit_add_rows(tcase, file_names, name_rows);
