@@ -13,7 +13,7 @@
 #define NESTED_MAX 1
 #define HEAD_SURE 5                    /* a null sender and a mailer daemon's name */
 #define CODED 3                        /* what an address with a reply beside it weighs then */
-#define CODED_LOOKED_AT 512            /* octets of its words */
+#define REPLY_LOOKED_AT 512            /* octets of what is said */
 
 struct report_reader {
 	struct phrase_set *marks;
@@ -128,20 +128,22 @@ static bool is_reply_text(struct str s)
 					    (s.ptr[n] == ' ' && n < 3 && ascii_is_alpha(s.ptr[n + 1]))));
 }
 
-/* "550 ...": three digits, of which the first is 4 or 5 and the second at most 5, that stand alone; or "5.1.1". */
-static bool has_reply_code(struct str words)
+static bool is_reply_code(struct str words)
 {
-	for (size_t i = 0; i + 3 <= words.len; i++) {
-		const char *c = words.ptr + i;
+	const char *c = words.ptr;
 
-		if ((c[0] != '4' && c[0] != '5') || !stands_alone(words, i))
-			continue;
-		if (words_enhanced(str_from(words, i)))
+	return words_enhanced(words) ||
+	       (words.len > 3 && c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) && (c[3] == ' ' || c[3] == '-') &&
+		is_reply_text(str_from(words, 4)));
+}
+
+bool report_has_code(struct str words)
+{
+	size_t max = words.len < REPLY_LOOKED_AT ? words.len : REPLY_LOOKED_AT;
+
+	for (size_t i = 0; i < max; i++)
+		if ((words.ptr[i] == '4' || words.ptr[i] == '5') && stands_alone(words, i) && is_reply_code(str_from(words, i)))
 			return true;
-		if (c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) && i + 3 < words.len && (c[3] == ' ' || c[3] == '-') &&
-		    is_reply_text(str_from(words, i + 4)))
-			return true;
-	}
 	return false;
 }
 
@@ -149,7 +151,7 @@ static bool has_reply_code(struct str words)
 static bool is_coded(const struct report_text *text)
 {
 	for (size_t i = 0; i < text->count; i++)
-		if (text->items[i].kind <= SIGHTING_REPLY && has_reply_code(str_slice(text->items[i].words, 0, CODED_LOOKED_AT)))
+		if (text->items[i].kind <= SIGHTING_REPLY && report_has_code(text->items[i].words))
 			return true;
 	return false;
 }

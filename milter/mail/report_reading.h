@@ -28,6 +28,14 @@ struct reading {
 	struct err *err;
 };
 
+/* --- report.c */
+
+/*
+ * A server's reply near the beginning of what is said: "550 ...", three digits of which the first is 4 or 5 and the second
+ * at most 5, that stand alone, with words behind them; or "5.1.1".
+ */
+bool report_has_code(struct str words);
+
 /* --- report_recipients.c */
 
 /* NULL: memory. */

@@ -98,6 +98,44 @@ static bool is_passed_over(const struct reading *r, const struct sighting *it, b
 	return is_bystander(r, it->address) || (!is_last && is_writer(r, it));
 }
 
+/* "Regards, your mail team" stands above it, or "E-mail:" beside it, and no reply below: nobody failed there. */
+static bool is_signature(const struct sighting *it, bool is_reply_told)
+{
+	struct str label = str_trim(str_slice(it->words, 0, (size_t)(it->address.ptr - it->words.ptr)));
+
+	if (it->kind == SIGHTING_LABEL)
+		return is_reply_told && str_ends_nocase(label, STR("mail:")) && !report_has_code(it->words);
+	if (is_reply_told)
+		return !report_has_code(it->words);
+	return it->is_below_words && str_trim(it->words).len == 0;
+}
+
+/*
+ * Whom to ask: the one address in a line of a text in which a sentence above has told whom the mail failed for ("Your
+ * message to a@b could not be delivered: 550 ..."). NULL: there is none such.
+ */
+static const struct sighting *helper_of(const struct reading *r, const struct report_text *text)
+{
+	const struct sighting *told = NULL, *helper = NULL;
+	const char *end;
+
+	for (size_t i = 0; i < text->count; i++) {
+		const struct sighting *it = &text->items[i];
+		bool is_line = it->kind == SIGHTING_LINE || it->kind == SIGHTING_LABEL;
+
+		if (is_line && (helper || !told))
+			return NULL;
+		if (is_line)
+			helper = it;
+		else if (!told && it->kind == SIGHTING_SENTENCE && !is_bystander(r, it->address) && !is_writer(r, it))
+			told = it;
+	}
+	if (!helper)
+		return NULL;
+	end = told->address.ptr + told->address.len;
+	return is_signature(helper, report_has_code(str_of(end, (size_t)(helper->address.ptr - end)))) ? helper : NULL;
+}
+
 /* What the texts say about an address: the plainest sighting's words, of equals the longest. */
 static struct str words_about(const struct reading *r, struct str address, struct str *out_was)
 {
@@ -173,12 +211,14 @@ static bool sightings_take(struct reading *r, enum sighting_kind kind, bool is_l
 {
 	bool only_first = kind >= SIGHTING_SENTENCE;
 
-	for (size_t t = 0; t < r->text_count; t++)
+	for (size_t t = 0; t < r->text_count; t++) {
+		const struct sighting *helper = kind <= SIGHTING_LABEL ? helper_of(r, &r->texts[t]) : NULL;
+
 		for (size_t i = 0; i < r->texts[t].count; i++) {
 			const struct sighting *it = &r->texts[t].items[i];
 			struct report_recipient *added;
 
-			if (it->kind != kind || report_recipient_find(r->out, it->address) ||
+			if (it->kind != kind || it == helper || report_recipient_find(r->out, it->address) ||
 			    is_passed_over(r, it, is_last))
 				continue;
 			added = report_recipient_add(r, it->address);
@@ -187,6 +227,7 @@ static bool sightings_take(struct reading *r, enum sighting_kind kind, bool is_l
 			if (only_first)
 				return true;
 		}
+	}
 	return true;
 }
 

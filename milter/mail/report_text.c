@@ -237,6 +237,11 @@ static void open_close(struct scan *s, const char *end)
 	s->open = 0;
 }
 
+static bool ends_in_colon(struct str line)
+{
+	return str_ends(line, STR(":")) || str_ends(line, STR("："));
+}
+
 static bool open_begin(struct scan *s, enum sighting_kind kind, struct str line, struct str address, size_t after)
 {
 	/* The same recipient again: his words go on. */
@@ -248,6 +253,7 @@ static bool open_begin(struct scan *s, enum sighting_kind kind, struct str line,
 
 	if (!it)
 		return false;
+	it->is_below_words = !s->is_gap && s->before.len && !ends_in_colon(s->before);
 	s->open = (size_t)(it - s->out->items) + 1;
 	s->open_indent = indent_of(line);
 	s->open_has_words = str_trim(str_from(line, after)).len > 3;
@@ -299,6 +305,17 @@ static bool ends_like_sender(struct str line)
 	static const struct str leads[] = {
 		STR_INIT(" from "), STR_INIT(" sent by "), STR_INIT(" please contact "), STR_INIT(" help contact "),
 		STR_INIT(" assistance contact "), STR_INIT(" information contact "), STR_INIT(" questions contact "), STR_INIT(" problems contact "),
+		STR_INIT(" please email "), STR_INIT(" please mail "), STR_INIT(" write to "), STR_INIT(" mail us at "), STR_INIT(" email us at "),
+		STR_INIT(" contact us at "), STR_INIT(" contact us "), STR_INIT(" wenden sie sich an "), STR_INIT(" wenden sie sich bitte an "),
+		STR_INIT(" kontaktieren sie "), STR_INIT(" kontaktieren sie bitte "), STR_INIT(" schreiben sie an "),
+		STR_INIT(" contactez "), STR_INIT(" contacter "), STR_INIT(" écrivez à "), STR_INIT(" adressez vous à "),
+		STR_INIT(" en contacto con "), STR_INIT(" contacte con "), STR_INIT(" contacte a "), STR_INIT(" escriba a "),
+		STR_INIT(" em contato com "), STR_INIT(" em contacto com "), STR_INIT(" contattare "), STR_INIT(" scrivere a "),
+		STR_INIT(" contact op met "), STR_INIT(" contact opnemen met "), STR_INIT(" kontakta "), STR_INIT(" kontakt oss på "),
+		STR_INIT(" yhteyttä "), STR_INIT(" o kontakt "), STR_INIT(" skontaktuj się z "), STR_INIT(" kontaktujte "),
+		STR_INIT(" обращайтесь "), STR_INIT(" обратитесь к "), STR_INIT(" обращайтесь по адресу "), STR_INIT(" пишите на "),
+		STR_INIT(" пишите нам "), STR_INIT("問い合わせ "), STR_INIT("問い合わせ先 "), STR_INIT("問合せ "), STR_INIT("問合せ先 "),
+		STR_INIT("連絡ください "), STR_INIT("联系我们 "), STR_INIT("请联系 "), STR_INIT("聯絡我們 "), STR_INIT("請聯絡 "), STR_INIT("문의 "), STR_INIT("문의처 "),
 	};
 	bool is_wide, is_label, is_sentence;
 	char folded[96];
@@ -306,7 +323,7 @@ static bool ends_like_sender(struct str line)
 
 	line = str_trim(line);
 	is_wide = str_ends(line, STR("："));
-	is_label = is_wide || str_ends(line, STR(":"));
+	is_label = ends_in_colon(line);
 	is_sentence = str_ends(line, STR("."));
 	line.len -= is_wide ? strlen("：") : 0;
 	words_init(&words, folded, sizeof folded);
@@ -397,6 +414,7 @@ static const struct str leads[] = {
 	STR_INIT(" to "), STR_INIT(" for "), STR_INIT(" recipient "), STR_INIT(" recipients "), STR_INIT(" user "), STR_INIT(" mailbox "),
 	STR_INIT(" address "), STR_INIT(" account "), STR_INIT(" addressed "), STR_INIT(" list "), STR_INIT(" group "),
 	STR_INIT(" an "), STR_INIT(" à "), STR_INIT(" para "), STR_INIT(" a "), STR_INIT(" aan "), STR_INIT(" generated from "),
+	STR_INIT(" till "), STR_INIT(" til "), STR_INIT(" do "), STR_INIT(" на адрес "), STR_INIT(" для "),
 };
 
 static bool lead_stands(struct str before)

@@ -31,6 +31,7 @@ struct sighting {
 	struct str was;                /* "(expanded from <c@d>)": before aliasing */
 	enum sighting_kind kind;
 	struct str words;              /* what the text says about it */
+	bool is_below_words;           /* right below a line that does not lead to it with a colon */
 };
 
 struct report_text {

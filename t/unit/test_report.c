@@ -181,6 +181,44 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "whom to contact stands on a line of its own", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
 	  "\nYour message could not be delivered:\n\n<a@one.example>: 550 5.1.1 no such user\n\nFor help, contact:\n\n  care@mx.example\n",
 	  "a@one.example", "text", false },
+	{ "a signature below the reply", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to a@one.example could not be delivered: 550 5.1.1 user unknown\n\nRegards,\nISP mail team\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "a signature with a telephone", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to a@one.example could not be delivered: 550 5.1.1 user unknown\n\nRegards,\nISP mail team\nmailteam@mx.example\n+1 415 555 1234\n", "a@one.example", "text", false },
+	{ "a signature with a label", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to a@one.example could not be delivered: 550 5.1.1 user unknown\n\nRegards\n\nISP mail team\nE-Mail: mailteam@mx.example\n", "a@one.example", "text", false },
+	{ "a signature, and a sentence without a reply", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to a@one.example could not be delivered.\nThe mailbox does not exist.\n\nRegards,\nISP mail team\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to a@one.example could not be delivered: 550 5.1.1 user unknown\n\nIf you need help, write to:\n\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, in a tongue not known here", HEAD("MAILER-DAEMON@mx.example", "Undelivered") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nYour message to a@one.example could not be delivered: 550 5.1.1\n\nHafi\xc3\xb0 samband vi\xc3\xb0:\n\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, and no reply", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to a@one.example could not be delivered.\nFor further information please write to:\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, German", HEAD("MAILER-DAEMON@mx.example", "Unzustellbar")
+	  "\nIhre Nachricht an a@one.example konnte nicht zugestellt werden.\nBei Fragen wenden Sie sich bitte an:\n\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, French", HEAD("MAILER-DAEMON@mx.example", "Message non distribué") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nVotre message à a@one.example n’a pas été distribué.\nPour plus d’informations, contactez\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, Spanish", HEAD("MAILER-DAEMON@mx.example", "Mensaje devuelto") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nSu mensaje a a@one.example no se pudo entregar.\nPara más información póngase en contacto con:\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, Polish", HEAD("MAILER-DAEMON@mx.example", "Nie dostarczono") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nWiadomość do a@one.example nie została dostarczona: 550 5.1.1 user unknown\n\nW razie pytań prosimy o kontakt:\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, Russian", HEAD("MAILER-DAEMON@mx.example", "Не доставлено") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nВаше письмо на адрес a@one.example не доставлено.\n\nПо всем вопросам обращайтесь:\n\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, Japanese", HEAD("MAILER-DAEMON@mx.example", "配信エラー") "Content-Type: text/plain; charset=utf-8\n"
+	  "\na@one.example 宛のメールは配信できませんでした。 550 5.1.1 user unknown\n\nお問い合わせ先：\n\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "whom to write to, Korean", HEAD("MAILER-DAEMON@mx.example", "배달 실패") "Content-Type: text/plain; charset=utf-8\n"
+	  "\na@one.example 에게 메일을 전송하지 못했습니다.\n\n문의:\nmailteam@mx.example\n", "a@one.example", "text", false },
+	{ "a list's member below the list's own refusal, and the reply to him", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to list@one.example could not be delivered: 550 5.1.1 a member is unknown\n\na@two.example\n  550 5.1.1 user unknown\n", "a@two.example", "text", false },
+	{ "a list's members", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to list@one.example could not be delivered: 550 5.1.1 members are unknown\n\na@two.example\nb@two.example\n", "a@two.example b@two.example", "text", false },
+	{ "a list's member below a colon", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to list@one.example could not be delivered to:\na@two.example\n", "a@two.example", "text", false },
+	{ "a recipient below the sentence, by a label", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to list@one.example could not be delivered: 550 5.1.1\n\nRecipient: a@two.example\n", "a@two.example", "text", false },
+	{ "an address alone in a line, and no sentence that names one", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message could not be delivered: 550 5.1.1 user unknown\n\na@two.example\n", "a@two.example", "text", false },
 	{ "a contact is a recipient", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
 	  "\nYour message could not be delivered to the following contact:\n\n  a@one.example\n", "a@one.example", "text", false },
 	{ "names in quotation marks, in lines", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
