@@ -202,13 +202,13 @@ static bool is_person(const struct report_head *head, int of_from, int of_subjec
 
 /*
  * RFC 3834: a program answers for a person, who is away, wants proof of a human, or has left. Bounces say the same of
- * themselves; but those come from a mailer or have its words in the Subject. "(rejected)" is what a Sieve script says
- * that turns mail away (RFC 5429 2.2).
+ * themselves; but those come from a mailer, or have its words in the Subject and not those of a ticket system, which
+ * answers what it was sent. "(rejected)" is what a Sieve script says that turns mail away (RFC 5429 2.2).
  */
 static bool is_answer(const struct report_head *head, int of_from)
 {
-	return of_from <= 0 && !head->has_bounce_subject && !head->failed_recipients.len && !head->is_dsn_report &&
-	       !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied")) &&
+	return of_from <= 0 && (!head->has_bounce_subject || is_conversation(head)) && !head->failed_recipients.len &&
+	       !head->is_dsn_report && !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied")) &&
 	       !contains_nocase(head->auto_submitted, STR("rejected"));
 }
 

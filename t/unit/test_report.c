@@ -256,6 +256,15 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "a gateway in plain sentences, Japanese", HEAD("\xe3\x83\xa1\xe3\x83\xbc\xe3\x83\xab\xe9\x85\x8d\xe4\xbf\xa1"
 	  "\xe3\x82\xb7\xe3\x82\xb9\xe3\x83\x86\xe3\x83\xa0 <noreply@mx.example>", "Mail")
 	  "\nYour message could not be delivered to the following address.\n\n  a@one.example\n", "a@one.example", "text", false },
+	{ "a bounce that calls itself an answer", HEAD("Mail <robot@mx.example>", "Mail delivery failed")
+	  "Auto-Submitted: auto-replied\n\nYour message could not be delivered.\n\n<a@one.example>: 550 5.1.1 user unknown\n",
+	  "a@one.example", "text", false },
+	{ "a bounce that calls itself an answer, and a bounce in brackets", HEAD("Mail <robot@mx.example>", "[BOUNCE] Mail delivery failed")
+	  "Auto-Submitted: auto-replied\n\nYour message could not be delivered.\n\n<a@one.example>: 550 5.1.1 user unknown\n",
+	  "a@one.example", "text", false },
+	{ "a mailer that calls itself an answer, with its host in brackets", HEAD("MAILER-DAEMON@mx.example", "[mx.example] Mail delivery failed")
+	  "Auto-Submitted: auto-replied\n\nYour message could not be delivered.\n\n<a@one.example>: 550 5.1.1 user unknown\n",
+	  "a@one.example", "text", false },
 	{ "a list's moderator", "Return-Path: <foo-bounces@lists.example>\nFrom: foo-bounces@lists.example\n"
 	  "Subject: Request to mailing list Foo rejected\n\nYour request to the foo@lists.example mailing list\n\n"
 	  "    Posting of your message titled \"x\"\n\nhas been rejected by the list moderator.  The moderator gave the\n"
@@ -279,6 +288,12 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "people on a bug tracker", "From: Neko <notifications@tracker.example>\nTo: b@two.example\n"
 	  "Subject: [repo] Mail delivery failed: returning message to sender (#12)\nAuto-Submitted: auto-generated\n\n"
 	  "This message was created automatically by mail delivery software.\n\n  c@d.example\n    550 5.1.1 User unknown\n", NULL, NULL, false },
+	{ "a ticket about bounces, from a null sender", HEAD("Helpdesk <support@help.example>", "[Ticket #123] Mail delivery failed")
+	  "Auto-Submitted: auto-replied\n\nWe received your request:\n\n<c@d.example>: host mx.d.example said: 550 5.1.1 user unknown\n",
+	  NULL, NULL, false },
+	{ "a list's answer about bounces, from a null sender", HEAD("Desk <desk@help.example>", "Undelivered Mail Returned to Sender")
+	  "List-Id: <desk.help.example>\nAuto-Submitted: Auto-Replied; owner-email=\"desk@help.example\"\n\nWe received your request:\n\n"
+	  "<c@d.example>: host mx.d.example said: 550 5.1.1 user unknown\n", NULL, NULL, false },
 	{ "a list about bounces", "From: Neko <neko@one.example>\nTo: l@lists.example\nList-Id: <l.lists.example>\n"
 	  "Subject: Undelivered Mail Returned to Sender\n\nThis is the mail system at host mx.example.\n\n<c@d.example>: host said: 550 no\n",
 	  NULL, NULL, false },
