@@ -57,6 +57,24 @@ bool text_link_goes_on(struct str utf8)
 	return true;
 }
 
+/* Readers end an address at a bracket that it has not opened, and differ on one that it leaves open: "[http://x](http://x)". */
+static bool has_own_brackets(struct str url)
+{
+	size_t round = 0, square = 0;
+
+	for (size_t i = 0; i < url.len; i++) {
+		char c = url.ptr[i];
+
+		if ((c == ')' && round == 0) || (c == ']' && square == 0))
+			return false;
+		round += c == '(';
+		round -= c == ')';
+		square += c == '[';
+		square -= c == ']';
+	}
+	return round == 0 && square == 0;
+}
+
 /*
  * Do all readers see the address of `len` octets at `begin` end where we do? `whole` is the same with what we take for the
  * sentence's.
@@ -66,6 +84,8 @@ static bool ends_clearly(const struct text_links *links, size_t begin, size_t le
 	size_t end = begin + whole.len;
 	struct str rest = str_from(links->text, end);
 
+	if (!has_own_brackets(str_slice(whole, 0, len)))
+		return false;
 	/* Signs of emphasis to some, letters of the address to others. */
 	if (whole.len > len && (whole.ptr[len] == '_' || whole.ptr[len] == '~'))
 		return false;
