@@ -15,21 +15,40 @@ static void note(struct rewrite_result *out, size_t part, const char *why)
 		out->notes[out->note_count++] = (struct rewrite_note){ .part = part, .why = why };
 }
 
-static void field_edit(struct rewrite_result *out, enum rewrite_action action, struct str name, size_t nth,
-		       struct str value)
+static bool grow_fields(struct rewrite_result *out)
 {
-	if (out->field_count < REWRITE_FIELDS_MAX)
-		out->fields[out->field_count++] =
-			(struct rewrite_field){ .action = action, .name = name, .nth = nth, .value = value };
+	size_t room = out->field_room ? 2 * out->field_room : 8;
+	struct rewrite_field *bigger = arena_array(out->body.arena, room, sizeof *bigger);
+
+	if (!bigger)
+		return false;
+	if (out->field_count)
+		memcpy(bigger, out->fields, out->field_count * sizeof *bigger);
+	out->fields = bigger;
+	out->field_room = room;
+	return true;
 }
 
-static void remove_fields(const struct rewrite_message *message, struct str name, struct rewrite_result *out)
+static bool field_edit(struct rewrite_result *out, enum rewrite_action action, struct str name, size_t nth,
+		       struct str value, struct err *err)
+{
+	if (out->field_count == out->field_room && !grow_fields(out))
+		return err_memory(err);
+	out->fields[out->field_count++] =
+		(struct rewrite_field){ .action = action, .name = name, .nth = nth, .value = value };
+	return true;
+}
+
+static bool remove_fields(const struct rewrite_message *message, struct str name, struct rewrite_result *out,
+			  struct err *err)
 {
 	size_t count;
+	bool ok = true;
 
 	header_find(message->fields, message->field_count, name, &count);
-	for (size_t nth = 1; nth <= count; nth++)
-		field_edit(out, HEADER_REMOVE, name, nth, STR_EMPTY);
+	for (size_t nth = 1; ok && nth <= count; nth++)
+		ok = field_edit(out, HEADER_REMOVE, name, nth, STR_EMPTY, err);
+	return ok;
 }
 
 static const struct header *find(const struct rewrite_message *message, struct str name)
@@ -295,11 +314,11 @@ static bool edit_part_header(struct rewrite_result *out, const struct mime_part 
 	return edit_add(&out->body, at + part->header.len, 0, line, err);
 }
 
-static void edit_message_header(struct rewrite_result *out, const struct rewrite_message *message)
+static bool edit_message_header(struct rewrite_result *out, const struct rewrite_message *message, struct err *err)
 {
 	bool has = find(message, encoding_name);
 
-	field_edit(out, has ? HEADER_CHANGE : HEADER_ADD, encoding_name, 1, STR("quoted-printable"));
+	return field_edit(out, has ? HEADER_CHANGE : HEADER_ADD, encoding_name, 1, STR("quoted-printable"), err);
 }
 
 static bool take_edits(struct rewrite_result *out, const struct rewrite_message *message, const struct mime_part *part,
@@ -307,9 +326,8 @@ static bool take_edits(struct rewrite_result *out, const struct rewrite_message 
 {
 	size_t shift = (size_t)(part->body.ptr - message->body.ptr);
 
-	if (done->to_qp && part->parent == MIME_NO_PARENT)
-		edit_message_header(out, message);
-	else if (done->to_qp && !edit_part_header(out, part, message->body, eol, arena, err))
+	if (done->to_qp && !(part->parent == MIME_NO_PARENT ? edit_message_header(out, message, err) :
+							       edit_part_header(out, part, message->body, eol, arena, err)))
 		return false;
 	for (size_t i = 0; i < done->edits.count; i++) {
 		const struct edit *edit = &done->edits.items[i];
@@ -390,11 +408,10 @@ static bool add_unsubscribe(struct rewrite_job *job, const struct rewrite_messag
 	buf_add_byte(&value, '>');
 	ok = ok && (arena_copy(job->arena, buf_view(&value), &text) || err_memory(err));
 	/* A field that would have to be folded inside the address is not added. */
-	if (ok && value.len < REWRITE_LINE_MAX - 20) {
-		field_edit(out, HEADER_ADD, STR("List-Unsubscribe"), 1, text);
-		remove_fields(message, STR("List-Unsubscribe-Post"), out);      /* without the other it means nothing */
-		field_edit(out, HEADER_ADD, STR("List-Unsubscribe-Post"), 1, STR("List-Unsubscribe=One-Click"));
-	}
+	if (ok && value.len < REWRITE_LINE_MAX - 20)   /* a Post that is there means nothing without the other */
+		ok = field_edit(out, HEADER_ADD, STR("List-Unsubscribe"), 1, text, err) &&
+		     remove_fields(message, STR("List-Unsubscribe-Post"), out, err) &&
+		     field_edit(out, HEADER_ADD, STR("List-Unsubscribe-Post"), 1, STR("List-Unsubscribe=One-Click"), err);
 	buf_clear(&value);
 	return ok;
 }
@@ -407,11 +424,11 @@ static bool signature_forbids(const struct rewrite_rules *rules, const struct re
 }
 
 /* What nothing was changed of is still what was signed. */
-static void strip_signatures(const struct rewrite_rules *rules, const struct rewrite_message *message, size_t fields_before,
-			     struct rewrite_result *out)
+static bool strip_signatures(const struct rewrite_rules *rules, const struct rewrite_message *message, size_t fields_before,
+			     struct rewrite_result *out, struct err *err)
 {
-	if (rules->on_signed == SIGNED_STRIP && (out->body.count || out->field_count > fields_before))
-		remove_fields(message, signature_name, out);
+	return rules->on_signed != SIGNED_STRIP || !(out->body.count || out->field_count > fields_before) ||
+	       remove_fields(message, signature_name, out, err);
 }
 
 static bool rewrite_with(struct rewrite_job *job, const struct rewrite_message *message, struct rewrite_result *out,
@@ -450,9 +467,8 @@ bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_mes
 
 	*out = (struct rewrite_result){ .links = 0 };
 	edit_init(&out->body, arena);
-	if (!read_steering(&job, message, err))
+	if (!read_steering(&job, message, err) || !remove_fields(message, steer_name, out, err))
 		return false;
-	remove_fields(message, steer_name, out);
 	if (!rules->keys)
 		return true;
 	if (signature_forbids(rules, message)) {
@@ -462,27 +478,28 @@ bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_mes
 	if (!token_sealer_new(rules->keys, &job.sealer, err))
 		return false;
 	fields_before = out->field_count;
-	ok = rewrite_with(&job, message, out, err);
-	strip_signatures(rules, message, fields_before, out);
+	ok = rewrite_with(&job, message, out, err) && strip_signatures(rules, message, fields_before, out, err);
 	token_sealer_free(job.sealer);
 	return ok;
 }
 
 /* --- as it leaves */
 
-/* For each change, which of the fields it means; field_count when none. */
-static void locate_changes(const struct rewrite_message *message, const struct rewrite_result *result,
-			   size_t out_at[REWRITE_FIELDS_MAX])
+/* What is to be done to the n-th field of the message; NULL: nothing. */
+static const struct rewrite_field *change_of(const struct rewrite_message *message, const struct rewrite_result *result,
+					     size_t n)
 {
+	size_t nth = 0;
+
+	if (result->field_count)
+		header_find(message->fields, n + 1, message->fields[n].name, &nth);
 	for (size_t i = 0; i < result->field_count; i++) {
 		const struct rewrite_field *change = &result->fields[i];
-		size_t nth = 0, at = 0;
 
-		for (; at < message->field_count && change->action != HEADER_ADD; at++)
-			if (str_eq_nocase(message->fields[at].name, change->name) && ++nth == change->nth)
-				break;
-		out_at[i] = change->action == HEADER_ADD ? message->field_count : at;
+		if (change->action != HEADER_ADD && change->nth == nth && str_eq_nocase(change->name, message->fields[n].name))
+			return change;
 	}
+	return NULL;
 }
 
 static void add_field(struct str name, struct str value, struct str eol, struct buf *out)
@@ -499,15 +516,10 @@ void rewrite_render(const struct rewrite_message *message, const struct rewrite_
 	struct str eol =
 		message->field_count && str_ends(message->fields[0].line, STR("\r\n")) ? STR("\r\n") : STR("\n");
 
-	size_t at[REWRITE_FIELDS_MAX];
-
-	locate_changes(message, result, at);
 	for (size_t i = 0; i < message->field_count; i++) {
 		const struct header *field = &message->fields[i];
-		const struct rewrite_field *change = NULL;
+		const struct rewrite_field *change = change_of(message, result, i);
 
-		for (size_t k = 0; k < result->field_count; k++)
-			change = at[k] == i ? &result->fields[k] : change;
 		if (!change)
 			buf_add(out, field->line);
 		else if (change->action == HEADER_CHANGE)

@@ -12,7 +12,7 @@
  * Sender   "X-Sekisho-Track: opens=off; clicks=off; readers=off; id=NAME" steers one message; the field is removed
  * Readers  with is_anonymous tokens of links and pixels have no recipient, and a message for one that has no id is named
  *          REWRITE_ANONYMOUS, as all others of the tenant are; to unsubscribe there must still be an address
- * Memory   edits and new texts live in the arena; the message must outlive them
+ * Memory   changes and new texts live in the arena; the message must outlive them
  * Bounds   linear; parts of REWRITE_PART_MAX octets and more are left alone; REWRITE_NOTES_MAX notes
  */
 #ifndef SEKISHO_REWRITE_H
@@ -57,7 +57,6 @@ struct rewrite_field {
 	size_t nth;                    /* of the fields with that name, from 1 */
 	struct str value;
 };
-#define REWRITE_FIELDS_MAX 64
 
 struct rewrite_note {
 	size_t part;                   /* number of the part in the order of the text; 0 is the message itself */
@@ -66,8 +65,8 @@ struct rewrite_note {
 
 struct rewrite_result {
 	struct edit_list body;
-	struct rewrite_field fields[REWRITE_FIELDS_MAX];   /* nth counts the fields as they came */
-	size_t field_count;
+	struct rewrite_field *fields;  /* nth counts the fields as they came */
+	size_t field_count, field_room;
 	struct rewrite_note notes[REWRITE_NOTES_MAX];
 	size_t note_count;
 	size_t links, pixels, parts;   /* tracked links, pixels, parts changed */

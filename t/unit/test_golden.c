@@ -94,12 +94,12 @@ static void show_fields(struct golden *golden, struct session *s, struct str hea
 static void render(struct golden *golden, struct session *s, struct rewrite_message *message,
 		   const struct session_changes *changes, struct str body)
 {
-	static struct rewrite_result result;
+	struct rewrite_result result = { .field_count = 1 + changes->field_count };
 	struct str chunk;
 
 	ck_assert_uint_eq(changes->steer_count + changes->submit_count, 0);
-	ck_assert_uint_lt(changes->field_count, REWRITE_FIELDS_MAX);
-	result = (struct rewrite_result){ .field_count = 1 + changes->field_count };
+	result.fields = arena_array(&golden->arena, result.field_count, sizeof *result.fields);
+	ck_assert_ptr_nonnull(result.fields);
 	result.fields[0] = (struct rewrite_field){ HEADER_ADD, STR(SESSION_RECORD_HEADER), 1, STR("RECORD-ID") };
 	for (size_t i = 0; i < changes->field_count; i++)
 		result.fields[1 + i] = changes->fields[i];

@@ -431,6 +431,37 @@ START_TEST(dkim_kept)
 }
 END_TEST
 
+static const struct { const char *name; struct str field; enum signed_rule on_signed; } many_rows[] = {
+	{ "steering", STR_INIT("X-Sekisho-Track: id=n1\r\n"), SIGNED_SKIP },
+	{ "signatures", STR_INIT("DKIM-Signature: a=1\r\n"), SIGNED_STRIP },
+};
+
+/* However many fields go: the last change is as good as the first, and this one says how the body is to be read. */
+START_TEST(many_fields)
+{
+	static const struct str end = STR_INIT("Content-Transfer-Encoding: 7bit\r\n" HTML BLANK "<p>" PAD900 A1 "x</a></p>\r\n");
+	struct rewrite_rules rules = rewrite_rules_all();
+	struct rewrite_result result;
+	struct buf text;
+
+	rules.on_signed = many_rows[_i].on_signed;
+	buf_init(&text, 1 << 20);
+	for (int i = 0; i < 500; i++)
+		buf_add(&text, many_rows[_i].field);
+	buf_add(&text, end);
+
+	struct str got = rewrite_text(&rules, buf_view(&text), &result);
+
+	ck_assert_uint_eq(unit_count(got, "X-Sekisho-Track:"), 0);
+	ck_assert_uint_eq(unit_count(got, "DKIM-Signature:"), 0);
+	ck_assert_uint_eq(unit_count(got, "Content-Transfer-Encoding: quoted-printable\r\n"), 1);
+	ck_assert_uint_eq(unit_count(got, "Content-Transfer-Encoding: 7bit\r\n"), 0);
+	ck_assert_uint_eq(unit_count(got, "<a href=3D"), 1);
+	ck_assert_str_is(rewrite_text(&rules, got, &result), got);
+	buf_clear(&text);
+}
+END_TEST
+
 START_TEST(unsubscribe)
 {
 	struct rewrite_rules rules = rewrite_rules_all();
@@ -480,6 +511,7 @@ int main(void)
 	unit_add_rows(tcase, stillness, rows);
 	unit_add_rows(tcase, cuts, rows);
 	unit_add_rows(tcase, text_links, text_rows);
+	unit_add_rows(tcase, many_fields, many_rows);
 	tcase_add_loop_test(tcase, utf16, 0, 6);
 	tcase_add_test(tcase, dkim_stripped);
 	tcase_add_test(tcase, dkim_kept);
