@@ -34,7 +34,7 @@ struct report_recipient {
 	struct str comment;            /* what else that field says */
 	struct str diagnostic;         /* the Diagnostic-Code field without its type */
 	struct str text;               /* the report's own words about this recipient */
-	struct str remote;             /* host that refused */
+	struct str remote;             /* host that refused, by a field or in words */
 	struct str category;           /* X-PowerMTA-BounceCategory, or "X-Unix": a program failed */
 };
 

@@ -189,6 +189,44 @@ static bool words_join(struct arena *arena, struct str a, struct str b, struct s
 
 #define WORDS_MAX 2048
 
+static size_t name_length(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && (ascii_is_alnum(s.ptr[n]) || s.ptr[n] == '.' || s.ptr[n] == '-'))
+		n++;
+	return n;
+}
+
+/* "[192.0.2.1]", "[2001:db8::1]" */
+static bool begins_with_ip(struct str s)
+{
+	size_t n = 1;
+
+	while (n < s.len && (ascii_is_digit(s.ptr[n]) || (s.ptr[n] && strchr("abcdefABCDEF:.", s.ptr[n]))))
+		n++;
+	return n > 1 && n < s.len && s.ptr[0] == '[' && s.ptr[n] == ']';
+}
+
+/* "host mx.example[192.0.2.1] said: ..." (Postfix), "host mx.example [192.0.2.1]" (Exim): who refused. Empty: nobody is named. */
+static struct str host_in(struct str text)
+{
+	static const struct str lead = STR_INIT("host");
+
+	for (size_t at = str_find(text, lead); at < text.len; at += str_find(str_from(text, at), lead)) {
+		bool is_word = at == 0 || !ascii_is_alnum(text.ptr[at - 1]);
+
+		at += lead.len;
+
+		struct str rest = str_from(text, at), host = str_trim(rest);
+		size_t n = host.ptr > rest.ptr && is_word ? name_length(host) : 0;
+
+		if (n && begins_with_ip(str_trim(str_from(host, n))))
+			return str_slice(host, 0, n);
+	}
+	return STR_EMPTY;
+}
+
 bool report_take_words(struct reading *r, struct report_recipient *it)
 {
 	struct str own = words_about(r, it->address, &it->original), dialogue;
@@ -203,6 +241,8 @@ bool report_take_words(struct reading *r, struct report_recipient *it)
 		return err_memory(r->err);
 	if (r->out->count == 1 && it->text.len == it->comment.len && r->text_count)
 		it->text = str_slice(r->out->context, 0, WORDS_MAX);   /* nobody else is spoken of */
+	if (it->remote.len == 0)
+		it->remote = host_in(str_slice(it->text, 0, WORDS_MAX));
 	return true;
 }
 

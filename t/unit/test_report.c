@@ -482,6 +482,60 @@ START_TEST(read_large)
 }
 END_TEST
 
+/* Who refused, where only words say so; empty: nobody is named. */
+static const struct { const char *name, *words, *remote; } remote_rows[] = {
+	{ "Postfix", "<a@one.example>: host mx1.one.example[192.0.2.1] said: 550 5.1.1 no\n", "mx1.one.example" },
+	{ "Postfix, folded", "<a@one.example>: host\n    mx1.one.example[2001:db8::1] said: 550 5.1.1 no\n", "mx1.one.example" },
+	{ "Postfix, another language", "<a@one.example>: host mx1.one.example[192.0.2.1] sagte: 550 5.1.1 nein\n", "mx1.one.example" },
+	{ "Exim", "  a@one.example\n    host mx1.one.example [192.0.2.1]\n    550 5.1.1 no\n", "mx1.one.example" },
+	{ "behind other hosts", "<a@one.example>: the mail host of localhost [127.0.0.1] asked host mx1.one.example[192.0.2.1]: 550 5.1.1 no\n",
+	  "mx1.one.example" },
+	{ "no host", "<a@one.example>: host mx1.one.example said: 550 5.1.1 no\n", "" },
+	{ "no address of a host", "<a@one.example>: host said[Response Message]: 550 5.1.1 no\n", "" },
+	{ "no name", "<a@one.example>: host [192.0.2.1] said: 550 5.1.1 no\n", "" },
+	{ "at the end", "<a@one.example>: 550 5.1.1 no such host ", "" },
+};
+START_TEST(remote)
+{
+	char message[600];
+	struct arena arena;
+	struct report report;
+
+	snprintf(message, sizeof message, HEAD("MAILER-DAEMON@mx.example", "Undelivered Mail")
+		 "\nThis is the mail system at host mx.example.\n\n%s", remote_rows[_i].words);
+
+	struct str wall = unit_wall(str_from_c(message));
+
+	arena_init(&arena, 100000);
+	ck_assert(report_read(reader, wall, true, &arena, &report, NULL));
+	ck_assert_uint_eq(report.count, 1);
+	ck_assert_str_is(report.recipients[0].remote, str_from_c(remote_rows[_i].remote));
+	arena_clear(&arena);
+	unit_wall_free(wall);
+}
+END_TEST
+
+/* A field of a status says it better. */
+START_TEST(remote_of_status)
+{
+	static const char message[] = HEAD("MAILER-DAEMON@mx.example", "Undelivered Mail")
+		"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\n"
+		"<a@one.example>: host mx1.one.example[192.0.2.1] said: 550 5.1.1 no\n--b\nContent-Type: message/delivery-status\n\n"
+		"Final-Recipient: rfc822; a@one.example\nAction: failed\nStatus: 5.1.1\n%s\n--b--\n";
+	static const char *const ways[][2] = { { "Remote-MTA: dns; mx2.one.example\n", "mx2.one.example" }, { "", "mx1.one.example" } };
+	char text[sizeof message + 100];
+	struct arena arena;
+	struct report report;
+
+	snprintf(text, sizeof text, message, ways[_i][0]);
+	arena_init(&arena, 100000);
+	ck_assert(report_read(reader, str_from_c(text), true, &arena, &report, NULL));
+	ck_assert_uint_eq(report.count, 1);
+	ck_assert_str_is(report.recipients[0].remote, str_from_c(ways[_i][1]));
+	arena_clear(&arena);
+}
+END_TEST
+
 /* The header says whether the body, which is plainly a bounce's, is read at all. */
 static const struct { const char *header; bool is_null_sender, is_read; } gate_rows[] = {
 	{ "From: MAILER-DAEMON@x.example\n", false, true },
@@ -519,5 +573,7 @@ int main(void)
 	unit_add_rows(tc, read_memory, rows);
 	tcase_add_loop_test(tc, read_large, 0, 2);
 	unit_add_rows(tc, gate, gate_rows);
+	unit_add_rows(tc, remote, remote_rows);
+	tcase_add_loop_test(tc, remote_of_status, 0, 2);
 	return unit_main(suite);
 }
