@@ -66,8 +66,11 @@ static size_t quoted_end(struct str text)
 
 	if (text.len == 0 || text.ptr[0] != '"')
 		return 0;
-	while (at < text.len && at < LOCAL_MAX && text.ptr[at] != '"' && text.ptr[at] != '\\' && (uint8_t)text.ptr[at] >= ' ')
-		at++;
+	for (; at < text.len && at < LOCAL_MAX && text.ptr[at] != '"'; at++) {
+		at += text.ptr[at] == '\\';
+		if (at == text.len || (uint8_t)text.ptr[at] < ' ')
+			return 0;
+	}
 	return at > 1 && at < text.len && text.ptr[at] == '"' ? at + 1 : 0;
 }
 

@@ -63,12 +63,22 @@ static bool is_local(char c)
 	return ascii_is_alnum(c) || is_any(c, ".!#$%&*+-/=?^_`{|}~");
 }
 
+/* Behind a backslash that is not another's own (RFC 5321 4.1.2, quoted-pair). */
+static bool is_escaped(struct str s, size_t from, size_t at)
+{
+	size_t begin = at;
+
+	while (begin > from && s.ptr[begin - 1] == '\\')
+		begin--;
+	return (at - begin) % 2 == 1;
+}
+
 /* Where a local part in quotation marks begins that ends before `sign`; `sign` when none does. */
 static size_t quoted_begin(struct str s, size_t from, size_t sign)
 {
 	size_t begin = sign > from && s.ptr[sign - 1] == '"' ? sign - 1 : from;
 
-	while (begin > from && sign - begin < 256 && s.ptr[begin - 1] != '"')
+	while (begin > from && sign - begin < 256 && (s.ptr[begin - 1] != '"' || is_escaped(s, from, begin - 1)))
 		begin--;
 	return begin > from ? begin - 1 : sign;
 }
