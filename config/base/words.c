@@ -169,7 +169,23 @@ static size_t reply_length(struct str text, bool is_first)
 	return text.len > 4 && text.ptr[3] == ' ' && words_enhanced(str_from(text, 4)) ? 3 : 0;
 }
 
-/* Lower case of two-octet letters: Latin-1 (C3 80..9E) and Cyrillic (D0 90..AF). */
+/* Lower case of two-octet letters: Latin-1, Greek, Cyrillic. */
+static unsigned lower_of(unsigned c)
+{
+	if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3ab) || (c >= 0x410 && c <= 0x42f))
+		return c + 0x20;
+	if (c >= 0x400 && c <= 0x40f)
+		return c + 0x50;
+	switch (c) {                   /* with an accent, and the sigma at the end of a word, which capitals do not tell */
+	case 0x386: return 0x3ac;
+	case 0x388: case 0x389: case 0x38a: return c + 0x25;
+	case 0x38c: return 0x3cc;
+	case 0x38e: case 0x38f: return c + 0x3f;
+	case 0x3c2: return 0x3c3;
+	default: return c;
+	}
+}
+
 static size_t put_two(struct words *words, struct str text)
 {
 	uint8_t a = (uint8_t)text.ptr[0], b = (uint8_t)text.ptr[1];
@@ -178,13 +194,11 @@ static size_t put_two(struct words *words, struct str text)
 		put_blank(words);
 		return 2;
 	}
-	if (a == 0xc3 && b >= 0x80 && b <= 0x9e && b != 0x97) {
-		b = (uint8_t)(b + 0x20);
-	} else if (a == 0xd0 && b >= 0x90 && b <= 0x9f) {
-		b = (uint8_t)(b + 0x20);
-	} else if (a == 0xd0 && b >= 0xa0 && b <= 0xaf) {
-		a = 0xd1;
-		b = (uint8_t)(b - 0x20);
+	if ((b & 0xc0) == 0x80) {
+		unsigned c = lower_of((unsigned)(a & 0x1f) << 6 | (b & 0x3f));
+
+		a = (uint8_t)(0xc0 | c >> 6);
+		b = (uint8_t)(0x80 | (c & 0x3f));
 	}
 	put(words, (char)a);
 	put(words, (char)b);
@@ -196,7 +210,7 @@ static size_t put_wide(struct words *words, struct str text)
 {
 	uint8_t a = (uint8_t)text.ptr[0];
 
-	if (text.len >= 2 && (a == 0xc2 || a == 0xc3 || a == 0xd0))
+	if (text.len >= 2 && (a == 0xc2 || a == 0xc3 || a == 0xce || a == 0xcf || a == 0xd0))
 		return put_two(words, text);
 	if (text.len >= 3 && a == 0xe2 && (uint8_t)text.ptr[1] == 0x80) {
 		uint8_t c = (uint8_t)text.ptr[2];

@@ -2,7 +2,7 @@
  * words - prose as it is compared: what remains of a sentence when spelling, punctuation and addresses are taken away.
  *
  * Mail servers say the same thing in a thousand typographies. Folded, `550-5.1.1 <a@b.example>... User Unknown` and
- * `"User unknown."` are both " user unknown ": lower case (ASCII, Latin-1 and Cyrillic letters in UTF-8), one blank
+ * `"User unknown."` are both " user unknown ": lower case (ASCII, Latin-1, Greek and Cyrillic letters in UTF-8), one blank
  * between words and one at each end, apostrophes gone (doesn't -> doesnt), other ASCII punctuation a blank, SMTP reply
  * codes and enhanced codes gone (so the joints of a reply of several lines close), addresses gone. What is not ASCII
  * stays as it is, for scripts that put no blanks between words.

@@ -169,8 +169,8 @@ static const struct str senders[] = {
 	STR_INIT(" feladó "), STR_INIT(" gönderen "), STR_INIT(" отправитель "), STR_INIT(" 差出人 "), STR_INIT(" 送信者 "),
 	STR_INIT(" 送信元 "), STR_INIT(" 发件人 "), STR_INIT(" 發件人 "), STR_INIT(" 寄件人 "), STR_INIT(" 寄件者 "),
 	STR_INIT(" 보낸 사람 "), STR_INIT(" 보낸사람 "), STR_INIT(" 발신자 "), STR_INIT(" відправник "), STR_INIT(" подател "),
-	STR_INIT(" Αποστολέας "), STR_INIT(" expeditor "), STR_INIT(" odosielateľ "), STR_INIT(" pošiljatelj "),
-	STR_INIT(" pošiljalac "), STR_INIT(" saatja "), STR_INIT(" siuntėjas "), STR_INIT(" sūtītājs "), STR_INIT(" remitent "),
+	STR_INIT(" αποστολέασ "), STR_INIT(" αποστολεασ "), STR_INIT(" expeditor "), STR_INIT(" odosielateľ "), STR_INIT(" pošiljatelj "),
+	STR_INIT(" pošiljalac "), STR_INIT(" пошиљалац "), STR_INIT(" saatja "), STR_INIT(" siuntėjas "), STR_INIT(" sūtītājs "), STR_INIT(" remitent "),
 	STR_INIT(" pengirim "), STR_INIT(" người gửi "), STR_INIT("ผู้ส่ง"), STR_INIT(" שולח "), STR_INIT(" השולח "),
 };
 
@@ -191,7 +191,7 @@ static const struct str to_names[] = {
 };
 static const struct str from_names[] = {
 	STR_INIT(" von "), STR_INIT(" de "), STR_INIT(" da "), STR_INIT(" van "), STR_INIT(" från "), STR_INIT(" fra "),
-	STR_INIT(" od "), STR_INIT(" от "), STR_INIT(" от кого "), STR_INIT(" kimden "), STR_INIT(" від "), STR_INIT(" Από "),
+	STR_INIT(" od "), STR_INIT(" от "), STR_INIT(" от кого "), STR_INIT(" kimden "), STR_INIT(" від "), STR_INIT(" από "), STR_INIT(" απο "),
 	STR_INIT(" de la "), STR_INIT(" dari "), STR_INIT(" từ "), STR_INIT(" จาก "), STR_INIT(" من "), STR_INIT(" מאת "),
 	STR_INIT(" المرسل "),          /* the recipient is "المرسل إليه" */
 };

@@ -160,6 +160,21 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "the sender, in Ukrainian", HEAD("MAILER-DAEMON@mx.example", "Delivery failure") "Content-Type: text/plain; charset=utf-8\n"
 	  "\nВаше повідомлення не було доставлено.\n\nВід: b@two.example\nКому: a@one.example\n\n550 5.1.1 no such user\n",
 	  "a@one.example", "text", false },
+	{ "the sender, in Greek", HEAD("MAILER-DAEMON@mx.example", "Delivery failure") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nThe message could not be delivered.\n\nΑποστολέας: b@two.example\nΠαραλήπτης: a@one.example\n\n550 5.1.1 no such user\n",
+	  "a@one.example", "text", false },
+	{ "the sender, in Greek capitals", HEAD("MAILER-DAEMON@mx.example", "Delivery failure") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nThe message could not be delivered.\n\nΑΠΟΣΤΟΛΕΑΣ: b@two.example\nΠΑΡΑΛΗΠΤΗΣ: a@one.example\n\n550 5.1.1 no such user\n",
+	  "a@one.example", "text", false },
+	{ "the sender, in Greek capitals and few words", HEAD("MAILER-DAEMON@mx.example", "Delivery failure") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nThe message could not be delivered.\n\nΑΠΟ: b@two.example\nΠΡΟΣ: a@one.example\n\n550 5.1.1 no such user\n",
+	  "a@one.example", "text", false },
+	{ "the sender, in Ukrainian capitals", HEAD("MAILER-DAEMON@mx.example", "Delivery failure") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nThe message could not be delivered.\n\nВІДПРАВНИК: b@two.example\nОДЕРЖУВАЧ: a@one.example\n\n550 5.1.1 no such user\n",
+	  "a@one.example", "text", false },
+	{ "the sender, in Serbian", HEAD("MAILER-DAEMON@mx.example", "Delivery failure") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nThe message could not be delivered.\n\nПошиљалац: b@two.example\nПрималац: a@one.example\n\n550 5.1.1 no such user\n",
+	  "a@one.example", "text", false },
 	{ "the sender and the recipient, one word apart in Arabic", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
 	  "Content-Type: text/plain; charset=utf-8\n\nYour message could not be delivered.\n\nالمرسل: b@two.example\nالمرسل إليه: a@one.example\n",
 	  "a@one.example", "text", false },

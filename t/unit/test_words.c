@@ -19,6 +19,10 @@ static const struct { struct str text; const char *folded; bool has_address; } f
 	{ STR_INIT("550 <\"a..b.\"@example.jp>: User unknown, \"neko\""), " user unknown neko ", true },
 	{ STR_INIT(""), " ", false },
 	{ STR_INIT("\0\0"), " ", false },
+	{ STR_INIT("ÀÞ×ß ВІДПРАВНИК ЉЁЏ Яя"), " àþ×ß відправник љёџ яя ", false },
+	{ STR_INIT("ΑΠΟΣΤΟΛΕΑΣ Αποστολέας ΆΈΉΊΌΎΏ ΩωώΐΪ"), " αποστολεασ αποστολέασ άέήίόύώ ωωώΐϊ ", false },
+	{ STR_INIT("x\xc3"), " x\xc3 ", false },
+	{ STR_INIT("\xceX"), " \xceX ", false },
 };
 /* What a caller reads who wants no web addresses: a link ends at a blank, a bracket, a quote or another script. */
 static const struct { struct str text; const char *folded; bool has_link; } link_rows[] = {
