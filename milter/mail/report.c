@@ -66,6 +66,7 @@ static bool tally_hit(void *arg, uint32_t id, size_t end)
 	if (mark->place != MARK_TEXT)
 		return true;
 	t->r->out->is_delay |= mark->is_delay;
+	t->r->names_itself |= mark->is_name;
 	if (mark->weight > t->best) {
 		t->best = mark->weight;
 		t->r->out->evidence = mark->words;
@@ -244,11 +245,12 @@ static bool parts_read(struct reading *r)
 	return true;
 }
 
-static bool has_line(const struct report_text *text)
+static bool has_line(const struct reading *r)
 {
-	for (size_t i = 0; i < text->count; i++)
-		if (text->items[i].kind == SIGHTING_LINE)
-			return true;
+	for (size_t t = 0; t < r->text_count; t++)
+		for (size_t i = 0; i < r->texts[t].count; i++)
+			if (r->texts[t].items[i].kind == SIGHTING_LINE)
+				return true;
 	return false;
 }
 
@@ -258,12 +260,8 @@ static bool has_line(const struct report_text *text)
  */
 static bool is_about_mail(const struct reading *r)
 {
-	bool is_one = r->is_of_program || r->has_returned || r->text_score >= SURE ||
-		      !(r->names_goods || r->head.names_goods);
-
-	for (size_t i = 0; i < r->text_count && !is_one; i++)
-		is_one = has_line(&r->texts[i]);
-	return is_one;
+	return r->is_of_program || r->has_returned || r->text_score >= SURE || has_line(r) ||
+	       !(r->names_goods || r->head.names_goods);
 }
 
 static bool is_bounce(const struct reading *r, bool has_status)
@@ -279,7 +277,8 @@ static bool is_bounce(const struct reading *r, bool has_status)
 	if (r->head.has_words)
 		return score >= SCORE_MIN && (r->head.is_mailers || is_about_mail(r));
 	/* a program's own sentence may be anybody's: "I'm sorry to have to inform you that I have left" */
-	return score >= SCORE_MIN_NULL_ONLY && (r->is_of_program || (r->out->shape && r->has_returned));
+	return score >= SCORE_MIN_NULL_ONLY &&
+	       (r->is_of_program || (r->out->shape && r->has_returned) || (r->names_itself && has_line(r)));
 }
 
 static bool bounce_read(struct reading *r)

@@ -22,6 +22,7 @@ struct mark {
 	int weight;                    /* how sure a bounce it makes; negative: it is something else */
 	const char *shape;             /* NULL: many programs say so */
 	bool is_delay;                 /* the message is still being tried */
+	bool is_name;                  /* a program says by it which one it is; no person does */
 };
 
 extern const struct mark report_marks[];

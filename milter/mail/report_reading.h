@@ -20,6 +20,7 @@ struct reading {
 	struct report_text texts[PARTS_MAX];
 	size_t text_count;
 	int text_score;
+	bool names_itself;             /* a text says which program wrote it */
 	bool names_goods;              /* a text speaks of a parcel, a fax, a form */
 	struct str returned;           /* header of the message that came back */
 	bool is_of_program;            /* the type of a report, or a server's reply beside an address */

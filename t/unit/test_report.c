@@ -138,6 +138,12 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "no word of a bounce in the header, a program's sentence, and the mail itself", HEAD("Neko <neko@one.example>", "Oferta")
 	  "\nFailed to deliver to 'a@one.example'\nThe mailbox is gone.\n\n--- Original message ---\nMessage-ID: <1@tenant.example>\n",
 	  "a@one.example", "communigate", false },
+	{ "no word of a bounce in the header, and qmail says that it is", HEAD("Mail <noreply@one.example>", "mail")
+	  "\nHi. This is the qmail-send program at one.example.\n\n<a@one.example>:\nSorry, no mailbox here by that name.\n",
+	  "a@one.example", "qmail", false },
+	{ "no word of a bounce in the header, and Exim says that it is", HEAD("Mail <noreply@one.example>", "Your message")
+	  "\nThis message was created automatically by mail delivery software.\nA message that you sent could not be delivered.\n\n"
+	  "  a@one.example\n    mailbox is full\n", "a@one.example", "exim", false },
 	{ "a sender, Subject and sentence of anybody's, and an address in a line", HEAD("Info <info@mx.example>", "配信失敗")
 	  "Content-Type: text/plain; charset=utf-8\n\n次の宛先に配信できません\n\n  a@one.example\n", "a@one.example", "text", false },
 	{ "a sender and Subject of anybody's, and a sentence about a mail", HEAD("Info <info@mx.example>", "Delivery failure")
@@ -339,6 +345,10 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nThe following recipients could not be delivered to:\n\na@one.example\n  Last error: 5.1.1 550 user unknown\n", NULL, NULL, false },
 	{ "somebody has left, and says so as Postfix does", HEAD("Neko <neko@one.example>", "Away")
 	  "\nI'm sorry to have to inform you that I have left. Please write to\n\nb@two.example\n", NULL, NULL, false },
+	{ "somebody is away, and his program has a mailer's sentence", HEAD("Neko <neko@one.example>", "Away")
+	  "\nThis message was created automatically by mail delivery software. I am away; ask mike@two.example.\n", NULL, NULL, false },
+	{ "somebody has left, and says so as a mailbox does", HEAD("Neko <neko@one.example>", "Hello")
+	  "\nAddress not found: I have left.\n\nmike@two.example\n", NULL, NULL, false },
 	{ "somebody is away, names a Google group, and quotes", HEAD("Neko <neko@one.example>", "Away")
 	  "\nPlease ask our Google Groups list: b@two.example\n\n-----Original Message-----\nFrom: c@d.example\nSubject: hi\n", NULL, NULL, false },
 	{ "somebody has moved, and says so as a mailer does", HEAD("Neko <neko@one.example>", "Re: June")
