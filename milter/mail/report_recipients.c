@@ -45,7 +45,7 @@ static bool contains_address(struct str field, struct str address)
 			continue;
 		char before = at ? field.ptr[at - 1] : ' ';
 
-		if (!ascii_is_alnum(before) && before != '.' && before != '-' && before != '_')
+		if (!ascii_is_alnum(before) && !(before && strchr(".-_+=", before)))      /* nor in bounce+a@b.com */
 			return true;
 	}
 	return false;

@@ -188,6 +188,11 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nYour message could not be delivered.\n\nSendandi: b@two.example\n"
 	  "Vidtakandi: a@one.example\n\n550 5.1.1 no such user\n--b\nContent-Type: message/rfc822\n\nFrom: Neko <b@two.example>\n"
 	  "To: a@one.example\n\nx\n--b--\n", "a@one.example", "text", false },
+	{ "a recipient with whose address the sender's ends", "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example\nTo: bounce+a@one.example, x=b@one.example\n"
+	  "Subject: Delivery failure\n\nYour message could not be delivered:\n\n  a@one.example\n  b@one.example\n", "a@one.example b@one.example", "text", false },
+	{ "a recipient with whose address the sender's ends, in a sentence", "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example\n"
+	  "To: bounce+a@one.example\nSubject: Delivery failure\n\nYour message to a@one.example could not be delivered: mailbox is full.\n",
+	  "a@one.example", "text", false },
 	{ "a mail to oneself, of which two labels tell", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
 	  "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nYour message could not be delivered.\n\nSendandi: b@two.example\n"
 	  "Vidtakandi: b@two.example\n\n550 5.1.1 no such user\n--b\nContent-Type: message/rfc822\n\nFrom: Neko <b@two.example>\n"
