@@ -246,7 +246,11 @@ const struct mark report_marks[] = {
 	DELAY(" has been postponed "), DELAY(" have not yet received your message "), DELAY(" awaiting delivery "),
 	DELAY(" enqueued and undeliverable "), DELAY(" advisory only email "), DELAY(" will continue trying "),
 
-	GOODS(" parcel "), GOODS(" parcels "), GOODS(" your package "), GOODS(" your shipment "), GOODS(" the fax "),
+	GOODS(" parcel "), GOODS(" parcels "), GOODS(" your package "), GOODS(" your shipment "), GOODS(" your order "),
+	GOODS(" groceries "), GOODS(" contact form "), GOODS(" kontaktformular"), GOODS(" formulaire de contact "),
+	GOODS(" formulario de contacto "), GOODS(" contactformulier "), GOODS(" ihre bestellung "), GOODS(" ihre sendung "),
+	GOODS(" votre commande "), GOODS(" su pedido "), GOODS(" su envío "), GOODS(" seu pedido "), GOODS(" il tuo ordine "),
+	GOODS(" il suo ordine "), GOODS(" la spedizione "), GOODS(" uw bestelling "), GOODS(" fax transmission "), GOODS(" the fax "),
 	GOODS(" your fax "), GOODS(" ihr fax "), GOODS(" telefax "), GOODS(" sms "), GOODS(" text message "),
 	GOODS(" short message "), GOODS(" paket"), GOODS(" päckchen "), GOODS(" colis "), GOODS(" paquete "),
 	GOODS(" encomenda "), GOODS(" pacco "), GOODS(" pakke"), GOODS(" paczk"), GOODS(" balík"), GOODS(" csomag"),

@@ -152,6 +152,8 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "Content-Type: text/plain; charset=utf-8\n\nお送りになったメールは送信できませんでした。\n\n送信先: a@one.example\n", "a@one.example", "text", false },
 	{ "a sender and label of anybody's, and a Subject about a mail", HEAD("Info <info@mx.example>", "E-Mail nicht zugestellt")
 	  "\nDie Zustellung ist fehlgeschlagen.\n\nAn: a@one.example\n", "a@one.example", "text", false },
+	{ "a mail of which one keeps order", HEAD("Robot <robot@mx.example>", "Delivery failure")
+	  "\nDelivery failed. In order to reach the recipient, check the address.\n\nRecipient: a@one.example\nTel 1, Fax 2\n", "a@one.example", "text", false },
 	{ "no word for a mail, and none for anything else", HEAD("Robot <robot@mx.example>", "Bezorging mislukt")
 	  "\nKon niet worden bezorgd.\n\nOntvanger: a@one.example\nReden: postvak vol\n", "a@one.example", "text", false },
 	{ "a sender, Subject and sentence of anybody's, and the mail itself", HEAD("Info <info@mx.example>", "Delivery failure")
@@ -374,6 +376,20 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nYour parcel could not be delivered.\n\nRecipient: a@one.example\nReason: nobody at home\n", NULL, NULL, false },
 	{ "a parcel, and a word for a mail", HEAD("Parcels <noreply@one.example>", "Delivery failed: parcel 1234")
 	  "\nYour parcel could not be delivered.\n\nRecipient: a@one.example\n\nPlease do not reply to this email.\n", NULL, NULL, false },
+	{ "an order", HEAD("Shop <noreply@shop.example>", "Delivery problem with your order #12")
+	  "\nYour order could not be delivered to a@one.example: nobody at home. We will keep trying.\n", NULL, NULL, false },
+	{ "an order, Spanish", HEAD("Correos <noreply@correos.example>", "Entrega fallida")
+	  "\nSu env\xc3\xado no se pudo entregar.\n\nDestinatario: a@one.example\n", NULL, NULL, false },
+	{ "an order, German", HEAD("Laden <noreply@shop.example>", "Zustellung fehlgeschlagen")
+	  "\nIhre Bestellung konnte nicht zugestellt werden.\n\nKunde: a@one.example\n", NULL, NULL, false },
+	{ "an order, French", HEAD("Boutique <noreply@shop.example>", "Remise impossible")
+	  "\nVotre commande : impossible de remettre.\n\nClient : a@one.example\n", NULL, NULL, false },
+	{ "a fax by its account", HEAD("efax <noreply@efax.example>", "Delivery failure")
+	  "\nFax transmission to 0312345678 failed permanently.\n\nAccount: a@one.example\n", NULL, NULL, false },
+	{ "a form", HEAD("Blog <blog@blog.example>", "Message not delivered")
+	  "\nContact form: the message could not be delivered.\n\nName: x\nEmail: a@one.example\n", NULL, NULL, false },
+	{ "a form, German", HEAD("Blog <blog@blog.example>", "Nachricht nicht zugestellt")
+	  "\nKontaktformular: die Nachricht wurde nicht ausgeliefert.\n\nE-Mail: a@one.example\n", NULL, NULL, false },
 	{ "a parcel by its e-mail address", HEAD("Pakete <noreply@one.example>", "Zustellung fehlgeschlagen")
 	  "\nIhr Paket konnte nicht zugestellt werden.\n\nE-Mail: a@one.example\n", NULL, NULL, false },
 	{ "the owner of a mailbox is told that it is full", HEAD("Mail System <postmaster@one.example>", "Mailbox quota exceeded")
