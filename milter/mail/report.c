@@ -129,13 +129,26 @@ static bool is_reply_text(struct str s)
 					    (s.ptr[n] == ' ' && n < 3 && ascii_is_alpha(s.ptr[n + 1]))));
 }
 
-static bool is_reply_code(struct str words)
+/* The last group of "550 123 456 or 457": a number stands before it, which is no time and no address of a host. */
+static bool ends_number(struct str words, size_t at)
 {
-	const char *c = words.ptr;
+	size_t n = at > 1 && words.ptr[at - 1] == ' ' ? at - 1 : 0, end = n;
 
-	return words_enhanced(words) ||
-	       (words.len > 3 && c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) && (c[3] == ' ' || c[3] == '-') &&
-		is_reply_text(str_from(words, 4)));
+	while (n > 0 && ascii_is_digit(words.ptr[n - 1]))
+		n--;
+	return n < end && (n == 0 || words.ptr[n - 1] == ' ');
+}
+
+static bool is_reply_code(struct str words, size_t at)
+{
+	struct str code = str_from(words, at);
+	const char *c = code.ptr;
+
+	if ((c[0] != '4' && c[0] != '5') || !stands_alone(words, at))
+		return false;
+	return words_enhanced(code) ||
+	       (code.len > 3 && c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) && (c[3] == ' ' || c[3] == '-') &&
+		is_reply_text(str_from(code, 4)) && !ends_number(words, at));
 }
 
 bool report_has_code(struct str words)
@@ -143,7 +156,7 @@ bool report_has_code(struct str words)
 	size_t max = words.len < REPLY_LOOKED_AT ? words.len : REPLY_LOOKED_AT;
 
 	for (size_t i = 0; i < max; i++)
-		if ((words.ptr[i] == '4' || words.ptr[i] == '5') && stands_alone(words, i) && is_reply_code(str_from(words, i)))
+		if (is_reply_code(words, i))
 			return true;
 	return false;
 }

@@ -133,6 +133,10 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nYour message could not be delivered: call 415 555 1234.\n\n<a@one.example>: host said: 550 5.1.1\n", "a@one.example", "text", false },
 	{ "no word of a bounce in the header, and a reply of a code and an address of a host", HEAD("Neko <neko@one.example>", "Oferta")
 	  "\nYour message could not be delivered.\n\n<a@one.example>: 550 192.0.2.1 is on a list\n", "a@one.example", "text", false },
+	{ "no word of a bounce in the header, and a reply behind the time", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nYour message could not be delivered.\n\n<a@one.example>: 2026-11-22 10:00:01 550 unknown\n", "a@one.example", "text", false },
+	{ "no word of a bounce in the header, and a reply behind the address of a host", HEAD("Neko <neko@one.example>", "Oferta")
+	  "\nYour message could not be delivered.\n\n<a@one.example>: 192.0.2.1 550 unknown\n", "a@one.example", "text", false },
 	{ "no word of a bounce in the header, and a reply with a number", HEAD("Neko <neko@one.example>", "Oferta")
 	  "\nYour message could not be delivered.\n\n<a@one.example>: 554 30 Sorry\n", "a@one.example", "text", false },
 	{ "no word of a bounce in the header, a program's sentence, and the mail itself", HEAD("Neko <neko@one.example>", "Oferta")
@@ -368,6 +372,8 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nVotre message n'a pas pu \xc3\xaatre lu : cette adresse n'existe plus.\n\nb@two.example\nT\xc3\xa9l. 01 45 55 412 55 10\n", NULL, NULL, false },
 	{ "a telephone of four digits behind its area", HEAD("Neko <neko@one.example>", "Juni")
 	  "\nIhre Nachricht konnte nicht gelesen werden, dieses Postfach existiert nicht mehr.\n\nb@two.example\nTel. +49 431 5678\n", NULL, NULL, false },
+	{ "a telephone, and words behind it", HEAD("Neko <neko@one.example>", "June")
+	  "\nYour message was rejected. This account has been disabled.\n\nE-mail: b@two.example\nPhone: (01) 550 123 456 or 55 412\n", NULL, NULL, false },
 	{ "a telephone behind the code of a country", HEAD("Neko <neko@one.example>", "Juno")
 	  "\nYour message was rejected. This account has been disabled.\n\nE-mail: b@two.example\nPhone: +503 (0) 2555\n", NULL, NULL, false },
 	{ "a telephone by a label", HEAD("Neko <neko@one.example>", "June")
