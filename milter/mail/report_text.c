@@ -252,6 +252,26 @@ static bool ends_in_colon(struct str line)
 	return str_ends(line, STR(":")) || str_ends(line, STR("："));
 }
 
+/* "a@b, c@d": what is said about the first is said about all. */
+static bool others_add(struct scan *s, enum sighting_kind kind, struct str rest)
+{
+	struct str address;
+	size_t n;
+
+	for (rest = str_trim(rest); str_starts(rest, STR(",")) || str_starts(rest, STR(";")); rest = str_trim(str_from(rest, n))) {
+		rest = str_trim(str_from(rest, 1));
+		if (!address_here(rest, &address, &n))
+			break;
+
+		struct sighting *it = sighting_add(s, kind, address, STR_EMPTY);
+
+		if (!it)
+			return false;
+		it->beside = s->open;
+	}
+	return true;
+}
+
 static bool open_begin(struct scan *s, enum sighting_kind kind, struct str line, struct str address, size_t after)
 {
 	/* The same recipient again: his words go on. */
@@ -364,7 +384,7 @@ static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 			return true;
 		address_prefer_bracketed(line, &address, &after);
 		*out_taken = true;
-		return open_begin(s, SIGHTING_LINE, line, address, after);
+		return open_begin(s, SIGHTING_LINE, line, address, after) && others_add(s, SIGHTING_LINE, str_from(line, after));
 	}
 	if (line.len && line.ptr[0] == '>' && !str_starts(line, STR(">>")))
 		return true;
@@ -375,7 +395,7 @@ static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 	if (label_read(line, &address, &kind, &n)) {
 		*out_taken = true;
 		if (kind == SIGHTING_LABEL)    /* "Unknown user: a@b": the label is a word about it too */
-			return open_begin(s, kind, line, address, 0);
+			return open_begin(s, kind, line, address, 0) && others_add(s, kind, str_from(line, n));
 		return sighting_add(s, kind, address, str_from(line, n)) != NULL;
 	}
 	return true;
@@ -533,9 +553,14 @@ bool report_text_read(struct str text, struct arena *arena, struct report_text *
 			return false;
 	}
 	open_close(&s, out->text.ptr + out->text.len);
-	for (size_t i = 0; i < out->count; i++)    /* a sentence's words run on to the end */
-		if (out->items[i].kind >= SIGHTING_SENTENCE)
-			out->items[i].words.len = (size_t)(out->text.ptr + out->text.len - out->items[i].words.ptr);
+	for (size_t i = 0; i < out->count; i++) {
+		struct sighting *it = &out->items[i];
+
+		if (it->beside)
+			it->words = out->items[it->beside - 1].words;
+		else if (it->kind >= SIGHTING_SENTENCE)    /* a sentence's words run on to the end */
+			it->words.len = (size_t)(out->text.ptr + out->text.len - it->words.ptr);
+	}
 	return true;
 }
 

@@ -31,6 +31,7 @@ struct sighting {
 	struct str was;                /* "(expanded from <c@d>)": before aliasing */
 	enum sighting_kind kind;
 	struct str words;              /* what the text says about it */
+	size_t beside;                 /* "a@b, c@d": number of the sighting, from 1, with whose words this one's are the same; or 0 */
 	bool is_below_words;           /* right below a line that does not lead to it with a colon */
 };
 

@@ -266,6 +266,14 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nYour message could not be delivered:\n\n\"a\\\"b\"@one.example: 550 5.1.1 no such user\n", "\"a\\\"b\"@one.example", "text", false },
 	{ "quotation marks in names in them, in sentences", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
 	  "\nYour message to the mailbox \"a\\\"b\\\\\"@one.example could not be delivered.\n", "\"a\\\"b\\\\\"@one.example", "text", false },
+	{ "several recipients in a line", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered to:\n\na@one.example, b@one.example,c@two.example\n550 5.1.1 user unknown\n", "a@one.example b@one.example c@two.example", "text", false },
+	{ "several recipients in a line, in brackets", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered to:\n\n  <a@one.example>; <b@one.example>;\n\nNo such user.\n", "a@one.example b@one.example", "text", false },
+	{ "several recipients behind a label", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered.\n\nRecipients: a@one.example, b@one.example\nReason: no such user\n", "a@one.example b@one.example", "text", false },
+	{ "a recipient, and words behind a comma", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
+	  "\nYour message could not be delivered:\n\na@one.example, which b@one.example serves: 550 5.1.1 no\n", "a@one.example", "text", false },
 	{ "Coremail, which tells of the mail before it tells why", HEAD("Postmaster@163.example", "系统退信")
 	  "Content-Type: text/plain; charset=utf-8\n\n抱歉，您的邮件被退回来了……\n      原邮件信息：\n            主  题 x\n"
 	  "            收件人 a@one.example\n\n      退信原因：\n            英文说明:rejected by system\n", "a@one.example", "text", false },
