@@ -21,6 +21,7 @@ import itertools
 import json
 import os
 import re
+import stat
 import sys
 
 TAMPERED, RETENTION, UNKNOWN = 1, 2, 3
@@ -133,8 +134,8 @@ class Moved(Exception):
 class Day:
     """One file, checked by itself; Log puts them side by side."""
 
-    def __init__(self, name, stat):
-        self.name, self.stat, self.is_last = name, stat, False
+    def __init__(self, name, status):
+        self.name, self.stat, self.is_last = name, status, False
         match = FILE.match(name)
         self.date = datetime.date.fromisoformat(match[1])
         self.order = (self.date, int(match[2] or 1))
@@ -155,7 +156,7 @@ class Day:
 
     def read(self, directory):
         """As of the moment at which the log is looked at."""
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, self.name), 'rb') as file:
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, self.name), 'rb', opener=at_once) as file:
             if os.fstat(file.fileno()).st_ino == self.stat.st_ino:
                 return file.read(self.stat.st_size)
         raise Moved(f'{self.name}: removed or replaced meanwhile')
@@ -490,11 +491,22 @@ class Log:
             with contextlib.suppress(OSError):
                 fcntl.flock(stack.enter_context(open(os.path.join(self.args.dir, '.lock'), 'rb')), fcntl.LOCK_SH)
             names = [name for name in os.listdir(self.args.dir) if is_file(name)]
-            return [Day(name, os.stat(os.path.join(self.args.dir, name))) for name in names]
+            return [Day(name, self.stat(os.path.join(self.args.dir, name))) for name in names]
+
+    @staticmethod
+    def stat(path):
+        try:
+            return os.stat(path)
+        except OSError:
+            return os.lstat(path)
 
     def verify(self):
         self.read_checkpoints()
         days = sorted(self.take_moment(), key=lambda day: day.order)
+        for day in days:
+            if not stat.S_ISREG(day.stat.st_mode):
+                self.find(TAMPERED, day.name, 'is no file')
+        days = [day for day in days if stat.S_ISREG(day.stat.st_mode)]
         if days:
             days[-1].is_last = True
         full = [day for at, day in enumerate(days) if self.check_file(day, self.limit(day, (days[at + 1:] or [None])[0]))]
@@ -530,6 +542,11 @@ class Log:
             elif seq >= (self.first_seq or 0):
                 may_stand = any(day.is_unread for day in days)
                 self.find(UNKNOWN if may_stand else TAMPERED, path, f'record {seq} is not the one that this checkpoint saw')
+
+
+def at_once(path, flags):
+    """What became a FIFO meanwhile keeps nobody waiting."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def names(days):

@@ -192,7 +192,7 @@ static bool digest_file(int from, int to, const char *from_name, const char *to_
 
 bool manifest_copy(const char *from, const char *to, int64_t size, char out_sha256[CHAIN_HEX_LEN], struct err *err)
 {
-	int in = io_open(from, O_RDONLY, 0, err), out = -1;
+	int in = record_file_open(from, O_RDONLY, err), out = -1;
 
 	if (in < 0)
 		return false;

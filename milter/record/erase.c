@@ -52,7 +52,7 @@ static bool each_line(const struct erase *erase, struct record_file file, line_f
 	struct line line;
 	struct stat st;
 	bool found = false, ok;
-	int fd = record_file_path(erase->dir, file, path, err) ? io_open(path, O_RDONLY, 0, err) : -1;
+	int fd = record_file_path(erase->dir, file, path, err) ? record_file_open(path, O_RDONLY, err) : -1;
 
 	if (fd < 0)
 		return false;

@@ -69,6 +69,19 @@ bool record_file_path(const char *dir, struct record_file file, char out[PATH_MA
 	return true;
 }
 
+int record_file_open(const char *path, int flags, struct err *err)
+{
+	struct stat st;
+	int fd = io_open(path, flags | O_NONBLOCK, 0, err);
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	close(fd);
+	err_set(err, ERR_BUSY, "%s: is no file", path);
+	errno = EINVAL;
+	return -1;
+}
+
 static bool read_names(DIR *stream, const char *dir, struct record_file **out, size_t *out_count, struct err *err)
 {
 	struct record_file *files = NULL;
@@ -126,7 +139,7 @@ static bool look_at_files(const char *dir, struct record_moment *moment, struct 
 	for (size_t i = 0; i < moment->count; i++)
 		if (!record_file_path(dir, moment->files[i], path, err))
 			return false;
-		else if (stat(path, &moment->stats[i]) != 0)
+		else if (stat(path, &moment->stats[i]) != 0 && lstat(path, &moment->stats[i]) != 0)
 			moment->stats[i] = (struct stat){ .st_ino = 0 };
 	return true;
 }

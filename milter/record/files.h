@@ -30,6 +30,10 @@ int record_file_cmp(const struct record_file *a, const struct record_file *b);
 /* dir/name; a path that is too long is an error. */
 bool record_file_path(const char *dir, struct record_file file, char out[PATH_MAX], struct err *err);
 
+/* Opens what stands there under a file's name; -1, errno kept, when it cannot be or is no file. A FIFO would keep who opens it waiting
+ * until somebody writes. */
+int record_file_open(const char *path, int flags, struct err *err);
+
 /* All files of a class directory in order; the caller frees *out (NULL when there are none). */
 bool record_files_list(const char *dir, struct record_file **out, size_t *out_count, struct err *err);
 
@@ -41,7 +45,7 @@ bool record_files_list(const char *dir, struct record_file **out, size_t *out_co
  */
 struct record_moment {
 	struct record_file *files;
-	struct stat *stats;            /* all zero: could not be had */
+	struct stat *stats;            /* all zero: could not be had; of a link to nothing: the link's */
 	size_t count;
 };
 #define RECORD_MOMENT_TRIES 5                       /* so often it is worth while to begin again */

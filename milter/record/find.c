@@ -115,9 +115,9 @@ static bool plan(const struct find *find, struct part *part, struct err *err)
 
 	if (!record_file_path(find->query->dir, part->file, path, err))
 		return false;
-	part->fd = io_calls.open(path, O_RDONLY | O_CLOEXEC, 0);
+	part->fd = record_file_open(path, O_RDONLY, err);
 	if (part->fd < 0)                           /* purged since it was listed: that is what a purge is */
-		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", path);
+		return errno == ENOENT;
 	if (fstat(part->fd, &st) != 0)
 		return err_errno(err, ERR_BUSY, "%s", path);
 	part->size = part->end = st.st_size;
@@ -402,7 +402,7 @@ static void take_texts(struct find *find)
 	size_t got = 0;
 
 	if (find->file_count && sample && record_file_path(query->dir, find->files[find->file_count - 1], path, NULL)) {
-		int fd = io_calls.open(path, O_RDONLY | O_CLOEXEC, 0);
+		int fd = record_file_open(path, O_RDONLY, NULL);
 		ssize_t n = fd >= 0 ? pread(fd, sample, SAMPLE, 0) : 0;
 
 		got = n > 0 ? (size_t)n : 0;

@@ -379,10 +379,10 @@ static bool update_file(struct update *update, size_t at, struct err *err)
 	if (!record_file_path(update->dir, files[at], path, err))
 		return false;
 
-	int fd = io_calls.open(path, O_RDONLY | O_CLOEXEC, 0);
+	int fd = record_file_open(path, O_RDONLY, err);
 
 	if (fd < 0)
-		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", path);
+		return errno == ENOENT;
 	if (fstat(fd, &st) == 0 && st.st_size > 0) {
 		bool is_good = !update->anew && index_open(update->dir, files[at], update->key, fd, st.st_size, &index);
 

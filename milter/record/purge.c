@@ -78,7 +78,7 @@ static bool read_begin(const struct purge *purge, size_t at, const struct str *p
 	if (!record_file_path(purge->dir, purge->files[at], path, err))
 		return false;
 
-	int fd = io_open(path, O_RDONLY, 0, err);
+	int fd = record_file_open(path, O_RDONLY, err);
 
 	if (fd < 0)
 		return false;
@@ -130,7 +130,7 @@ static bool read_last(const char *path, struct purged_entry *out, struct err *er
 	struct line line;
 	struct stat st;
 	bool found = false;
-	int fd = io_open(path, O_RDONLY, 0, err);
+	int fd = record_file_open(path, O_RDONLY, err);
 
 	if (fd < 0)
 		return false;

@@ -92,7 +92,7 @@ int64_t record_file_end(const char *dir, struct record_file file, const struct r
 	if (next->day != file.day || !record_file_path(dir, *next, path, NULL))
 		return size;
 
-	int fd = io_open(path, O_RDONLY, 0, NULL);
+	int fd = record_file_open(path, O_RDONLY, NULL);
 
 	if (fd < 0)
 		return size;
@@ -112,9 +112,9 @@ static bool open_file(struct record_reader *reader, size_t at, struct err *err)
 
 	if (!record_file_path(reader->dir, reader->files[at], reader->path, err))
 		return false;
-	reader->fd = io_calls.open(reader->path, O_RDONLY | O_CLOEXEC, 0);
+	reader->fd = record_file_open(reader->path, O_RDONLY, err);
 	if (reader->fd < 0)                         /* purged since it was listed: that is what a purge is */
-		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", reader->path);
+		return errno == ENOENT;
 
 	bool ok = fstat(reader->fd, &st) == 0 || err_errno(err, ERR_BUSY, "%s", reader->path);
 	int64_t end = ok ? st.st_size : 0;

@@ -259,7 +259,7 @@ static int open_file(struct tail *tail, struct record_file file, int flags, stru
 	if (!record_file_path(tail->dir, file, path, err))
 		return -1;
 
-	int fd = io_open(path, flags, 0, err);
+	int fd = record_file_open(path, flags, err);
 
 	if (fd >= 0 && fstat(fd, out_st) != 0) {
 		err_errno(err, ERR_BUSY, "%s", path);

@@ -104,11 +104,13 @@ static bool take_files(struct run *run, struct err *err)
 	run->days.rows = calloc(moment.count + 1, sizeof *run->days.rows);
 	for (size_t i = 0; run->days.rows && i < moment.count; i++) {
 		struct record_file name = moment.files[i];
+		const struct stat *st = &moment.stats[i];
+		bool is_no_file = st->st_ino && !S_ISREG(st->st_mode);
 
 		if (name.day < options->first_day || name.day > options->last_day)
 			continue;
 		run->days.rows[run->days.count++] = (struct verify_file){ .file = name, .is_last = i + 1 == moment.count, .tongue = options->tongue,
-								 .size = moment.stats[i].st_size, .inode = moment.stats[i].st_ino };
+								 .size = is_no_file ? 0 : st->st_size, .inode = st->st_ino, .is_no_file = is_no_file };
 	}
 	record_moment_clear(&moment);
 	return run->days.rows || err_memory(err);

@@ -48,7 +48,7 @@ static int open_file(struct verify_file *file, const struct verify_context *cont
 	char path[PATH_MAX];
 	struct stat st;
 	struct err err;
-	int fd = record_file_path(context->dir, file->file, path, &err) ? io_open(path, O_RDONLY, 0, &err) : -1;
+	int fd = record_file_path(context->dir, file->file, path, &err) ? record_file_open(path, O_RDONLY, &err) : -1;
 
 	file->is_moved = file->inode && (fd >= 0 ? fstat(fd, &st) != 0 || st.st_ino != file->inode : errno == ENOENT);
 	if (fd >= 0 && !file->is_moved)
@@ -123,6 +123,10 @@ void verify_file_look(struct verify_file *file, const struct verify_context *con
 	arena_init(&file->arena, ARENA_MAX);
 	file->limit = INT64_MAX;
 	record_file_name(file->file, file->name);
+	if (file->is_no_file) {
+		verify_file_find(file, VERIFY_TAMPERED, -1, -1, "is no file");
+		return;
+	}
 
 	int fd = open_file(file, context);
 

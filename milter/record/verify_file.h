@@ -43,6 +43,7 @@ struct verify_file {
 	struct record_file file;
 	char name[RECORD_NAME_MAX];
 	bool is_last;                  /* of the class: only here may a line be torn */
+	bool is_no_file;               /* a directory, a FIFO, a link to nothing: there is nothing in it that could not be read */
 	verify_tongue *tongue;         /* of its findings; NULL: English */
 	int64_t size;                  /* as of the moment that is looked at, as the next */
 	ino_t inode;                   /* 0: it could not be looked at */

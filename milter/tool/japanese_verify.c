@@ -43,6 +43,7 @@ const struct japanese_row japanese_verify[] = {
 	/* --- a file */
 	{ "removed or replaced while it was looked at", "検証中に削除または置換されました" },
 	{ "cannot be read: %s", "読み取れません：%s" },
+	{ "is no file", "通常のファイルではありません" },
 	{ "its first line says that it is " STR_FMT ": another file was given this name",
 	  "先頭行には " STR_FMT " とあります。別のファイルにこの名前が付けられています" },
 	{ "a file of another node: it was written by " STR_FMT ", not by " STR_FMT,

@@ -2,9 +2,13 @@
 
 #include <inttypes.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -124,6 +128,23 @@ const char *relaylog_story(const struct relaylog *log, bool with_files)
 void relaylog_path(const struct relaylog *log, const char *file, char out[PATH_MAX])
 {
 	ck_assert_int_lt(snprintf(out, PATH_MAX, "%s/%s", log->dir, file), PATH_MAX);
+}
+
+void relaylog_lock_up(const struct relaylog *log, const char *file)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	char path[PATH_MAX];
+
+	relaylog_path(log, file, path);
+	ck_assert_int_eq(chmod(path, 0), 0);
+	ck_assert_int_eq(syscall(SYS_capget, &header, data), 0);
+	data[0].permitted &= ~(1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH);
+	data[0].effective &= data[0].permitted;
+	prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
+	prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
+	ck_assert_int_eq(syscall(SYS_capset, &header, data), 0);
+	ck_assert_int_lt(io_open(path, O_RDONLY, 0, NULL), 0);
 }
 
 void relaylog_read(const struct relaylog *log, const char *file, struct buf *out)

@@ -35,6 +35,8 @@ void relaylog_days(const struct relaylog *log, int days, int records);
 const char *relaylog_story(const struct relaylog *log, bool with_files);
 
 void relaylog_path(const struct relaylog *log, const char *file, char out[PATH_MAX]);
+/* Makes it a file that nobody can read, root neither: this process and what it starts lose that right for good. */
+void relaylog_lock_up(const struct relaylog *log, const char *file);
 /* The caller clears the buf. */
 void relaylog_read(const struct relaylog *log, const char *file, struct buf *out);
 void relaylog_write(const struct relaylog *log, const char *file, struct str text);

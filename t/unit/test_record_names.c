@@ -2,7 +2,6 @@
 #include "t/lib/relaylog.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "milter/record/purge.h"
@@ -66,15 +65,6 @@ static void drop(const char *file)
 
 	relaylog_path(&relay, file, path);
 	ck_assert_int_eq(unlink(path), 0);
-}
-
-/* What nobody can read, root neither. */
-static void block(const char *file)
-{
-	char path[PATH_MAX];
-
-	relaylog_path(&relay, file, path);
-	ck_assert((unlink(path) == 0 || access(path, F_OK) != 0) && mkdir(path, 0755) == 0);
 }
 
 /* Puts the other's last line of that event at the end of our log, by our own writer, which signs it like any other. */
@@ -179,10 +169,10 @@ static void renamed_after_tools(void)
 	declare("mx2", "mx3", 3);
 	write_days(&relay, "mx2", 2, 2);
 }
-static void middle_unread(void) { block(DAY2); }
-static void later_unread(void) { drop(DAY1); block(DAY3); }
-static void older_unread(void) { drop(DAY2); block(DAY1); }
-static void nothing_but_unread(void) { drop(DAY1); drop(DAY2); drop(DAY3); block(DAY4); }
+static void middle_unread(void) { relaylog_lock_up(&relay, DAY2); }
+static void later_unread(void) { drop(DAY1); relaylog_lock_up(&relay, DAY3); }
+static void older_unread(void) { drop(DAY2); relaylog_lock_up(&relay, DAY1); }
+static void nothing_but_unread(void) { drop(DAY1); drop(DAY2); drop(DAY3); relaylog_lock_up(&relay, DAY4); }
 
 static const struct {
 	const char *name;

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "config/base/io.h"
+#include "milter/record/purge.h"
 #include "milter/record/scan.h"
 #include "milter/record/sign.h"
 
 #define DAY1 "2026-11-21.jsonl"
 #define DAY2 "2026-11-22.jsonl"
 #define DAY3 "2026-11-23.jsonl"
+#define PART2 "2026-11-23.2.jsonl"
 
 static struct relaylog relay;
 
@@ -208,12 +210,34 @@ static void other_node(void)
 	buf_clear(&text);
 }
 
-static void unreadable(void)
+static void unreadable(void) { relaylog_lock_up(&relay, DAY2); }
+
+/* What has a file's name and is none cannot excuse anything that is missing. */
+static void drop_and_put_directory(void)
 {
 	char path[PATH_MAX];
 
-	relaylog_path(&relay, DAY2, path);
-	ck_assert(unlink(path) == 0 && mkdir(path, 0755) == 0);
+	drop_middle();
+	relaylog_path(&relay, PART2, path);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+}
+
+static void drop_and_put_link(void)
+{
+	char path[PATH_MAX];
+
+	drop_middle();
+	relaylog_path(&relay, PART2, path);
+	ck_assert_int_eq(symlink("nowhere", path), 0);
+}
+
+static void drop_and_put_fifo(void)
+{
+	char path[PATH_MAX];
+
+	drop_middle();
+	relaylog_path(&relay, PART2, path);
+	ck_assert_int_eq(mkfifo(path, 0644), 0);
 }
 
 static void wrong_key(void)
@@ -307,6 +331,9 @@ static const struct {
 	  "its first line says that it is 2026-11-23.jsonl: another file was given this name" },
 	{ "a file of another node", other_node, VERIFY_TAMPERED, 4, DAY2, "signed with key" },
 	{ "a day that cannot be read", unreadable, VERIFY_UNKNOWN, 1, DAY2, "cannot be read: " },
+	{ "a middle day dropped, and a directory put behind", drop_and_put_directory, VERIFY_TAMPERED, 2, DAY3, "2026-11-22.jsonl is missing" },
+	{ "a middle day dropped, and a link to nothing put behind", drop_and_put_link, VERIFY_TAMPERED, 2, DAY3, "2026-11-22.jsonl is missing" },
+	{ "a middle day dropped, and a FIFO put behind", drop_and_put_fifo, VERIFY_TAMPERED, 2, DAY3, "2026-11-22.jsonl is missing" },
 	{ "the end cut, and records written behind by a holder of the log key", rewritten, VERIFY_UNKNOWN, 1, DAY3,
 	  "the row of one-time keys is broken here" },
 	{ "a one-time signature altered", attack_once, VERIFY_TAMPERED, 2, DAY3, "record 39 was altered" },
@@ -329,6 +356,26 @@ START_TEST(attacks)
 	}
 	verify_report_clear(&report);
 	relaylog_opinions(&relay, (int)rows[_i].want, rows[_i].name, NULL);
+}
+END_TEST
+
+/* Nobody waits for somebody to write into it. */
+START_TEST(fifo)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct err err = { .text = "" };
+	char path[PATH_MAX];
+	int64_t count;
+
+	relaylog_path(&relay, PART2, path);
+	ck_assert_int_eq(mkfifo(path, 0644), 0);
+	ck_assert(relaylog_search(&relay) != 0);
+	ck_assert(!record_writer_open(&config, &writer, &err));
+	ck_assert_msg(strstr(err.text, PART2 ": is no file"), "%s", err.text);
+	clock_set(NOON + 100 * DAY_US);
+	ck_assert(!record_purge(&config, (struct retention){ 99, false }, false, NULL, NULL, &count, &err));
+	ck_assert_msg(strstr(err.text, PART2 ": is no file"), "%s", err.text);
 }
 END_TEST
 
@@ -480,6 +527,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	unit_add_rows(tcase, attacks, rows);
+	tcase_add_test(tcase, fifo);
 	tcase_add_test(tcase, figures);
 	tcase_add_test(tcase, personal_data);
 	tcase_add_test(tcase, unsigned_log);
