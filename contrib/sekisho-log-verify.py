@@ -344,6 +344,8 @@ class Log:
                 self.find(UNKNOWN if torn else TAMPERED, place, 'ends in the middle of a line' if torn else 'no record')
                 bad, day.named = bad + 1, None
                 continue
+            if head and not is_time(head[2]):
+                self.find(TAMPERED, place, 'a record without a time')
             event = head[3].decode('utf-8', 'replace') if head else 'erased'
             if number == 0 and event == 'begin':
                 self.check_begin(day, json_or_empty(line))
@@ -376,7 +378,7 @@ class Log:
                 self.take_special(day, place, line, event, known and not bad)
             known, bad, seq, chain = True, 0, got, bytes.fromhex(tail[1].decode())
             day.records += 1
-            day.last_time = head[2].decode('utf-8', 'replace') if head else day.last_time
+            day.last_time = head[2].decode() if head and is_time(head[2]) else day.last_time
             self.first_seq = self.first_seq or got
             if got in self.wanted and self.wanted[got][0] == chain.hex():
                 del self.wanted[got]
@@ -592,6 +594,12 @@ def signed_note(name, blob, kind, keys, text):
         text = f'cosignature/v1\ntime {int.from_bytes(blob[4:12], "big")}\n'.encode() + text
     return any(hashlib.sha256(name.encode() + b'\n' + kind + raw).digest()[:4] == blob[:4] and
                ed25519_check(raw, text, blob[-64:]) for raw in keys.values())
+
+
+def is_time(octets):
+    with contextlib.suppress(ValueError):
+        return bool(TIME.match(octets.decode()) and read_time(octets.decode()))
+    return False
 
 
 def is_number(value):

@@ -16,6 +16,8 @@
 #include "milter/record/verify_content.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
+#define SECOND_END ((size_t)20)                     /* of 2026-11-21T18:04:05.123456+09:00 */
+#define FRACTION_END (SECOND_END + 6)
 #define PROGRESS_STEP ((int64_t)4 << 20)
 
 void verify_file_find(struct verify_file *file, enum verify_result result, int64_t offset, int64_t seq, const char *fmt, ...)
@@ -146,7 +148,7 @@ struct state {
 	int64_t seq;
 	unsigned char chain[CHAIN_LEN];
 	int64_t unreadable;            /* lines since then that are no records */
-	char time[JST_TIME_LEN + 1];
+	char time[JST_TIME_LEN + 1];   /* the last that is one */
 	bool has_strange_key;
 };
 
@@ -484,15 +486,32 @@ static void take_line(struct state *state, const struct record_link *link)
 		if (!spans_add(&file->erased_seqs, link->seq, link->seq))
 			verify_file_find(file, VERIFY_UNKNOWN, -1, link->seq, "out of memory for erased records");
 	}
-	if (link->time.len == JST_TIME_LEN) {
-		memcpy(state->time, link->time.ptr, JST_TIME_LEN);
-		if (file->first_time_us == 0)
-			jst_parse_time(link->time, &file->first_time_us);
-	}
+	if (file->first_time_us == 0 && state->time[0])
+		jst_parse_time(str_of(state->time, JST_TIME_LEN), &file->first_time_us);
 	state->is_known = true;
 	state->unreadable = 0;
 	state->seq = link->seq;
 	memcpy(state->chain, link->chain, CHAIN_LEN);
+}
+
+/* To the octet as the writer writes it. Most are of the second of the one before: then only the fraction is looked at. */
+static bool is_time(const struct state *state, struct str time)
+{
+	char again[JST_TIME_LEN + 1];
+	int64_t time_us;
+	size_t at = SECOND_END;
+
+	if (time.len != JST_TIME_LEN)
+		return false;
+	while (at < FRACTION_END && ascii_is_digit(time.ptr[at]))
+		at++;
+	if (at == FRACTION_END && memcmp(time.ptr, state->time, SECOND_END) == 0 &&
+	    memcmp(time.ptr + at, state->time + at, JST_TIME_LEN - FRACTION_END) == 0)
+		return true;
+	if (!jst_parse_time(time, &time_us))
+		return false;
+	jst_format_time(time_us, again);
+	return str_eq(time, str_of(again, JST_TIME_LEN));
 }
 
 static void check_line(struct state *state, const struct line *line)
@@ -504,6 +523,10 @@ static void check_line(struct state *state, const struct line *line)
 		return;
 	}
 	check_link(state, line, &link);
+	if (is_time(state, link.time))
+		memcpy(state->time, link.time.ptr, JST_TIME_LEN);
+	else if (link.leaf_text.len)
+		verify_file_find(state->file, VERIFY_TAMPERED, line->offset, link.seq, "a record without a time");
 	if (str_eq(link.event, STR("checkpoint")))
 		check_checkpoint(state, line, &link);
 	else if (str_eq(link.event, STR("recovered")))

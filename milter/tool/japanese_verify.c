@@ -73,6 +73,7 @@ const struct japanese_row japanese_verify[] = {
 	{ "this checkpoint signs other records than those before it: they were altered",
 	  "このチェックポイントが署名した内容と、その前の記録が一致しません。記録が改ざんされています" },
 	{ "a " STR_FMT " record that nobody signed", "署名のない " STR_FMT " 記録です" },
+	{ "a record without a time", "日時のない記録です" },
 	{ "a forged " STR_FMT " record: its signature is wrong", "偽造された " STR_FMT " 記録です。署名が正しくありません" },
 	{ "a statement about another log: " STR_FMT, "別の中継記録についての宣言です：" STR_FMT },
 	{ "a restored record of another place", "別の箇所の restored 記録です" },

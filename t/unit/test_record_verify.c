@@ -285,6 +285,18 @@ static void rewritten(void)
 	record_writer_close(writer);
 }
 
+/* By somebody without the key, behind the last checkpoint. */
+static void forget_time(struct buf *text)
+{
+	cut_tail(text);
+
+	size_t last = unit_count(buf_view(text), "\n") - 1, at = relaylog_line(buf_view(text), last);
+
+	memcpy(text->ptr + at + str_find(str_from(buf_view(text), at), STR("2026-")), "yesterday, or the day before that", JST_TIME_LEN);
+	relaylog_rechain(text, last);
+}
+static void untimed(void) { edit(DAY3, forget_time); }
+
 static void swap_once(struct buf *text)
 {
 	char *at = text->ptr + str_find(buf_view(text), STR("\"once\":\"")) + 8;
@@ -337,6 +349,7 @@ static const struct {
 	{ "the end cut, and records written behind by a holder of the log key", rewritten, VERIFY_UNKNOWN, 1, DAY3,
 	  "the row of one-time keys is broken here" },
 	{ "a one-time signature altered", attack_once, VERIFY_TAMPERED, 2, DAY3, "record 39 was altered" },
+	{ "a record without a time at the end", untimed, VERIFY_TAMPERED, 1, DAY3, "a record without a time" },
 	{ "the wrong key", wrong_key, VERIFY_UNKNOWN, 4, DAY1, "signed with key" },
 	{ "the key rotated, both given", rotated_key, VERIFY_OK, 0, NULL, NULL },
 	{ "a crash and a restart", crash_and_restart, VERIFY_OK, 0, NULL, NULL },
