@@ -171,7 +171,8 @@ class Log:
         self.now = read_time(args.now) if args.now else datetime.datetime.now(JST)
         self.purged, self.checkpoints = [], 0
         self.erased, self.declared = [], []     # lines that were erased; ranges that statements declare, and when
-        self.wanted = {}                # seq -> (hash, name) of checkpoints kept elsewhere
+        self.wanted = []                # checkpoints kept elsewhere: number, hash, path, node
+        self.seen = {}                  # number -> hash of the records that they name
         self.first_seq = None
 
     def find(self, code, place, text):
@@ -242,12 +243,8 @@ class Log:
             self.find(TAMPERED, place, f'of another class: {detail.get("class")}')
 
     def check_begin(self, day, line):
-        detail = line.get('detail', {})
-        try:
-            begin = {name: detail[name] for name in ('node', 'class', 'file', 'previous', 'end', 'after', 'hash', 'tenants')}
-            if len(bytes.fromhex(begin['hash'])) != 32 or (begin['previous'] and not FILE.match(begin['previous'])):
-                return
-        except (KeyError, ValueError, TypeError):
+        begin = read_begin(line)
+        if not begin or (begin['previous'] and not is_file(begin['previous'])):
             return
         day.begin = begin
         self.check_owner(day.name, begin)
@@ -263,7 +260,7 @@ class Log:
             detail, end = json.JSONDecoder().raw_decode(text, at)
             if not all(name in detail for name in NEEDED[event]):
                 raise ValueError
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             day.named = None if event == 'checkpoint' else day.named
             return self.find(TAMPERED, place, f'a {event} record that cannot be read')
         if event == 'checkpoint':
@@ -380,8 +377,8 @@ class Log:
             day.records += 1
             day.last_time = head[2].decode() if head and is_time(head[2]) else day.last_time
             self.first_seq = self.first_seq or got
-            if got in self.wanted and self.wanted[got][0] == chain.hex():
-                del self.wanted[got]
+            if any(got == number for number, *_ in self.wanted):
+                self.seen[got] = chain.hex()
         day.seq, day.chain = seq, chain
         if day.missing > day.erased:
             self.find(TAMPERED, day.name, f'{day.missing} numbers of tenants are missing, and {day.erased} records were erased')
@@ -469,7 +466,7 @@ class Log:
             raise ValueError('no good countersignature of a witness whose key was given')
         if self.args.class_name not in (None, origin[2]):
             raise ValueError('of another log')
-        self.wanted[int(lines[1])] = (unbase64(lines[2], 32).hex(), path, origin[1])
+        self.wanted.append((int(lines[1]), unbase64(lines[2], 32).hex(), path, origin[1]))
 
     def read_checkpoints(self):
         for path in self.args.checkpoint:
@@ -478,14 +475,16 @@ class Log:
             except (OSError, ValueError, IndexError) as error:
                 self.find(UNKNOWN, path, f'says nothing about this log: {error}')
 
-    def limit(self, day, after):
-        """What the part after this file says about its end."""
-        if not after or after.date != day.date:
-            return None
-        detail = {}
-        with contextlib.suppress(OSError):      # that is said when it is looked at
-            detail = json_or_empty(after.read(self.args.dir).partition(b'\n')[0]).get('detail', {})
-        return (detail.get('end'), detail.get('after'), detail.get('hash')) if detail.get('previous') == day.name else None
+    def limits(self, days):
+        """What parts say about the end of the file that they continue."""
+        limits = {}
+        for part in days:
+            begin = None
+            with contextlib.suppress(OSError):      # that is said when it is looked at
+                begin = part.order[1] > 1 and read_begin(json_or_empty(part.read(self.args.dir).partition(b'\n')[0]))
+            if begin and begin['previous'][:10] == part.name[:10]:
+                limits[begin['previous']] = begin['end'], begin['after'], begin['hash']
+        return limits
 
     def take_moment(self):
         """Files and their sizes while nobody writes: a gate holds CLASS/.lock meanwhile."""
@@ -511,7 +510,8 @@ class Log:
         days = [day for day in days if stat.S_ISREG(day.stat.st_mode)]
         if days:
             days[-1].is_last = True
-        full = [day for at, day in enumerate(days) if self.check_file(day, self.limit(day, (days[at + 1:] or [None])[0]))]
+        limits = self.limits(days)
+        full = [day for day in days if self.check_file(day, limits.get(day.name))]
         before = named = None
         is_restored = False             # since the last checkpoint
         for day in full:
@@ -538,11 +538,13 @@ class Log:
             self.find(UNKNOWN, self.args.dir, 'no checkpoint with a good signature')
         elif read_time(times[-1]) - read_time(signed[-1]) > datetime.timedelta(hours=2):
             self.find(UNKNOWN, self.args.dir, 'the last records span more than two hours without a checkpoint')
-        for seq, (_, path, node) in self.wanted.items():
+        for seq, hash_, path, node in self.wanted:
+            if self.seen.get(seq) == hash_:
+                continue
             if self.args.node and node not in {self.args.node, *names(days)}:
                 self.find(UNKNOWN, path, 'says nothing about this log: of another log')
             elif seq >= (self.first_seq or 0):
-                may_stand = any(day.is_unread for day in days)
+                may_stand = seq not in self.seen and any(day.is_unread for day in days)
                 self.find(UNKNOWN if may_stand else TAMPERED, path, f'record {seq} is not the one that this checkpoint saw')
 
 
@@ -606,23 +608,38 @@ def is_number(value):
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def is_text(value):
+    """Not half a character: what is no UTF-8 stands as sekisho-log(5) has it."""
+    with contextlib.suppress(UnicodeEncodeError):
+        return isinstance(value, str) and value.encode('utf-8', 'surrogateescape') is not None
+    return False
+
+
+def read_begin(line):
+    detail = line.get('detail')
+    good = dict.fromkeys(('node', 'class', 'file', 'previous', 'hash'), is_text) | dict.fromkeys(('end', 'after', 'tenants'), is_number)
+    if not isinstance(detail, dict) or not all(name in detail and check(detail[name]) for name, check in good.items()):
+        return None
+    return detail if re.fullmatch('[0-9a-f]{64}', detail['hash']) else None
+
+
 def is_record(record):
     """Each member that is there: does it hold what such a member holds?"""
     def has(name, good):
         return name not in record or good(record[name])
 
-    return (bool(record) and all(has(name, lambda value: isinstance(value, str)) for name in STRINGS) and
+    return (bool(record) and all(has(name, is_text) for name in STRINGS) and
             all(has(name, is_number) for name in NUMBERS) and
             all(has(name, lambda value: isinstance(value, dict)) for name in OBJECTS) and
             all(has(name, lambda value, most=most: isinstance(value, list) and len(value) <= most and
-                    all(isinstance(item, str) for item in value)) for name, most in LISTS.items()) and
+                    all(is_text(item) for item in value)) for name, most in LISTS.items()) and
             has('time', lambda value: isinstance(value, str) and TIME.match(value)) and
             has('salt', lambda value: isinstance(value, str) and SALT.match(value)))
 
 
 def json_or_empty(line):
-    with contextlib.suppress(ValueError):
-        value = json.loads(line)
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(line.decode('utf-8', 'surrogateescape'))
         return value if isinstance(value, dict) else {}
     return {}
 

@@ -48,6 +48,7 @@ static void skip_number(struct buf *text) { forge(text, 3, "\"tseq\":5", "\"tseq
 static void repeat_number(struct buf *text) { forge(text, 4, "\"tseq\":6", "\"tseq\":5"); }
 static void other_head(struct buf *text) { forge(text, 1, "\"acme\":4", "\"acme\":3"); }
 static void break_json(struct buf *text) { forge(text, 4, "\"verdict\"", "\"verdict:"); }
+static void no_text(struct buf *text) { forge(text, 4, "\"accept\"", "\"\\ud800\""); }
 static void no_line(struct buf *text) { text->len = relaylog_line(buf_view(text), 0); }
 static void drop_line(struct buf *text)
 {
@@ -71,6 +72,7 @@ static const struct {
 	{ "a number given twice", DAY2, repeat_number, VERIFY_OK, VERIFY_OK, VERIFY_TAMPERED, "number 5 of tenant acme after" },
 	{ "another number to go on with", DAY2, other_head, VERIFY_OK, VERIFY_OK, VERIFY_TAMPERED,
 	  "1 numbers of tenants are missing" },
+	{ "half a character", DAY2, no_text, VERIFY_OK, VERIFY_OK, VERIFY_TAMPERED, "no record as sekisho-log(5) has it" },
 	{ "no JSON", DAY2, break_json, VERIFY_OK, VERIFY_OK, VERIFY_TAMPERED, "no record as sekisho-log(5) has it" },
 };
 START_TEST(levels)

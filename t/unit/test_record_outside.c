@@ -20,28 +20,64 @@ static void setup(void)
 	relaylog_days(&relay, 3, 10);
 }
 
+static void read_checkpoint(struct str log, struct checkpoint_entry *out)
+{
+	struct str line, detail, last = STR_EMPTY;
+	struct record_link link;
+
+	while (str_next(&log, '\n', &line))
+		last = line;
+	ck_assert(record_parse_link(last, NULL, &link) && scan_find(last, STR("detail"), &detail) &&
+		  checkpoint_entry_read(detail, link.time, out));
+}
+
+static void write_note(const struct checkpoint_entry *checkpoint, const char *path)
+{
+	static struct sign_publics publics;
+	struct buf note;
+	struct str text;
+
+	ck_assert(sign_publics_load(relay.pub, &publics, NULL));
+	buf_init(&note, NOTE_MAX);
+	note_write(checkpoint, &publics.keys[0], &note);
+	ck_assert(buf_done(&note, &text, NULL));
+	ck_assert(io_replace_file(path, text, 0644, NULL));
+	buf_clear(&note);
+}
+
 /* Writes the log's last checkpoint as a note beside the key; its path. */
 static const char *keep_checkpoint(const char *file)
 {
 	static char path[PATH_MAX];
-	static struct sign_publics publics;
 	struct checkpoint_entry checkpoint;
-	struct record_link link;
-	struct str text, line, rest, detail, last = STR_EMPTY;
-	struct buf log, note;
+	struct buf log;
 
-	ck_assert(sign_publics_load(relay.pub, &publics, NULL));
-	relaylog_read(&relay, file, &log);
-	for (rest = buf_view(&log); str_next(&rest, '\n', &line);)
-		last = line;
-	ck_assert(record_parse_link(last, NULL, &link) && scan_find(last, STR("detail"), &detail) &&
-		  checkpoint_entry_read(detail, link.time, &checkpoint));
-	buf_init(&note, NOTE_MAX);
-	note_write(&checkpoint, &publics.keys[0], &note);
-	ck_assert(buf_done(&note, &text, NULL));
 	ck_assert_int_lt(snprintf(path, sizeof path, "%s.note", relay.key), PATH_MAX);
-	ck_assert(io_replace_file(path, text, 0644, NULL));
-	buf_clear(&note);
+	relaylog_read(&relay, file, &log);
+	read_checkpoint(buf_view(&log), &checkpoint);
+	write_note(&checkpoint, path);
+	buf_clear(&log);
+	return path;
+}
+
+/* A note of the same record, and of another log than this one is. */
+static const char *keep_other(const char *file)
+{
+	static char path[PATH_MAX];
+	struct checkpoint_entry checkpoint;
+	struct sign_key *key;
+	struct buf log, detail;
+
+	ck_assert_int_lt(snprintf(path, sizeof path, "%s.other", relay.key), PATH_MAX);
+	relaylog_read(&relay, file, &log);
+	read_checkpoint(buf_view(&log), &checkpoint);
+	checkpoint.hash[0] ^= 1;
+	buf_init(&detail, RECORD_JSON_MAX);
+	ck_assert(sign_key_load(relay.key, &key, NULL) && checkpoint_entry_write(&checkpoint, key, &detail, NULL));
+	ck_assert(checkpoint_entry_read(buf_view(&detail), checkpoint.time, &checkpoint));
+	write_note(&checkpoint, path);
+	sign_key_free(key);
+	buf_clear(&detail);
 	buf_clear(&log);
 	return path;
 }
@@ -65,6 +101,7 @@ static enum verify_result verify_with_note(const char *path, const char *text, i
 		ck_assert_msg(report.finding_count == 1 && str_starts(report.findings[0].text, str_from_c(text)), STR_FMT,
 			      STR_ARG(report.findings[0].text));
 	verify_report_clear(&report);
+	relaylog_opinions(&relay, (int)result, path, "--node", asked.len ? asked.ptr : "", "--checkpoint", path, NULL);
 	return result;
 }
 
@@ -174,7 +211,18 @@ START_TEST(relay_is_renamed)
 }
 END_TEST
 
-/* What cannot be read was not taken away. */
+/* Each is held against the log, in whatever order they come. */
+START_TEST(two_of_one_record)
+{
+	const char *good = keep_checkpoint(DAY3), *other = keep_other(DAY3);
+
+	relaylog_opinions(&relay, VERIFY_OK, "the good one", "--checkpoint", good, NULL);
+	relaylog_opinions(&relay, VERIFY_TAMPERED, "the other one first", "--checkpoint", other, "--checkpoint", good, NULL);
+	relaylog_opinions(&relay, VERIFY_TAMPERED, "the other one last", "--checkpoint", good, "--checkpoint", other, NULL);
+}
+END_TEST
+
+/* What cannot be read was not taken away, and does not excuse what can. */
 START_TEST(not_all_can_be_read)
 {
 	const char *note = keep_checkpoint(DAY3);
@@ -189,6 +237,7 @@ START_TEST(not_all_can_be_read)
 	relaylog_write(&relay, DAY3, buf_view(&text));
 	ck_assert_int_eq(verify_with_note(note, NULL, &outside), VERIFY_UNKNOWN);
 	ck_assert_int_eq(outside, 1);
+	ck_assert_int_eq(verify_with_note(keep_other(DAY3), NULL, &outside), VERIFY_TAMPERED);
 	buf_clear(&text);
 }
 END_TEST
@@ -225,6 +274,7 @@ int main(void)
 	tcase_add_test(tcase, checkpoint_of_another_day);
 	tcase_add_test(tcase, relay_is_renamed);
 	tcase_add_test(tcase, not_all_can_be_read);
+	tcase_add_test(tcase, two_of_one_record);
 	tcase_add_test(tcase, broken_notes);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);

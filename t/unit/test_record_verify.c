@@ -297,6 +297,42 @@ static void forget_time(struct buf *text)
 }
 static void untimed(void) { edit(DAY3, forget_time); }
 
+/* By somebody without the key, who writes over `was` in the first line of a new part what is as long. */
+static void forge_part(const char *file, const char *was, const char *now)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+	struct buf text, part;
+
+	config.key_file = STR_EMPTY;
+	config.part_max = 1;
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	record_writer_close(writer);
+	relaylog_read(&relay, DAY3, &text);
+	relaylog_read(&relay, PART2, &part);
+
+	size_t end = text.len, lines = unit_count(buf_view(&text), "\n");
+
+	buf_add(&text, buf_view(&part));
+	memcpy(text.ptr + end + str_find(str_from(buf_view(&text), end), str_from_c(was)), now, strlen(now));
+	relaylog_rechain(&text, lines);
+	drop(PART2);
+	relaylog_write(&relay, file, str_from(buf_view(&text), end));
+	buf_clear(&text);
+	buf_clear(&part);
+}
+
+static void after_no_day(void) { forge_part(PART2, "\"previous\":\"2026-11-23", "\"previous\":\"2026-13-45"); }
+
+/* The writer was killed before the first line of a part. The next part begins behind it, and says where DAY3 ended. */
+static void add_rest(struct buf *text) { buf_add_c(text, "what a disk refused"); }
+static void rest_and_empty_part(void)
+{
+	forge_part("2026-11-23.3.jsonl", ".2.jsonl", ".3.jsonl");
+	relaylog_write(&relay, PART2, STR_EMPTY);
+	edit(DAY3, add_rest);
+}
+
 static void swap_once(struct buf *text)
 {
 	char *at = text->ptr + str_find(buf_view(text), STR("\"once\":\"")) + 8;
@@ -349,6 +385,8 @@ static const struct {
 	{ "the end cut, and records written behind by a holder of the log key", rewritten, VERIFY_UNKNOWN, 1, DAY3,
 	  "the row of one-time keys is broken here" },
 	{ "a one-time signature altered", attack_once, VERIFY_TAMPERED, 2, DAY3, "record 39 was altered" },
+	{ "a part that goes on from a day that there is not", after_no_day, VERIFY_TAMPERED, 1, PART2, "its first line names no possible file" },
+	{ "a rest, an empty part and the part that goes on", rest_and_empty_part, VERIFY_OK, 1, DAY3, "19 octets at its end are no part of the log" },
 	{ "a record without a time at the end", untimed, VERIFY_TAMPERED, 1, DAY3, "a record without a time" },
 	{ "the wrong key", wrong_key, VERIFY_UNKNOWN, 4, DAY1, "signed with key" },
 	{ "the key rotated, both given", rotated_key, VERIFY_OK, 0, NULL, NULL },
