@@ -74,7 +74,9 @@ static const struct setting_word client_words[] = {
 
 static const struct setting top_rows[] = {
 	{ "node", SETTING_NAME, CONFIG(node), .computed = "the host's name, up to its first dot",
-	  .meaning = "This relay's name in records and charges; two relays that share a store need two names." },
+	  .meaning = "This relay's name in records and charges; two relays that share a store need two names. The relay log goes on "
+		     "under a new name from the next start on; a class that is no longer configured keeps its old one, which "
+		     "sekisho log verify --node takes." },
 	{ "state_dir", SETTING_PATH, CONFIG(state_dir), .fallback = "/var/lib/sekisho",
 	  .meaning = "Directory for what is kept over a restart." },
 	{ "pid_file", SETTING_PATH, CONFIG(pid_file), .computed = "sekisho-milter.pid in state_dir",

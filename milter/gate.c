@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "config/base/io.h"
 #include "config/base/json.h"
@@ -83,6 +84,20 @@ static bool open_actions(struct gate *gate, const struct config *config, struct 
 	return !config->needs_rewrite || gate_writer(gate, CLASS_ACTION, err);
 }
 
+/* Classes that were written to before: each is signed every hour, and under a new name from the start, whether or not somebody writes
+ * to it. One that cannot be opened is those tenants' who have it, when they send. */
+static void open_present(struct gate *gate, const struct config *config)
+{
+	char dir[sizeof gate->log_dir + CONFIG_NAME_MAX + 2];
+	struct err err;
+
+	for (size_t i = 0; i < config->class_count; i++) {
+		snprintf(dir, sizeof dir, "%s/" STR_FMT, gate->log_dir, STR_ARG(config->classes[i].name));
+		if (access(dir, F_OK) == 0 && !gate_writer(gate, config->classes[i].name, &err))
+			log_error("%s", err.text);
+	}
+}
+
 static bool has_same_classes(const struct config *a, const struct config *b)
 {
 	if (a->class_count != b->class_count)
@@ -100,6 +115,7 @@ void gate_follow(struct gate *gate, const struct config *old, const struct confi
 
 	if (!open_actions(gate, new, &err))
 		log_error("%s", err.text);
+	open_present(gate, new);
 	if (has_same_classes(old, new))
 		return;
 	purger_stop(gate->purger);
@@ -162,7 +178,10 @@ static bool open_log(struct gate *gate, const struct config *config, struct err 
 		.disk_warn_percent = config->disk_warn_percent,
 		.queue_max = LOG_QUEUE_MAX,
 	};
-	return gate_writer(gate, CLASS_RELAY, err) && gate_writer(gate, CLASS_OPS, err) && open_actions(gate, config, err);
+	if (!gate_writer(gate, CLASS_RELAY, err) || !gate_writer(gate, CLASS_OPS, err) || !open_actions(gate, config, err))
+		return false;
+	open_present(gate, config);
+	return true;
 }
 
 bool gate_open(struct gate *gate, const struct config *config, struct err *err)

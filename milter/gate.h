@@ -4,7 +4,8 @@
  * Opened by main before the first session, closed after the last. Sessions enter and leave the list themselves, so
  * that at the end those which the MTA never closed are closed here and give their quota back.
  *
- * Classes  "relay" and "ops" are opened with the gate; the class of a tenant that has its own with its first record
+ * Classes  "relay", "ops" and those of the configuration that have a directory are opened with the gate; another one with its first
+ *          record
  * Threads  gate_enter, gate_leave, gate_writer, gate_record: any; open and close: main, with no callback running
  */
 #ifndef SEKISHO_GATE_H

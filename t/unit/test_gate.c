@@ -15,13 +15,14 @@
 static struct gate gate;
 static char home[1000];
 
+static const char *node = "gate1", *key = "none";
 static struct config *config_with(const char *file, const char *keep, const char *tracking)
 {
 	return configured(file,
-			  "node: gate1\nstate_dir: %1$s/state\nmilter: {listen: \"unix:%1$s.sock\"}\nmetrics: {listen: none}\n"
-			  "relay_log: {dir: %1$s/log, key_file: none, operator_key_file: none, classes: {relay: %2$s}}\n"
+			  "node: %4$s\nstate_dir: %1$s/state\nmilter: {listen: \"unix:%1$s.sock\"}\nmetrics: {listen: none}\n"
+			  "relay_log: {dir: %1$s/log, key_file: %5$s, operator_key_file: none, classes: {relay: %2$s}}\n"
 			  "tracking: {key_file: %1$s/tokens}\nlog: {to: stderr, level: error}\n"
-			  "tenants: {acme: {match: [{auth: acme}]%3$s}}\n", home, keep, tracking);
+			  "tenants: {acme: {match: [{auth: acme}]%3$s}}\n", home, keep, tracking, node, key);
 }
 
 static void open_gate(void)
@@ -95,6 +96,45 @@ START_TEST(signs_actions_from_now_on)
 }
 END_TEST
 
+static bool is_signed_by(struct relaylog *log, const char *class_name, const char *by)
+{
+	char name[100];
+	struct buf text;
+
+	snprintf(log->dir, sizeof log->dir, "%s/log/%s", home, class_name);
+	snprintf(name, sizeof name, "\"node\":\"%s\"", by);
+	relaylog_read(log, "2026-11-21.jsonl", &text);
+
+	struct str rest = buf_view(&text), one;
+	bool is_found = false;
+
+	while (str_next(&rest, '\n', &one))
+		is_found |= str_find(one, STR("\"event\":\"checkpoint\"")) < one.len && str_find(one, str_from_c(name)) < one.len;
+	buf_clear(&text);
+	return is_found;
+}
+
+/* A class that nobody writes to goes on under the new name, too, and one that is no more configured does not. */
+START_TEST(renamed)
+{
+	static struct relaylog log;
+	struct err err;
+
+	close_gate();
+	relaylog_setup(&log);
+	key = log.key;
+	open_gate();
+	ck_assert(gate_writer(&gate, STR("bounce-api"), &err) && gate_writer(&gate, STR("former"), &err));
+	close_gate();
+	node = "gate2";
+	open_gate();
+	ck_assert(is_signed_by(&log, "bounce-api", "gate2"));
+	ck_assert(is_signed_by(&log, "former", "gate1") && !is_signed_by(&log, "former", "gate2"));
+	ck_assert(!is_there("history"));
+	close_gate();
+}
+END_TEST
+
 /* The first thing that goes wrong where links are to be tracked. */
 START_TEST(tells_how_to_make_keys)
 {
@@ -118,6 +158,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, keeps_as_long_as_it_now_says);
 	tcase_add_test(tcase, signs_actions_from_now_on);
+	tcase_add_test(tcase, renamed);
 	tcase_add_test(tcase, tells_how_to_make_keys);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
