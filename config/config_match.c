@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/config_hint.h"
+#include "config/config_reach.h"
 #include "config/hash.h"
 
 /* What a rule's key is made of: `text`, and `more` where there are two parts. */
@@ -345,40 +346,28 @@ static bool check_reachable(struct reader *r, const struct config *config, const
 			     STR_ARG(link->rule.tenant->name), match_kind_name(kind));
 }
 
-/* An address that the pattern covers. */
-static bool sample_of(struct reader *r, struct str pattern, struct str *out)
-{
-	if (pattern.ptr[0] != '@') {
-		*out = pattern;
-		return true;
-	}
+/* Of the tenant whose rules are looked at. */
+struct claims {
+	const struct tenant *tenant;
+	struct config_reach allowed;
+};
 
-	bool is_below = str_starts(pattern, STR("@*."));
-
-	return arena_printf(r->scratch, out, "x@%s" STR_FMT, is_below ? "x" : "", STR_ARG(str_from(pattern, is_below ? 2 : 1)));
-}
-
-/* What a rule claims and `senders` allows nothing of would only be refused. */
-static bool check_allowed(struct reader *r, const struct match_link *link)
+/* What a rule claims and `senders` allows nothing of would only be refused. A tenant's rules come together. */
+static bool check_allowed(struct reader *r, const struct match_link *link, struct claims *claims)
 {
 	static const char *const begins[] = { [FORM_ADDRESS] = "", [FORM_DOMAIN] = "@", [FORM_SUBDOMAINS] = "@*." };
 	const struct match_rule *rule = &link->rule;
-	struct str_list senders = rule->tenant->senders;
-	struct str claim, sample;
+	struct str claim;
 
-	if (forms[rule->form].kind != MATCH_SENDER || senders.count == 0)
+	if (forms[rule->form].kind != MATCH_SENDER || rule->tenant->senders.count == 0)
 		return true;
-	if (!arena_printf(r->scratch, &claim, "%s" STR_FMT, begins[rule->form], STR_ARG(rule->text)) || !sample_of(r, claim, &sample))
+	if (claims->tenant != rule->tenant && !config_reach_init(&claims->allowed, rule->tenant->senders, r->scratch))
 		return config_no_memory(r);
-	if (address_list_covers(senders, sample))
-		return true;
-	for (size_t i = 0; i < senders.count; i++) {
-		if (!sample_of(r, senders.items[i], &sample))
-			return config_no_memory(r);
-		if (address_list_covers((struct str_list){ &claim, 1 }, sample))
-			return true;
-	}
-	return config_refuse(r, node_place(link->node), "match: tenant " STR_FMT " claims " STR_FMT ", of which its senders allow nothing",
+	claims->tenant = rule->tenant;
+	if (!arena_printf(r->scratch, &claim, "%s" STR_FMT, begins[rule->form], STR_ARG(rule->text)))
+		return config_no_memory(r);
+	return config_reach_meets(&claims->allowed, claim) ||
+	       config_refuse(r, node_place(link->node), "match: tenant " STR_FMT " claims " STR_FMT ", of which its senders allow nothing",
 			     STR_ARG(rule->tenant->name), STR_ARG(claim));
 }
 
@@ -387,6 +376,7 @@ bool config_match_build(struct reader *r, struct config *config)
 	struct match_index *index = arena_new(r->arena, struct match_index);
 	struct match_rule *rules = arena_array(r->arena, r->match_count, sizeof *rules);
 	const struct node **nodes = arena_array(r->scratch, r->match_count, sizeof *nodes);
+	struct claims claims = { .tenant = NULL };
 	size_t slots = 16, at = 0;
 	bool ok = true;
 
@@ -404,7 +394,7 @@ bool config_match_build(struct reader *r, struct config *config)
 	for (const struct match_link *link = r->match_first; link; link = link->next, at++) {
 		rules[at] = link->rule;
 		nodes[at] = link->node;
-		ok &= check_reachable(r, config, link) && check_allowed(r, link);
+		ok &= check_reachable(r, config, link) && check_allowed(r, link, &claims);
 	}
 	collect_lengths(index, r->match_count);
 	config->match = index;

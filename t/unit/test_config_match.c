@@ -3,6 +3,9 @@
 #include "t/lib/unit.h"
 
 #include <stdio.h>
+#include <time.h>
+
+#include "config/base/buf.h"
 
 static struct config *load(struct str text)
 {
@@ -255,6 +258,35 @@ START_TEST(list_covers)
 }
 END_TEST
 
+static double load_seconds(int senders)
+{
+	struct timespec from, to;
+	struct buf text;
+
+	buf_init(&text, SIZE_MAX);
+	buf_add_c(&text, "tenants:\n  acme:\n    match:\n");
+	for (int i = 0; i < senders; i++)
+		buf_printf(&text, "      - sender: u%d@acme.example\n", i);
+	buf_add_c(&text, "    senders:\n");
+	for (int i = 0; i < senders; i++)
+		buf_printf(&text, "      - u%d@acme.example\n", senders - 1 - i);
+	ck_assert(!text.failed);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+	config_free(load(buf_view(&text)));
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+	buf_clear(&text);
+	return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9;
+}
+
+/* Four times the senders cost four times the time, not sixteen. */
+START_TEST(many_senders)
+{
+	double few = load_seconds(8000), many = load_seconds(32000);
+
+	ck_assert_msg(many < few * 9, "%.3f s for 8000, %.3f s for 32000", few, many);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("config_match");
@@ -266,5 +298,6 @@ int main(void)
 	tcase_add_test(tc, identify_order);
 	tcase_add_test(tc, against_trying_all);
 	unit_add_rows(tc, list_covers, cover_rows);
+	tcase_add_test(tc, many_senders);
 	return unit_main(suite);
 }
