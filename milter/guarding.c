@@ -60,8 +60,8 @@ static void look_for_loss(struct guarding *g)
 	if (!emptied_look(&g->emptied, g->gate->policy.store))
 		return;
 	log_error("store: Redis has lost what it held: nothing is used of any quota, nobody is suspended, and no recipient is "
-		  "suppressed any more; suspend again whom this names: sekisho log search --class ops --event suspended; put the "
-		  "recipients back with sekisho suppress import, and see that Redis keeps its data (appendonly yes)");
+		  "suppressed any more; suspend again, or halve, whom these name: sekisho log search --class ops --event suspended, "
+		  "and the same with --event halved; put the recipients back with sekisho suppress import, and see that Redis keeps its data (appendonly yes)");
 	gate_record(g->gate, STR("store"), STR_EMPTY, STR("{\"emptied\":true}"));
 }
 
