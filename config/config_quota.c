@@ -280,8 +280,6 @@ static bool set_warm_up(struct making *m, const struct node *node)
 		return config_refuse(m->r, node_place(given), "warm_up%s has no limit to grow to: limit is none", where);
 	if (quota->warm_start > quota->limit)
 		return config_refuse(m->r, node_place(start), "warm_up%s: start is more than limit", where);
-	if (quota->warm_growth == LIMIT_NONE || quota->warm_growth == 0)
-		return config_refuse(m->r, node_place(given), "warm_up%s never ends without growth; write growth: 100%%", where);
 	return true;
 }
 

@@ -508,7 +508,7 @@ static const struct setting warm_up_rows[] = {
 		     "until it is what limit says. Whoever sent nothing meanwhile begins anew with another date." },
 	{ "start", SETTING_RATE, FIELD(struct quota_draft, start), .computed = "none",
 	  .meaning = "What the limit is on that day, and before it." },
-	{ "growth", SETTING_RATIO, QUOTA(warm_growth), .max = 9990, .fallback = "100%",
+	{ "growth", SETTING_PERCENTAGE, QUOTA(warm_growth), .min = 1, .max = 9990, .fallback = "100%",
 	  .meaning = "How much more it is each day than the day before: 100% doubles it." },
 };
 

@@ -36,7 +36,8 @@ enum setting_type {
 	SETTING_IDENTIFY,
 	SETTING_REQUIRE,
 	SETTING_PERCENTS,
-	SETTING_RATIO,         /* 5%, 0.1% or none: thousandths */
+	SETTING_PERCENTAGE,    /* 5%, 0.1%: thousandths */
+	SETTING_RATIO,         /* the same or none */
 	SETTING_EXCLUDE,
 	SETTING_CLASSES,       /* maps: class: how long to keep */
 	SETTING_REPLIES,       /* tag: text */

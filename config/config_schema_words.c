@@ -31,6 +31,7 @@ static const struct {
 	[SETTING_SERVERS] = { "list of addresses", "a list of addresses" },
 	[SETTING_IDENTIFY] = { "list of words", "a list of words" },
 	[SETTING_REQUIRE] = { "list of words", "a list of words" },
+	[SETTING_PERCENTAGE] = { "percentage", "a percentage such as 50% or 12.5%" },
 	[SETTING_RATIO] = { "percentage or none", "a percentage such as 5%, 0.3%, or none" },
 	[SETTING_PERCENTS] = { "list of percentages", "a list of percentages" },
 	[SETTING_EXCLUDE] = { "list", "a list" },
@@ -74,7 +75,9 @@ const char *config_format_bound(enum setting_type type, int64_t value, char out[
 		num_format_duration(value, out);
 	else if (type == SETTING_SIZE || type == SETTING_SIZE_LIMIT)
 		format_size(value, out);
-	else if (type == SETTING_RATIO)
+	else if ((type == SETTING_RATIO || type == SETTING_PERCENTAGE) && value % 10)
+		snprintf(out, CONFIG_BOUND_SIZE, "%lld.%lld%%", (long long)value / 10, (long long)value % 10);
+	else if (type == SETTING_RATIO || type == SETTING_PERCENTAGE)
 		snprintf(out, CONFIG_BOUND_SIZE, "%lld%%", (long long)value / 10);
 	else
 		snprintf(out, CONFIG_BOUND_SIZE, "%lld", (long long)value);

@@ -228,19 +228,22 @@ static bool read_limit(const struct value *v)
 }
 
 /* "5%", "0.3%": thousandths. */
-static bool read_ratio(const struct value *v)
+static bool read_percentage(const struct value *v)
 {
 	struct str text = v->node->text, tenth = STR("0"), whole;
 	uint64_t units, tenths;
 
-	if (is_word(v->node, "none"))
-		return store_int(v, LIMIT_NONE);
 	whole = str_slice(text, 0, text.len ? text.len - 1 : 0);
 	str_cut(whole, '.', &whole, &tenth);
-	if (!str_ends(text, STR("%")) || tenth.len != 1 || whole.len > 3 || !num_parse_u64(whole, &units) ||
-	    !num_parse_u64(tenth, &tenths) || units * 10 + tenths > (uint64_t)v->row->max)
+	if (!str_ends(text, STR("%")) || tenth.len != 1 || whole.len > 9 || !num_parse_u64(whole, &units) ||
+	    !num_parse_u64(tenth, &tenths))
 		return value_expected(v, config_type_words(v->row->type));
-	return store_int(v, (int64_t)(units * 10 + tenths));
+	return read_bounded(v, (int64_t)(units * 10 + tenths));
+}
+
+static bool read_ratio(const struct value *v)
+{
+	return is_word(v->node, "none") ? store_int(v, LIMIT_NONE) : read_percentage(v);
 }
 
 static bool read_size_limit(const struct value *v)
@@ -391,6 +394,7 @@ static const struct {
 	[SETTING_SERVERS] = { value_read_servers, false },
 	[SETTING_IDENTIFY] = { value_read_identify, false },
 	[SETTING_REQUIRE] = { value_read_require, false },
+	[SETTING_PERCENTAGE] = { read_percentage, true },
 	[SETTING_RATIO] = { read_ratio, true },
 	[SETTING_PERCENTS] = { value_read_percents, false },
 	[SETTING_EXCLUDE] = { value_read_exclude, false },
