@@ -101,13 +101,21 @@ static bool is_passed_over(const struct reading *r, const struct sighting *it, b
 /* "Regards, your mail team" stands above it, or "E-mail:" beside it, and no reply below: nobody failed there. */
 static bool is_signature(const struct sighting *it, bool is_reply_told)
 {
-	struct str label = str_trim(str_slice(it->words, 0, (size_t)(it->address.ptr - it->words.ptr)));
+	if (it->kind == SIGHTING_LABEL) {
+		struct str label = str_of(it->words.ptr, (size_t)(it->address.ptr - it->words.ptr));
 
-	if (it->kind == SIGHTING_LABEL)
-		return is_reply_told && str_ends_nocase(label, STR("mail:")) && !report_has_code(it->words);
-	if (is_reply_told)
-		return !report_has_code(it->words);
-	return it->is_below_words && str_trim(it->words).len == 0;
+		is_reply_told &= str_ends_nocase(str_trim(label), STR("mail:"));
+	} else if (!is_reply_told) {
+		return it->is_below_words && str_trim(it->words).len == 0;
+	}
+	return is_reply_told && !report_has_code(it->words);
+}
+
+/* In prose, so that the words begin behind it; a dialogue's are all of it. */
+static bool is_told_of(const struct reading *r, const struct sighting *it)
+{
+	return it->kind == SIGHTING_SENTENCE && it->words.ptr > it->address.ptr && !is_bystander(r, it->address) &&
+	       !is_writer(r, it);
 }
 
 /*
@@ -127,7 +135,7 @@ static const struct sighting *helper_of(const struct reading *r, const struct re
 			return NULL;
 		if (is_line)
 			helper = it;
-		else if (!told && it->kind == SIGHTING_SENTENCE && !is_bystander(r, it->address) && !is_writer(r, it))
+		else if (!told && is_told_of(r, it))
 			told = it;
 	}
 	if (!helper)

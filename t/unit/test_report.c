@@ -243,6 +243,9 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\na@one.example 에게 메일을 전송하지 못했습니다.\n\n문의:\nmailteam@mx.example\n", "a@one.example", "text", false },
 	{ "a list's member below the list's own refusal, and the reply to him", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
 	  "\nYour message to list@one.example could not be delivered: 550 5.1.1 a member is unknown\n\na@two.example\n  550 5.1.1 user unknown\n", "a@two.example", "text", false },
+	{ "a recipient below the dialogue that names his mailbox", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message could not be delivered.\n\n>>> RCPT To:<box@one.example>\n<<< 550 5.1.1 user unknown\n\nIt was for\n\na@two.example\n",
+	  "a@two.example", "text", false },
 	{ "a list's members", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
 	  "\nYour message to list@one.example could not be delivered: 550 5.1.1 members are unknown\n\na@two.example\nb@two.example\n", "a@two.example b@two.example", "text", false },
 	{ "a list's member below a colon", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
