@@ -134,6 +134,17 @@ def test_steering(world):
     check_eq(delivered.header("X-Sekisho-Track"), [], "header")
 
 
+def test_many_fields(world):
+    """however many fields steer, all go, and the header says how the body has to be read"""
+    line = "x" * 900 + '<a href="http://example.org/x">x</a>\r\n'
+    body, extra = page(line, encoding="7bit", extra="X-Sekisho-Track: opens=off; id=n1\r\n" * 300)
+    delivered = send(world.relay, "acme", "many fields", body, extra)
+    check_eq(delivered.header("X-Sekisho-Track"), [], "header")
+    check_eq(delivered.header("Content-Transfer-Encoding"), ["quoted-printable"], "header")
+    _, got = parts(delivered)
+    check_eq(restored(quopri.decodestring(got), [b"http://example.org/x"]), line.encode(), "what is left")
+
+
 def test_readers(world):
     """whose an open or a click is: a token each, and the same token for all where readers are off"""
     body, extra = page()
