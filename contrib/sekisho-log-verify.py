@@ -38,7 +38,7 @@ HOUR, TRIES = datetime.timedelta(hours=1), 5
 STRINGS = ('event tenant id message queue_id host client auth helo tls from subject_hash verdict rule reply rcpt clock').split()
 NUMBERS, OBJECTS, LISTS = ('size', 'nrcpt', 'tseq'), ('outcome', 'detail'), {'to': 1000, 'actions': 64}
 NEEDED = {'checkpoint': ('node', 'class', 'head', 'hash', 'key', 'sig'), 'purged': ('node', 'class', 'file', 'last', 'hash', 'keep'),
-          'erased': ('node', 'class', 'seqs'), 'restored': ('node', 'class', 'backup', 'last', 'hash')}
+          'erased': ('node', 'class', 'file', 'seqs'), 'restored': ('node', 'class', 'backup', 'last', 'hash')}
 PERSONAL = ('client auth helo from to rcpt subject_hash message queue_id').split()
 STATEMENT_TAIL = re.compile(rb',"sig":"([A-Za-z0-9+/]{86}==)"\}\Z')
 
@@ -170,7 +170,7 @@ class Log:
         self.witnesses = read_keys(args.witness) if args.witness else None
         self.now = read_time(args.now) if args.now else datetime.datetime.now(JST)
         self.purged, self.checkpoints = [], 0
-        self.erased, self.declared = [], []     # lines that were erased; ranges that statements declare, and when
+        self.erased, self.declared = [], {}     # lines that were erased; ranges that statements declare of a file, and when
         self.wanted = []                # checkpoints kept elsewhere: number, hash, path, node
         self.seen = {}                  # number -> hash of the records that they name
         self.first_seq = None
@@ -281,11 +281,14 @@ class Log:
                 return self.find(TAMPERED, place, 'a restored record of another place')
             day.is_restored = True
         else:
-            for piece in str(detail['seqs']).split(','):
-                span = re.fullmatch(r'(\d{1,18})(?:-(\d{1,18}))?', piece)
-                if not span:
-                    return self.find(TAMPERED, place, 'an erased record that cannot be read')
-                self.declared.append((int(span[1]), int(span[2] or span[1]), line['time'] if is_good else None))
+            self.take_erased(place, detail, line['time'] if is_good else None)
+
+    def take_erased(self, place, detail, time):
+        spans = [re.fullmatch(r'(\d{1,18})(?:-(\d{1,18}))?', piece) for piece in str(detail['seqs']).split(',')]
+        if not all(spans) or not is_file(str(detail['file'])):
+            return self.find(TAMPERED, place, 'an erased record that cannot be read')
+        rows = self.declared.setdefault(detail['file'], [])
+        rows.extend((int(span[1]), int(span[2] or span[1]), time) for span in spans)
 
     def check_content(self, day, place, line):
         """What a record holds, and the numbers of its tenant."""
@@ -428,15 +431,16 @@ class Log:
                     self.find(self.unless_unread(days, day.date), place, f'a statement about another log: of node {node}')
 
     def check_erasures(self, days):
-        declared = Ranges(self.declared)
+        declared = {name: Ranges(rows) for name, rows in self.declared.items()}
         for day, seq, place in self.erased:
-            if seq not in declared:
+            if day.name not in declared or seq not in declared[day.name]:
                 self.find(self.unless_unread(days, day.date), place, f'record {seq} was erased, and no signed record declares it')
         for name, _, _, time, _ in self.purged:
             if name in [day.name for day in days] and read_time(time) + HOUR <= self.now:
                 self.find(RETENTION, name, 'was declared purged, and is there')
-        due = Ranges(row for row in self.declared if row[2] and read_time(row[2]) + HOUR <= self.now)
         for day in days:
+            rows = self.declared.get(day.name, [])
+            due = Ranges(row for row in rows if row[2] and read_time(row[2]) + HOUR <= self.now)
             there = [seq for seq in day.seqs if seq in due]
             if there:
                 self.find(RETENTION, day.name, f'record {there[0]} was declared erased, and is there ({len(there)} of them)')

@@ -223,12 +223,10 @@ bool erased_entry_write(const struct erased_entry *erased, const struct spans *s
 	return statement_sign(out, erased->node, erased->class_name, "erased", key, err);
 }
 
-bool erased_entry_read(struct str detail, struct str *out_node, struct str *out_class_name, struct spans *spans)
+bool erased_entry_read(struct str detail, struct erased_entry *out, struct str *out_seqs)
 {
-	struct str seqs;
-
-	return scan_find_string(detail, STR("node"), out_node) && scan_find_string(detail, STR("class"), out_class_name) &&
-	       scan_find_string(detail, STR("seqs"), &seqs) && spans_read(spans, seqs);
+	return scan_find_string(detail, STR("node"), &out->node) && scan_find_string(detail, STR("class"), &out->class_name) &&
+	       scan_find_string(detail, STR("file"), &out->file) && scan_find_string(detail, STR("seqs"), out_seqs);
 }
 
 bool restored_entry_write(const struct restored_entry *restored, const struct sign_key *key, struct buf *out, struct err *err)

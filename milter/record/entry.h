@@ -94,8 +94,8 @@ struct erased_entry {
 /* Declares ranges from *at on, as many as fit one line; *at moves on. */
 bool erased_entry_write(const struct erased_entry *erased, const struct spans *spans, size_t *at, const struct sign_key *key,
 			struct buf *out, struct err *err);
-/* Adds the lines that it declares to `spans`. */
-bool erased_entry_read(struct str detail, struct str *out_node, struct str *out_class_name, struct spans *spans);
+/* Its node, class and file; *out_seqs: the lines that it declares, for spans_read. */
+bool erased_entry_read(struct str detail, struct erased_entry *out, struct str *out_seqs);
 
 struct restored_entry {
 	struct str node, class_name;

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -286,17 +285,16 @@ static void check_order(struct run *run)
 	}
 }
 
-/* What all files say of one kind; `at`: offset of the spans in a file. */
-static bool gather(const struct run *run, size_t at, struct spans *out)
+/* What all files say of the lines of one. */
+static bool gather(const struct run *run, const struct verify_file *file, bool is_due, struct spans *out)
 {
 	bool ok = true;
 
-	for (size_t i = 0; i < run->days.count; i++) {
-		const struct spans *some = (const struct spans *)((const char *)&run->days.rows[i] + at);
-
-		for (size_t n = 0; ok && n < some->count; n++)
-			ok = spans_add(out, some->rows[n].first, some->rows[n].last);
-	}
+	for (size_t i = 0; i < run->days.count; i++)
+		for (const struct verify_declared *some = run->days.rows[i].declared; some; some = some->next)
+			for (size_t n = 0; ok && record_file_cmp(&some->file, &file->file) == 0 && n < some->seqs.count; n++)
+				if (some->is_due || !is_due)
+					ok = spans_add(out, some->seqs.rows[n].first, some->seqs.rows[n].last);
 	spans_sort(out);
 	return ok;
 }
@@ -347,18 +345,19 @@ static void check_removed(struct run *run, const struct verify_file *file)
 
 static void check_erasures(struct run *run)
 {
-	struct spans declared = { 0 }, due = { 0 };
-	bool ok = gather(run, offsetof(struct verify_file, declared_seqs), &declared);
-
-	if (!gather(run, offsetof(struct verify_file, due_seqs), &due))
-		find_all(run->report, VERIFY_UNKNOWN, "out of memory for erased records");
 	for (size_t i = 0; i < run->days.count; i++) {
-		check_declared(run, &run->days.rows[i], ok ? &declared : NULL);
-		check_due(&run->days.rows[i], &due);
-		check_removed(run, &run->days.rows[i]);
+		struct verify_file *file = &run->days.rows[i];
+		struct spans declared = { 0 }, due = { 0 };
+		bool ok = gather(run, file, false, &declared);
+
+		if (!gather(run, file, true, &due))
+			find_all(run->report, VERIFY_UNKNOWN, "out of memory for erased records");
+		check_declared(run, file, ok ? &declared : NULL);
+		check_due(file, &due);
+		check_removed(run, file);
+		spans_clear(&declared);
+		spans_clear(&due);
 	}
-	spans_clear(&declared);
-	spans_clear(&due);
 }
 
 /* Kept as long as promised, to the second by what the records say, and no longer, to the hour. */

@@ -341,20 +341,40 @@ static void check_purged(struct state *state, const struct line *line, const str
 	state->file->purged = purged;
 }
 
+/* Of which file they are is part of what is signed: another log of this relay had the same numbers. */
+static bool add_declared(struct verify_file *file, struct record_file of, bool is_due, struct str seqs)
+{
+	struct verify_declared *declared = file->declared;
+
+	while (declared && (record_file_cmp(&declared->file, &of) != 0 || declared->is_due != is_due))
+		declared = declared->next;
+	if (!declared) {
+		declared = arena_new(&file->arena, struct verify_declared);
+		if (!declared)
+			return false;
+		*declared = (struct verify_declared){ .next = file->declared, .file = of, .is_due = is_due };
+		file->declared = declared;
+	}
+	return spans_read(&declared->seqs, seqs);
+}
+
 static void check_erased(struct state *state, const struct line *line, const struct record_link *link)
 {
 	struct verify_file *file = state->file;
-	struct str detail = STR_EMPTY, node, class_name;
+	struct str detail = STR_EMPTY, seqs;
+	struct erased_entry entry;
+	struct record_file of;
 	bool is_strange = false;
 	int64_t time_us;
 
 	if (!scan_find(line->text, STR("detail"), &detail) ||
 	    (!check_statement(state, line, link, detail, &is_strange) && !is_strange))
 		return;
-	if (!is_strange && jst_parse_time(link->time, &time_us) && time_us + VERIFY_LATE_US <= state->context->now_us)
-		erased_entry_read(detail, &node, &class_name, &file->due_seqs);
-	if (erased_entry_read(detail, &node, &class_name, &file->declared_seqs))
-		check_owner(state, line, link, node, class_name);
+
+	bool is_due = !is_strange && jst_parse_time(link->time, &time_us) && time_us + VERIFY_LATE_US <= state->context->now_us;
+
+	if (erased_entry_read(detail, &entry, &seqs) && record_file_parse(entry.file, &of) && add_declared(file, of, is_due, seqs))
+		check_owner(state, line, link, entry.node, entry.class_name);
 	else
 		find_strange(state, line, link);
 }
@@ -627,8 +647,8 @@ void verify_file_check(struct verify_file *file, const struct verify_context *co
 
 void verify_file_clear(struct verify_file *file)
 {
-	arena_clear(&file->arena);
+	for (struct verify_declared *declared = file->declared; declared; declared = declared->next)
+		spans_clear(&declared->seqs);
 	spans_clear(&file->erased_seqs);
-	spans_clear(&file->declared_seqs);
-	spans_clear(&file->due_seqs);
+	arena_clear(&file->arena);
 }

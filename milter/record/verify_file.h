@@ -25,6 +25,14 @@ struct verify_purged {
 	unsigned char hash[CHAIN_LEN];
 };
 
+/* Lines of one file that signed records say were erased. */
+struct verify_declared {
+	struct verify_declared *next;
+	struct record_file file;
+	bool is_due;                   /* they have long been to be gone */
+	struct spans seqs;
+};
+
 /* A name for the log, and the record that gives it. */
 struct verify_name {
 	struct verify_name *next;      /* an earlier one */
@@ -66,8 +74,8 @@ struct verify_file {
 	bool is_restored;              /* since its last checkpoint */
 	uint64_t head_numbers, end_numbers;               /* of all tenants (verify_content.h); 0: not known */
 	struct verify_purged *purged;
-	struct spans erased_seqs, declared_seqs;          /* lines erased here; lines that statements here declare, */
-	struct spans due_seqs;                            /* and those that have long been due */
+	struct spans erased_seqs;      /* lines erased here */
+	struct verify_declared *declared;                 /* lines that statements here declare erased */
 	struct verify_name *names;     /* the last first: of its good checkpoints, where they change; */
 	struct verify_name *claims;    /* of its statements, where the last checkpoint of the file has another one, or there is none */
 	struct verify_once first_once; /* its first checkpoint, to be held against the file before */

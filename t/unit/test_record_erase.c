@@ -177,12 +177,13 @@ START_TEST(forged)
 END_TEST
 
 /* The operator of several relays has one key. A statement of his about another relay is none about this one, be it a relay that has
- * the name which this one had before. */
-static const struct { const char *now, *node; enum verify_result want; } nodes[] = {
-	{ "mx1", "mx1", VERIFY_OK },
-	{ "mx1", "mx2", VERIFY_TAMPERED },
-	{ "mx2", "mx2", VERIFY_OK },
-	{ "mx2", "mx1", VERIFY_TAMPERED },
+ * the name which this one had before, or this very relay and an earlier log. */
+static const struct { const char *now, *node, *file; enum verify_result want; } nodes[] = {
+	{ "mx1", "mx1", DAY1, VERIFY_OK },
+	{ "mx1", "mx2", DAY1, VERIFY_TAMPERED },
+	{ "mx2", "mx2", DAY1, VERIFY_OK },
+	{ "mx2", "mx1", DAY1, VERIFY_TAMPERED },
+	{ "mx1", "mx1", "2026-10-01.jsonl", VERIFY_TAMPERED },    /* of the log that it had before this one */
 };
 START_TEST(of_another_relay)
 {
@@ -194,7 +195,7 @@ START_TEST(of_another_relay)
 
 	config.node = str_from_c(nodes[_i].now);
 	relaylog_take_out(&relay, DAY1, 4);
-	relaylog_declare(&config, &relay, nodes[_i].node, DAY1, 4);
+	relaylog_declare(&config, &relay, nodes[_i].node, nodes[_i].file, 4);
 	ck_assert(record_verify(&options, &report, NULL));      /* by somebody who does not know whose log it is */
 	ck_assert_int_eq(report.result, nodes[_i].want);
 	verify_report_clear(&report);
