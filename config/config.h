@@ -111,13 +111,15 @@ struct tenant {
 	bool is_suspended;             /* by configuration; the store may say so too */
 	struct str_list readers;       /* "user", "@group" of this host: who may see its records, and no others' */
 	struct str_list senders;       /* "@domain", "@*.domain", "user@domain", lower case; empty: any */
+	bool senders_is_monitor;
 	struct str_list recipients;    /* likewise: whom it may write to; empty: anybody */
+	bool recipients_is_monitor;
 	enum from_rule from;
 	bool from_is_monitor;
 	bool require_tls, require_auth;
 	int64_t recipients_max;        /* a message */
 	enum excess_action recipients_on_excess;    /* defer: 452 4.5.3, the MTA splits; reject: 550 5.5.3 */
-	bool recipients_is_monitor;
+	bool recipients_max_is_monitor;
 	int64_t size_max;
 	bool size_is_monitor;
 	const struct content_rule *content;

@@ -359,7 +359,7 @@ static bool check_allowed(struct reader *r, const struct match_link *link, struc
 	const struct match_rule *rule = &link->rule;
 	struct str claim;
 
-	if (forms[rule->form].kind != MATCH_SENDER || rule->tenant->senders.count == 0)
+	if (forms[rule->form].kind != MATCH_SENDER || rule->tenant->senders.count == 0 || rule->tenant->senders_is_monitor)
 		return true;
 	if (claims->tenant != rule->tenant && !config_reach_init(&claims->allowed, rule->tenant->senders, r->scratch))
 		return config_no_memory(r);

@@ -125,12 +125,13 @@ static bool read_section(struct reader *r, const struct scope *scope, const stru
 {
 	const struct setting *first = &setting_tables[row->section].rows[0];
 	struct scope inner = { .up = scope, .what = row->name, .index = -1 };
-	bool is_value = row->is_short && node->kind == NODE_TEXT;
+	bool is_text = row->is_short && node->kind == NODE_TEXT;
+	bool is_list = row->is_short && node->kind == NODE_LIST && config_takes_list(first->type);
 
 	/* `size_max:` of a tenant, and nothing behind it: no limit is what nobody meant. */
-	if (is_value && scope && node->text.len == 0 && !node->is_quoted)
+	if (is_text && scope && node->text.len == 0 && !node->is_quoted)
 		return config_expected(r, scope, row->name, node, "a value, or settings of its own (key: value)");
-	if (is_value && (node->text.len || node->is_quoted)) {
+	if (is_list || (is_text && (node->text.len || node->is_quoted))) {
 		if (is_once && !note_seen(r, &inner, first, node, &r->seen[row->section][0]))
 			return false;
 		return config_read_value(r, &inner, first, node, base);

@@ -88,6 +88,7 @@ struct config_place config_setting_place(const struct reader *r, enum setting_ta
 					 struct str otherwise);
 
 /* config_value.c: one value of any type but SETTING_SECTION. */
+bool config_takes_list(enum setting_type type);
 bool config_read_value(struct reader *r, const struct scope *scope, const struct setting *row, const struct node *node,
 		       void *base);
 

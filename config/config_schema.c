@@ -334,10 +334,8 @@ static const struct setting tenant_rows[] = {
 		     "its deliveries ends with this class." },
 	{ "readers", SETTING_USERS, TENANT(readers), .fallback = "[]",
 	  .meaning = "Users and @groups of this host who may see its records, and no others', by sekisho log serve." },
-	{ "senders", SETTING_ADDRESSES, TENANT(senders), .fallback = "[]",
-	  .meaning = "Envelope senders it may use: user@domain, @domain, @*.domain; an empty list allows any." },
-	{ "recipients", SETTING_ADDRESSES, TENANT(recipients), .fallback = "[]",
-	  .meaning = "Whom it may write to: user@domain, @domain, @*.domain; an empty list allows anybody." },
+	{ "senders", SETTING_SECTION, .section = TABLE_SENDERS, .is_short = true, .meaning = "Envelope senders it may use." },
+	{ "recipients", SETTING_SECTION, .section = TABLE_RECIPIENTS, .is_short = true, .meaning = "Whom it may write to." },
 	{ "from", SETTING_SECTION, .section = TABLE_FROM, .is_short = true,
 	  .meaning = "What the header From may say." },
 	{ "require", SETTING_REQUIRE, TENANT(require_tls), .words = require_words, .fallback = "[]",
@@ -364,6 +362,20 @@ static const struct setting tenant_rows[] = {
 	  .meaning = "List of limits, all of which hold at once." },
 };
 
+static const struct setting senders_rows[] = {
+	{ "allow", SETTING_ADDRESSES, TENANT(senders), .fallback = "[]",
+	  .meaning = "Which: user@domain, @domain, @*.domain; an empty list allows any." },
+	{ "monitor", SETTING_BOOL, TENANT(senders_is_monitor), .fallback = "false",
+	  .meaning = "Decide and record, but do not refuse." },
+};
+
+static const struct setting recipients_rows[] = {
+	{ "allow", SETTING_ADDRESSES, TENANT(recipients), .fallback = "[]",
+	  .meaning = "Which: user@domain, @domain, @*.domain; an empty list allows anybody." },
+	{ "monitor", SETTING_BOOL, TENANT(recipients_is_monitor), .fallback = "false",
+	  .meaning = "Decide and record, but do not refuse." },
+};
+
 static const struct setting from_rows[] = {
 	{ "rule", SETTING_WORD, TENANT(from), .words = from_words, .fallback = "any",
 	  .meaning = "any: whatever it likes; senders: each address in From and Sender is one of the list of senders, none is empty or "
@@ -378,7 +390,7 @@ static const struct setting recipients_max_rows[] = {
 	{ "on_excess", SETTING_WORD, TENANT(recipients_on_excess), .words = refuse_words, .fallback = "defer",
 	  .meaning = "defer: 452 4.5.3, and the sender's MTA splits the message; reject: 550 5.5.3, as always for a message that is "
 		     "handed in on the host." },
-	{ "monitor", SETTING_BOOL, TENANT(recipients_is_monitor), .fallback = "false",
+	{ "monitor", SETTING_BOOL, TENANT(recipients_max_is_monitor), .fallback = "false",
 	  .meaning = "Decide and record, but do not refuse." },
 };
 
@@ -547,6 +559,8 @@ const struct setting_table setting_tables[TABLE_COUNT] = {
 	[TABLE_METRICS] = TABLE(metrics_rows),
 	[TABLE_LOG] = TABLE(log_rows),
 	[TABLE_TENANT] = TABLE(tenant_rows),
+	[TABLE_SENDERS] = TABLE(senders_rows),
+	[TABLE_RECIPIENTS] = TABLE(recipients_rows),
 	[TABLE_FROM] = TABLE(from_rows),
 	[TABLE_RECIPIENTS_MAX] = TABLE(recipients_max_rows),
 	[TABLE_SIZE_MAX] = TABLE(size_max_rows),

@@ -105,6 +105,8 @@ static const struct {
 	{ TABLE_TENANT, "tenants.NAME." },
 	{ TABLE_MATCH, "tenants.NAME.match[]." },
 	{ TABLE_CERT, "tenants.NAME.match[].cert." },
+	{ TABLE_SENDERS, "tenants.NAME.senders." },
+	{ TABLE_RECIPIENTS, "tenants.NAME.recipients." },
 	{ TABLE_FROM, "tenants.NAME.from." },
 	{ TABLE_RECIPIENTS_MAX, "tenants.NAME.recipients_max." },
 	{ TABLE_SIZE_MAX, "tenants.NAME.size_max." },

@@ -415,6 +415,11 @@ static const struct {
 	[SETTING_INCLUDE] = { chain_node, false },
 };
 
+bool config_takes_list(enum setting_type type)
+{
+	return !types[type].is_single;
+}
+
 bool config_read_value(struct reader *r, const struct scope *scope, const struct setting *row, const struct node *node,
 		       void *base)
 {

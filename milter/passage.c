@@ -239,13 +239,14 @@ void passage_add_header(struct passage *p, struct str name, struct str value)
 	}
 }
 
-/* Once: there is room for RECORD_ACTIONS_MAX, and what was done to the content comes last. */
-static void add_action(struct passage *p, struct str action)
+/* Once: there is room for RECORD_ACTIONS_MAX, and what was done to the content comes last. False: it is there already. */
+static bool add_action(struct passage *p, struct str action)
 {
 	for (size_t i = 0; i < p->action_count; i++)
 		if (str_eq(p->actions[i], action))
-			return;
+			return false;
 	add_str(p, &p->actions, &p->action_count, &p->action_room, action);
+	return true;
 }
 
 void passage_add_notes(struct passage *p, const struct gate *gate, const struct verdict *verdict)
@@ -262,10 +263,10 @@ void passage_add_notes(struct passage *p, const struct gate *gate, const struct 
 			warned_note(gate->warned, p->config, tenant, note);
 			continue;
 		}
-		log_info("tenant %.*s: %.*s would have been refused [%s] (monitor)", STR_ARG(tenant), STR_ARG(note->rule),
-			 reply_tag(note->reason));
-		if (arena_printf(&p->arena, &action, "monitor:%.*s", STR_ARG(note->rule)))
-			add_action(p, action);
+		/* Of many recipients the first. */
+		if (arena_printf(&p->arena, &action, "monitor:%.*s", STR_ARG(note->rule)) && add_action(p, action))
+			log_info("tenant %.*s: %.*s would have been refused [%s] (monitor)", STR_ARG(tenant), STR_ARG(note->rule),
+				 reply_tag(note->reason));
 	}
 	if (verdict->was_store_gone)
 		add_action(p, STR("quota:open"));

@@ -68,8 +68,8 @@ static void check_sender(const struct asking *a)
 
 	if (sender.len == 0 || a->tenant->senders.count == 0 || address_list_covers(a->tenant->senders, sender))
 		return;
-	asking_decide(a, VERDICT_REJECT, REASON_SENDER, POLICY_RULE_SENDERS);
-	a->out->scope = sender;
+	decide_or_note(a, a->tenant->senders_is_monitor, VERDICT_REJECT,
+		       (struct policy_note){ .rule = POLICY_RULE_SENDERS, .reason = REASON_SENDER, .scope = sender });
 }
 
 static void check_size(const struct asking *a, int64_t size)
@@ -144,8 +144,9 @@ static void check_recipient(const struct asking *a)
 	if (a->tenant->recipients.count == 0 || f->recipient_count == 0 ||
 	    address_list_covers(a->tenant->recipients, f->recipients[f->recipient_count - 1]))
 		return;
-	asking_decide(a, VERDICT_REJECT, REASON_RECIPIENT, POLICY_RULE_RECIPIENT);
-	a->out->scope = f->recipients[f->recipient_count - 1];
+	decide_or_note(a, a->tenant->recipients_is_monitor, VERDICT_REJECT,
+		       (struct policy_note){ .rule = POLICY_RULE_RECIPIENT, .reason = REASON_RECIPIENT,
+					     .scope = f->recipients[f->recipient_count - 1] });
 }
 
 void policy_on_rcpt(const struct policy *policy, const struct config *config, const struct tenant *tenant,
@@ -162,7 +163,7 @@ void policy_on_rcpt(const struct policy *policy, const struct config *config, co
 	if (!tenant)
 		return;
 	if (!asking_is_refused(&a))
-		check_count(&a, POLICY_RULE_RECIPIENTS, count, tenant->recipients_max, tenant->recipients_is_monitor,
+		check_count(&a, POLICY_RULE_RECIPIENTS, count, tenant->recipients_max, tenant->recipients_max_is_monitor,
 			    asking_action(tenant->recipients_on_excess));
 	if (!asking_is_refused(&a))
 		check_domains(&a);

@@ -23,14 +23,19 @@ static struct str text_readers(struct tool *tool, const struct tenant *t)
 	return join(tool, t->readers, "nobody but operators");
 }
 
+static struct str join_allowed(struct tool *tool, struct str_list allowed, bool is_monitor, const char *none)
+{
+	return tool_text(tool, STR_FMT "%s", STR_ARG(join(tool, allowed, none)), is_monitor && allowed.count ? ", monitored" : "");
+}
+
 static struct str text_senders(struct tool *tool, const struct tenant *t)
 {
-	return join(tool, t->senders, "any envelope sender");
+	return join_allowed(tool, t->senders, t->senders_is_monitor, "any envelope sender");
 }
 
 static struct str text_recipients(struct tool *tool, const struct tenant *t)
 {
-	return join(tool, t->recipients, "anybody");
+	return join_allowed(tool, t->recipients, t->recipients_is_monitor, "anybody");
 }
 
 static struct str text_from(struct tool *tool, const struct tenant *t)
@@ -50,7 +55,7 @@ static struct str text_recipients_max(struct tool *tool, const struct tenant *t)
 	if (t->recipients_max == LIMIT_NONE)
 		return STR("no limit a message");
 	return tool_text(tool, STR_FMT " a message, then %s%s", STR_ARG(tool_number(tool, t->recipients_max)),
-			 usage_excess_name(t->recipients_on_excess), t->recipients_is_monitor ? ", monitored" : "");
+			 usage_excess_name(t->recipients_on_excess), t->recipients_max_is_monitor ? ", monitored" : "");
 }
 
 static struct str text_size(struct tool *tool, const struct tenant *t)

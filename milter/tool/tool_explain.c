@@ -127,6 +127,23 @@ static struct str tenant_text(struct explain *e, const struct verdict *verdict)
 			 match_kind_name(verdict->matched_by));
 }
 
+/* What stands against the message, in a few words: "over", "not met by neko@example.jp". */
+static struct str state_text(struct tool *tool, const struct policy_note *note)
+{
+	switch (note->reason) {
+	case REASON_CONTENT:
+		return STR("met");
+	case REASON_SUPPRESSED:
+		return tool_text(tool, "met by " STR_FMT, STR_ARG(note->scope));
+	case REASON_SENDER:
+	case REASON_RECIPIENT:
+	case REASON_FROM:
+		return tool_text(tool, "not met by " STR_FMT, STR_ARG(note->scope.len ? note->scope : STR("what is there")));
+	default:
+		return STR("over");
+	}
+}
+
 static struct str note_text(struct tool *tool, const struct policy_note *note)
 {
 	struct str limit = tool_limit(tool, note->limit);
@@ -134,7 +151,7 @@ static struct str note_text(struct tool *tool, const struct policy_note *note)
 	if (note->reason == REASON_NONE)
 		return tool_text(tool, STR_FMT " reaches %d %% (" STR_FMT " of " STR_FMT "): a warning", STR_ARG(note->rule),
 				 note->percent, STR_ARG(tool_number(tool, note->used)), STR_ARG(limit));
-	return tool_text(tool, STR_FMT " is %s, but only monitored", STR_ARG(note->rule), note->reason == REASON_CONTENT ? "met" : "over");
+	return tool_text(tool, STR_FMT " is " STR_FMT ", but only monitored", STR_ARG(note->rule), STR_ARG(state_text(tool, note)));
 }
 
 /* --- each rule */

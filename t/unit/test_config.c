@@ -239,16 +239,18 @@ START_TEST(inheritance)
 		"  senders: ['@d.example']}\n"
 		"plans:\n"
 		"  gold: {recipients_max: {limit: 100, on_excess: reject, monitor: true}, \n"
+		"         recipients: {allow: ['@r.example', '@t.example'], monitor: true},\n"
 		"         default_per_login: [5/hour, 9/10m]}\n"
 		"tenants:\n"
 		"  plain: {match: [{auth: plain}]}\n"
 		"  golden: {match: [{auth: golden}], plan: gold, size_max: none, require: [], guard: 0.5%, suppress: off}\n"
 		"  zero: {match: [{auth: zero}], plan: gold, recipients_max: 0, pool: none, senders: []}\n"
-		"  same: {match: [{auth: same}], plan: gold}\n");
+		"  same: {match: [{auth: same}], plan: gold}\n"
+		"  own: {match: [{auth: own}], plan: gold, recipients: ['@own.example']}\n");
 	const struct tenant *plain = config_find_tenant(config, STR("plain")),
 		*golden = config_find_tenant(config, STR("golden"));
 	const struct tenant *zero = config_find_tenant(config, STR("zero")),
-		*same = config_find_tenant(config, STR("same"));
+		*same = config_find_tenant(config, STR("same")), *own = config_find_tenant(config, STR("own"));
 
 	ck_assert_int_eq(plain->recipients_max, 50);
 	ck_assert_int_eq(plain->recipients_on_excess, EXCESS_DEFER);
@@ -262,7 +264,7 @@ START_TEST(inheritance)
 	ck_assert_str_is(golden->plan, STR("gold"));
 	ck_assert_int_eq(golden->recipients_max, 100);
 	ck_assert_int_eq(golden->recipients_on_excess, EXCESS_REJECT);
-	ck_assert(golden->recipients_is_monitor);
+	ck_assert(golden->recipients_max_is_monitor);
 	ck_assert_int_eq(golden->size_max, LIMIT_NONE);
 	ck_assert_int_eq(golden->guard_hard, 5);
 	ck_assert_int_eq(golden->guard_complaints, LIMIT_NONE);
@@ -277,11 +279,15 @@ START_TEST(inheritance)
 	ck_assert_str_is(golden->quotas[2].name, STR("per-login-10m"));
 
 	ck_assert_int_eq(zero->recipients_max, 0);
-	ck_assert(zero->recipients_is_monitor);
+	ck_assert(zero->recipients_max_is_monitor);
 	ck_assert_uint_eq(zero->quota_count, 2);
 	ck_assert_uint_eq(zero->senders.count, 0);
 	ck_assert_uint_eq(same->senders.count, 1);
 	ck_assert_ptr_eq(same->quotas, golden->quotas);
+	ck_assert(plain->recipients.count == 0 && !plain->recipients_is_monitor);
+	ck_assert(golden->recipients.count == 2 && golden->recipients_is_monitor);
+	ck_assert(own->recipients.count == 1 && own->recipients_is_monitor);
+	ck_assert_str_is(own->recipients.items[0], STR("@own.example"));
 	ck_assert(config->needs_body);
 	config_free(config);
 }

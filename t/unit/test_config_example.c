@@ -125,6 +125,8 @@ static void find_maps(const struct node *root, enum setting_table_id table, stru
 	case TABLE_METRICS: add_children(out, &top, "metrics", false); break;
 	case TABLE_LOG: add_children(out, &top, "log", false); break;
 	case TABLE_TENANT: *out = tenants; break;
+	case TABLE_SENDERS: add_children(out, &tenants, "senders", false); break;
+	case TABLE_RECIPIENTS: add_children(out, &tenants, "recipients", false); break;
 	case TABLE_FROM: add_children(out, &tenants, "from", false); break;
 	case TABLE_RECIPIENTS_MAX: add_children(out, &tenants, "recipients_max", false); break;
 	case TABLE_SIZE_MAX: add_children(out, &tenants, "size_max", false); break;
