@@ -260,7 +260,7 @@ static bool sightings_take(struct reading *r, enum sighting_kind kind, bool is_l
 	bool only_first = kind >= SIGHTING_SENTENCE;
 
 	for (size_t t = 0; t < r->text_count; t++) {
-		const struct sighting *helper = kind <= SIGHTING_LABEL ? helper_of(r, &r->texts[t]) : NULL;
+		const struct sighting *helper = is_last ? NULL : helper_of(r, &r->texts[t]);
 
 		for (size_t i = 0; i < r->texts[t].count; i++) {
 			const struct sighting *it = &r->texts[t].items[i];

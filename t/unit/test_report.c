@@ -246,6 +246,8 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "a recipient below the dialogue that names his mailbox", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
 	  "\nYour message could not be delivered.\n\n>>> RCPT To:<box@one.example>\n<<< 550 5.1.1 user unknown\n\nIt was for\n\na@two.example\n",
 	  "a@two.example", "text", false },
+	{ "a sentence that tells too little, and an address in a line", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nA mail for the account news@tenant.example got 550 5.1.1 user unknown of\n\na@two.example\n", "a@two.example", "text", false },
 	{ "a list's members", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
 	  "\nYour message to list@one.example could not be delivered: 550 5.1.1 members are unknown\n\na@two.example\nb@two.example\n", "a@two.example b@two.example", "text", false },
 	{ "a list's member below a colon", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
