@@ -494,7 +494,7 @@ class Log:
         """Files and their sizes while nobody writes: a gate holds CLASS/.lock meanwhile."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                fcntl.flock(stack.enter_context(open(os.path.join(self.args.dir, '.lock'), 'rb')), fcntl.LOCK_SH)
+                fcntl.flock(stack.enter_context(open(os.path.join(self.args.dir, '.lock'), 'rb', opener=at_once)), fcntl.LOCK_SH)
             names = [name for name in os.listdir(self.args.dir) if is_file(name)]
             return [Day(name, self.stat(os.path.join(self.args.dir, name))) for name in names]
 
@@ -553,7 +553,7 @@ class Log:
 
 
 def at_once(path, flags):
-    """What became a FIFO meanwhile keeps nobody waiting."""
+    """What is a FIFO by now keeps nobody waiting."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -621,7 +621,8 @@ def is_text(value):
 
 def read_begin(line):
     detail = line.get('detail')
-    good = dict.fromkeys(('node', 'class', 'file', 'previous', 'hash'), is_text) | dict.fromkeys(('end', 'after', 'tenants'), is_number)
+    good = dict.fromkeys(('node', 'class', 'file', 'previous', 'hash'), is_text)
+    good.update(dict.fromkeys(('end', 'after', 'tenants'), is_number))
     if not isinstance(detail, dict) or not all(name in detail and check(detail[name]) for name, check in good.items()):
         return None
     return detail if re.fullmatch('[0-9a-f]{64}', detail['hash']) else None

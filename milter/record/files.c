@@ -162,7 +162,7 @@ bool record_moment_take(const char *dir, struct record_moment *out, struct err *
 	if (snprintf(lock, sizeof lock, "%s/.lock", dir) >= (int)sizeof lock)
 		return err_set(err, ERR_BUSY, "%s: path too long", dir);
 
-	int fd = io_calls.open(lock, O_RDONLY | O_CLOEXEC, 0);
+	int fd = io_calls.open(lock, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 	bool ok = fd >= 0 ? lock_shared(fd) : errno == ENOENT || errno == EACCES;
 
 	ok = ok || err_errno(err, ERR_BUSY, "lock %s", lock);

@@ -19,7 +19,7 @@ _Static_assert(INDEX_ROW_LEN == 8 + 4 + 4 + 4, "a row as it is drawn");
 
 static bool read_key(const char *path, unsigned char out[INDEX_KEY_LEN], bool *out_found, struct err *err)
 {
-	int fd = io_calls.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = io_calls.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 
 	*out_found = fd >= 0;
 	if (fd < 0)

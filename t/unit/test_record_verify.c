@@ -419,6 +419,11 @@ START_TEST(fifo)
 	char path[PATH_MAX];
 	int64_t count;
 
+	relaylog_path(&relay, ".lock", path);
+	ck_assert(unlink(path) == 0 && mkfifo(path, 0644) == 0);
+	relaylog_must_verify(&relay, VERIFY_OK);
+	relaylog_opinions(&relay, VERIFY_OK, "a lock that is a FIFO", NULL);
+	ck_assert_int_eq(unlink(path), 0);
 	relaylog_path(&relay, PART2, path);
 	ck_assert_int_eq(mkfifo(path, 0644), 0);
 	ck_assert(relaylog_search(&relay) != 0);
