@@ -141,14 +141,16 @@ static bool ends_number(struct str words, size_t at)
 
 static bool is_reply_code(struct str words, size_t at)
 {
-	struct str code = str_from(words, at);
+	struct str code = str_from(words, at), said = str_from(code, 4);
 	const char *c = code.ptr;
 
 	if ((c[0] != '4' && c[0] != '5') || !stands_alone(words, at))
 		return false;
+	if (str_starts(said, str_slice(code, 0, 4)))    /* "550 550 Blocked": a server handed on another's */
+		said = str_from(said, 4);
 	return words_enhanced(code) ||
 	       (code.len > 3 && c[1] >= '0' && c[1] <= '5' && ascii_is_digit(c[2]) && (c[3] == ' ' || c[3] == '-') &&
-		is_reply_text(str_from(code, 4)) && !ends_number(words, at));
+		is_reply_text(said) && !ends_number(words, at));
 }
 
 bool report_has_code(struct str words)

@@ -189,6 +189,17 @@ static bool is_conversation(const struct report_head *head)
 	       (str_starts(head->subject, STR("[")) && !str_starts_nocase(head->subject, STR("[bounce")));
 }
 
+/* "[Ticket #123] ...", and not "[EXTERNAL] ..." or "[SPAM] ...", which gateways put before a bounce's Subject. */
+static bool is_numbered(struct str subject)
+{
+	size_t end = str_find_byte(subject, ']');
+
+	for (size_t i = 0; i < end; i++)
+		if (ascii_is_digit(subject.ptr[i]) || subject.ptr[i] == '#')
+			return true;
+	return false;
+}
+
 /*
  * Who stands in the return path waits for an answer: a person who writes about a bounce, or hands one on, even if his
  * name is a mailer's (a postmaster, a newsletter from bounces@). Some mailers do so too, and say who they are.
@@ -207,8 +218,10 @@ static bool is_person(const struct report_head *head, int of_from, int of_subjec
  */
 static bool is_answer(const struct report_head *head, int of_from)
 {
-	return of_from <= 0 && (!head->has_bounce_subject || is_conversation(head)) && !head->failed_recipients.len &&
-	       !head->is_dsn_report && !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied")) &&
+	bool is_bounce_subject = head->has_bounce_subject && !(is_conversation(head) && (head->list_id.len || is_numbered(head->subject)));
+
+	return of_from <= 0 && !is_bounce_subject && !head->failed_recipients.len && !head->is_dsn_report &&
+	       !head->is_feedback_report && str_starts_nocase(head->auto_submitted, STR("auto-replied")) &&
 	       !contains_nocase(head->auto_submitted, STR("rejected"));
 }
 

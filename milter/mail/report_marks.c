@@ -101,7 +101,7 @@ const struct mark report_marks[] = {
 	SHAPE("x1", " the following addresses had delivery errors "),
 	NAME("exim", " created automatically by mail delivery software "),
 	SHAPE("exim", " delivery attempts will continue "), SHAPE("exim", " recipient addresses that were incorrectly constructed "),
-	NAME("mailru", " это письмо создано автоматически "),
+	SHAPE("mailru", " это письмо создано автоматически "),
 	SHAPE("courier", " this is a delivery status notification from "),
 	SHAPE("courier", " undeliverable mail your message to the following recipients cannot be delivered "),
 	NAME("opensmtpd", " this is the mailer daemon please do not reply "),
@@ -173,7 +173,7 @@ const struct mark report_marks[] = {
 	SHAPE("x6", " we had trouble delivering your message "), NAME("james", " this is the james mail server "),
 	SHAPE("mdaemon", " the following data may contain sections which represent bcc "),
 	SHAPE("kddi", " as their mailbox is full "), SHAPE(NULL, " nicht zugestellt an "), SHAPE(NULL, " na pu être remis à "),
-	NAME("facebook", " created automatically by facebook "), SHAPE("domino", " router could not connect "),
+	SHAPE("facebook", " created automatically by facebook "), SHAPE("domino", " router could not connect "),
 	SHAPE("exchange2003", " did not reach the following recipients "),
 
 	SAYS(" failed recipients ", 3), SAYS(" failed addresses follow ", 3), SAYS(" could not deliver ", 3),

@@ -104,7 +104,8 @@ static bool is_signature(const struct sighting *it, bool is_reply_told)
 	if (it->kind == SIGHTING_LABEL) {
 		struct str label = str_of(it->words.ptr, (size_t)(it->address.ptr - it->words.ptr));
 
-		is_reply_told &= str_ends_nocase(str_trim(label), STR("mail:"));
+		label = str_trim(label);       /* "Recipient e-mail:" is no signature's */
+		is_reply_told &= str_ends_nocase(label, STR("mail:")) && str_find_byte(label, ' ') == label.len;
 	} else if (!is_reply_told) {
 		return it->is_below_words && str_trim(it->words).len == 0;
 	}
@@ -118,6 +119,22 @@ static bool is_told_of(const struct reading *r, const struct sighting *it)
 	       !is_writer(r, it);
 }
 
+/* "Your mail to list@a failed with 550 for:", then an address: the paragraph that told leads to him. */
+static bool leads_on(struct str between)
+{
+	struct str rest, line;
+
+	while (between.len && between.ptr[between.len - 1] && strchr(" \t\r\n<*->\"'[(", between.ptr[between.len - 1]))
+		between.len--;
+	rest = between;
+	if (!str_ends(rest, STR(":")) && !str_ends(rest, STR("：")))
+		return false;
+	while (str_next(&rest, '\n', &line))
+		if (str_trim(line).len == 0)
+			return false;
+	return true;
+}
+
 /*
  * Whom to ask: the one address in a line of a text in which a sentence above has told whom the mail failed for ("Your
  * message to a@b could not be delivered: 550 ..."). NULL: there is none such.
@@ -125,6 +142,7 @@ static bool is_told_of(const struct reading *r, const struct sighting *it)
 static const struct sighting *helper_of(const struct reading *r, const struct report_text *text)
 {
 	const struct sighting *told = NULL, *helper = NULL;
+	struct str between;
 	const char *end;
 
 	for (size_t i = 0; i < text->count; i++) {
@@ -141,7 +159,8 @@ static const struct sighting *helper_of(const struct reading *r, const struct re
 	if (!helper)
 		return NULL;
 	end = told->address.ptr + told->address.len;
-	return is_signature(helper, report_has_code(str_of(end, (size_t)(helper->address.ptr - end)))) ? helper : NULL;
+	between = str_of(end, (size_t)(helper->address.ptr - end));
+	return !leads_on(between) && is_signature(helper, report_has_code(between)) ? helper : NULL;
 }
 
 /* What the texts say about an address: the plainest sighting's words, of equals the longest. */
@@ -216,6 +235,20 @@ static bool begins_with_ip(struct str s)
 	return n > 1 && n < s.len && s.ptr[0] == '[' && s.ptr[n] == ']';
 }
 
+/* "Client host a.example[192.0.2.1] blocked", "your host a.example [192.0.2.1] is listed": who was refused. */
+static bool is_refused_host(struct str before)
+{
+	static const struct str words[] = {
+		STR_INIT("client"), STR_INIT("your"), STR_INIT("sending"), STR_INIT("sender"), STR_INIT("from"),
+	};
+
+	before = str_trim(before);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (str_ends_nocase(before, words[i]))
+			return true;
+	return false;
+}
+
 /* "host mx.example[192.0.2.1] said: ..." (Postfix), "host mx.example [192.0.2.1]" (Exim): who refused. Empty: nobody is named. */
 static struct str host_in(struct str text)
 {
@@ -229,7 +262,7 @@ static struct str host_in(struct str text)
 		struct str rest = str_from(text, at), host = str_trim(rest);
 		size_t n = host.ptr > rest.ptr && is_word ? name_length(host) : 0;
 
-		if (n && begins_with_ip(str_trim(str_from(host, n))))
+		if (n && begins_with_ip(str_trim(str_from(host, n))) && !is_refused_host(str_slice(text, 0, at - lead.len)))
 			return str_slice(host, 0, n);
 	}
 	return STR_EMPTY;

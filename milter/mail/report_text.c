@@ -180,7 +180,8 @@ static const struct str other_labels[] = {
 	STR_INIT(" date "), STR_INIT(" message id "), STR_INIT(" contact "), STR_INIT(" server "), STR_INIT(" host "),
 	STR_INIT(" mta "), STR_INIT(" support "), STR_INIT(" help "), STR_INIT(" path "), STR_INIT(" sent "),
 	STR_INIT(" postmaster "), STR_INIT(" administrator "), STR_INIT(" mailto "), STR_INIT(" subject "),
-	STR_INIT(" http "), STR_INIT(" https "), STR_INIT(" said "), STR_INIT(" reason "), STR_INIT(" diagnostic code "),
+	STR_INIT(" assistance "), STR_INIT(" hilfe "), STR_INIT(" aide "), STR_INIT(" ayuda "), STR_INIT(" assistenza "),
+	STR_INIT(" kontakt "), STR_INIT(" http "), STR_INIT(" https "), STR_INIT(" said "), STR_INIT(" reason "), STR_INIT(" diagnostic code "),
 	STR_INIT(" error "), STR_INIT(" generating "), STR_INIT(" help"), STR_INIT(" original envelope "), STR_INIT(" original address "),
 };
 
@@ -200,6 +201,31 @@ static bool is_one_of(struct str label, const struct str *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (str_eq(label, list[i]))
+			return true;
+	return false;
+}
+
+/* What leads to whom to ask. */
+static const struct str asks[] = {
+	STR_INIT(" from "), STR_INIT(" sent by "), STR_INIT(" please contact "), STR_INIT(" help contact "),
+	STR_INIT(" assistance contact "), STR_INIT(" information contact "), STR_INIT(" questions contact "), STR_INIT(" problems contact "),
+	STR_INIT(" please email "), STR_INIT(" please mail "), STR_INIT(" write to "), STR_INIT(" mail us at "), STR_INIT(" email us at "),
+	STR_INIT(" contact us at "), STR_INIT(" contact us "), STR_INIT(" wenden sie sich an "), STR_INIT(" wenden sie sich bitte an "),
+	STR_INIT(" kontaktieren sie "), STR_INIT(" kontaktieren sie bitte "), STR_INIT(" schreiben sie an "),
+	STR_INIT(" contactez "), STR_INIT(" contacter "), STR_INIT(" écrivez à "), STR_INIT(" adressez vous à "),
+	STR_INIT(" en contacto con "), STR_INIT(" contacte con "), STR_INIT(" contacte a "), STR_INIT(" escriba a "),
+	STR_INIT(" em contato com "), STR_INIT(" em contacto com "), STR_INIT(" contattare "), STR_INIT(" scrivere a "),
+	STR_INIT(" contact op met "), STR_INIT(" contact opnemen met "), STR_INIT(" kontakta "), STR_INIT(" kontakt oss på "),
+	STR_INIT(" yhteyttä "), STR_INIT(" o kontakt "), STR_INIT(" skontaktuj się z "), STR_INIT(" kontaktujte "),
+	STR_INIT(" обращайтесь "), STR_INIT(" обратитесь к "), STR_INIT(" обращайтесь по адресу "), STR_INIT(" пишите на "),
+	STR_INIT(" пишите нам "), STR_INIT("問い合わせ "), STR_INIT("問い合わせ先 "), STR_INIT("問合せ "), STR_INIT("問合せ先 "),
+	STR_INIT("連絡ください "), STR_INIT("联系我们 "), STR_INIT("请联系 "), STR_INIT("聯絡我們 "), STR_INIT("請聯絡 "), STR_INIT("문의 "), STR_INIT("문의처 "),
+};
+
+static bool ends_in_any(struct str words, const struct str *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_ends(words, list[i]))
 			return true;
 	return false;
 }
@@ -228,6 +254,7 @@ static bool label_read(struct str line, struct str *out_address, enum sighting_k
 	} else {
 		if (words_contain_any(words_view(&words), senders, sizeof senders / sizeof *senders) ||
 		    words_contain_any(words_view(&words), other_labels, sizeof other_labels / sizeof *other_labels) ||
+		    ends_in_any(words_view(&words), asks, sizeof asks / sizeof *asks) ||
 		    is_one_of(words_view(&words), from_names, sizeof from_names / sizeof *from_names))
 			return false;
 		*out_kind = str_find(words_view(&words), STR(" rcpt to ")) < words.len ? SIGHTING_REPLY : SIGHTING_LABEL;
@@ -272,6 +299,30 @@ static bool others_add(struct scan *s, enum sighting_kind kind, struct str rest)
 	return true;
 }
 
+/* Words after which a sentence names the recipient. */
+static const struct str leads[] = {
+	STR_INIT(" to "), STR_INIT(" for "), STR_INIT(" recipient "), STR_INIT(" recipients "), STR_INIT(" user "), STR_INIT(" mailbox "),
+	STR_INIT(" address "), STR_INIT(" account "), STR_INIT(" addressed "), STR_INIT(" list "), STR_INIT(" group "),
+	STR_INIT(" an "), STR_INIT(" à "), STR_INIT(" para "), STR_INIT(" a "), STR_INIT(" aan "), STR_INIT(" generated from "),
+	STR_INIT(" till "), STR_INIT(" til "), STR_INIT(" do "), STR_INIT(" на адрес "), STR_INIT(" для "),
+};
+
+static bool lead_stands(struct str before)
+{
+	char folded[64];
+	struct words words;
+
+	before = str_trim(before);
+	if (before.len > 40)
+		before = str_from(before, before.len - 40);
+	words_init(&words, folded, sizeof folded);
+	words_add(&words, before);
+	for (size_t i = 0; i < sizeof leads / sizeof *leads; i++)
+		if (str_ends(words_view(&words), leads[i]))
+			return true;
+	return false;
+}
+
 static bool open_begin(struct scan *s, enum sighting_kind kind, struct str line, struct str address, size_t after)
 {
 	/* The same recipient again: his words go on. */
@@ -283,7 +334,7 @@ static bool open_begin(struct scan *s, enum sighting_kind kind, struct str line,
 
 	if (!it)
 		return false;
-	it->is_below_words = !s->is_gap && s->before.len && !ends_in_colon(s->before);
+	it->is_below_words = !s->is_gap && s->before.len && !ends_in_colon(s->before) && !lead_stands(s->before);
 	s->open = (size_t)(it - s->out->items) + 1;
 	s->open_indent = indent_of(line);
 	s->open_has_words = str_trim(str_from(line, after)).len > 3;
@@ -318,35 +369,12 @@ static bool named_read(struct str line, struct str *out_address, size_t *out_end
 	return true;
 }
 
-static bool ends_in_any(struct str words, const struct str *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (str_ends(words, list[i]))
-			return true;
-	return false;
-}
-
 /*
  * "... was sent by", "Absender:", "For help, contact": an address in the line below is the sender's, or a helper's. A
  * sentence that ends so is no label: "was returned to the sender.", "550 5.7.1 unauthorized sender".
  */
 static bool ends_like_sender(struct str line)
 {
-	static const struct str leads[] = {
-		STR_INIT(" from "), STR_INIT(" sent by "), STR_INIT(" please contact "), STR_INIT(" help contact "),
-		STR_INIT(" assistance contact "), STR_INIT(" information contact "), STR_INIT(" questions contact "), STR_INIT(" problems contact "),
-		STR_INIT(" please email "), STR_INIT(" please mail "), STR_INIT(" write to "), STR_INIT(" mail us at "), STR_INIT(" email us at "),
-		STR_INIT(" contact us at "), STR_INIT(" contact us "), STR_INIT(" wenden sie sich an "), STR_INIT(" wenden sie sich bitte an "),
-		STR_INIT(" kontaktieren sie "), STR_INIT(" kontaktieren sie bitte "), STR_INIT(" schreiben sie an "),
-		STR_INIT(" contactez "), STR_INIT(" contacter "), STR_INIT(" écrivez à "), STR_INIT(" adressez vous à "),
-		STR_INIT(" en contacto con "), STR_INIT(" contacte con "), STR_INIT(" contacte a "), STR_INIT(" escriba a "),
-		STR_INIT(" em contato com "), STR_INIT(" em contacto com "), STR_INIT(" contattare "), STR_INIT(" scrivere a "),
-		STR_INIT(" contact op met "), STR_INIT(" contact opnemen met "), STR_INIT(" kontakta "), STR_INIT(" kontakt oss på "),
-		STR_INIT(" yhteyttä "), STR_INIT(" o kontakt "), STR_INIT(" skontaktuj się z "), STR_INIT(" kontaktujte "),
-		STR_INIT(" обращайтесь "), STR_INIT(" обратитесь к "), STR_INIT(" обращайтесь по адресу "), STR_INIT(" пишите на "),
-		STR_INIT(" пишите нам "), STR_INIT("問い合わせ "), STR_INIT("問い合わせ先 "), STR_INIT("問合せ "), STR_INIT("問合せ先 "),
-		STR_INIT("連絡ください "), STR_INIT("联系我们 "), STR_INIT("请联系 "), STR_INIT("聯絡我們 "), STR_INIT("請聯絡 "), STR_INIT("문의 "), STR_INIT("문의처 "),
-	};
 	bool is_wide, is_label, is_sentence;
 	char folded[96];
 	struct words words;
@@ -359,7 +387,7 @@ static bool ends_like_sender(struct str line)
 	words_init(&words, folded, sizeof folded);
 	words_add(&words, str_from(line, line.len > 60 ? line.len - 60 : 0));
 	return (is_label && ends_in_any(words_view(&words), senders, sizeof senders / sizeof *senders)) ||
-	       (!is_sentence && ends_in_any(words_view(&words), leads, sizeof leads / sizeof *leads)) ||
+	       (!is_sentence && ends_in_any(words_view(&words), asks, sizeof asks / sizeof *asks)) ||
 	       is_one_of(words_view(&words), senders, sizeof senders / sizeof *senders) ||
 	       is_one_of(words_view(&words), from_names, sizeof from_names / sizeof *from_names);
 }
@@ -437,29 +465,6 @@ static bool line_dialogue(struct scan *s, struct str line, bool *out_taken)
 		s->paragraph = NULL;
 	}
 	return sighting_add(s, SIGHTING_REPLY, address, words) != NULL;
-}
-
-/* Words after which a sentence names the recipient. */
-static const struct str leads[] = {
-	STR_INIT(" to "), STR_INIT(" for "), STR_INIT(" recipient "), STR_INIT(" recipients "), STR_INIT(" user "), STR_INIT(" mailbox "),
-	STR_INIT(" address "), STR_INIT(" account "), STR_INIT(" addressed "), STR_INIT(" list "), STR_INIT(" group "),
-	STR_INIT(" an "), STR_INIT(" à "), STR_INIT(" para "), STR_INIT(" a "), STR_INIT(" aan "), STR_INIT(" generated from "),
-	STR_INIT(" till "), STR_INIT(" til "), STR_INIT(" do "), STR_INIT(" на адрес "), STR_INIT(" для "),
-};
-
-static bool lead_stands(struct str before)
-{
-	char folded[64];
-	struct words words;
-
-	if (before.len > 40)
-		before = str_from(before, before.len - 40);
-	words_init(&words, folded, sizeof folded);
-	words_add(&words, before);
-	for (size_t i = 0; i < sizeof leads / sizeof *leads; i++)
-		if (str_ends(words_view(&words), leads[i]))
-			return true;
-	return false;
 }
 
 static bool line_mentions(struct scan *s, struct str line)

@@ -213,6 +213,19 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	{ "whom to contact stands on a line of its own", HEAD("MAILER-DAEMON@mx.example", "Delivery failure")
 	  "\nYour message could not be delivered:\n\n<a@one.example>: 550 5.1.1 no such user\n\nFor help, contact:\n\n  care@mx.example\n",
 	  "a@one.example", "text", false },
+	{ "the code of another, handed on", HEAD("MAILER-DAEMON@mx.example", "Undelivered Mail Returned to Sender")
+	  "\n<a@one.example>: 550 550 Dynamic/zombied/spam IPs blocked. Write blocked@mx.example\n", "a@one.example", "text", false },
+	{ "a member of a list, and a reply in brackets", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to the list team@two.example (550 5.1.1 user unknown) has failed for:\n\n  a@one.example\n", "a@one.example", "text", false },
+	{ "a member of a list, below its server's reply", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message addressed to team@two.example could not be delivered: 550 5.1.1 said the server of one of its members:\n\na@one.example\n",
+	  "a@one.example", "text", false },
+	{ "a recipient's e-mail below a reply", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
+	  "\nYour message to info@two.example could not be delivered: 550 5.1.1 unknown.\n\nRecipient e-mail: a@one.example\n", "a@one.example", "text", false },
+	{ "a program's answer that a gateway marked", HEAD("one.example <info@one.example>", "[SPAM] Undelivered Mail Returned to Sender")
+	  "Auto-Submitted: auto-replied\n\na@one.example\n  550 5.1.1 User unknown\n", "a@one.example", "text", false },
+	{ "whom to ask behind a label, French", HEAD("MAILER-DAEMON@mx.example", "Undelivered") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nVotre message à a@one.example n'a pas pu être remis : 550 5.1.1 inconnu\nAssistance : aide@mx.example\n", "a@one.example", "text", false },
 	{ "a signature below the reply", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
 	  "\nYour message to a@one.example could not be delivered: 550 5.1.1 user unknown\n\nRegards,\nISP mail team\nmailteam@mx.example\n", "a@one.example", "text", false },
 	{ "a signature with a telephone", HEAD("MAILER-DAEMON@mx.example", "Undelivered")
@@ -395,6 +408,8 @@ static const struct { const char *name, *message, *want, *shape; bool is_delay; 
 	  "\nYour parcel could not be delivered.\n\nRecipient: a@one.example\nReason: nobody at home\n", NULL, NULL, false },
 	{ "a parcel, and a word for a mail", HEAD("Parcels <noreply@one.example>", "Delivery failed: parcel 1234")
 	  "\nYour parcel could not be delivered.\n\nRecipient: a@one.example\n\nPlease do not reply to this email.\n", NULL, NULL, false },
+	{ "a letter that says that a program wrote it", HEAD("Shop <shop@shop.example>", "Welcome") "Content-Type: text/plain; charset=utf-8\n"
+	  "\nЭто письмо создано автоматически, отвечать на него не нужно. Ваш логин:\n\nb@two.example\n", NULL, NULL, false },
 	{ "an order", HEAD("Shop <noreply@shop.example>", "Delivery problem with your order #12")
 	  "\nYour order could not be delivered to a@one.example: nobody at home. We will keep trying.\n", NULL, NULL, false },
 	{ "an order, Spanish", HEAD("Correos <noreply@correos.example>", "Entrega fallida")
@@ -559,6 +574,7 @@ static const struct { const char *name, *words, *remote; } remote_rows[] = {
 	{ "Exim", "  a@one.example\n    host mx1.one.example [192.0.2.1]\n    550 5.1.1 no\n", "mx1.one.example" },
 	{ "behind other hosts", "<a@one.example>: the mail host of localhost [127.0.0.1] asked host mx1.one.example[192.0.2.1]: 550 5.1.1 no\n",
 	  "mx1.one.example" },
+	{ "who was refused", "<a@one.example>: 554 Client host mail.ours.example [192.0.2.9] blocked\n", "" },
 	{ "no host", "<a@one.example>: host mx1.one.example said: 550 5.1.1 no\n", "" },
 	{ "no address of a host", "<a@one.example>: host said[Response Message]: 550 5.1.1 no\n", "" },
 	{ "no name", "<a@one.example>: host [192.0.2.1] said: 550 5.1.1 no\n", "" },
