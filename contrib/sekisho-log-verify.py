@@ -419,10 +419,10 @@ class Log:
         """A relay may be renamed: what the log goes on from under its present name was its own before."""
         after = None
         for day in reversed([day for day in days if day.begin]):
-            is_ours = self.args.node in (None, *([node for _, node in day.names] or [day.begin['node']]))
-            if not is_ours and not (after and continues(day, after)):
-                self.find(self.unless_unread(days, day.date), day.name, f'of another node: {day.begin["node"]}')
-            elif not is_its_name(days, day, day.begin['after'] + 1, day.begin['node']):
+            writers = [node for _, node in day.names] or [day.begin['node']]
+            if self.args.node not in (None, *writers) and not (after and continues(day, after)):
+                self.find(self.unless_unread(days, day.date), day.name, f'of another node: {writers[0]}')
+            elif day.begin['node'] not in names(days) and not is_its_name(days, day, day.begin['after'] + 1, day.begin['node']):
                 self.find(UNKNOWN, day.name, f'says that the log goes on as {day.begin["node"]}, and no checkpoint does')
             after = day
         for day in days:
@@ -609,7 +609,7 @@ def is_time(octets):
 
 
 def is_number(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2 ** 63
 
 
 def is_text(value):
@@ -622,7 +622,7 @@ def is_text(value):
 def read_begin(line):
     detail = line.get('detail')
     good = dict.fromkeys(('node', 'class', 'file', 'previous', 'hash'), is_text)
-    good.update(dict.fromkeys(('end', 'after', 'tenants'), is_number))
+    good.update(dict.fromkeys(('end', 'after', 'tenants'), lambda value: is_number(value) and value >= 0))
     if not isinstance(detail, dict) or not all(name in detail and check(detail[name]) for name, check in good.items()):
         return None
     return detail if re.fullmatch('[0-9a-f]{64}', detail['hash']) else None

@@ -54,6 +54,12 @@ static bool is_its_name(const struct verify_days *days, size_t at, int64_t seq, 
 	return str_eq(node, before ? before->node : days->rows[at].node) || has_name_after(days, at, seq, node);
 }
 
+/* As a reader wants it: whose key holder signed the file; where nobody did, whom its first line names. */
+static struct str written_by(const struct verify_file *file)
+{
+	return str_slice(file->names ? file->names->node : file->node, 0, ENTRY_NAME_MAX);
+}
+
 static bool is_of_node(const struct verify_file *file, struct str node)
 {
 	const struct verify_name *name = file->names;
@@ -75,18 +81,19 @@ static bool is_ours(const struct verify_days *days, size_t at, struct str node, 
 	return node.len == 0 || is_of_node(file, node) || (after && (*out_else == VERIFY_UNKNOWN || verify_continues(file, after)));
 }
 
+/* Whoever has no key (sekisho-track) may begin a file under a name that the log had before. */
 static void check_first_line(const struct verify_days *days, size_t at, struct str node)
 {
 	struct verify_file *file = &days->rows[at];
-	struct str its = str_slice(file->node, 0, ENTRY_NAME_MAX);
 	enum verify_result result;
 
 	if (!is_ours(days, at, node, &result))
 		verify_file_find(file, result, 0, -1, "a file of another node: it was written by " STR_FMT ", not by " STR_FMT,
-				 STR_ARG(its), STR_ARG(node));
-	else if (file->has_begin && !is_its_name(days, at, file->after + 1, file->node))
+				 STR_ARG(written_by(file)), STR_ARG(node));
+	else if (file->has_begin && !verify_has_name(days, file->node) && !is_its_name(days, at, file->after + 1, file->node))
 		verify_file_find(file, VERIFY_UNKNOWN, 0, -1, "says that the log goes on as " STR_FMT ", and no checkpoint under that name "
-				 "does: the gate was killed as it took it, or somebody without the key wrote this", STR_ARG(its));
+				 "does: the gate was killed as it took it, or somebody without the key wrote this",
+				 STR_ARG(str_slice(file->node, 0, ENTRY_NAME_MAX)));
 }
 
 static void check_statements(const struct verify_days *days, size_t at)

@@ -161,6 +161,20 @@ static void erased_elsewhere(void)
 }
 static void erased_elsewhere_and_went_on(void) { erased_elsewhere(); write_days(&relay, "mx2", TODAY, TODAY); }
 static void erased_under_an_old_name(void) { relaylog_take_out(&relay, DAY1, 3); forge_part("mx1"); declare("mx1", NULL, 3); forge_part("mx2"); }
+/* sekisho-track has no key, and the name with which it was started. */
+static void begun_by_tracker(void)
+{
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer;
+
+	config.node = STR("mx1");
+	config.key_file = STR_EMPTY;
+	clock_set(NOON + (TODAY + 1) * DAY_US);
+	ck_assert(record_writer_open(&config, &writer, NULL));
+	relaylog_append(writer, "clicked", "acme");
+	record_writer_close(writer);
+	write_days(&relay, "mx2", TODAY + 1, TODAY + 1);
+}
 static void renamed_after_tools(void)
 {
 	never_renamed();
@@ -201,7 +215,8 @@ static const struct {
 	{ "another relay's erasure, behind its name in a first line that nobody signed", erased_elsewhere, VERIFY_TAMPERED, 2,
 	  "says that the log goes on as mx9" },
 	{ "the same, and the gate went on", erased_elsewhere_and_went_on, VERIFY_TAMPERED, 2, "says that the log goes on as mx9" },
-	{ "an erasure by a relay that has the old name now", erased_under_an_old_name, VERIFY_TAMPERED, 2, "says that the log goes on as mx1" },
+	{ "an erasure by a relay that has the old name now", erased_under_an_old_name, VERIFY_TAMPERED, 1, "a statement about another log" },
+	{ "begun by who has no key and the old name", begun_by_tracker, VERIFY_OK, 0, NULL },
 	{ "renamed twice, after tools that had the name already", renamed_after_tools, VERIFY_OK, 0, NULL },
 	{ "a day that cannot be read", middle_unread, VERIFY_UNKNOWN, 1, "cannot be read" },
 	{ "a dropped day, whose purge may stand in what cannot be read", later_unread, VERIFY_UNKNOWN, 2, "2026-11-21.jsonl is missing" },
