@@ -117,6 +117,17 @@ async function address_length(text, path, behind) {
   return undefined;
 }
 
+// Readers differ on an address whose brackets do not match; what ends its sentence is not its own.
+function brackets_match(address) {
+  const opened = { ')': 0, ']': 0 };
+  for (const sign of address.replace(/[.,;:!?'*_~\]>]+$/, '')) {
+    if (sign === '(') opened[')']++;
+    else if (sign === '[') opened[']']++;
+    else if (sign in opened && opened[sign]-- === 0) return false;
+  }
+  return !opened[')'] && !opened[']'];
+}
+
 async function compare_text({ raw }) {
   const { out, whys } = gate.rewrite(raw, 'texts');
   const [before] = await parts_of(raw), [after] = await parts_of(out);
@@ -124,7 +135,7 @@ async function compare_text({ raw }) {
   const pieces = page_of(after).split(new RegExp(`${TRACKED}[A-Za-z0-9_-]+`));
   let rest = page_of(before);
   // What no other address can have swallowed, no line end in brackets may have parted, and no letter goes on behind.
-  const plain = rest.match(/(^|\s)https?:\/\/[!-~]*(?![!-~\u0080-\uffff])|<https?:\/\/[!-;=?-~]*>/gi) || [];
+  const plain = (rest.match(/(^|\s)https?:\/\/[!-~]*(?![!-~\u0080-\uffff])|<https?:\/\/[!-;=?-~]*>/gi) || []).filter(brackets_match);
   demand(!whys.length, whys.join());
   demand(tracked.length >= plain.length, `${tracked.length} links are tracked, not ${plain.length}`);
   demand(rest.startsWith(pieces[0]), 'the text before the first link differs');
