@@ -1,142 +1,18 @@
 #include "milter/record/verify_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
-#include "config/base/io.h"
 #include "milter/record/entry.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
 #include "milter/record/verify_content.h"
 
-#define ARENA_MAX ((size_t)4 << 20)
 #define SECOND_END ((size_t)20)                     /* of 2026-11-21T18:04:05.123456+09:00 */
 #define FRACTION_END (SECOND_END + 6)
 #define PROGRESS_STEP ((int64_t)4 << 20)
-
-void verify_file_find(struct verify_file *file, enum verify_result result, int64_t offset, int64_t seq, const char *fmt, ...)
-{
-	va_list ap;
-
-	file->worst = verify_worse(file->worst, result);
-	if (!file->findings)
-		file->findings = arena_array(&file->arena, VERIFY_FINDINGS_MAX, sizeof *file->findings);
-	if (file->finding_count++ >= VERIFY_FINDINGS_MAX || !file->findings)
-		return;
-
-	struct verify_finding *finding = &file->findings[file->finding_count - 1];
-
-	*finding = (struct verify_finding){ result, str_from_c(file->name), offset, seq, STR_EMPTY };
-	va_start(ap, fmt);
-	verify_finding_say(finding, &file->arena, file->tongue, fmt, ap);
-	va_end(ap);
-}
-
-/* The system's own words. */
-static void find_err(struct verify_file *file, const struct err *err)
-{
-	file->is_unread = true;
-	verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "cannot be read: %s", err->text);
-}
-
-static int open_file(struct verify_file *file, const struct verify_context *context)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	struct err err;
-	int fd = record_file_path(context->dir, file->file, path, &err) ? record_file_open(path, O_RDONLY, &err) : -1;
-
-	file->is_moved = file->inode && (fd >= 0 ? fstat(fd, &st) != 0 || st.st_ino != file->inode : errno == ENOENT);
-	if (fd >= 0 && !file->is_moved)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	file->is_unread = true;
-	if (file->is_moved)
-		verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "removed or replaced while it was looked at");
-	else
-		find_err(file, &err);
-	return -1;
-}
-
-static bool read_begin(struct str text, struct begin_entry *out)
-{
-	struct record_link link;
-	struct str detail;
-
-	return record_parse_link(text, NULL, &link) && str_eq(link.event, STR("begin")) &&
-	       scan_find(text, STR("detail"), &detail) && begin_entry_read(detail, out);
-}
-
-static void check_names(struct verify_file *file, const struct verify_context *context, const struct begin_entry *begin)
-{
-	if (!str_eq(begin->file, str_from_c(file->name)))
-		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "its first line says that it is " STR_FMT
-				 ": another file was given this name", STR_ARG(str_slice(begin->file, 0, 40)));
-	if (context->class_name.len && !str_eq(begin->class_name, context->class_name))
-		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "a file of another class: " STR_FMT ", not " STR_FMT,
-				 STR_ARG(str_slice(begin->class_name, 0, ENTRY_NAME_MAX)), STR_ARG(context->class_name));
-}
-
-static void take_begin(struct verify_file *file, const struct verify_context *context, struct str text)
-{
-	struct begin_entry begin;
-
-	if (!read_begin(text, &begin)) {
-		verify_file_find(file, VERIFY_TAMPERED, 0, -1,
-				 "does not begin with a line that says what it continues");
-		return;
-	}
-	if (begin.previous.len && !record_file_parse(begin.previous, &file->previous)) {
-		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "its first line names no possible file before it");
-		return;
-	}
-	check_names(file, context, &begin);
-	file->has_begin = arena_copy(&file->arena, begin.node, &file->node);
-	file->previous_end = begin.end;
-	file->after = begin.after;
-	memcpy(file->hash, begin.hash, CHAIN_LEN);
-}
-
-static void look_inside(struct verify_file *file, const struct verify_context *context, int fd)
-{
-	struct lines lines;
-	struct line line;
-	struct err err;
-	bool found = false;
-
-	if (!lines_open(&lines, fd, file->name, 0, file->size, &err) || !lines_next(&lines, &line, &found, &err))
-		find_err(file, &err);
-	else if (found && line.is_whole)
-		take_begin(file, context, line.text);
-	else if (found && !file->is_last)
-		verify_file_find(file, VERIFY_TAMPERED, 0, -1, "holds no whole line");
-	lines_close(&lines);
-}
-
-void verify_file_look(struct verify_file *file, const struct verify_context *context)
-{
-	arena_init(&file->arena, ARENA_MAX);
-	file->limit = INT64_MAX;
-	record_file_name(file->file, file->name);
-	if (file->is_no_file) {
-		verify_file_find(file, VERIFY_TAMPERED, -1, -1, "is no file");
-		return;
-	}
-
-	int fd = open_file(file, context);
-
-	if (fd < 0)
-		return;
-	look_inside(file, context, fd);
-	close(fd);
-}
 
 /* How far the check has come. */
 struct state {
@@ -597,7 +473,7 @@ static void check_lines(struct state *state, struct lines *lines)
 			return;
 	}
 	if (!ok)
-		find_err(state->file, &err);
+		verify_file_find_err(state->file, &err);
 	else if (found)
 		verify_file_find(state->file, VERIFY_OK, line.offset, -1, "%" PRId64
 				 " octets at its end are no part of the log: the commit that wrote them failed and was done again in the "
@@ -615,7 +491,7 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 
 	memcpy(state.chain, file->hash, CHAIN_LEN);
 	if (context->level >= VERIFY_RECORDS && !chain_hash_new(&state.hash, &err)) {
-		find_err(file, &err);
+		verify_file_find_err(file, &err);
 		return;
 	}
 	if (context->level >= VERIFY_CONTENT)
@@ -624,7 +500,7 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 		check_lines(&state, &lines);
 		lines_close(&lines);
 	} else {
-		find_err(file, &err);
+		verify_file_find_err(file, &err);
 	}
 	chain_hash_free(state.hash);
 	if (state.content)
@@ -637,18 +513,10 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 
 void verify_file_check(struct verify_file *file, const struct verify_context *context)
 {
-	int fd = file->size > 0 && !file->is_unread ? open_file(file, context) : -1;
+	int fd = file->size > 0 && !file->is_unread ? verify_file_open(file, context) : -1;
 
 	if (fd < 0)
 		return;
 	check_open(file, context, fd);
 	close(fd);
-}
-
-void verify_file_clear(struct verify_file *file)
-{
-	for (struct verify_declared *declared = file->declared; declared; declared = declared->next)
-		spans_clear(&declared->seqs);
-	spans_clear(&file->erased_seqs);
-	arena_clear(&file->arena);
 }

@@ -102,15 +102,20 @@ struct verify_context {
 	int64_t now_us;
 };
 
-/* First line. An unreadable file is a finding. */
+/* First line (verify_look.c). An unreadable file is a finding. */
 void verify_file_look(struct verify_file *file, const struct verify_context *context);
 void verify_file_check(struct verify_file *file, const struct verify_context *context);
 void verify_file_clear(struct verify_file *file);
+
+/* A descriptor for the caller to close, or -1: that is a finding, too. */
+int verify_file_open(struct verify_file *file, const struct verify_context *context);
 
 /* Was this checkpoint signed with the key that the one before it named? */
 void verify_file_check_once(struct verify_file *file, struct str named, const struct verify_once *checkpoint);
 
 void verify_file_find(struct verify_file *file, enum verify_result result, int64_t offset, int64_t seq, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
+/* The system's own words. */
+void verify_file_find_err(struct verify_file *file, const struct err *err);
 
 #endif
