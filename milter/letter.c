@@ -111,7 +111,7 @@ void letter_add_field(struct letter *letter, struct str name, struct str value)
 		return;
 	if ((letter->field_count == letter->field_room && !grow_fields(letter)) ||
 	    !arena_copy(&letter->arena, name, &field.name) || !arena_copy(&letter->arena, value, &field.value)) {
-		leave_alone(letter, "the header is too large");
+		leave_alone(letter, "no memory for its header");
 		return;
 	}
 	letter->fields[letter->field_count++] = field;

@@ -1,5 +1,6 @@
 #include "milter/rewrite.h"
 
+#include "config/base/memory.h"
 #include "milter/link/url.h"
 #include "milter/mail/mime.h"
 #include "milter/rewrite_part.h"
@@ -451,6 +452,18 @@ static bool rewrite_with(struct rewrite_job *job, const struct rewrite_message *
 	return rewrite_parts(job, message, &mime, out, err);
 }
 
+static bool rewrite_all(struct rewrite_job *job, const struct rewrite_message *message, struct rewrite_result *out, struct err *err)
+{
+	unsigned long shortages = memory_shortages();
+	size_t fields_before = out->field_count;
+	bool ok = token_sealer_new(job->rules->keys, &job->sealer, err);
+
+	ok = ok && rewrite_with(job, message, out, err) && strip_signatures(job->rules, message, fields_before, out, err);
+	token_sealer_free(job->sealer);
+	/* All of it or nothing: what seemed to be no link may have been one. */
+	return ok && (memory_shortages() == shortages || err_memory(err));
+}
+
 bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_message *message, struct arena *arena,
 		     struct rewrite_result *out, struct err *err)
 {
@@ -462,8 +475,6 @@ bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_mes
 		.clicks = rules->clicks,
 		.is_anonymous = rules->is_anonymous,
 	};
-	size_t fields_before;
-	bool ok;
 
 	*out = (struct rewrite_result){ .links = 0 };
 	edit_init(&out->body, arena);
@@ -475,12 +486,7 @@ bool rewrite_message(const struct rewrite_rules *rules, const struct rewrite_mes
 		note(out, 0, "signed with DKIM");
 		return true;
 	}
-	if (!token_sealer_new(rules->keys, &job.sealer, err))
-		return false;
-	fields_before = out->field_count;
-	ok = rewrite_with(&job, message, out, err) && strip_signatures(rules, message, fields_before, out, err);
-	token_sealer_free(job.sealer);
-	return ok;
+	return rewrite_all(&job, message, out, err);
 }
 
 /* --- as it leaves */

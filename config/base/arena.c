@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/base/memory.h"
 #include "config/base/num.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -82,8 +83,10 @@ static struct arena_block *block_new(size_t need)
 	size_t size = need > ARENA_BLOCK - sizeof(struct arena_block) ? need : ARENA_BLOCK - sizeof(struct arena_block);
 	struct arena_block *block = malloc(sizeof *block + size);
 
-	if (!block)
+	if (!block) {
+		memory_ran_out();
 		return NULL;
+	}
 	*block = (struct arena_block){ .size = size };
 	poison(block->data, size);
 	return block;

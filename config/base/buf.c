@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/base/memory.h"
 #include "config/base/num.h"
 
 void buf_init(struct buf *buf, size_t max)
@@ -41,6 +42,7 @@ bool buf_reserve(struct buf *buf, size_t n)
 	char *ptr = realloc(buf->ptr, size);
 
 	if (!ptr) {
+		memory_ran_out();
 		buf->failed = true;
 		return false;
 	}

@@ -284,7 +284,7 @@ bool token_seal(struct token_sealer *sealer, const struct token *token, struct s
 	buf_add(sealed, str_of(head, HEAD_LEN));
 	buf_add(sealed, str_of(iv, IV_LEN));
 	facts_write(token, sealed);
-	while (sealed->len < facts + SIV_BLOCK || sealed->len % TEXT_GROUP == 0)
+	while (!sealed->failed && (sealed->len < facts + SIV_BLOCK || sealed->len % TEXT_GROUP == 0))
 		buf_add_byte(sealed, 0);
 	if (sealed->failed || !buf_reserve(&sealer->work, sealed->len + SIV_BLOCK))
 		return err_set(err, ERR_INPUT, "too long for a token");
