@@ -3,6 +3,7 @@
 #include "config/base/clock.h"
 #include "config/base/domain.h"
 #include "config/base/json.h"
+#include "config/base/memory.h"
 #include "config/base/metrics.h"
 #include "milter/failure.h"
 #include "milter/returned.h"
@@ -100,26 +101,32 @@ void returning_begin(struct returning *r, struct passage *p)
 	r->is_machine = is_null;
 }
 
+/* What is over the ceiling is not needed, and so only memory can fail. */
+static void keep(struct returning *r, struct str octets)
+{
+	buf_add(&r->content, str_slice(octets, 0, RETURNING_CONTENT_MAX - r->content.len));
+}
+
 void returning_add_field(struct returning *r, struct str name, struct str value)
 {
 	if (!r->is_kept)
 		return;
 	r->is_machine |= str_eq_nocase(name, STR("Auto-Submitted")) && !str_starts_nocase(value, STR("no"));
-	buf_add(&r->content, name);
-	buf_add_c(&r->content, ": ");
-	buf_add(&r->content, value);
-	buf_add_byte(&r->content, '\n');
+	keep(r, name);
+	keep(r, STR(": "));
+	keep(r, value);
+	keep(r, STR("\n"));
 }
 
-/* An empty line stands before the first octet of the body, and what is over the ceiling is not needed. */
+/* An empty line stands before the first octet of the body. */
 void returning_add_body(struct returning *r, struct str chunk)
 {
-	if (!r->is_kept || r->content.failed)
+	if (!r->is_kept)
 		return;
 	if (!r->has_body)
-		buf_add_byte(&r->content, '\n');
+		keep(r, STR("\n"));
 	r->has_body = true;
-	buf_add(&r->content, str_slice(chunk, 0, RETURNING_CONTENT_MAX - r->content.len));
+	keep(r, chunk);
 }
 
 /* --- whose is it? */
@@ -191,31 +198,32 @@ static bool look_inside(struct telling *t)
 	return false;
 }
 
-static bool find_queue_id(struct telling *t)
+static bool find_queue_id(struct telling *t, struct err *err)
 {
 	struct maillog_message found;
 	struct str queue_id = t->returned.report.queue_id;
 
-	if (!t->r->is_own || queue_id.len == 0 || !t->gate->queue_ids || !maillog_map_find(t->gate->queue_ids, queue_id, &found))
-		return false;
+	if (queue_id.len == 0 || !t->gate->queue_ids || !maillog_map_find(t->gate->queue_ids, queue_id, &found))
+		return true;
 	t->tenant = config_find_tenant(t->p->config, str_from_c(found.tenant));
 	t->queue_id = queue_id;
-	return t->tenant && arena_copy(&t->arena, str_from_c(found.id), &t->message) &&
-	       arena_copy(&t->arena, str_from_c(found.sender), &t->sender);
+	return (arena_copy(&t->arena, str_from_c(found.id), &t->message) &&
+		arena_copy(&t->arena, str_from_c(found.sender), &t->sender)) ||
+	       err_memory(err);
 }
 
-/* False: nobody knows whose it is. */
-static bool find_message(struct telling *t)
+/* Without a tenant afterwards: nobody knows whose it is. */
+static bool find_message(struct telling *t, struct err *err)
 {
 	bool is_complaint = t->returned.report.kind == REPORT_COMPLAINT;
 	struct err ignored;
 
+	if (t->r->is_own)
+		return find_queue_id(t, err);
 	if (t->r->kind == RETURN_PATH_GOOD)
 		t->path = t->r->path;
-	else if (find_queue_id(t))
+	else if (!is_complaint || !look_inside(t))
 		return true;
-	else if (!is_complaint || t->r->is_own || !look_inside(t))
-		return false;
 	t->tenant = t->path.tenant;
 	t->message = str_from_c(t->path.path.message);
 	if (t->tenant->guards_senders && !return_path_sender(t->gate->policy.store, &t->path, &t->arena, &t->sender, &ignored))
@@ -288,16 +296,15 @@ static bool record(struct telling *t, struct str event_name, size_t i, struct st
 	buf_init(&outcome, OUTCOME_MAX);
 	write_outcome(t, i, recipient, is_known, &outcome);
 
-	const struct record_event event = {
+	struct record_event event = {
 		.event = event_name,
 		.tenant = t->tenant->name,
 		.message = t->message,
 		.queue_id = t->queue_id,
 		.host = str_from_c(t->gate->node),
 		.rcpt = recipient,
-		.outcome = buf_view(&outcome),
 	};
-	bool ok = log && record_append(log, &event, RECORD_QUEUED, NULL, err);
+	bool ok = log && buf_done(&outcome, &event.outcome, err) && record_append(log, &event, RECORD_QUEUED, NULL, err);
 
 	buf_clear(&outcome);
 	return ok;
@@ -369,22 +376,30 @@ static bool judge(struct telling *t, struct err *err)
 
 	if (ok && t->returned.report.kind != REPORT_NONE) {
 		t->r->is_machine = true;
-		if (find_message(t))
-			ok = tell(t, err);
+		ok = find_message(t, err) && (!t->tenant || tell(t, err));
 	}
 	rulebook_release(book, rules);
 	return ok;
 }
 
+/* Without memory nothing in it seems to be a report, or one of ours. */
+static bool judge_surely(struct telling *t, struct err *err)
+{
+	unsigned long shortages = memory_shortages();
+
+	return judge(t, err) && (memory_shortages() == shortages || err_memory(err));
+}
+
 bool returning_read(struct returning *r, struct gate *gate, struct passage *p, struct err *err)
 {
 	struct telling t = { .r = r, .gate = gate, .p = p };
+	struct str content;
 
-	if (!r->is_kept || r->content.len == 0)
+	if (!r->is_kept)
 		return true;
 	arena_init(&t.arena, WORK_MAX);
 
-	bool ok = judge(&t, err);
+	bool ok = buf_done(&r->content, &content, err) && (content.len == 0 || judge_surely(&t, err));
 
 	arena_clear(&t.arena);
 	buf_clear(&r->content);
