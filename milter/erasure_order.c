@@ -169,7 +169,7 @@ static void record_done(struct eraser *eraser, const struct erasure_order *order
 	json_member_i64(&json, "records", erased->records);
 	json_member_i64(&json, "entries", erased->entries);
 	json_object_close(&json);
-	gate_record(eraser->gate, STR("tenant-erased"), STR_EMPTY, buf_view(&detail));
+	gate_record(eraser->gate, STR("tenant-erased"), STR_EMPTY, &detail);
 	buf_clear(&detail);
 }
 

@@ -136,7 +136,7 @@ static void record_store(struct gate *gate, const char *mode, const char *why)
 	json_member_str_opt(&json, "mode", str_from_c(mode));
 	json_member_str_opt(&json, "why", str_from_c(why));
 	json_object_close(&json);
-	gate_record(gate, STR("store"), STR_EMPTY, buf_view(&detail));
+	gate_record(gate, STR("store"), STR_EMPTY, &detail);
 	buf_clear(&detail);
 }
 
@@ -258,12 +258,12 @@ bool gate_is_behind(struct gate *gate)
 	return is_behind;
 }
 
-void gate_record(struct gate *gate, struct str event, struct str tenant, struct str detail)
+void gate_record(struct gate *gate, struct str event, struct str tenant, const struct buf *detail)
 {
-	const struct record_event record = { .event = event, .tenant = tenant, .host = str_from_c(gate->node), .detail = detail };
+	struct record_event record = { .event = event, .tenant = tenant, .host = str_from_c(gate->node) };
 	struct err err;
 	struct record_writer *ops = gate_writer(gate, CLASS_OPS, &err);
 
-	if (!ops || !record_append(ops, &record, RECORD_QUEUED, NULL, &err))
+	if (!ops || (detail && !buf_done(detail, &record.detail, &err)) || !record_append(ops, &record, RECORD_QUEUED, NULL, &err))
 		log_error("ops record " STR_FMT ": %s", STR_ARG(event), err.text);
 }

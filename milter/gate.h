@@ -81,8 +81,8 @@ struct record_writer *gate_writer(struct gate *gate, struct str class_name, stru
 /* Does any class keep records in memory that its disk refuses? */
 bool gate_is_behind(struct gate *gate);
 
-/* One record in class ops: what the program itself did, about a tenant or nobody (empty). `detail` is a JSON object or empty. A
+/* One record in class ops: what the program itself did, about a tenant or nobody (empty). `detail` is a JSON object or NULL. A
  * failure is logged. */
-void gate_record(struct gate *gate, struct str event, struct str tenant, struct str detail);
+void gate_record(struct gate *gate, struct str event, struct str tenant, const struct buf *detail);
 
 #endif

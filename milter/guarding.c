@@ -62,7 +62,7 @@ static void look_for_loss(struct guarding *g)
 	log_error("store: Redis has lost what it held: nothing is used of any quota, nobody is suspended, and no recipient is "
 		  "suppressed any more; suspend again, or halve, whom these name: sekisho log search --class ops --event suspended, "
 		  "and the same with --event halved; put the recipients back with sekisho suppress import, and see that Redis keeps its data (appendonly yes)");
-	gate_record(g->gate, STR("store"), STR_EMPTY, STR("{\"emptied\":true}"));
+	gate_record(g->gate, STR("store"), STR_EMPTY, BUF("{\"emptied\":true}"));
 }
 
 static void guard(void *arg)

@@ -126,7 +126,7 @@ static void write_record(struct inspect *inspect, struct str class_name, const s
 	if (report->result != VERIFY_OK)
 		json_member_str_opt(&json, "finding", finding);
 	json_object_close(&json);
-	gate_record(inspect->gate, STR("verified"), STR_EMPTY, buf_view(&detail));
+	gate_record(inspect->gate, STR("verified"), STR_EMPTY, &detail);
 	buf_clear(&detail);
 }
 

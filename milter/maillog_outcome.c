@@ -46,17 +46,12 @@ struct telling {
 static uint64_t identity(struct str event, struct str queue_id, struct str recipient, struct str logged)
 {
 	const struct str parts[] = { event, queue_id, recipient, logged };
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	unsigned char digests[sizeof parts / sizeof *parts][SHA256_DIGEST_LENGTH], digest[SHA256_DIGEST_LENGTH];
 	uint64_t id;
-	struct buf buf;
 
-	buf_init(&buf, OUTCOME_MAX);
-	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-		buf_add(&buf, parts[i]);
-		buf_add_byte(&buf, '\0');
-	}
-	SHA256((const unsigned char *)buf_view(&buf).ptr, buf_view(&buf).len, digest);
-	buf_clear(&buf);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		SHA256((const unsigned char *)parts[i].ptr, parts[i].len, digests[i]);
+	SHA256(digests[0], sizeof digests, digest);
 	memcpy(&id, digest, sizeof id);
 	return id | 1;
 }
@@ -157,16 +152,15 @@ static bool record(struct telling *t, struct err *err)
 	buf_init(&outcome, OUTCOME_MAX);
 	write_outcome(t, &outcome);
 
-	const struct record_event event = {
+	struct record_event event = {
 		.event = events[t->kind],
 		.tenant = str_from_c(t->message.tenant),
 		.message = str_from_c(t->message.id),
 		.queue_id = t->queue_id,
 		.host = str_from_c(gate->node),
 		.rcpt = t->recipient,
-		.outcome = buf_view(&outcome),
 	};
-	bool ok = log && record_append(log, &event, RECORD_QUEUED, NULL, err);
+	bool ok = log && buf_done(&outcome, &event.outcome, err) && record_append(log, &event, RECORD_QUEUED, NULL, err);
 
 	buf_clear(&outcome);
 	return ok;

@@ -185,6 +185,15 @@ static struct notice *notice_new(int64_t timeout_us)
 	return n;
 }
 
+/* There was no room to say it. */
+static void give_up(struct notice *n)
+{
+	metrics_add(METRIC_NOTICE_FAILURES, 1);
+	log_error("the operator is not told: out of memory (at most %d octets here)", NOTIFY_MAX);
+	if (n)
+		notice_free(n);
+}
+
 static int64_t timeout_in_force(void)
 {
 	struct config *config = config_acquire();
@@ -194,17 +203,19 @@ static int64_t timeout_in_force(void)
 	return us ? us : 30 * US_PER_S;
 }
 
-void notify_tell(struct str command, struct str object)
+void notify_tell(struct str command, const struct buf *object)
 {
 	struct notice *n;
 
-	if (command.len == 0 || object.len > NOTIFY_MAX || !(n = notice_new(timeout_in_force())))
+	if (command.len == 0)
 		return;
-	if (arena_printf(&n->arena, &n->command, STR_FMT, STR_ARG(command)) &&
-	    arena_printf(&n->arena, &n->object, STR_FMT "\n", STR_ARG(object)))
+	n = notice_new(timeout_in_force());
+	if (n && !object->failed && object->len <= NOTIFY_MAX &&
+	    arena_printf(&n->arena, &n->command, STR_FMT, STR_ARG(command)) &&
+	    arena_printf(&n->arena, &n->object, STR_FMT "\n", STR_ARG(buf_view(object))))
 		send_off(n);
 	else
-		notice_free(n);
+		give_up(n);
 }
 
 static bool copy_mail(struct notice *n, const struct config *config, struct str own_sender, struct str subject, struct str text)
@@ -221,16 +232,17 @@ static bool copy_mail(struct notice *n, const struct config *config, struct str 
 	       arena_copy(&n->arena, text, &mail->text) && arena_copy(&n->arena, config->notify_server, &n->server);
 }
 
-void notify_mail(const struct config *config, struct str own_sender, struct str subject, struct str text)
+void notify_mail(const struct config *config, struct str own_sender, struct str subject, const struct buf *text)
 {
 	struct notice *n;
 
-	if (config->notify_to.count == 0 || !(n = notice_new(config->notify_timeout_us)))
+	if (config->notify_to.count == 0)
 		return;
-	if (copy_mail(n, config, own_sender, subject, text))
+	n = notice_new(config->notify_timeout_us);
+	if (n && !text->failed && copy_mail(n, config, own_sender, subject, buf_view(text)))
 		send_off(n);
 	else
-		notice_free(n);
+		give_up(n);
 }
 
 bool notify_is_busy(void)

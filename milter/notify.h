@@ -11,15 +11,16 @@
 #ifndef SEKISHO_NOTIFY_H
 #define SEKISHO_NOTIFY_H
 
+#include "config/base/buf.h"
 #include "config/config.h"
 
 #define NOTIFY_MAX 4096
 #define NOTIFY_RUNNING_MAX 16
 
 /* An empty `command` tells nobody. */
-void notify_tell(struct str command, struct str object);
+void notify_tell(struct str command, const struct buf *object);
 /* To notify.to; nobody there: nothing. `own_sender` as letterbox_name made it; `subject` a line, `text` lines of UTF-8. */
-void notify_mail(const struct config *config, struct str own_sender, struct str subject, struct str text);
+void notify_mail(const struct config *config, struct str own_sender, struct str subject, const struct buf *text);
 /* Half of those who may be on their way are: who can wait should. */
 bool notify_is_busy(void);
 /* Waits until all have gone, or for so long. */

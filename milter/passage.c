@@ -249,22 +249,32 @@ static bool add_action(struct passage *p, struct str action)
 	return true;
 }
 
+bool passage_add_action(struct passage *p, const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return add_action(p, str_from_c(text));
+}
+
 void passage_add_notes(struct passage *p, const struct gate *gate, const struct verdict *verdict)
 {
 	for (size_t i = 0; i < verdict->note_count; i++) {
 		const struct policy_note *note = &verdict->notes[i];
-		struct str action, tenant = p->tenant ? p->tenant->name : STR_EMPTY;
+		struct str tenant = p->tenant ? p->tenant->name : STR_EMPTY;
 
 		if (note->reason == REASON_NONE) {
 			log_warn("tenant %.*s: quota %.*s at %d %% (%lld of %lld)", STR_ARG(tenant), STR_ARG(note->rule),
 				 note->percent, (long long)note->used, (long long)note->limit);
-			if (arena_printf(&p->arena, &action, "warn:%.*s:%d", STR_ARG(note->rule), note->percent))
-				add_action(p, action);
+			passage_add_action(p, "warn:%.*s:%d", STR_ARG(note->rule), note->percent);
 			warned_note(gate->warned, p->config, tenant, note);
 			continue;
 		}
 		/* Of many recipients the first. */
-		if (arena_printf(&p->arena, &action, "monitor:%.*s", STR_ARG(note->rule)) && add_action(p, action))
+		if (passage_add_action(p, "monitor:%.*s", STR_ARG(note->rule)))
 			log_info("tenant %.*s: %.*s would have been refused [%s] (monitor)", STR_ARG(tenant), STR_ARG(note->rule),
 				 reply_tag(note->reason));
 	}
@@ -276,17 +286,6 @@ void passage_add_notes(struct passage *p, const struct gate *gate, const struct 
 		add_action(p, STR("quota:halved"));
 	if (verdict->was_store_shared)
 		add_action(p, STR("quota:shared"));
-}
-
-void passage_add_action(struct passage *p, const char *fmt, ...)
-{
-	char text[200];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	add_action(p, str_from_c(text));
 }
 
 static bool has_field(const struct rewrite_result *changes, enum rewrite_action action, struct str name)
@@ -377,7 +376,7 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 	buf_init(&detail, DETAIL_MAX);
 	write_detail(p, decision, &detail);
 
-	const struct record_event event = {
+	struct record_event event = {
 		.event = outcomes[decision->action].event,
 		.tenant = p->tenant ? p->tenant->name : STR_EMPTY,
 		.id = decision->id,
@@ -400,10 +399,9 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 		.actions = p->actions,
 		.action_count = p->action_count,
 		.rcpt = decision->rcpt,
-		.detail = buf_view(&detail),
 	};
 	struct record_writer *log = gate_writer(gate, p->tenant ? p->tenant->record_class : CLASS_RELAY, err);
-	bool ok = log && record_append(log, &event, outcomes[decision->action].wait, NULL, err);
+	bool ok = log && buf_done(&detail, &event.detail, err) && record_append(log, &event, outcomes[decision->action].wait, NULL, err);
 
 	buf_clear(&detail);
 	if (!log)                               /* an open one counts what it refuses */

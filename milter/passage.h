@@ -101,7 +101,8 @@ void passage_add_notes(struct passage *p, const struct gate *gate, const struct 
  * why ("left:part 2: unknown charset"). `changes` NULL: all of it was, `why_not` (may be NULL) says why. */
 void passage_add_changes(struct passage *p, const struct rewrite_result *changes, const char *why_not);
 
-void passage_add_action(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* False: it is there already. */
+bool passage_add_action(struct passage *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Nobody's mail may be going to a return path, which only its recipient says: until then what MAIL has against it waits. */
 void passage_postpone(struct passage *p, struct verdict *verdict);

@@ -96,7 +96,7 @@ static void record_config(const struct config *config, struct str error)
 	json_member_i64(&json, "tenants", (int64_t)config->tenant_count);
 	json_member_str_opt(&json, "error", error);
 	json_object_close(&json);
-	gate_record(&gate, STR("config"), STR_EMPTY, buf_view(&detail));
+	gate_record(&gate, STR("config"), STR_EMPTY, &detail);
 	buf_clear(&detail);
 }
 
@@ -242,7 +242,7 @@ static int run(struct config *config, int pid_fd)
 	     guarding_start(&gate, &guarding, &err);
 	if (ok) {
 		record_config(config, STR_EMPTY);
-		gate_record(&gate, STR("started"), STR_EMPTY, STR("{\"version\":\"" PACKAGE_VERSION "\"}"));
+		gate_record(&gate, STR("started"), STR_EMPTY, BUF("{\"version\":\"" PACKAGE_VERSION "\"}"));
 		log_info("ready on " STR_FMT ", %zu tenants", STR_ARG(config->listen), config->tenant_count);
 	}
 	config_release(config);
@@ -251,7 +251,7 @@ static int run(struct config *config, int pid_fd)
 		config = config_acquire();
 		glue_drain(config->shutdown_wait_us);
 		config_release(config);
-		gate_record(&gate, STR("stopped"), STR_EMPTY, STR_EMPTY);
+		gate_record(&gate, STR("stopped"), STR_EMPTY, NULL);
 	}
 	if (!ok)
 		log_error("%s", err.text);

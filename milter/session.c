@@ -339,8 +339,6 @@ static void judge_content(struct session *s, struct verdict *verdict)
 	passage_add_notes(p, s->gate, verdict);
 	if (verdict->action == VERDICT_ACCEPT && p->pending.action == VERDICT_HOLD)
 		*verdict = p->pending;
-	if (p->is_out_of_memory)
-		*verdict = verdict_of_memory(s);
 }
 
 /* What becomes of the content, and a word of it for the record. Without keys nothing is tracked (there is no such gate, but
@@ -445,6 +443,8 @@ enum session_answer session_eom(struct session *s, const struct session_macros *
 		rewrite_content(s);
 	if (is_passing(&verdict) && s->abilities.can_readdress)
 		envelope_sign(&s->envelope, s->gate, p);
+	if (is_passing(&verdict) && p->is_out_of_memory)
+		verdict = verdict_of_memory(s);
 
 	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out, reply)
 							  : refuse(s, &verdict, reply);

@@ -57,7 +57,7 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 	json_member_str(&json, "by", STR("guard"));
 	write_strike(&json, strike);
 	json_object_close(&json);
-	gate_record(gate, str_from_c(event_of(strike)), tenant->name, buf_view(&detail));
+	gate_record(gate, str_from_c(event_of(strike)), tenant->name, &detail);
 	buf_clear(&detail);
 }
 
@@ -132,8 +132,8 @@ static void tell(struct gate *gate, const struct config *config, const struct te
 	write_object(gate, tenant, strike, &object);
 	write_letter(tenant, strike, &letter);
 	snprintf(subject, sizeof subject, STR_FMT ": %s (%s)", STR_ARG(tenant->name), strike->what, event_of(strike));
-	notify_tell(config->notify_command, buf_view(&object));
-	notify_mail(config, str_from_c(gate->own_sender), str_from_c(subject), buf_view(&letter));
+	notify_tell(config->notify_command, &object);
+	notify_mail(config, str_from_c(gate->own_sender), str_from_c(subject), &letter);
 	buf_clear(&letter);
 	buf_clear(&object);
 }

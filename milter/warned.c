@@ -145,8 +145,8 @@ static void tell(const struct level *level, const struct config *config, struct 
 	write_object(level, config, &object);
 	write_letter(level, &letter);
 	snprintf(subject, sizeof subject, "%s: quota %s at %d %%", level->tenant, level->quota, level->percent);
-	notify_tell(config->notify_command, buf_view(&object));
-	notify_mail(config, own_sender, str_from_c(subject), buf_view(&letter));
+	notify_tell(config->notify_command, &object);
+	notify_mail(config, own_sender, str_from_c(subject), &letter);
 	buf_clear(&letter);
 	buf_clear(&object);
 }

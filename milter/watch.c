@@ -185,7 +185,7 @@ static void record_alarm(struct watch *watch, const struct alarm *alarm, enum be
 	json_object_open(&json);
 	write_alarm(&json, alarm, call, text);
 	json_object_close(&json);
-	gate_record(watch->gate, STR("alarm"), STR_EMPTY, buf_view(&detail));
+	gate_record(watch->gate, STR("alarm"), STR_EMPTY, &detail);
 	buf_clear(&detail);
 }
 
@@ -204,7 +204,7 @@ static void tell(struct watch *watch, const struct config *config, const struct 
 	json_member_str(&json, "node", str_from_c(watch->gate->node));
 	write_alarm(&json, alarm, call, text);
 	json_object_close(&json);
-	notify_tell(config->alarm_command, buf_view(&object));
+	notify_tell(config->alarm_command, &object);
 	buf_clear(&object);
 }
 

@@ -20,6 +20,9 @@ struct buf {
 	bool failed;
 };
 
+/* What is there already, for who takes a buf: nothing is added to it, and it is not cleared. */
+#define BUF(literal) (&(const struct buf){ .ptr = (char *)(literal), .len = sizeof(literal) - 1 })
+
 void buf_init(struct buf *buf, size_t max);
 void buf_clear(struct buf *buf);
 /* Empty again, the memory and the ceiling kept, the failure forgotten. */

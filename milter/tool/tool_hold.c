@@ -235,7 +235,7 @@ static bool record(struct hold_run *run, const struct held *held, struct err *er
 	json_member_str_opt(&json, "reason", run->want->reason.ptr ? run->want->reason : STR_EMPTY);
 	json_object_close(&json);
 
-	const struct record_event event = {
+	struct record_event event = {
 		.event = str_from_c(verb_events[run->verb]),
 		.tenant = held->tenant,
 		.message = held->message,
@@ -245,9 +245,8 @@ static bool record(struct hold_run *run, const struct held *held, struct err *er
 		.to = held->entry->recipients,
 		.to_count = held->entry->recipient_count < RECORD_TO_MAX ? held->entry->recipient_count : RECORD_TO_MAX,
 		.nrcpt = (int64_t)held->entry->recipient_count,
-		.detail = buf_view(&detail),
 	};
-	bool ok = !detail.failed && open_log(run, held->class_name, err) &&
+	bool ok = buf_done(&detail, &event.detail, err) && open_log(run, held->class_name, err) &&
 		  record_append(run->log, &event, RECORD_DURABLE, NULL, err);
 
 	if (detail.failed)

@@ -67,16 +67,15 @@ static bool record(struct ledger *ledger, const struct hit *hit, struct err *err
 	buf_init(&detail, DETAIL_MAX);
 	write_detail(hit, &detail);
 
-	const struct record_event event = {
+	struct record_event event = {
 		.event = hit_event(hit->kind),
 		.tenant = hit->tenant,
 		.message = hit->message,
 		.host = str_from_c(ledger->node),
 		.client = hit->client,
 		.rcpt = hit->recipient,
-		.detail = buf_view(&detail),
 	};
-	bool ok = record_append(ledger->log, &event, RECORD_QUEUED, NULL, err);
+	bool ok = buf_done(&detail, &event.detail, err) && record_append(ledger->log, &event, RECORD_QUEUED, NULL, err);
 
 	buf_clear(&detail);
 	return ok;

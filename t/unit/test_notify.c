@@ -245,7 +245,7 @@ START_TEST(a_program)
 	sigaddset(&usr1, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
 	ck_assert_int_ge(dup(0), 3);
-	notify_tell(program("{ cat; ls /proc/self/fd | wc -l; grep SigBlk /proc/self/status; } >$heard"), STR("{\"event\":\"suspended\"}"));
+	notify_tell(program("{ cat; ls /proc/self/fd | wc -l; grep SigBlk /proc/self/status; } >$heard"), BUF("{\"event\":\"suspended\"}"));
 	expect(1, 0, "a program");
 	buf_init(&text, 4096);
 	ck_assert_msg(io_read_file(heard, &text, &err), "%s", err.text);
@@ -263,16 +263,16 @@ static const struct { const char *name, *lines; } faults[] = {
 
 START_TEST(programs_that_fail)
 {
-	notify_tell(program(faults[_i].lines), STR("{}"));
+	notify_tell(program(faults[_i].lines), BUF("{}"));
 	expect(0, 1, faults[_i].name);
 }
 END_TEST
 
 START_TEST(no_program)
 {
-	notify_tell(STR("/nonexistent/program"), STR("{}"));
+	notify_tell(STR("/nonexistent/program"), BUF("{}"));
 	expect(0, 1, "a program that is not there");
-	notify_tell(STR_EMPTY, STR("{}"));
+	notify_tell(STR_EMPTY, BUF("{}"));
 	expect(0, 1, "nobody to tell");
 }
 END_TEST
@@ -284,7 +284,7 @@ START_TEST(too_many)
 	struct err err;
 
 	for (int i = 0; i < NOTIFY_RUNNING_MAX + 3; i++)
-		notify_tell(command, STR("{}"));
+		notify_tell(command, BUF("{}"));
 	ck_assert_int_eq(metrics_read(METRIC_NOTICE_FAILURES), 3);
 	notify_finish(0);
 	ck_assert_int_eq(metrics_read(METRIC_NOTICES), 0);
@@ -311,7 +311,7 @@ START_TEST(by_mail)
 
 	server_open(&server, POLITE, answers);
 	config = configuration(server.name);
-	notify_mail(config, STR("sekisho-own"), STR("subject"), STR("text\n"));
+	notify_mail(config, STR("sekisho-own"), STR("subject"), BUF("text\n"));
 	config_free(config);
 	expect(1, 0, "a letter");
 	ck_assert(strstr(server_close(&server), "MAIL FROM:<sekisho-own@gate.example>\r\nRCPT TO:<ops@example.org>\r\n"));
@@ -328,7 +328,7 @@ START_TEST(a_program_that_hangs)
 
 	ck_assert(pipe(ends) == 0 && dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO && close(ends[1]) == 0);
 	config_publish(config);
-	notify_tell(program("sleep 1000 & sleep 1000"), STR("{}"));
+	notify_tell(program("sleep 1000 & sleep 1000"), BUF("{}"));
 	expect(0, 1, "killed after notify.timeout");
 	config_publish(NULL);
 	ck_assert_int_eq(close(STDOUT_FILENO), 0);

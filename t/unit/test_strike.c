@@ -255,7 +255,7 @@ START_TEST(waits_for_a_slow_program)
 	command = str_from_c(path);
 	write_file(path, text, 0700);
 	for (int i = 0; i < NOTIFY_RUNNING_MAX / 2; i++)
-		notify_tell(command, STR("{}"));
+		notify_tell(command, BUF("{}"));
 	for (int i = 0; i < 2 * NOTIFY_RUNNING_MAX; i++) {
 		snprintf(name, sizeof name, "t%d", i);
 		warned_note(gate.warned, config, str_from_c(name), &level);
