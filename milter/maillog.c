@@ -67,16 +67,14 @@ static bool load_position(struct maillog *m, int64_t *out_saved_us)
 
 static void save_position(struct maillog *m)
 {
-	struct buf file;
+	char file[FILE_MAX];
 	struct err err;
 
-	buf_init(&file, FILE_MAX);
-	buf_printf(&file, "%s %lld\n", m->reached, (long long)m->reached_us);
-	if (io_replace_file(m->position_path, buf_view(&file), 0640, &err))
+	snprintf(file, sizeof file, "%s %lld\n", m->reached, (long long)m->reached_us);
+	if (io_replace_file(m->position_path, str_from_c(file), 0640, &err))
 		memcpy(m->saved, m->reached, sizeof m->saved);
 	else
 		tell_failure(m, &err);
-	buf_clear(&file);
 }
 
 static void keep_position(struct maillog *m)
@@ -90,10 +88,12 @@ static void keep_position(struct maillog *m)
 		save_position(m);
 	buf_init(&text, MAILLOG_POSITION_MAX - 1);
 	m->ops->position(m->source, &text);
-	snprintf(m->reached, sizeof m->reached, STR_FMT, STR_ARG(buf_view(&text)));
+	if (!text.failed) {                     /* else that of before holds until the next look */
+		snprintf(m->reached, sizeof m->reached, STR_FMT, STR_ARG(buf_view(&text)));
+		m->reached_us = clock_now_us();
+		m->reached_at_us = now_us;
+	}
 	buf_clear(&text);
-	m->reached_us = clock_now_us();
-	m->reached_at_us = now_us;
 }
 
 /* --- following */
