@@ -1,9 +1,12 @@
 """The n-th call fails, for n = 1, 2, 3 ... until none does: in the daemon while messages pass, and in every command that writes."""
 import errno
 import os
+import quopri
+import re
 import time
 
 from lab import DAY, LOGIN, TENANTS, fault
+from lib.gate import new_tracking_key
 from lib.harness import check, fill_disk, wait_for
 from lib.milter import MilterPeer, milter_answers
 from lib.planted import KINDS, Planted
@@ -11,6 +14,26 @@ from lib.redis import Redis
 
 MESSAGES = 3                           # of a try
 PAGE = b'<html><body><a href="http://shop.example/%d">shop</a>' + b"<p>words</p>\r\n" * 60000 + b"</body></html>\r\n"
+TRACK_HOST = "track.acme.test"
+TRACKED = re.compile(rb"https://track\.acme\.test/[^\"]*")
+DSN_FIELDS = ((b"MIME-Version", b"1.0"), (b"Content-Type", b'multipart/report; report-type=delivery-status; boundary="b"'))
+DSN = b"""\
+--b\r
+\r
+<%(to)b>: host mx.example.test said: 550 5.1.1 no such user\r
+\r
+--b\r
+Content-Type: message/delivery-status\r
+\r
+Reporting-MTA: dns; mx.example.test\r
+\r
+Final-Recipient: rfc822; %(to)b\r
+Action: failed\r
+Status: 5.1.1\r
+Diagnostic-Code: smtp; 550 5.1.1 no such user\r
+\r
+--b--\r
+"""
 ERRORS = {"write": errno.ENOSPC, "allocate": errno.ENOSPC, "open": errno.EMFILE, "connect": errno.ECONNREFUSED, "memory": errno.ENOMEM}
 DONE = (0, 1, 3)                       # how a command may end; a signal is none of them
 
@@ -21,27 +44,34 @@ class Mail:
     def __init__(self, lab, body=b"Hello.\r\n", fields=((b"Subject", b"hello"),)):
         self.lab, self.body, self.fields, self.count = lab, body, fields, 0
         self.passed = []
+        self.new_sender = self.new_body = None     # what the gate made of the last one's
 
-    def send(self, login=LOGIN):
-        """One message over a connection of its own: is it let through?"""
+    def send(self):
+        """Does one pass?"""
+        return self.deliver(LOGIN)
+
+    def deliver(self, login, to="someone@example.test"):
+        """One message over a connection of its own, from `login`, or from nobody: is it let through?"""
         self.count += 1
         queue_id = f"4F{self.count:08d}"
         try:
             with MilterPeer(self.lab.gate.socket, 20) as peer:
-                passed = self._deliver(peer, login, queue_id)
+                passed = self._deliver(peer, login, to, queue_id)
+                self.new_sender, self.new_body = peer.sender, peer.body
         except (OSError, ValueError, TypeError):
             passed = False                         # the gate hung up: the MTA says 451 by itself
         if passed:
             self.passed.append(queue_id)
         return passed
 
-    def _deliver(self, peer, login, queue_id):
+    def _deliver(self, peer, login, to, queue_id):
         if not peer.negotiate():
             return False
         peer.connect()
         peer.step("H", b"peer.test\0")
-        peer.macros("M", auth_authen=login, auth_type="PLAIN", client_addr="192.0.2.1")
-        if not goes_on(peer.step("M", f"<{login}>\0".encode())) or not goes_on(peer.step("R", b"<someone@example.test>\0")):
+        logged_in = {"auth_authen": login, "auth_type": "PLAIN"} if login else {}
+        peer.macros("M", client_addr="192.0.2.1", **logged_in)
+        if not goes_on(peer.step("M", f"<{login}>\0".encode())) or not goes_on(peer.step("R", f"<{to}>\0".encode())):
             return False
         peer.macros("T", i=queue_id)
         if not goes_on(peer.step("T")):
@@ -66,6 +96,43 @@ class Mail:
         for record in self.lab.gate.mail_records(event="accepted"):
             seen[record.get("queue_id")] = seen.get(record.get("queue_id"), 0) + 1
         return [queue_id for queue_id in self.passed if seen.get(queue_id) != 1]
+
+
+class Strangers(Mail):
+    """Each message is from a login of its own: what is told once of each is told of every message."""
+
+    def send(self):
+        return self.deliver(f"user{self.count}@acme.test")
+
+
+class Returned(Mail):
+    """A message goes out, and then comes back to its return path."""
+
+    def send(self):
+        to, self.body, self.fields = f"gone{self.count}@example.test", b"Hello.\r\n", ((b"Subject", b"hello"),)
+        if not self.deliver(f"user{self.count}@acme.test", to) or not self.new_sender:
+            return False
+        self.body, self.fields = DSN % {b"to": to.encode()}, DSN_FIELDS
+        return self.deliver("", self.new_sender)
+
+    def count_records(self):
+        """And what came back was read: why, and about whom, is on record."""
+        told = {r["outcome"]["report"] for r in self.lab.gate.each_record() if r.get("event") == "bounced" and "outcome" in r}
+        return super().count_records() + [r["queue_id"] for r in self.lab.gate.mail_records(event="accepted")
+                                          if "auth" not in r and r["id"] not in told]
+
+
+class Tracked(Mail):
+    """A page whose links are tracked, or all of it as it was."""
+    whole = b""
+
+    def send(self):
+        if not super().send():
+            return False
+        seen = TRACKED.sub(b"", quopri.decodestring(self.new_body or b""))
+        self.whole = self.whole or seen
+        check(seen in (b"", self.whole), "a page in parts: {} octets, the whole has {}", len(seen), len(self.whole))
+        return True
 
 
 def goes_on(answer):
@@ -163,10 +230,8 @@ def calls_redis(lab, most):
 
 @fault("calls", "spooled body: n-th write, open, unlink, read", 100, 4)
 def calls_spool(lab, most):
-    keys = lab.world.path("tracking.key")
-    with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-        out.write(f"1 {'5a' * 64}\n")
-    tenants = {"acme": {**TENANTS["acme"], "tracking": {"host": "track.acme.test", "clicks": True}}}
+    keys = new_tracking_key(lab.world)
+    tenants = {"acme": {**TENANTS["acme"], "tracking": {"host": TRACK_HOST, "clicks": True}}}
     mail = Mail(lab, PAGE, ((b"MIME-Version", b"1.0"), (b"Content-Type", b"text/html; charset=utf-8")))
     in_the_daemon(lab, most, "write open unlink read", lambda: f"{lab.gate.dir}/state/body.", mail, tenants=tenants,
                   settings={"tracking": {"key_file": keys}})
@@ -175,6 +240,38 @@ def calls_spool(lab, most):
 @fault("calls", "any room: n-th allocation", 300, 40)
 def calls_memory(lab, most):
     in_the_daemon(lab, most, "memory", lambda: "")
+
+
+@fault("calls", "every rule of policy: n-th allocation", 300, 20)
+def calls_policy(lab, most):
+    """Each message reaches a warning, a guard's bar and every rule that can be monitored."""
+    in_the_daemon(lab, most, "memory", lambda: "", Strangers(lab), tenants={"acme": {
+        "match": [{"auth": "*@acme.test"}],
+        "senders": {"allow": ["boss@acme.test"], "monitor": True}, "from": {"rule": "senders", "monitor": True},
+        "recipients": {"allow": ["@acme.test"], "monitor": True}, "recipients_max": {"limit": 0, "monitor": True},
+        "content": [{"header": "Subject", "match": "*hell?*", "monitor": True}],
+        "quotas": [{"name": "each", "limit": "1/day", "counts": "messages", "key": "auth", "monitor": True, "warn_at": [50, 100]},
+                   {"name": "grows", "limit": "1000000/day", "window": "calendar", "warn_at": [1],
+                    "warm_up": {"from": time.strftime("%Y-%m-%d", time.gmtime(time.time() - 3 * DAY)), "start": 500000, "growth": "100%"}}],
+        "guard": {"volume": 10, "clients": 1, "senders": True, "sample": 1, "action": "notify"}}})
+
+
+@fault("calls", "mail that comes back: n-th allocation", 300, 20)
+def calls_returned(lab, most):
+    """What the gate lets come back it has read."""
+    keys = new_tracking_key(lab.world)
+    in_the_daemon(lab, most, "memory", lambda: "", Returned(lab), settings={"tracking": {"key_file": keys}}, tenants={"acme": {
+        "match": [{"auth": "*@acme.test"}], "return_path": "bounce.acme.test",
+        "guard": {"hard_bounces": "1%", "unknown_users": "1%", "sample": 1, "action": "notify"}}})
+
+
+@fault("calls", "tracked mail: n-th allocation", 300, 20)
+def calls_tracked(lab, most):
+    page = b"".join(b'<p>=E6=96=87 <a href=3D"http://shop.example/%d?q=3D1">=\r\nshop</a>\r\n' % n for n in range(40))
+    mail = Tracked(lab, page, ((b"MIME-Version", b"1.0"), (b"Content-Type", b"text/html; charset=utf-8"),
+                               (b"Content-Transfer-Encoding", b"quoted-printable")))
+    tenants = {"acme": {**TENANTS["acme"], "tracking": {"host": TRACK_HOST, "clicks": True, "opens": True}}}
+    in_the_daemon(lab, most, "memory", lambda: "", mail, tenants=tenants, settings={"tracking": {"key_file": new_tracking_key(lab.world)}})
 
 
 @fault("calls", "operator told: n-th spawn, n-th thread", 20, 1)

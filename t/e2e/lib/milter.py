@@ -6,6 +6,7 @@ from .harness import wait_for
 
 ACTIONS = 0x1FF
 STEPS = 0x1FFFFF
+CHANGES = "hib+-2meplq"                # and progress: what comes before a verdict
 
 
 class MilterPeer:
@@ -55,13 +56,18 @@ class MilterPeer:
         return data
 
     def answer(self):
-        """The verdict that ends a command: additions and progress before it are passed over."""
+        """The verdict that ends a command. Of the changes before it `sender` and `body` stay known: what they become, if anything."""
         while True:
             got = self.read()
-            if got is None or got[0] not in "hib+-2meplq":
+            if got and got[0] == "e":
+                self.sender = got[1].split(b"\0")[0].strip(b"<>").decode()
+            if got and got[0] == "b":
+                self.body = (self.body or b"") + got[1]
+            if got is None or got[0] not in CHANGES:
                 return got
 
     def negotiate(self):
+        self.sender = self.body = None
         self.packet("O", struct.pack(">III", 6, ACTIONS, STEPS))
         got = self.read()
         if got is None:
@@ -110,7 +116,7 @@ class MilterPeer:
         size = 0
         while True:
             command, payload = self.read()
-            if command not in "hib+-2meplq":
+            if command not in CHANGES:
                 return command, size
             size += len(payload) if command == "b" else 0
 
