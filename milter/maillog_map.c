@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/memory.h"
 
 #define BUCKETS (1u << 16)
 #define SAID_KEEP 256
@@ -58,7 +59,7 @@ struct maillog_map *maillog_map_new(void)
 	return map;
 }
 
-void maillog_open_free(struct maillog_open *list)
+static void open_free(struct maillog_open *list)
 {
 	while (list) {
 		struct maillog_open *next = list->next;
@@ -85,7 +86,7 @@ static void drop(struct maillog_map *map, struct entry *e)
 	ring_leave(e);
 	for (struct maillog_open *open = e->open; open; open = open->next)
 		map->open_count--;
-	maillog_open_free(e->open);
+	open_free(e->open);
 	free(e);
 	map->count--;
 }
@@ -124,20 +125,25 @@ static bool keep_text(char *room, size_t max, struct str s)
 	return true;
 }
 
-void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant, struct str sender)
+bool maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant, struct str sender)
 {
 	struct entry *e;
 
+	if (!map || queue_id.len == 0)
+		return true;
 	if (sender.len > MAILLOG_SENDER_MAX)
 		sender = STR_EMPTY;
-	if (!map || queue_id.len == 0 || !(e = calloc(1, sizeof *e + sender.len + 1)))
-		return;
+	e = calloc(1, sizeof *e + sender.len + 1);
+	if (!e) {
+		memory_ran_out();
+		return false;
+	}
 	e->sender = (char *)(e + 1);
 	keep_text(e->sender, sender.len, sender);
 	if (!keep_text(e->queue_id, MAILLOG_QUEUE_ID_MAX, queue_id) || !keep_text(e->id, MAILLOG_ID_MAX, id) ||
 	    !keep_text(e->tenant, MAILLOG_TENANT_MAX, tenant)) {
 		free(e);
-		return;
+		return true;
 	}
 	pthread_mutex_lock(&map->lock);
 	if (*place_of(map, queue_id))
@@ -147,6 +153,7 @@ void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id
 	ring_add(&map->live, e);
 	map->count++;
 	pthread_mutex_unlock(&map->lock);
+	return true;
 }
 
 bool maillog_map_find(struct maillog_map *map, struct str queue_id, struct maillog_message *out)
@@ -178,19 +185,32 @@ void maillog_map_done(struct maillog_map *map, struct str queue_id)
 	pthread_mutex_unlock(&map->lock);
 }
 
-void maillog_map_rename(struct maillog_map *map, struct str old_id, struct str new_id)
+static void move_open(struct maillog_map *map, struct str from, struct str to)
+{
+	pthread_mutex_lock(&map->lock);
+
+	struct entry *old = *place_of(map, from), *new = *place_of(map, to);
+
+	if (old && new && old != new && !new->open) {
+		new->open = old->open;
+		new->open_count = old->open_count;
+		old->open = NULL;
+		old->open_count = 0;
+	}
+	pthread_mutex_unlock(&map->lock);
+}
+
+bool maillog_map_rename(struct maillog_map *map, struct str old_id, struct str new_id)
 {
 	struct maillog_message message;
-	struct maillog_open *open;
 
 	if (!maillog_map_find(map, old_id, &message))
-		return;
-	open = maillog_map_take(map, old_id);
-	maillog_map_add(map, new_id, str_from_c(message.id), str_from_c(message.tenant), str_from_c(message.sender));
-	for (const struct maillog_open *one = open; one; one = one->next)
-		maillog_map_wait(map, new_id, one->recipient, one->status, one->said);
-	maillog_open_free(open);
+		return true;
+	if (!maillog_map_add(map, new_id, str_from_c(message.id), str_from_c(message.tenant), str_from_c(message.sender)))
+		return false;
+	move_open(map, old_id, new_id);
 	maillog_map_done(map, old_id);
+	return true;
 }
 
 /* --- who waits */
@@ -212,8 +232,10 @@ static struct maillog_open *open_new(struct str recipient, struct str status, st
 
 	struct maillog_open *open = malloc(sizeof *open + recipient.len + status.len + said.len);
 
-	if (!open)
+	if (!open) {
+		memory_ran_out();
 		return NULL;
+	}
 
 	char *at = (char *)(open + 1);
 
@@ -221,6 +243,18 @@ static struct maillog_open *open_new(struct str recipient, struct str status, st
 	open->status = put(&at, status);
 	open->said = put(&at, said);
 	return open;
+}
+
+/* Gives back what found no room. */
+static struct maillog_open *wait_there(struct maillog_map *map, struct entry *e, struct maillog_open *open)
+{
+	if (!e || map->open_count >= MAILLOG_OPEN_MAX || e->open_count >= MAILLOG_OPEN_ONE_MAX)
+		return open;
+	open->next = e->open;
+	e->open = open;
+	e->open_count++;
+	map->open_count++;
+	return NULL;
 }
 
 static void settle(struct maillog_map *map, struct entry *e, struct str recipient)
@@ -248,41 +282,44 @@ void maillog_map_settle(struct maillog_map *map, struct str queue_id, struct str
 	pthread_mutex_unlock(&map->lock);
 }
 
-void maillog_map_wait(struct maillog_map *map, struct str queue_id, struct str recipient, struct str status, struct str said)
+bool maillog_map_wait(struct maillog_map *map, struct str queue_id, struct str recipient, struct str status, struct str said)
 {
-	struct maillog_open *open;
+	struct maillog_open *open = open_new(recipient, status, said);
 
+	if (!open)
+		return false;
 	pthread_mutex_lock(&map->lock);
 
 	struct entry *e = *place_of(map, queue_id);
 
 	if (e)
 		settle(map, e, recipient);
-	if (e && map->open_count < MAILLOG_OPEN_MAX && e->open_count < MAILLOG_OPEN_ONE_MAX &&
-	    (open = open_new(recipient, status, said))) {
-		open->next = e->open;
-		e->open = open;
-		e->open_count++;
-		map->open_count++;
-	}
+	open = wait_there(map, e, open);
 	pthread_mutex_unlock(&map->lock);
+	free(open);
+	return true;
 }
 
 struct maillog_open *maillog_map_take(struct maillog_map *map, struct str queue_id)
 {
-	struct maillog_open *list = NULL;
-
 	pthread_mutex_lock(&map->lock);
 
 	struct entry *e = *place_of(map, queue_id);
+	struct maillog_open *open = e ? e->open : NULL;
 
-	if (e) {
-		list = e->open;
-		e->open = NULL;
-		e->open_count = 0;
-	}
-	for (const struct maillog_open *open = list; open; open = open->next)
+	if (open) {
+		e->open = open->next;
+		e->open_count--;
 		map->open_count--;
+	}
 	pthread_mutex_unlock(&map->lock);
-	return list;
+	return open;
+}
+
+void maillog_map_put(struct maillog_map *map, struct str queue_id, struct maillog_open *open)
+{
+	pthread_mutex_lock(&map->lock);
+	open = wait_there(map, *place_of(map, queue_id), open);
+	pthread_mutex_unlock(&map->lock);
+	free(open);
 }

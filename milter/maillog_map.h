@@ -41,19 +41,20 @@ struct maillog_map;
 struct maillog_map *maillog_map_new(void);         /* NULL: out of memory */
 void maillog_map_free(struct maillog_map *map);
 
-/* A queue id that is there already means the new message from now on. NULL map: nothing. What is too long for its field
- * or finds no memory is left out. */
-void maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant, struct str sender);
+/* False, here and below: out of memory. A queue id that is there already means the new message from now on. NULL map:
+ * nothing. What is too long for its field is left out. */
+bool maillog_map_add(struct maillog_map *map, struct str queue_id, struct str id, struct str tenant, struct str sender);
 bool maillog_map_find(struct maillog_map *map, struct str queue_id, struct maillog_message *out);
 /* The message goes on under a new queue id, its waiting recipients too. */
-void maillog_map_rename(struct maillog_map *map, struct str old_id, struct str new_id);
+bool maillog_map_rename(struct maillog_map *map, struct str old_id, struct str new_id);
 /* The MTA is done with it. */
 void maillog_map_done(struct maillog_map *map, struct str queue_id);
 
-void maillog_map_wait(struct maillog_map *map, struct str queue_id, struct str recipient, struct str status, struct str said);
+/* What is over the bounds is left out. */
+bool maillog_map_wait(struct maillog_map *map, struct str queue_id, struct str recipient, struct str status, struct str said);
 void maillog_map_settle(struct maillog_map *map, struct str queue_id, struct str recipient);
-/* All that wait, now the caller's to free. */
+/* One of those that wait, the caller's to free(3) or put back; NULL: there is none. */
 struct maillog_open *maillog_map_take(struct maillog_map *map, struct str queue_id);
-void maillog_open_free(struct maillog_open *list);
+void maillog_map_put(struct maillog_map *map, struct str queue_id, struct maillog_open *open);
 
 #endif

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/domain.h"
 #include "config/base/json.h"
+#include "config/base/memory.h"
 #include "config/base/log.h"
 #include "config/base/metrics.h"
 #include "milter/erasure.h"
@@ -56,9 +58,28 @@ static uint64_t identity(struct str event, struct str queue_id, struct str recip
 	return id | 1;
 }
 
-static uint64_t *place_of(struct maillog_judge *judge, uint64_t id)
+static uint64_t *row_of(struct maillog_judge *judge, uint64_t id)
 {
-	return &judge->recent[id / 2 % MAILLOG_RECENT];
+	return judge->recent[id / 2 % MAILLOG_RECENT_ROWS];
+}
+
+static bool was_said(struct maillog_judge *judge, uint64_t id)
+{
+	const uint64_t *row = row_of(judge, id);
+
+	for (size_t i = 0; i < MAILLOG_RECENT_COLUMNS; i++)
+		if (row[i] == id)
+			return true;
+	return false;
+}
+
+/* The oldest of its row makes room. */
+static void note_said(struct maillog_judge *judge, uint64_t id)
+{
+	uint64_t *row = row_of(judge, id);
+
+	memmove(row + 1, row, (MAILLOG_RECENT_COLUMNS - 1) * sizeof *row);
+	row[0] = id;
 }
 
 /* --- judging */
@@ -166,12 +187,11 @@ static bool record(struct telling *t, struct err *err)
 	return ok;
 }
 
-static void note_in_map(const struct telling *t)
+/* Before the record: who waits and is not known to wait is not told of when the message expires. */
+static bool note_delay(const struct telling *t, struct err *err)
 {
-	if (t->kind == OUTCOME_DELAYED)
-		maillog_map_wait(t->judge->map, t->queue_id, t->recipient, t->status, t->reply);
-	else
-		maillog_map_settle(t->judge->map, t->queue_id, t->recipient);
+	return t->kind != OUTCOME_DELAYED || maillog_map_wait(t->judge->map, t->queue_id, t->recipient, t->status, t->reply) ||
+	       err_memory(err);
 }
 
 static bool tell(struct telling *t, struct str said, struct err *err)
@@ -179,14 +199,15 @@ static bool tell(struct telling *t, struct str said, struct err *err)
 	uint64_t id = identity(events[t->kind], t->queue_id, t->recipient, str_from_c(t->logged));
 	struct err late;
 
-	if (*place_of(t->judge, id) == id)
+	if (was_said(t->judge, id))
 		return true;
 	if (t->kind == OUTCOME_FAILED || t->kind == OUTCOME_DELAYED)
 		judge_words(t, said);
-	if (!settle_with_store(t, err) || !record(t, err))
+	if (!settle_with_store(t, err) || !note_delay(t, err) || !record(t, err))
 		return false;
-	*place_of(t->judge, id) = id;
-	note_in_map(t);
+	note_said(t->judge, id);
+	if (t->kind != OUTCOME_DELAYED)
+		maillog_map_settle(t->judge->map, t->queue_id, t->recipient);
 	metrics_add(METRIC_MAILLOG_OUTCOMES, 1);
 	/* Not before the record: a line that comes again would count again. */
 	if (t->kind == OUTCOME_DELIVERED && t->tenant &&
@@ -228,19 +249,20 @@ static bool tell_outcome(struct telling *t, const struct maillog_line *line, str
 /* One by one out of the map, so that a line that comes again finds those who were not told of. */
 static bool tell_expired(struct telling *t, struct err *err)
 {
-	struct maillog_open *open = maillog_map_take(t->judge->map, t->queue_id), *one = open;
+	struct maillog_open *open;
 	bool ok = true;
 
 	t->kind = OUTCOME_EXPIRED;
-	for (; one && ok; one = ok ? one->next : one) {
-		t->recipient = one->recipient;
-		t->status = one->status;
-		t->reply = one->said;
-		ok = tell(t, one->said, err);
+	while (ok && (open = maillog_map_take(t->judge->map, t->queue_id))) {
+		t->recipient = open->recipient;
+		t->status = open->status;
+		t->reply = open->said;
+		ok = tell(t, open->said, err);
+		if (ok)
+			free(open);
+		else
+			maillog_map_put(t->judge->map, t->queue_id, open);
 	}
-	for (; one; one = one->next)
-		maillog_map_wait(t->judge->map, t->queue_id, one->recipient, one->status, one->said);
-	maillog_open_free(open);
 	return ok;
 }
 
@@ -285,8 +307,7 @@ bool maillog_judge_line(struct maillog_judge *judge, struct str text, struct err
 		return true;
 	}
 	if (line.kind == MAILLOG_REQUEUED) {
-		maillog_map_rename(judge->map, line.old_id, line.queue_id);
-		return true;
+		return maillog_map_rename(judge->map, line.old_id, line.queue_id) || err_memory(err);
 	}
 	if (!maillog_map_find(judge->map, line.queue_id, &t.message)) {
 		metrics_add(METRIC_MAILLOG_STRANGERS, 1);
@@ -330,13 +351,10 @@ static void recall_outcome(struct recalling *r, const struct record_line *record
 	const struct record_event *event = &record->event;
 	struct maillog_map *map = r->judge->map;
 	struct str logged = STR_EMPTY, status = STR_EMPTY, reply = STR_EMPTY;
-	uint64_t id;
 
 	record_peek(event->outcome, STR("logged"), &logged);
-	if (record->stamp.time_us >= r->since_us) {
-		id = identity(event->event, event->queue_id, event->rcpt, logged);
-		*place_of(r->judge, id) = id;
-	}
+	if (record->stamp.time_us >= r->since_us)
+		note_said(r->judge, identity(event->event, event->queue_id, event->rcpt, logged));
 	if (kind != OUTCOME_DELAYED) {
 		recall_end(r, event);
 		return;
@@ -421,6 +439,7 @@ bool maillog_judge_recall(struct maillog_judge *judge, const struct config *conf
 			  struct err *err)
 {
 	struct recalling r = { .judge = judge, .since_us = since_us };
+	unsigned long shortages = memory_shortages();
 	bool ok = true;
 
 	arena_init(&r.arena, (size_t)8 << 20);
@@ -433,5 +452,5 @@ bool maillog_judge_recall(struct maillog_judge *judge, const struct config *conf
 		ok = !is_apart(config, config->classes[i].name) || recall_class(&r, config, &config->classes[i], stop, err);
 	buf_clear(&r.opened);
 	arena_clear(&r.arena);
-	return ok;
+	return ok && (memory_shortages() == shortages || err_memory(err));
 }

@@ -17,12 +17,14 @@
 #include "milter/maillog_line.h"
 #include "policy/bounce.h"
 
-#define MAILLOG_RECENT (1u << 16)      /* outcomes that are remembered as said, about */
+/* Outcomes that are remembered as said: in rows, by their hash, so that one more puts out only the oldest of its row. */
+#define MAILLOG_RECENT_ROWS (1u << 12)
+#define MAILLOG_RECENT_COLUMNS 16
 
 struct maillog_judge {
 	struct gate *gate;
 	struct maillog_map *map;
-	uint64_t recent[MAILLOG_RECENT];
+	uint64_t recent[MAILLOG_RECENT_ROWS][MAILLOG_RECENT_COLUMNS];     /* newest first */
 	int64_t last_stamp_us;         /* of the last line with a time */
 };
 

@@ -359,13 +359,27 @@ static void write_detail(const struct passage *p, const struct decision *decisio
 	json_object_close(&json);
 }
 
-/* What became of it, and how much came so, is looked at later. */
-static void note_passed(const struct passage *p, struct gate *gate, const struct record_event *event)
+/* How much came so is looked at later. */
+static void note_passed(const struct passage *p, struct gate *gate)
 {
-	maillog_map_add(gate->queue_ids, event->queue_id, event->message, event->tenant, event->from);
 	if (p->tenant)
 		pulse_note_passed(gate->pulse, p->tenant, p->facts.sender, p->facts.auth, p->facts.client,
-				  event->nrcpt);
+				  (int64_t)p->facts.recipient_count);
+}
+
+/* What passes is known by its queue id before its record says so: what the MTA's log says of it is about this message. */
+static bool append(const struct passage *p, struct gate *gate, struct record_writer *log, const struct record_event *event,
+		   enum record_wait wait, struct err *err)
+{
+	bool is_followed = wait == RECORD_DURABLE && !p->is_returned;
+
+	if (is_followed && !maillog_map_add(gate->queue_ids, event->queue_id, event->message, event->tenant, event->from))
+		return err_memory(err);
+	if (record_append(log, event, wait, NULL, err))
+		return true;
+	if (is_followed && gate->queue_ids)
+		maillog_map_done(gate->queue_ids, event->queue_id);
+	return false;
 }
 
 bool passage_record(struct passage *p, struct gate *gate, const struct peer *peer, const struct decision *decision,
@@ -401,7 +415,7 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 		.rcpt = decision->rcpt,
 	};
 	struct record_writer *log = gate_writer(gate, p->tenant ? p->tenant->record_class : CLASS_RELAY, err);
-	bool ok = log && buf_done(&detail, &event.detail, err) && record_append(log, &event, outcomes[decision->action].wait, NULL, err);
+	bool ok = log && buf_done(&detail, &event.detail, err) && append(p, gate, log, &event, outcomes[decision->action].wait, err);
 
 	buf_clear(&detail);
 	if (!log)                               /* an open one counts what it refuses */
@@ -411,7 +425,7 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 	if (decision->rcpt_count == 0 || decision == &p->refusals[0].decision)          /* a message counts once */
 		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
 	if (outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
-		note_passed(p, gate, &event);
+		note_passed(p, gate);
 	return true;
 }
 

@@ -5,7 +5,7 @@
  * calls many of them, and must know the one from the other, looks at memory_shortages before and after: where it has
  * grown, what they said counts for nothing.
  *
- * Counted  what the C library refused to arena and buf; their own ceilings are not
+ * Counted  what the C library refused to arena, buf and whoever says so; ceilings of their own are not
  * Threads  each has its own
  */
 #ifndef SEKISHO_MEMORY_H

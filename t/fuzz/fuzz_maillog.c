@@ -1,6 +1,7 @@
 /* Any octets as lines of the MTA's log: no crash, what is found stands in the line, and what the follower remembers of queue
  * ids and of who waits stays whole. */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "milter/maillog_line.h"
 #include "milter/maillog_map.h"
@@ -41,10 +42,10 @@ static void remember(struct maillog_map *map, struct str text)
 		maillog_map_wait(map, line.queue_id, line.outcome.recipient, line.outcome.status, line.outcome.reply);
 	else if (line.kind == MAILLOG_OUTCOME)
 		maillog_map_settle(map, line.queue_id, line.outcome.recipient);
-	open = line.kind == MAILLOG_EXPIRED ? maillog_map_take(map, line.queue_id) : NULL;
-	for (const struct maillog_open *one = open; one; one = one->next)
-		assert(one->recipient.len <= OUTCOME_LINE_MAX && one->said.len <= OUTCOME_LINE_MAX);
-	maillog_open_free(open);
+	while (line.kind == MAILLOG_EXPIRED && (open = maillog_map_take(map, line.queue_id))) {
+		assert(open->recipient.len <= OUTCOME_LINE_MAX && open->said.len <= OUTCOME_LINE_MAX);
+		free(open);
+	}
 	if (line.kind == MAILLOG_OUTCOME)
 		assert(maillog_map_find(map, line.queue_id, &message) && strcmp(message.tenant, "acme") == 0);
 }

@@ -231,6 +231,20 @@ START_TEST(said_twice)
 }
 END_TEST
 
+/* As after a crash at full load, when all since the last position comes again. */
+START_TEST(many_said_twice)
+{
+	char recipient[16];
+
+	pass("acme");
+	for (int i = 0; i < 2 * 3000; i++) {
+		snprintf(recipient, sizeof recipient, "r%d@b", i % 3000);
+		say(SENT, recipient);
+	}
+	ck_assert_int_eq(counted("acme"), 3000 * 1000);
+}
+END_TEST
+
 /* Its own class, and the list off. */
 START_TEST(own_class)
 {
@@ -477,6 +491,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, outcomes);
 	tcase_add_test(tcase, said_twice);
+	tcase_add_test(tcase, many_said_twice);
 	tcase_add_test(tcase, own_class);
 	tcase_add_test(tcase, expired);
 	tcase_add_test(tcase, several_of_sendmail);
