@@ -1,4 +1,5 @@
 """The n-th call fails, for n = 1, 2, 3 ... until none does: in the daemon while messages pass, and in every command that writes."""
+import collections
 import errno
 import os
 import quopri
@@ -122,6 +123,35 @@ class Returned(Mail):
                                           if "auth" not in r and r["id"] not in told]
 
 
+class Logged(Mail):
+    """The MTA says of each message that passes, in its log, that it was delivered."""
+
+    def send(self):
+        if not super().send():
+            return False
+        now = time.strftime("%b %e %H:%M:%S")
+        with open(self.lab.maillog, "a") as log:
+            log.write(f"{now} mx postfix/smtp[7]: {self.passed[-1]}: to=<someone@example.test>, relay=mx.example.test[192.0.2.9]:25, "
+                      f"delay=0.1, delays=0/0/0/0.1, dsn=2.0.0, status=sent (250 2.0.0 taken)\n")
+        return True
+
+    def delivered(self):
+        return collections.Counter(r["queue_id"] for r in self.lab.gate.each_record() if r.get("event") == "delivered")
+
+    def wait_read(self):
+        wait_for(lambda: self.lab.planted.failed or len(self.delivered()) >= len(self.passed), "deliveries to be on record", 30)
+
+    def wait_saved(self):
+        """Where the reader has come to is written down every two seconds."""
+        end = time.monotonic() + 5
+        wait_for(lambda: self.lab.planted.failed or time.monotonic() > end, "its place to be saved", 10)
+
+    def count_records(self):
+        """And once that it was delivered."""
+        self.wait_read()
+        return super().count_records() + [queue_id for queue_id, count in self.delivered().items() if count != 1]
+
+
 class Tracked(Mail):
     """A page whose links are tracked, or all of it as it was."""
     whole = b""
@@ -171,12 +201,16 @@ def evidence(lab, mail):
     lab.verify()
 
 
-def in_the_daemon(lab, most, kinds, place, mail=None, before=lambda: None, after=lambda: None, **begin):
+def warm(lab, mail, **begin):
     lab.begin(behind_gate=False, **begin)
-    mail = mail or Mail(lab)
     for _ in range(50):
         check(mail.send(), "no message passes before the fault")
     lab.rest()
+
+
+def in_the_daemon(lab, most, kinds, place, mail=None, before=lambda: None, after=lambda: None, **begin):
+    mail = mail or Mail(lab)
+    warm(lab, mail, **begin)
     for kind in kinds.split():
         nth_call(lab, kind, place(), most, mail, before, after)
     evidence(lab, mail)
@@ -272,6 +306,20 @@ def calls_tracked(lab, most):
                                (b"Content-Transfer-Encoding", b"quoted-printable")))
     tenants = {"acme": {**TENANTS["acme"], "tracking": {"host": TRACK_HOST, "clicks": True, "opens": True}}}
     in_the_daemon(lab, most, "memory", lambda: "", mail, tenants=tenants, settings={"tracking": {"key_file": new_tracking_key(lab.world)}})
+
+
+@fault("calls", "the MTA's log read: n-th read, open, write, allocate", 100, 10)
+def calls_maillog(lab, most):
+    lab.maillog = lab.world.path("mail.log")
+    with open(lab.maillog, "w"):
+        pass
+    os.chmod(lab.maillog, 0o644)
+    mail = Logged(lab)
+    warm(lab, mail, settings={"maillog": {"path": lab.maillog}})
+    for kind, place, wait in (("read", lab.maillog, mail.wait_read), ("memory", "", mail.wait_read),
+                              ("write open", f"{lab.gate.dir}/state/maillog", mail.wait_saved)):
+        nth_call(lab, kind, place, most, mail, after=wait)
+    evidence(lab, mail)
 
 
 @fault("calls", "operator told: n-th spawn, n-th thread", 20, 1)
