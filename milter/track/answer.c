@@ -2,6 +2,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
+#include "config/base/memory.h"
 #include "config/base/num.h"
 #include "milter/track/agents.h"
 #include "milter/track/page.h"
@@ -280,29 +281,41 @@ static void answer_unsubscribe(struct asking *a, struct str text)
 		unsubscribe(a);
 }
 
+static void answer(struct asking *a)
+{
+	struct str path = a->request->path;
+
+	if (a->request->is_doubtful) {
+		answer_page(a, 400, PAGE_WRONG, STR_EMPTY);
+		a->out->closes = true;
+	} else if (str_starts(path, STR("/o/"))) {
+		answer_open(a, str_from(path, 3));
+	} else if (str_starts(path, STR("/c/"))) {
+		answer_click(a, str_from(path, 3));
+	} else if (str_starts(path, STR("/u/"))) {
+		answer_unsubscribe(a, str_from(path, 3));
+	} else if (a->request->method > TRACK_HEAD) {
+		refuse_method(a, "GET, HEAD");
+	} else if (str_eq(path, STR("/robots.txt"))) {
+		a->out->status = 200;
+		a->out->type = "text/plain; charset=utf-8";
+		a->out->body = STR("User-agent: *\nDisallow: /\n");
+	} else {
+		answer_page(a, 404, PAGE_UNKNOWN, STR_EMPTY);
+	}
+}
+
 void track_answer(struct tracker *tracker, const struct config *config, const struct track_request *request,
 		  struct arena *arena, struct track_answer *out)
 {
 	struct asking a = { .tracker = tracker, .config = config, .request = request, .arena = arena, .out = out };
-	struct str path = request->path;
+	unsigned long shortages = memory_shortages();
 
 	*out = (struct track_answer){ .location = STR_EMPTY };
-	if (request->is_doubtful) {
-		answer_page(&a, 400, PAGE_WRONG, STR_EMPTY);
-		out->closes = true;
-	} else if (str_starts(path, STR("/o/"))) {
-		answer_open(&a, str_from(path, 3));
-	} else if (str_starts(path, STR("/c/"))) {
-		answer_click(&a, str_from(path, 3));
-	} else if (str_starts(path, STR("/u/"))) {
-		answer_unsubscribe(&a, str_from(path, 3));
-	} else if (request->method > TRACK_HEAD) {
-		refuse_method(&a, "GET, HEAD");
-	} else if (str_eq(path, STR("/robots.txt"))) {
-		out->status = 200;
-		out->type = "text/plain; charset=utf-8";
-		out->body = STR("User-agent: *\nDisallow: /\n");
-	} else {
-		answer_page(&a, 404, PAGE_UNKNOWN, STR_EMPTY);
+	answer(&a);
+	/* What had no memory to be read with is no bad request. */
+	if (out->status >= 400 && memory_shortages() != shortages) {
+		*out = (struct track_answer){ .closes = out->closes };
+		answer_page(&a, 503, PAGE_LATER, STR_EMPTY);
 	}
 }

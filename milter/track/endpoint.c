@@ -240,7 +240,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *peer, const 
 	if (*upload_size) {
 		buf_add(&call->body, str_slice(str_of(upload, *upload_size), 0, ENDPOINT_BODY_MAX - call->body.len));
 		*upload_size = 0;
-		return MHD_YES;
+		return call->body.failed ? MHD_NO : MHD_YES;    /* NO: hung up on, and may come again */
 	}
 	peers_heard(&endpoint->peers,
 		    MHD_get_connection_info(peer, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);

@@ -185,7 +185,7 @@ static struct waiting *take_all(struct ledger *ledger)
 	ledger->first = ledger->last = NULL;
 	ledger->count = 0;
 	if (ledger->lost)
-		log_error("%lld hits were not counted: store or disk are too slow", (long long)ledger->lost);
+		log_error("%lld hits were not counted: store or disk are too slow, or memory is short", (long long)ledger->lost);
 	ledger->lost = 0;
 	pthread_mutex_unlock(&ledger->lock);
 	return first;
