@@ -3,7 +3,7 @@ import errno
 import os
 
 from call_faults import ERRORS, evidence
-from lab import DAY, fault
+from lab import DAY, LOGIN, fault
 from lib.harness import check
 from lib.planted import KINDS, Planted
 from senders import Mail
@@ -116,10 +116,49 @@ def commands_key(lab, most):
 @fault("calls", "store commands: n-th call of each kind", 400, 3)
 def commands_store(lab, most):
     hand, mail = with_hand(lab)
-    for words in (("suppress", "add", "acme", "gone@example.test"), ("suppress", "list", "acme"), ("quota", "show", "acme"),
+    many = lab.world.path("many")
+    with open(many, "w") as out:
+        out.write("".join(f"gone{n}@example.test\n" for n in range(20)))
+    for words in (("suppress", "add", "acme", "gone@example.test"), ("suppress", "import", "acme", many), ("suppress", "list", "acme"),
+                  ("suppress", "export", "acme"), ("quota", "show", "acme"), ("tenant", "list"), ("tenant", "show", "acme"),
+                  ("explain", "--auth", LOGIN, "--from", LOGIN, "--rcpt", "someone@example.test"), ("bounce", "count", "acme"),
                   ("tenant", "suspend", "acme", "--for", "1h"), ("tenant", "resume", "acme"), ("quota", "reset", "acme")):
         hand.nth(most, lambda words=words: words)
+    listed = hand.well("suppress", "list", "acme")
+    check(all(f"gone{n}@example.test" in listed for n in range(20)), "not all that was imported is listed: {}", listed)
     lab.recovered.append(mail.wait_passes())
+    evidence(lab, mail)
+
+
+@fault("calls", "tracking commands: n-th call of each kind", 400, 3)
+def commands_track(lab, most):
+    keys = lab.world.path("tracking.key")
+    hand, mail = with_hand(lab, tracking={"key_file": keys})
+    deny, allow = (("track", verb, "acme", "--host", "evil.example") for verb in ("deny", "allow"))
+    known = set()
+
+    def rotate():
+        if os.path.exists(keys):
+            with open(keys) as text:
+                now = set(text)
+            check(known <= now, "a key is gone, and the links made with it lead nowhere")
+            known.update(now)
+        return ("key", "rotate")
+
+    def denied_before():
+        hand.well(*deny)
+        return allow
+
+    def again(command):
+        """It may have been allowed, and only not been said."""
+        done = hand.run(*command)
+        check(done.returncode == 0 or (command == allow and "not denied" in done.stderr), "again: exit {} {}", done.returncode, done.stderr)
+
+    hand.again = again
+    for words in (rotate, lambda: ("key", "list"), lambda: deny, denied_before, lambda: ("track", "forget", "acme", "someone@example.test"),
+                  lambda: ("track", "stats", "acme")):
+        hand.nth(most, words)
+    check(known, "no key was ever made")
     evidence(lab, mail)
 
 
