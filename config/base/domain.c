@@ -2,6 +2,8 @@
 
 #include <idn2.h>
 
+#include "config/base/memory.h"
+
 static bool is_ascii(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++)
@@ -30,7 +32,13 @@ bool domain_labels(struct str domain, struct buf *out)
 	if (domain.len > DOMAIN_TYPED_MAX || str_find_byte(domain, '\0') < domain.len)
 		return false;
 	memcpy(typed, domain.ptr, domain.len);
-	if (idn2_lookup_u8((const uint8_t *)typed, &found, flags) != IDN2_OK)
+	int code = idn2_lookup_u8((const uint8_t *)typed, &found, flags);
+
+	if (code == IDN2_MALLOC) {             /* it may have A-labels: nobody shall think that it has none */
+		memory_ran_out();
+		out->failed = true;
+	}
+	if (code != IDN2_OK)
 		return false;
 	labels = str_from_c((const char *)found);
 	while (str_ends(labels, STR(".")))

@@ -1,5 +1,7 @@
 #include "config/base/memory.h"
 
+#include <stdlib.h>
+
 static _Thread_local unsigned long shortages;
 
 unsigned long memory_shortages(void)
@@ -10,4 +12,13 @@ unsigned long memory_shortages(void)
 void memory_ran_out(void)
 {
 	shortages++;
+}
+
+void *memory_calloc(size_t count, size_t size)
+{
+	void *ptr = calloc(count, size);
+
+	if (!ptr)
+		memory_ran_out();
+	return ptr;
 }

@@ -11,8 +11,12 @@
 #ifndef SEKISHO_MEMORY_H
 #define SEKISHO_MEMORY_H
 
+#include <stddef.h>
+
 unsigned long memory_shortages(void);
 /* By who was refused. */
 void memory_ran_out(void);
+/* calloc(3), counted. */
+void *memory_calloc(size_t count, size_t size);
 
 #endif
