@@ -1,11 +1,11 @@
 #include "milter/maillog_outcome.h"
 
 #include <errno.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/digest.h"
 #include "config/base/domain.h"
 #include "config/base/json.h"
 #include "config/base/memory.h"
@@ -48,13 +48,17 @@ struct telling {
 static uint64_t identity(struct str event, struct str queue_id, struct str recipient, struct str logged)
 {
 	const struct str parts[] = { event, queue_id, recipient, logged };
-	unsigned char digests[sizeof parts / sizeof *parts][SHA256_DIGEST_LENGTH], digest[SHA256_DIGEST_LENGTH];
+	unsigned char octets[DIGEST_LEN];
+	struct digest digest;
 	uint64_t id;
 
-	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-		SHA256((const unsigned char *)parts[i].ptr, parts[i].len, digests[i]);
-	SHA256(digests[0], sizeof digests, digest);
-	memcpy(&id, digest, sizeof id);
+	digest_begin(&digest);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		digest_add(&digest, str_of((const char *)&parts[i].len, sizeof parts[i].len));
+		digest_add(&digest, parts[i]);
+	}
+	digest_end(&digest, octets);
+	memcpy(&id, octets, sizeof id);
 	return id | 1;
 }
 

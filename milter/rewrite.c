@@ -132,7 +132,7 @@ static bool short_name(struct rewrite_job *job, struct str name, struct str *out
 	char octets[8];
 
 	token_short(job->rules->tenant, name, octets);
-	return arena_copy(job->arena, str_of(octets, sizeof octets), out) ? true : err_memory(err);
+	return arena_copy(job->arena, str_of(octets, sizeof octets), out) || err_memory(err);
 }
 
 /*

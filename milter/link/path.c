@@ -1,8 +1,9 @@
 #include "milter/link/path.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <string.h>
+
+#include "config/base/digest.h"
 
 #define TAIL_OCTETS (1 + 4 + PATH_RECIPIENT_LEN + PATH_SENDER_LEN + PATH_MAC_LEN)
 #define TAIL_LETTERS ((TAIL_OCTETS * 8 + 4) / 5)
@@ -165,22 +166,20 @@ int64_t path_made_us(const struct path *path)
 
 void path_mark(struct str tenant, struct str address, unsigned char *out, size_t len)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+	unsigned char octets[DIGEST_LEN];
+	struct digest digest;
 	char run[64];
 
-	if (ctx && EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) == 1) {
-		EVP_DigestUpdate(ctx, tenant.ptr, tenant.len);
-		EVP_DigestUpdate(ctx, "", 1);
-		for (size_t i = 0, n = 0; i < address.len; n = 0) {
-			while (i < address.len && n < sizeof run)
-				run[n++] = ascii_lower(address.ptr[i++]);
-			EVP_DigestUpdate(ctx, run, n);
-		}
-		EVP_DigestFinal_ex(ctx, digest, NULL);
+	digest_begin(&digest);
+	digest_add(&digest, tenant);
+	digest_add(&digest, str_of("", 1));
+	for (size_t i = 0, n = 0; i < address.len; n = 0) {
+		while (i < address.len && n < sizeof run)
+			run[n++] = ascii_lower(address.ptr[i++]);
+		digest_add(&digest, str_of(run, n));
 	}
-	EVP_MD_CTX_free(ctx);
-	memcpy(out, digest, len);
+	digest_end(&digest, octets);
+	memcpy(out, octets, len);
 	for (size_t i = 0; i < len; i++)
 		if (out[i])
 			return;

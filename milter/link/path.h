@@ -42,7 +42,7 @@ bool path_read(struct str local, struct path *out);
 bool path_is_genuine(const struct path *path, const struct token_keys *keys, struct str tenant, struct str domain);
 int64_t path_made_us(const struct path *path);
 
-/* The beginning of SHA-256 over tenant, NUL, address in lower case; never all zero. At most 32 octets. */
+/* The beginning of SHA-256 over tenant, NUL, address in lower case; never all zero. At most DIGEST_LEN octets. */
 void path_mark(struct str tenant, struct str address, unsigned char *out, size_t len);
 
 #endif

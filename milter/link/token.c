@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/digest.h"
+#include "config/base/memory.h"
 #include "config/base/num.h"
 #include "milter/link/siv.h"
 #include "milter/link/token_text.h"
@@ -150,8 +152,10 @@ static bool mac(const unsigned char *key, size_t len, struct str text, unsigned 
 {
 	unsigned out_len = 0;
 
-	return HMAC(EVP_sha256(), key, (int)len, (const unsigned char *)text.ptr, text.len, out, &out_len) &&
-	       out_len == TOKEN_MAC_LEN;
+	if (HMAC(EVP_sha256(), key, (int)len, (const unsigned char *)text.ptr, text.len, out, &out_len) && out_len == TOKEN_MAC_LEN)
+		return true;
+	memory_ran_out();
+	return false;
 }
 
 bool token_keys_mac(const struct token_keys *keys, unsigned id, struct str use, struct str text, unsigned char out[TOKEN_MAC_LEN])
@@ -397,13 +401,13 @@ bool token_misses_key(const struct token_keys *keys, struct str text)
 
 void token_short(struct str tenant, struct str name, char out[8])
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+	unsigned char octets[DIGEST_LEN];
+	struct digest digest;
 
-	if (ctx && EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) == 1 &&
-	    EVP_DigestUpdate(ctx, tenant.ptr, tenant.len) == 1 && EVP_DigestUpdate(ctx, "", 1) == 1 &&
-	    EVP_DigestUpdate(ctx, name.ptr, name.len) == 1)
-		EVP_DigestFinal_ex(ctx, digest, NULL);
-	EVP_MD_CTX_free(ctx);
-	memcpy(out, digest, 8);
+	digest_begin(&digest);
+	digest_add(&digest, tenant);
+	digest_add(&digest, str_of("", 1));
+	digest_add(&digest, name);
+	digest_end(&digest, octets);
+	memcpy(out, octets, 8);
 }
