@@ -58,9 +58,11 @@ static bool ask_recipients(struct passage *p, const struct gate *gate)
 bool late_judge(struct passage *p, struct gate *gate)
 {
 	struct verdict verdict = { .action = VERDICT_ACCEPT };
+	struct err err = { .kind = ERR_NONE };
 	bool is_users = p->submit_count && submit_read(&gate->submit, p->submit_field, clock_now_us(), p->config->submit_valid_us,
-						       &p->arena, &p->facts.auth);
+						       &p->arena, &p->facts.auth, &err);
 
+	p->is_out_of_memory |= err.kind == ERR_BUSY;   /* it may be a user's: it waits */
 	p->facts.is_judged_at_end = true;
 	passage_identify(p, &gate->policy, &verdict);
 	p->is_late = false;                    /* from here on it is mail like any other */

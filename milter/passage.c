@@ -1,10 +1,10 @@
 #include "milter/passage.h"
 
-#include <openssl/sha.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "config/base/clock.h"
+#include "config/base/digest.h"
 #include "config/base/hex.h"
 #include "config/base/json.h"
 #include "config/base/log.h"
@@ -69,6 +69,12 @@ bool passage_learn(struct passage *p, const struct session_macros *macros)
 	       passage_keep(p, is_verified ? macros->cert_issuer : STR_EMPTY, &facts->cert_issuer);
 }
 
+struct verdict passage_memory_verdict(const struct passage *p)
+{
+	return (struct verdict){ .action = VERDICT_DEFER, .reason = REASON_MEMORY, .tenant = p->tenant,
+				 .rule = STR("transaction_memory_max"), .limit = p->config->transaction_memory_max };
+}
+
 static void refuse_unreadable(const struct passage *p, struct str address, struct verdict *out)
 {
 	out->action = VERDICT_REJECT;
@@ -81,9 +87,13 @@ static void refuse_unreadable(const struct passage *p, struct str address, struc
 /* What cannot be read is kept as it was typed, for the record. */
 static bool keep_address(struct passage *p, struct str argument, struct str *out, bool *out_is_readable)
 {
-	struct err err;
+	struct err err = { .kind = ERR_NONE };
 
 	*out_is_readable = address_parse_path(argument, &p->arena, out, &err);
+	if (err.kind == ERR_BUSY) {
+		p->is_out_of_memory = true;
+		return false;
+	}
 	return passage_keep(p, *out_is_readable ? *out : str_trim(argument), out);
 }
 
@@ -209,10 +219,13 @@ static void add_from(struct passage *p, struct str value)
 
 static void hash_subject(struct passage *p, struct str value)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	unsigned char octets[DIGEST_LEN];
+	struct digest digest;
 
-	SHA256((const unsigned char *)value.ptr, value.len, digest);
-	hex_write(digest, sizeof p->subject_hash / 2, p->subject_hash);
+	digest_begin(&digest);
+	digest_add(&digest, value);
+	digest_end(&digest, octets);
+	hex_write(octets, sizeof p->subject_hash / 2, p->subject_hash);
 }
 
 /* Only what a rule may ask for: of late mail nobody knows yet whose rules they are. */

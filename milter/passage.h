@@ -76,6 +76,9 @@ struct passage {
 void passage_begin(struct passage *p, struct config *config);
 void passage_end(struct passage *p);
 
+/* What a message hears whose facts found no room: to come again. */
+struct verdict passage_memory_verdict(const struct passage *p);
+
 /* Whose is it? Policy's question at MAIL. */
 void passage_identify(struct passage *p, const struct policy *policy, struct verdict *verdict);
 /* First wait: the store takes all quotas of the message, or none. */

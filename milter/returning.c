@@ -61,6 +61,7 @@ static bool refuse_path(struct verdict *out, enum return_path_kind kind, struct 
 bool returning_meet(struct returning *r, struct gate *gate, const struct passage *p, struct verdict *out)
 {
 	bool is_local = p->facts.is_internal;
+	unsigned long shortages = memory_shortages();
 	struct return_path path;
 
 	if (!p->config->needs_return_path)
@@ -69,6 +70,10 @@ bool returning_meet(struct returning *r, struct gate *gate, const struct passage
 	struct str address = p->facts.recipients[p->facts.recipient_count - 1];
 	enum return_path_kind kind = look(gate, p->config, address, &path);
 
+	if (memory_shortages() != shortages) {          /* forged, or no memory to tell */
+		*out = passage_memory_verdict(p);
+		return true;
+	}
 	if (is_local && (kind == RETURN_PATH_FORGED || p->facts.recipient_count > 1))
 		r->kind = kind = RETURN_PATH_NONE;      /* local mail cannot be refused here: it is mail like any other */
 	if (is_local && kind == RETURN_PATH_EXPIRED)

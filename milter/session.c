@@ -161,12 +161,6 @@ static const enum metric_id verdict_metrics[] = {
 	[VERDICT_HOLD] = METRIC_MESSAGES_HELD,
 };
 
-static struct verdict verdict_of_memory(const struct session *s)
-{
-	return (struct verdict){ .action = VERDICT_DEFER, .reason = REASON_MEMORY, .tenant = s->passage.tenant,
-				 .rule = STR("transaction_memory_max"), .limit = s->passage.config->transaction_memory_max };
-}
-
 /* Refuses now: the reply, and its record, which nobody waits for. */
 static enum session_answer refuse(struct session *s, const struct verdict *verdict, struct reply *reply)
 {
@@ -198,7 +192,7 @@ static enum session_answer settle(struct session *s, struct verdict *verdict, st
 
 	passage_add_notes(p, s->gate, verdict);
 	if (p->is_out_of_memory)
-		*verdict = verdict_of_memory(s);
+		*verdict = passage_memory_verdict(p);
 	if (verdict->action == VERDICT_ACCEPT)
 		return SESSION_CONTINUE;
 	if (verdict->action != VERDICT_HOLD && !s->is_local)
@@ -252,7 +246,7 @@ enum session_answer session_rcpt(struct session *s, struct str recipient, struct
 		return out_of_order(reply);
 	if (!passage_keep_recipient(p, recipient, &bare, &verdict)) {
 		if (p->is_out_of_memory)
-			verdict = verdict_of_memory(s);
+			verdict = passage_memory_verdict(p);
 		return s->is_local ? settle(s, &verdict, reply) : refuse_recipient(s, &verdict, bare, reply);
 	}
 	if (!returning_meet(&s->returning, s->gate, p, &verdict)) {
@@ -443,8 +437,8 @@ enum session_answer session_eom(struct session *s, const struct session_macros *
 		rewrite_content(s);
 	if (is_passing(&verdict) && s->abilities.can_readdress)
 		envelope_sign(&s->envelope, s->gate, p);
-	if (is_passing(&verdict) && p->is_out_of_memory)
-		verdict = verdict_of_memory(s);
+	if (verdict.action != VERDICT_DEFER && p->is_out_of_memory)
+		verdict = passage_memory_verdict(p);
 
 	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out, reply)
 							  : refuse(s, &verdict, reply);

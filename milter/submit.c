@@ -73,26 +73,29 @@ bool submit_sign(const struct submit *submit, struct str user, int64_t now_us, c
 }
 
 bool submit_read(const struct submit *submit, struct str value, int64_t now_us, int64_t valid_us, struct arena *arena,
-		 struct str *out_login)
+		 struct str *out_login, struct err *err)
 {
 	struct str text, mac, words[4], rest, login;
 	char want[MAC_LEN + 1];
 	int64_t seconds;
 
 	value = str_trim(value);
-	if (!submit->is_open || value.len >= SUBMIT_FIELD_MAX || !str_cut_last(value, ' ', &text, &mac) || mac.len != MAC_LEN ||
-	    !mac_of(submit, text, want) || CRYPTO_memcmp(mac.ptr, want, MAC_LEN) != 0)
-		return false;
+	if (!submit->is_open || value.len >= SUBMIT_FIELD_MAX || !str_cut_last(value, ' ', &text, &mac) || mac.len != MAC_LEN)
+		return err_set(err, ERR_INPUT, "no field of this gate's");
+	if (!mac_of(submit, text, want))
+		return err_memory(err);
+	if (CRYPTO_memcmp(mac.ptr, want, MAC_LEN) != 0)
+		return err_set(err, ERR_INPUT, "no field of this gate's");
 	/* It is ours, so it has this form; older forms will have another version. */
 	rest = text;
 	for (size_t i = 0; i < 4; i++)
 		if (!str_next(&rest, ' ', &words[i]))
-			return false;
+			return err_set(err, ERR_INPUT, "a form that is not known");
 	if (!str_eq(words[0], STR(FORM)) || !num_parse_i64(words[2], &seconds) ||
-	    seconds * US_PER_S > now_us + CLOCK_SLACK_US || now_us - seconds * US_PER_S > valid_us ||
-	    !arena_printf(arena, &login, STR_FMT SUBMIT_REALM, STR_ARG(words[1])))
-		return false;
-	return arena_copy_lower(arena, login, out_login);
+	    seconds * US_PER_S > now_us + CLOCK_SLACK_US || now_us - seconds * US_PER_S > valid_us)
+		return err_set(err, ERR_INPUT, "its time is over");
+	return (arena_printf(arena, &login, STR_FMT SUBMIT_REALM, STR_ARG(words[1])) && arena_copy_lower(arena, login, out_login)) ||
+	       err_memory(err);
 }
 
 /* --- the key */

@@ -44,8 +44,8 @@ void submit_close(struct submit *submit);
 
 /* The value of the field for this user; false: a name that no login can be made of. */
 bool submit_sign(const struct submit *submit, struct str user, int64_t now_us, char out[SUBMIT_FIELD_MAX]);
-/* "USER@unix", of a value that holds. */
+/* "USER@unix", of a value that holds. Otherwise ERR_INPUT; ERR_BUSY without memory, when nobody can tell. */
 bool submit_read(const struct submit *submit, struct str value, int64_t now_us, int64_t valid_us, struct arena *arena,
-		 struct str *out_login);
+		 struct str *out_login, struct err *err);
 
 #endif

@@ -1,7 +1,8 @@
 #include "milter/mail/charset.h"
 
-#include <iconv.h>
+#include <errno.h>
 
+#include "config/base/memory.h"
 #include "config/base/utf8.h"
 
 const struct charset *charset_find(struct str label)
@@ -68,9 +69,20 @@ static bool convert_with(iconv_t cd, struct str in, struct buf *out)
 	return is_whole && !out->failed;
 }
 
+iconv_t charset_iconv(const char *to, const char *from, struct buf *out)
+{
+	iconv_t cd = iconv_open(to, from);
+
+	if (cd == (iconv_t)-1 && errno != EINVAL) {
+		memory_ran_out();
+		out->failed = true;
+	}
+	return cd;
+}
+
 static bool convert_to_utf8(const char *name, struct str in, struct buf *out)
 {
-	iconv_t cd = iconv_open("UTF-8", name);
+	iconv_t cd = charset_iconv("UTF-8", name, out);
 
 	if (cd == (iconv_t)-1) {
 		for (size_t i = 0; i < in.len; i++)
@@ -168,7 +180,7 @@ static bool stretch_to_utf8(iconv_t cd, struct str s, char state, struct buf *ou
 /* The C library's own ISO-2022-JP lacks the vendor rows that mail uses (NEC 13, IBM); its EUC-JP-MS has them. */
 static bool iso_2022_jp_to_utf8(struct str in, struct buf *out)
 {
-	iconv_t cd = iconv_open("UTF-8", "EUC-JP-MS");
+	iconv_t cd = charset_iconv("UTF-8", "EUC-JP-MS", out);
 	bool is_whole = true;
 	char state = 'B';
 
@@ -230,7 +242,7 @@ bool charset_to_utf8(const struct charset *charset, struct str in, struct buf *o
 
 bool charset_from_utf8(const struct charset *charset, struct str utf8, struct buf *out)
 {
-	iconv_t cd = iconv_open(charset->name, "UTF-8");
+	iconv_t cd = charset_iconv(charset->name, "UTF-8", out);
 
 	if (cd == (iconv_t)-1)
 		return false;

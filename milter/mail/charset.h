@@ -13,6 +13,8 @@
 #ifndef SEKISHO_MAIL_CHARSET_H
 #define SEKISHO_MAIL_CHARSET_H
 
+#include <iconv.h>
+
 #include "config/base/arena.h"
 #include "config/base/buf.h"
 
@@ -41,6 +43,9 @@ const struct charset *charset_find(struct str label);
 extern const struct charset charset_table[];
 extern const size_t charset_table_count;
 #define charset_utf8 (&charset_table[0])
+
+/* iconv_open(3), of names that are in the table; where memory or descriptors are out, and not the name at fault, `out` fails. */
+iconv_t charset_iconv(const char *to, const char *from, struct buf *out);
 
 /* Appends `in` as UTF-8. False when something had to become U+FFFD (it is all there nevertheless) or memory is out. */
 bool charset_to_utf8(const struct charset *charset, struct str in, struct buf *out);

@@ -3,7 +3,6 @@
  *
  * Held against Chromium, every character of the basic plane and every pair of octets, charset by charset.
  */
-#include <iconv.h>
 
 #include "config/base/utf8.h"
 #include "milter/mail/charset.h"
@@ -144,10 +143,10 @@ static bool speaker_open(struct speaker *speaker, const struct charset *charset,
 {
 	const char *name = charset->shape == CHARSET_ISO_2022_JP ? "EUC-JP-MS" : charset->name;
 
-	*speaker = (struct speaker){ .charset = charset, .there = iconv_open(name, "UTF-8"), .out = out };
+	*speaker = (struct speaker){ .charset = charset, .there = charset_iconv(name, "UTF-8", out), .out = out };
 	if (speaker->there == (iconv_t)-1)
 		return false;
-	speaker->back = iconv_open("UTF-8", name);
+	speaker->back = charset_iconv("UTF-8", name, out);
 	if (speaker->back != (iconv_t)-1)
 		return true;
 	iconv_close(speaker->there);

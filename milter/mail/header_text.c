@@ -66,6 +66,7 @@ static void run_flush(struct run *run, struct buf *out)
 	for (size_t i = from; i < out->len; i++)
 		if ((unsigned char)out->ptr[i] < ' ')
 			out->ptr[i] = ' ';
+	out->failed |= run->octets.failed;
 	buf_reset(&run->octets);
 	run->is_open = false;
 }

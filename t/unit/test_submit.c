@@ -22,7 +22,7 @@ static bool reads(const struct submit *submit, struct str value, int64_t now_us,
 
 	arena_init(&arena, 65536);
 
-	bool ok = submit_read(submit, value, now_us, VALID, &arena, &login);
+	bool ok = submit_read(submit, value, now_us, VALID, &arena, &login, NULL);
 
 	snprintf(out, 128, STR_FMT, STR_ARG(login));
 	arena_clear(&arena);
@@ -121,7 +121,7 @@ START_TEST(over_a_socket)
 
 	arena_init(&arena, 65536);
 	ck_assert(str_ends(value, STR("\n")));
-	ck_assert(submit_read(&submit, value, INT64_C(1000000) * US_PER_S, VALID, &arena, &who) == false);
+	ck_assert(submit_read(&submit, value, INT64_C(1000000) * US_PER_S, VALID, &arena, &who, NULL) == false);
 	arena_clear(&arena);
 	submit_close(&submit);
 	ck_assert(!reads(&submit, value, NOW, login));         /* closed, and its key is gone */
