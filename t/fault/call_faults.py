@@ -7,13 +7,14 @@ from lab import DAY, TENANTS, fault
 from lib.gate import new_tracking_key
 from lib.harness import check, end_process, fill_disk, free_port, wait_for
 from lib.milter import milter_answers
-from lib.planted import KINDS
+from lib.planted import ANYWHERE, KINDS
 from lib.redis import Redis
 from senders import TRACK_HOST, Logged, Mail, Readers, Returned, Strangers, Tracked
 
+ANY = f"memory {ANYWHERE}"
 MESSAGES = 3                           # of a try
 PAGE = b'<html><body><a href="http://shop.example/%d">shop</a>' + b"<p>words</p>\r\n" * 60000 + b"</body></html>\r\n"
-ERRORS = {"write": errno.ENOSPC, "allocate": errno.ENOSPC, "open": errno.EMFILE, "connect": errno.ECONNREFUSED, "memory": errno.ENOMEM}
+ERRORS = {"write": errno.ENOSPC, "allocate": errno.ENOSPC, "open": errno.EMFILE, "connect": errno.ECONNREFUSED, "memory": errno.ENOMEM, ANYWHERE: errno.ENOMEM}
 
 
 def nth_call(lab, kind, place, most, mail, before=lambda: None, after=lambda: None):
@@ -119,13 +120,13 @@ def calls_spool(lab, most):
 
 @fault("calls", "any room: n-th allocation", 300, 40)
 def calls_memory(lab, most):
-    in_the_daemon(lab, most, "memory", lambda: "")
+    in_the_daemon(lab, most, ANY, lambda: "")
 
 
 @fault("calls", "every rule of policy: n-th allocation", 300, 20)
 def calls_policy(lab, most):
     """Each message reaches a warning, a guard's bar and every rule that can be monitored."""
-    in_the_daemon(lab, most, "memory", lambda: "", Strangers(lab), tenants={"acme": {
+    in_the_daemon(lab, most, ANY, lambda: "", Strangers(lab), tenants={"acme": {
         "match": [{"auth": "*@acme.test"}],
         "senders": {"allow": ["boss@acme.test"], "monitor": True}, "from": {"rule": "senders", "monitor": True},
         "recipients": {"allow": ["@acme.test"], "monitor": True}, "recipients_max": {"limit": 0, "monitor": True},
@@ -140,7 +141,7 @@ def calls_policy(lab, most):
 def calls_returned(lab, most):
     """What the gate lets come back it has read."""
     keys = new_tracking_key(lab.world)
-    in_the_daemon(lab, most, "memory", lambda: "", Returned(lab), settings={"tracking": {"key_file": keys}}, tenants={"acme": {
+    in_the_daemon(lab, most, ANY, lambda: "", Returned(lab), settings={"tracking": {"key_file": keys}}, tenants={"acme": {
         "match": [{"auth": "*@acme.test"}], "return_path": "bounce.acme.test",
         "guard": {"hard_bounces": "1%", "unknown_users": "1%", "sample": 1, "action": "notify"}}})
 
@@ -158,7 +159,8 @@ def begin_tracked(lab, port):
 @fault("calls", "tracked mail: n-th allocation", 300, 20)
 def calls_tracked(lab, most):
     mail = begin_tracked(lab, free_port())
-    nth_call(lab, "memory", "", most, mail)
+    for kind in ANY.split():
+        nth_call(lab, kind, "", most, mail)
     evidence(lab, mail)
 
 
@@ -170,7 +172,7 @@ def calls_maillog(lab, most):
     os.chmod(lab.maillog, 0o644)
     mail = Logged(lab)
     warm(lab, mail, settings={"maillog": {"path": lab.maillog}})
-    for kind, place, wait in (("read", lab.maillog, mail.wait_read), ("memory", "", mail.wait_read),
+    for kind, place, wait in (("read", lab.maillog, mail.wait_read), ("memory", "", mail.wait_read), (ANYWHERE, "", mail.wait_read),
                               ("write open", f"{lab.gate.dir}/state/maillog", mail.wait_saved)):
         nth_call(lab, kind, place, most, mail, after=wait)
     evidence(lab, mail)
@@ -185,7 +187,7 @@ def calls_track(lab, most):
         check(readers.follow(n), "a link leads nowhere before the fault")
     for kind in "write", "sync", "open", "memory":
         for n in range(1, most + 1):
-            readers.planted.arm(kind, n, "" if kind == "memory" else lab.gate.dir, ERRORS.get(kind, errno.EIO))
+            readers.planted.arm(kind, n, "" if kind in ANY else lab.gate.dir, ERRORS.get(kind, errno.EIO))
             lab.refused += sum(not readers.follow(n + i) for i in range(20))
             time.sleep(0.2)
             failed = readers.planted.failed

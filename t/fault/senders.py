@@ -160,7 +160,8 @@ class Tracked(Mail):
 
 
 def goes_on(answer):
-    """A stage that is not asked about, or answered with "continue" or "accept"."""
+    """A stage that is not asked about, or answered with "continue" or "accept". Nothing that was sent here is refused for good."""
+    check(not answer or (answer[0] != "r" and not (answer[0] == "y" and answer[1].startswith(b"5"))), "refused for good: {}", answer)
     return answer is None or answer[0] in "ca"
 
 

@@ -22,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { OPEN = 1, READ = 2, WRITE = 4, SYNC = 8, ALLOCATE = 16, RENAME = 32, UNLINK = 64, CONNECT = 128, MEMORY = 256, THREAD = 512, SPAWN = 1024 };
+enum kind { OPEN = 1, READ = 2, WRITE = 4, SYNC = 8, ALLOCATE = 16, RENAME = 32, UNLINK = 64, CONNECT = 128, MEMORY = 256, THREAD = 512, SPAWN = 1024, ANYWHERE = 2048 };
 
 struct planted {
 	_Atomic int64_t kinds;         /* which calls count; 0: none. Written last */
@@ -54,7 +54,7 @@ __attribute__((constructor)) static void attach(void)
 	close(fd);
 }
 
-static int is_counted(enum kind kind)
+static int is_counted(int kind)
 {
 	return planted && (atomic_load(&planted->kinds) & kind);
 }
@@ -140,15 +140,20 @@ int rename(const char *from, const char *to) { return fails_at(RENAME, to) ? -1 
 int unlink(const char *path) { return fails_at(UNLINK, path) ? -1 : REAL(unlink)(path); }
 int connect(int fd, const struct sockaddr *to, socklen_t len) { return fails(CONNECT) ? -1 : REAL(connect)(fd, to, len); }
 
-/* What libraries do without memory is theirs to mend: only the program's own allocations count. */
-static int is_programs(const void *caller)
+/* MEMORY: the program's own allocations. ANYWHERE: those of its libraries too, but not libmilter's, which leaves out what it
+ * has no memory for (a macro, and nobody is logged in any more) and tells nobody. */
+static int is_meant(const void *caller)
 {
 	Dl_info own, program;
 
-	return dladdr(caller, &own) && dladdr((const void *)getauxval(AT_ENTRY), &program) && own.dli_fbase == program.dli_fbase;
+	if (!dladdr(caller, &own))
+		return 0;
+	if (is_counted(ANYWHERE))
+		return !strstr(own.dli_fname, "libmilter");
+	return dladdr((const void *)getauxval(AT_ENTRY), &program) && own.dli_fbase == program.dli_fbase;
 }
 
-#define NO_MEMORY (is_counted(MEMORY) && is_programs(__builtin_return_address(0)) && is_due())
+#define NO_MEMORY (is_counted(MEMORY | ANYWHERE) && is_meant(__builtin_return_address(0)) && is_due())
 
 void *malloc(size_t n) { return NO_MEMORY ? NULL : __libc_malloc(n); }
 void *calloc(size_t count, size_t n) { return NO_MEMORY ? NULL : __libc_calloc(count, n); }

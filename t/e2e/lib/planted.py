@@ -7,6 +7,7 @@ import struct
 from .harness import Skipped
 
 KINDS = ("open", "read", "write", "sync", "allocate", "rename", "unlink", "connect", "memory", "thread", "spawn")
+ANYWHERE = "anywhere"                  # "memory" is what the program itself asks for; this is what its libraries ask for, too
 ALWAYS = 1 << 40                       # times: until it is disarmed
 SIZE, PLACE = 256, 216
 
@@ -48,7 +49,7 @@ class Planted:
         """`kind`: one of KINDS, or several with blanks between; `place`: how the paths begin that are meant."""
         self._need()
         self.disarm()
-        mask = sum(1 << KINDS.index(word) for word in kind.split())
+        mask = sum(1 << (*KINDS, ANYWHERE).index(word) for word in kind.split())
         struct.pack_into(f"=qqqq{PLACE}s", self._calls.map, 8, error, nth, times, 0, place.encode())
         struct.pack_into("=q", self._calls.map, 0, mask)
 
