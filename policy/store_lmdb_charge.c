@@ -4,6 +4,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
+#include "config/base/memory.h"
 #include "policy/window.h"
 
 /* One distinct key of a charge. */
@@ -131,7 +132,7 @@ bool lmdb_env_charge(struct lmdb_env *env, struct charge_book *book, const struc
 		out->now_us = clock_now_us();
 		return true;
 	}
-	work.windows = calloc(charge->count + 1, sizeof *work.windows);
+	work.windows = memory_calloc(charge->count + 1, sizeof *work.windows);
 	if (!work.windows)
 		return err_memory(err);
 

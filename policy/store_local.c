@@ -20,6 +20,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
+#include "config/base/memory.h"
 #include "policy/bytes.h"
 #include "policy/store_local_inside.h"
 #include "policy/store_local_seat.h"
@@ -38,6 +39,12 @@ static struct store_local *self(struct store *st)
 bool store_local_is_away(const struct err *err)
 {
 	return err->kind == ERR_BUSY || err->kind == ERR_FULL;
+}
+
+/* That memory ran out here says nothing of Redis, which may know more than we do: the message waits. */
+static bool is_away(const struct err *why, unsigned long shortages)
+{
+	return store_local_is_away(why) && memory_shortages() == shortages;
 }
 
 static bool prefixed(struct str prefix, struct str key, char room[KEY_ROOM], struct str *out, struct err *err)
@@ -210,10 +217,10 @@ static bool begin_own(struct store_local *st, const struct store_charge *charge,
 	*out = (struct own_charge){
 		.charge = *charge,
 		.asked = charge,
-		.takes = calloc(charge->count + 1, sizeof *out->takes),
-		.marks = calloc(charge->mark_count + 1, sizeof *out->marks),
-		.keys = calloc(charge->asked_count + 1, sizeof *out->keys),
-		.rooms = calloc(keys + 1, sizeof *out->rooms),
+		.takes = memory_calloc(charge->count + 1, sizeof *out->takes),
+		.marks = memory_calloc(charge->mark_count + 1, sizeof *out->marks),
+		.keys = memory_calloc(charge->asked_count + 1, sizeof *out->keys),
+		.rooms = memory_calloc(keys + 1, sizeof *out->rooms),
 	};
 	out->charge.takes = out->takes;
 	out->charge.marks = out->marks;
@@ -262,7 +269,7 @@ static void hear(void *arg, size_t index, struct str value)
 
 static bool charge_shared(struct store_local *st, const struct store_charge *charge, struct store_charged *out, struct err *err)
 {
-	struct listening l = { .st = st, .asked = charge, .was_found = calloc(charge->asked_count + 1, sizeof *l.was_found) };
+	struct listening l = { .st = st, .asked = charge, .was_found = memory_calloc(charge->asked_count + 1, sizeof *l.was_found) };
 	struct store_charge heard = *charge;
 
 	heard.on_found = hear;
@@ -305,6 +312,7 @@ static bool local_charge(struct store *base, const struct store_charge *charge, 
 			 struct err *err)
 {
 	struct store_local *st = self(base);
+	unsigned long shortages = memory_shortages();
 	struct err why = { 0 };
 	bool is_done, ok;
 
@@ -312,7 +320,7 @@ static bool local_charge(struct store *base, const struct store_charge *charge, 
 		return false;
 	if (is_done || charge_shared(st, charge, out, &why))
 		return true;
-	if (!store_local_is_away(&why)) {
+	if (!is_away(&why, shortages)) {
 		if (err)
 			*err = why;
 		return false;
@@ -367,6 +375,7 @@ static bool local_count_add(struct store *base, struct str key, int64_t n, int64
 			    struct err *err)
 {
 	struct store_local *st = self(base);
+	unsigned long shortages = memory_shortages();
 	struct err why = { 0 };
 	bool is_done, ok;
 
@@ -374,7 +383,7 @@ static bool local_count_add(struct store *base, struct str key, int64_t n, int64
 		return false;
 	if (is_done || st->shared->ops->count_add(st->shared, key, n, ttl_us, out_total, &why))
 		return true;
-	if (!store_local_is_away(&why)) {
+	if (!is_away(&why, shortages)) {
 		if (err)
 			*err = why;
 		return false;
@@ -408,6 +417,7 @@ static bool local_get(struct store *base, struct str key, struct arena *arena, s
 		      struct err *err)
 {
 	struct store_local *st = self(base);
+	unsigned long shortages = memory_shortages();
 	struct err why = { 0 };
 	int64_t when_us;
 
@@ -415,7 +425,7 @@ static bool local_get(struct store *base, struct str key, struct arena *arena, s
 		follow(st, key, *out_found ? *out_value : STR_EMPTY, *out_found);
 		return true;
 	}
-	if (store_local_is_away(&why)) {
+	if (is_away(&why, shortages)) {
 		note_lost(st, store_local_tenant_of(key), &why);
 		return read_seen(st, key, arena, out_value, &when_us, out_found, err);
 	}

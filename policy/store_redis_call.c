@@ -6,6 +6,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/hex.h"
+#include "config/base/memory.h"
 
 #define CALL_MAX ((size_t)64 << 20)
 #define SHA_HEX 40
@@ -74,7 +75,7 @@ static int slot_of(const struct redis_words *words)
 
 struct redis_call *redis_call_new(const struct redis_words *words)
 {
-	struct redis_call *call = calloc(1, sizeof *call);
+	struct redis_call *call = memory_calloc(1, sizeof *call);
 	pthread_condattr_t attr;
 	struct buf bytes;
 

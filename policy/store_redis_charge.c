@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/base/memory.h"
 #include "policy/store_redis_word.h"
 
 #define HEAD_WORDS 5
@@ -184,8 +185,8 @@ bool redis_charge_send(struct redis_link *link, struct redis_hints *hints, const
 
 	size_t keys = 1 + charge->count + charge->mark_count + charge->asked_count;
 	size_t args = HEAD_WORDS + TAKE_WORDS * charge->count + MARK_WORDS * charge->mark_count + TAIL_WORDS;
-	struct str *words = calloc(keys + args, sizeof *words), record = STR_EMPTY;
-	char (*digits)[REDIS_NUMBER_TEXT] = calloc(args, sizeof *digits), room[STORE_KEY_MAX + 1];
+	struct str *words = memory_calloc(keys + args, sizeof *words), record = STR_EMPTY;
+	char (*digits)[REDIS_NUMBER_TEXT] = memory_calloc(args, sizeof *digits), room[STORE_KEY_MAX + 1];
 	struct question q = { .keys = words, .args = words + keys, .digits = digits, .err = err, .is_good = true };
 	struct str undo_words[3];
 	char life[REDIS_NUMBER_TEXT];

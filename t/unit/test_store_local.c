@@ -10,6 +10,29 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/memory.h"
+
+/* In the place of config/base/memory.c: the n-th allocation that is counted fails. */
+static _Thread_local unsigned long shortages;
+static _Thread_local int allocations_left;
+
+unsigned long memory_shortages(void)
+{
+	return shortages;
+}
+
+void memory_ran_out(void)
+{
+	shortages++;
+}
+
+void *memory_calloc(size_t count, size_t size)
+{
+	void *ptr = --allocations_left == 0 ? NULL : calloc(count, size);
+
+	shortages += !ptr;
+	return ptr;
+}
 
 static void note_change(void *arg, bool is_local, const char *why)
 {
@@ -202,6 +225,36 @@ START_TEST(without_redis_knows_what_it_knew)
 }
 END_TEST
 
+/* That we have no memory to ask Redis with is no reason to do without it. */
+START_TEST(without_memory_is_not_without_redis)
+{
+	struct config config;
+	struct err err = { 0 };
+	bool is_taken, ok = false;
+	int64_t total;
+	int n = 0;
+
+	local_setup(&config, 100);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "before");
+	while (!ok && ++n < 100) {
+		allocations_left = n;
+		ok = redis_charge_one(st, "one", 20, &is_taken, &err);
+		ck_assert(!atomic_load(&st->is_local));
+	}
+	ck_assert_int_gt(n, 3);
+	for (ok = false, n = 0; !ok && ++n < 100;) {
+		allocations_left = n;
+		ok = st->ops->count_add(st, STR("sekisho:{acme}:bounce:x"), 1, DAY_US, &total, &err);
+		ck_assert(!atomic_load(&st->is_local));
+	}
+	ck_assert_int_gt(n, 1);
+	ck_assert_int_eq(total, 1);
+	store_close(st);
+}
+END_TEST
+
 static int64_t count_in_redis(const char *key)
 {
 	char command[200];
@@ -346,6 +399,7 @@ int main(void)
 	tcase_add_test(tc, a_full_redis_is_away);
 	tcase_add_test(tc, a_merge_whose_answers_are_lost_counts_once);
 	tcase_add_test(tc, without_redis_knows_what_it_knew);
+	tcase_add_test(tc, without_memory_is_not_without_redis);
 	tcase_add_test(tc, a_bucket_goes_over_whole);
 	tcase_add_test(tc, shared_again_is_when_all_have_gone_over);
 	tcase_add_test(tc, what_is_settled_alone_is_forgotten);
