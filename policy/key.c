@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include "config/base/hex.h"
+#include "config/base/memory.h"
 
 /* Nothing that a key's own form, a glob or a terminal could take for something else. */
 static bool is_plain(struct str part)
@@ -23,7 +24,10 @@ bool key_part(struct str part, bool is_last, struct arena *arena, struct str *ou
 		*out = part;
 		return true;
 	}
-	SHA256((const unsigned char *)part.ptr, part.len, hash);
+	if (!SHA256((const unsigned char *)part.ptr, part.len, hash)) {
+		memory_ran_out();              /* OpenSSL 3 allocates; nothing else can fail */
+		return false;
+	}
 
 	char *text = arena_alloc(arena, 1 + 2 * sizeof hash);
 

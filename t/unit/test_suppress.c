@@ -2,7 +2,9 @@
  * bounce made it. */
 #include "t/lib/unit.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "config/base/clock.h"
 #include "policy/suppress.h"
@@ -241,11 +243,54 @@ START_TEST(store_gone)
 }
 END_TEST
 
+static bool openssl_has_memory = true;
+
+static void *openssl_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return openssl_has_memory ? malloc(n) : NULL;
+}
+
+static void *openssl_realloc(void *old, size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return openssl_has_memory ? realloc(old, n) : NULL;
+}
+
+static void openssl_free(void *old, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	free(old);
+}
+
+/* Hashed, its key is the same whenever it is made, or is not made. */
+START_TEST(no_memory_to_hash)
+{
+	const struct suppression s = { .recipient = STR("o'hara@example.test"), .source = SUPPRESS_OPERATOR };
+	struct suppression got;
+	struct err err = { 0 };
+	bool found;
+
+	ck_assert(suppress_add(&fake.store, ACME, &s, NULL));
+	openssl_has_memory = false;
+	ck_assert(!suppress_find(&fake.store, ACME, s.recipient, &arena, &got, &found, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	openssl_has_memory = true;
+	find(s.recipient, &found);
+	ck_assert(found);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("suppress");
 	TCase *tcase = tcase_create("suppress");
 
+	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
+		return EXIT_FAILURE;
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, kept);
 	unit_add_rows(tcase, joined, join_rows);
@@ -254,6 +299,7 @@ int main(void)
 	tcase_add_test(tcase, odd_recipients);
 	unit_add_rows(tcase, damaged, damaged_rows);
 	tcase_add_test(tcase, store_gone);
+	tcase_add_test(tcase, no_memory_to_hash);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
