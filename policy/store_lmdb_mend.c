@@ -60,6 +60,7 @@ static void read_boot_id(char out[BOOT_ID_MAX])
 struct copying {
 	struct lmdb_env *to;
 	struct lmdb_cursor *from;
+	bool was_begun;                /* this group: the cursor has moved on */
 	char last[STORE_KEY_MAX];      /* keys only rise: a tree that was mixed up is left where it first turns */
 	size_t last_len;
 };
@@ -68,7 +69,8 @@ static bool is_sane(const struct copying *copying, const struct lmdb_txn *txn)
 {
 	const struct lmdb_cursor *from = copying->from;
 
-	return from->key.len <= STORE_KEY_MAX && from->record.expires_us <= txn->now_us + EXPIRES_MAX_US &&
+	return from->key.len <= STORE_KEY_MAX && from->record.payload.len <= STORE_VALUE_MAX &&
+	       from->record.expires_us <= txn->now_us + EXPIRES_MAX_US &&
 	       (from->record.kind == RECORD_VALUE || from->record.kind == RECORD_COUNTER ||
 		from->record.kind == RECORD_WINDOW);
 }
@@ -78,6 +80,9 @@ static bool copy_group(struct lmdb_txn *txn, void *arg, struct err *err)
 	struct copying *copying = arg;
 	struct lmdb_cursor *from = copying->from;
 
+	if (copying->was_begun)
+		return err_set(err, ERR_FULL, "no room for the copy");
+	copying->was_begun = true;
 	for (size_t i = 0; i < COPY_GROUP && !from->is_at_end; i++) {
 		if (copying->last_len && str_cmp(from->key, str_of(copying->last, copying->last_len)) <= 0)
 			return err_set(err, ERR_BUSY, "keys out of order");
@@ -102,23 +107,32 @@ static bool copy_all(struct lmdb_txn *txn, void *arg, struct err *err)
 	if (!lmdb_cursor_open(txn, STR_EMPTY, &cursor, err))
 		return false;
 	copying->from = &cursor;
-	while (ok && !cursor.is_at_end)
+	while (ok && !cursor.is_at_end) {
+		copying->was_begun = false;
 		ok = lmdb_env_write(copying->to, copy_group, copying, err);
+	}
 	lmdb_cursor_close(&cursor);
 	return ok;
 }
 
-static bool copy_env(const char *from_dir, const char *to_dir, int64_t size_max)
+/* How the child ends: signals and COPY_DAMAGED say that a page was wrong, COPY_FAILED that it could not be told. */
+enum copied { COPY_WHOLE, COPY_DAMAGED, COPY_FAILED };
+
+static enum copied copy_env(const char *from_dir, const char *to_dir, int64_t size_max)
 {
 	struct lmdb_env *from = NULL;
 	struct copying copying = { 0 };
-	bool ok = lmdb_env_open(to_dir, size_max, false, &copying.to, NULL) &&
-		  lmdb_env_open(from_dir, size_max, false, &from, NULL) &&
-		  lmdb_env_read(from, copy_all, &copying, NULL);
+	struct err err = { 0 };
+	/* Filled in another order, it may need more room than the one that is copied. */
+	bool has_room = lmdb_env_open(to_dir, 2 * size_max, false, &copying.to, NULL);
+	bool ok = has_room && lmdb_env_open(from_dir, size_max, false, &from, &err) &&
+		  lmdb_env_read(from, copy_all, &copying, &err);
 
 	lmdb_env_close(from);
 	lmdb_env_close(copying.to);
-	return ok;
+	if (!has_room || err.kind == ERR_FULL)
+		return COPY_FAILED;
+	return ok ? COPY_WHOLE : COPY_DAMAGED;
 }
 
 /* Dying is this child's way to say that a page was wrong; nobody's handler shall make more of it. */
@@ -133,19 +147,21 @@ static void die_quietly(void)
 	signal(SIGABRT, SIG_DFL);
 }
 
-static bool copy_in_child(const char *from_dir, const char *to_dir, int64_t size_max)
+static enum copied copy_in_child(const char *from_dir, const char *to_dir, int64_t size_max)
 {
 	pid_t pid = fork();
 	int status = 1;
 
 	if (pid == 0) {
 		die_quietly();
-		_exit(copy_env(from_dir, to_dir, size_max) ? 0 : 1);
+		_exit((int)copy_env(from_dir, to_dir, size_max));
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
-			return false;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+			return COPY_DAMAGED;
+	if (pid < 0)
+		return COPY_FAILED;
+	return WIFEXITED(status) ? (enum copied)WEXITSTATUS(status) : COPY_DAMAGED;
 }
 
 /* --- mending */
@@ -199,9 +215,15 @@ static bool mend(const char *dir, const char *why, int64_t size_max, char notice
 
 	/* An empty file is a new store to LMDB; here it is one that was lost. */
 	struct stat st;
-	bool is_whole = stat(data, &st) == 0 && st.st_size > 0;
+	bool was_there = stat(data, &st) == 0 && st.st_size > 0;
+	enum copied copied = copy_in_child(dir, mending, size_max);
+	bool is_whole = copied == COPY_WHOLE && was_there;
 
-	is_whole = copy_in_child(dir, mending, size_max) && is_whole;
+	if (copied == COPY_FAILED) {
+		remove_env(mending);
+		return err_set(err, ERR_BUSY, "store %.200s: not rebuilt after %s: no process, memory or disk space for the copy",
+			       dir, why);
+	}
 
 	if (!is_whole && !set_aside(data, aside, err))
 		return false;

@@ -279,12 +279,13 @@ END_TEST
 
 /* LMDB writes through these: the program's own come before the C library's. */
 static _Atomic int writes_left = INT_MAX;
+static int writes_fail = EIO;
 
 ssize_t lmdb_pwrite(int fd, const void *data, size_t n, off_t at) __asm__("pwrite");
 ssize_t lmdb_pwrite(int fd, const void *data, size_t n, off_t at)
 {
 	if (atomic_fetch_sub(&writes_left, 1) == 1) {
-		errno = EIO;
+		errno = writes_fail;
 		return -1;
 	}
 	return syscall(SYS_pwrite64, fd, data, n, at);
@@ -318,6 +319,34 @@ START_TEST(nth_write_fails)
 	st = open_store(&config);
 	ck_assert(st->ops->scan(st, STR(""), count_any, &keys, NULL));
 	ck_assert_int_eq(keys, 2);
+	store_close(st);
+}
+END_TEST
+
+/* A disk that has no room for the copy says nothing of what is copied: it stays as it is, until there is room. */
+START_TEST(no_room_to_rebuild)
+{
+	struct config config;
+	struct store *st = NULL;
+	int n = 0;
+
+	setup(&config, "no-room");
+	fill_and_die(&config);
+	pretend_power_failure();
+	writes_fail = ENOSPC;
+	while (!st && ++n < 100) {
+		struct err err = { 0 };
+
+		atomic_store(&writes_left, n);
+		if (store_open(&config, &st, &err))
+			break;
+		ck_assert_int_eq(err.kind, ERR_BUSY);
+		ck_assert_msg(strstr(err.text, "not rebuilt after a power failure"), "write %d: %s", n, err.text);
+	}
+	atomic_store(&writes_left, INT_MAX);
+	ck_assert_int_gt(n, 2);
+	ck_assert(!is_set_aside("counts"));
+	ck_assert_int_eq(keys_left(st), KEYS + 3);
 	store_close(st);
 }
 END_TEST
@@ -460,6 +489,7 @@ int main(void)
 	tcase_add_loop_test(tc, garbage_is_an_error, 0, 2);
 	tcase_add_test(tc, facts_cut_short_are_mended);
 	tcase_add_test(tc, nth_write_fails);
+	tcase_add_test(tc, no_room_to_rebuild);
 	tcase_add_test(tc, full_and_free_again);
 	tcase_add_test(tc, does_not_grow_for_ever);
 	tcase_add_test(tc, permission_is_explained);
