@@ -35,24 +35,31 @@ static bool join(const char *dir, const char *name, char out[PATH_MAX], struct e
 	return err_set(err, ERR_CONFIG, "store %.200s: path too long", dir);
 }
 
-/* The first word of a small file; empty when there is none. */
-static void read_word(const char *path, char out[BOOT_ID_MAX])
+/* The first word of a small file; empty when there is none. False: there is one, and it cannot be read now. */
+static bool read_word(const char *path, char out[BOOT_ID_MAX], struct err *err)
 {
 	struct buf buf;
 	struct str word = STR_EMPTY;
+	bool ok;
 
 	buf_init(&buf, 4096);
-	if (io_read_file(path, &buf, NULL))
+	ok = io_read_file(path, &buf, err);
+	if (ok)
 		word = str_trim(buf_view(&buf));
+	else
+		ok = access(path, F_OK) != 0 && errno == ENOENT;
 	snprintf(out, BOOT_ID_MAX, STR_FMT, STR_ARG(word));
 	buf_clear(&buf);
+	return ok;
 }
 
-static void read_boot_id(char out[BOOT_ID_MAX])
+static bool read_boot_id(char out[BOOT_ID_MAX], struct err *err)
 {
-	read_word(BOOT_ID_PATH, out);
+	if (!read_word(BOOT_ID_PATH, out, err))
+		return false;
 	if (!out[0])
 		snprintf(out, BOOT_ID_MAX, "%s", BOOT_ID_UNKNOWN);
+	return true;
 }
 
 /* --- the child: copies what it can read */
@@ -264,7 +271,8 @@ static bool make_ready(const struct lmdb_guard *guard, const char *mark, const c
 	static const char *const names[] = { "counts", "facts" };
 	char dir[PATH_MAX], left[BOOT_ID_MAX];
 
-	read_word(mark, left);
+	if (!read_word(mark, left, err))
+		return false;
 	bool had_power_failure = left[0] && (strcmp(left, boot_id) != 0 || strcmp(boot_id, BOOT_ID_UNKNOWN) == 0);
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -306,8 +314,7 @@ static bool is_marked(const char *mark, const char *boot_id)
 {
 	char left[BOOT_ID_MAX];
 
-	read_word(mark, left);
-	return strcmp(left, boot_id) == 0;
+	return read_word(mark, left, NULL) && strcmp(left, boot_id) == 0;
 }
 
 /* In the end we share the lock with the others, and the mark of this boot stands. */
@@ -315,9 +322,8 @@ static bool enter(struct lmdb_guard *guard, int64_t size_max, char notice[STORE_
 {
 	char mark[PATH_MAX], boot_id[BOOT_ID_MAX];
 
-	if (!join(guard->dir, "counts/boot", mark, err))
+	if (!join(guard->dir, "counts/boot", mark, err) || !read_boot_id(boot_id, err))
 		return false;
-	read_boot_id(boot_id);
 	for (int tries = 0; tries < OPEN_TRIES; tries++) {
 		if (flock(guard->fd, LOCK_EX | LOCK_NB) == 0 &&
 		    !make_ready(guard, mark, boot_id, size_max, notice, err))

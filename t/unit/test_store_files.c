@@ -351,6 +351,35 @@ START_TEST(no_room_to_rebuild)
 }
 END_TEST
 
+static int (*open_file)(const char *path, int flags, mode_t mode);
+
+static int open_no_mark(const char *path, int flags, mode_t mode)
+{
+	errno = EMFILE;
+	return str_ends(str_from_c(path), STR("/counts/boot")) ? -1 : open_file(path, flags, mode);
+}
+
+/* Who cannot read the mark does not know whether the power failed. */
+START_TEST(mark_that_cannot_be_read)
+{
+	struct config config;
+	struct store *st;
+	struct err err = { 0 };
+
+	setup(&config, "unread");
+	fill_and_die(&config);
+	pretend_power_failure();
+	open_file = io_calls.open;
+	io_calls.open = open_no_mark;
+	ck_assert(!store_open(&config, &st, &err));
+	ck_assert_msg(strstr(err.text, "counts/boot"), "%s", err.text);
+	io_calls.open = open_file;
+	st = open_store(&config);
+	ck_assert_msg(strstr(st->notice, "rebuilt after a power failure"), "%s", st->notice);
+	store_close(st);
+}
+END_TEST
+
 /* Full says what to raise; when things expire there is room again, and the file has not grown over its bound. */
 START_TEST(full_and_free_again)
 {
@@ -490,6 +519,7 @@ int main(void)
 	tcase_add_test(tc, facts_cut_short_are_mended);
 	tcase_add_test(tc, nth_write_fails);
 	tcase_add_test(tc, no_room_to_rebuild);
+	tcase_add_test(tc, mark_that_cannot_be_read);
 	tcase_add_test(tc, full_and_free_again);
 	tcase_add_test(tc, does_not_grow_for_ever);
 	tcase_add_test(tc, permission_is_explained);
