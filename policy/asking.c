@@ -1,9 +1,11 @@
 #include "policy/asking.h"
 
+#include "config/base/memory.h"
 #include "config/base/metrics.h"
 
-void asking_begin(const struct asking *a)
+void asking_begin(struct asking *a)
 {
+	a->shortages = memory_shortages();
 	*a->out = (struct verdict){ .action = VERDICT_ACCEPT, .tenant = a->tenant, .matched_by = MATCH_KIND_COUNT };
 }
 
@@ -33,6 +35,10 @@ void asking_note(const struct asking *a, struct policy_note note)
 
 void asking_store_failed(const struct asking *a, const struct err *err)
 {
+	if (memory_shortages() != a->shortages) {      /* which says nothing of the store */
+		asking_no_memory(a);
+		return;
+	}
 	metrics_add(METRIC_STORE_FAILURES, 1);
 	if (a->config->on_store_failure == STORE_FAILURE_ACCEPT) {
 		a->out->was_store_gone = true;

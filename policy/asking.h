@@ -15,9 +15,10 @@ struct asking {
 	const struct policy_facts *facts;
 	struct arena *arena;
 	struct verdict *out;
+	unsigned long shortages;       /* of memory, when it was asked */
 };
 
-void asking_begin(const struct asking *a);
+void asking_begin(struct asking *a);
 
 /* A later answer replaces an earlier one (held, then refused) with all that explained it; its notes stay. */
 void asking_decide(const struct asking *a, enum verdict_action action, enum verdict_reason reason, struct str rule);
@@ -25,7 +26,8 @@ void asking_decide(const struct asking *a, enum verdict_action action, enum verd
  * dropped. A warning comes but once a window, so there must be room for it. */
 void asking_note(const struct asking *a, struct policy_note note);
 
-/* By on_store_failure. `local` was tried by the store itself: a message whose limits nobody knows waits. */
+/* By on_store_failure, unless it was memory that ran out here. `local` was tried by the store itself: a message whose limits
+ * nobody knows waits. */
 void asking_store_failed(const struct asking *a, const struct err *err);
 void asking_no_memory(const struct asking *a);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/memory.h"
 #include "policy/store_steps.h"
 
 static struct store_fake *fake_of(struct store *st)
@@ -13,7 +14,12 @@ static struct store_fake *fake_of(struct store *st)
 
 static bool works(const struct store_fake *fake, enum store_fake_verb verb, struct err *err)
 {
-	return !(fake->failing & verb) || err_set(err, ERR_BUSY, "the fake is gone");
+	if (!(fake->failing & verb))
+		return true;
+	if (!fake->is_short)
+		return err_set(err, ERR_BUSY, "the fake is gone");
+	memory_ran_out();
+	return err_memory(err);
 }
 
 static struct str keep(struct store_fake *fake, struct str s)

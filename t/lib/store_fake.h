@@ -32,6 +32,7 @@ struct store_fake {
 	struct arena arena;
 	/* said by the test */
 	unsigned failing;              /* verbs of enum store_fake_verb that answer ERR_BUSY "the fake is gone" */
+	bool is_short;                 /* they fail because we have no memory */
 	struct store_taken answers[STORE_TAKES_MAX];
 	int64_t now_us;
 	bool hints;                    /* what may_have says, after store_fake_set_far */

@@ -366,6 +366,27 @@ START_TEST(store_gone)
 }
 END_TEST
 
+/* Our own want of memory is no failure of the store: nobody is let through unasked. */
+START_TEST(short_of_memory)
+{
+	const struct tenant tenant = { ACME };
+	struct config config = fixture_config(&tenant);
+	const struct policy_facts facts = fixture_facts();
+	struct verdict v;
+
+	config.on_store_failure = STORE_FAILURE_ACCEPT;
+	fake.failing = ~0u;
+	fake.is_short = true;
+	policy_on_mail(&policy, &config, &facts, &arena, &v);
+	ck_assert_str_eq(fixture_words(&v), "defer memory");
+	ck_assert(!v.was_store_gone);
+	fake.is_short = false;                 /* what ran out before is past */
+	policy_on_mail(&policy, &config, &facts, &arena, &v);
+	ck_assert_str_eq(fixture_words(&v), "accept");
+	ck_assert(v.was_store_gone);
+}
+END_TEST
+
 /* A store that fails does not open what the rest of the rules keep shut. */
 START_TEST(store_gone_is_no_excuse)
 {
@@ -396,6 +417,7 @@ int main(void)
 	unit_add_rows(tcase, suppressed, suppress_rows);
 	unit_add_rows(tcase, eom, eom_rows);
 	unit_add_rows(tcase, store_gone, gone_rows);
+	tcase_add_test(tcase, short_of_memory);
 	tcase_add_test(tcase, store_gone_is_no_excuse);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
