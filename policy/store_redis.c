@@ -71,7 +71,8 @@ static bool redis_get(struct store *st, struct str key, struct arena *arena, str
 	else if ((ok = arena_copy(arena, str_of(reply->str, (size_t)reply->len), out_value) || err_memory(err)))
 		*out_found = true;
 	freeReplyObject(reply);
-	redis_hints_note(&self(st)->hints, key, ok && *out_found);
+	if (ok)
+		redis_hints_note(&self(st)->hints, key, *out_found);
 	return ok;
 }
 

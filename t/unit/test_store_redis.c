@@ -301,6 +301,28 @@ START_TEST(what_is_gone_is_no_hint)
 }
 END_TEST
 
+/* A value that was there and found no room here is not one that is away. */
+START_TEST(what_finds_no_room_stays_a_hint)
+{
+	const struct str key = STR("sekisho:{acme}:suspended");
+	struct arena arena;
+	struct config config;
+	struct err err = { 0 };
+	struct str value;
+	bool found;
+
+	patient_setup(&config, false);
+	struct store *st = redis_open(&config);
+
+	ck_assert_msg(st->ops->put(st, key, STR("a value of more than four octets"), DAY_US, &err), "%s", err.text);
+	arena_init(&arena, 4);
+	ck_assert(!st->ops->get(st, key, &arena, &value, &found, &err));
+	ck_assert(st->ops->may_have(st, key));
+	arena_clear(&arena);
+	store_close(st);
+}
+END_TEST
+
 /* --- copying */
 
 #define Q "sekisho:{acme}:q:"
@@ -402,6 +424,7 @@ int main(void)
 	tcase_add_test(tc, lists_forget);
 	tcase_add_test(tc, relays_take_exactly_the_limit);
 	tcase_add_test(tc, what_is_gone_is_no_hint);
+	tcase_add_test(tc, what_finds_no_room_stays_a_hint);
 	tcase_add_test(tc, copies_both_ways);
 	return unit_main(suite);
 }
