@@ -13,6 +13,7 @@
 #define REDIRECTS_MAX 5
 #define MAP_EVERY_US (30 * US_PER_S)
 #define AGAIN_PAUSE_US (20 * INT64_C(1000))
+#define REFUSED_PAUSE_US US_PER_S
 #define MAP_PAUSE_US (200 * INT64_C(1000))
 #define TICK_MS 50                     /* while something is not as it should be */
 
@@ -161,6 +162,17 @@ static void learn_map(struct redis_link *link, const struct redis_conn *conn, co
 	link->map_us = clock_mono_us() + (ok && !has_lost_node(link) ? MAP_EVERY_US : MAP_PAUSE_US);
 }
 
+/* It says no for now: full, no disk, no replicas, still loading. */
+static bool refuses_writes(const redisReply *reply)
+{
+	static const char *const words[] = { "OOM", "MISCONF", "NOREPLICAS", "LOADING", "MASTERDOWN", "BUSY", "CLUSTERDOWN" };
+
+	for (size_t i = 0; reply->type == REDIS_REPLY_ERROR && i < sizeof words / sizeof *words; i++)
+		if (starts(reply, words[i]))
+			return true;
+	return false;
+}
+
 static bool is_abandoned(struct redis_link *link, const struct redis_call *call)
 {
 	pthread_mutex_lock(&link->mutex);
@@ -181,6 +193,13 @@ static void answered(void *arg, struct redis_conn *conn, struct redis_call *call
 		return;
 	}
 	if (!reply && call->is_patient) {
+		wait_for_server(link, call);
+		return;
+	}
+	if (call->is_patient && refuses_writes(reply)) {
+		freeReplyObject(reply);
+		call->not_before_us = clock_mono_us() + REFUSED_PAUSE_US;
+		call->is_pinned = call->is_asking = false;
 		wait_for_server(link, call);
 		return;
 	}

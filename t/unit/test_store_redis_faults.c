@@ -264,6 +264,25 @@ START_TEST(moods_of_a_server)
 }
 END_TEST
 
+/* What waits to be given back waits on while the server takes no writes. */
+START_TEST(a_refund_that_is_refused_for_now)
+{
+	struct config config;
+	struct err err = { 0 };
+
+	redis_setup(&config, false);
+	struct store *st = redis_open(&config);
+
+	redis_charge_until_taken(st, "one");
+	redis_server_ask(&the_redis, "CONFIG SET min-replicas-to-write 1");
+	ck_assert_msg(st->ops->refund(st, STR("acme"), STR("one"), &err), "%s", err.text);
+	usleep(200000);
+	redis_server_ask(&the_redis, "CONFIG SET min-replicas-to-write 0");
+	redis_wait_for_used(st, 0);
+	store_close(st);
+}
+END_TEST
+
 /* What servers say when they cannot: each is a reason to do without them, and none an end of the connection for good. */
 static const struct { const char *says; enum err_kind kind; } words_rows[] = {
 	{ "-LOADING Redis is loading the dataset in memory\r\n", ERR_BUSY },
@@ -552,6 +571,7 @@ int main(void)
 	tcase_add_test(tc, a_network_that_is_too_slow);
 	tcase_add_test(tc, a_replica_is_left_alone);
 	unit_add_rows(tc, moods_of_a_server, mood_rows);
+	tcase_add_test(tc, a_refund_that_is_refused_for_now);
 	unit_add_rows(tc, words_of_a_server, words_rows);
 	tcase_add_test(tc, a_server_that_forgets);
 	unit_add_rows(tc, tls, tls_rows);
