@@ -21,6 +21,7 @@ struct tally {
 	struct arena arena;
 	char date[JST_DATE_LEN + 1];
 	int64_t ttl_us;
+	struct str once;               /* the key that is_first marked; empty: none */
 };
 
 static bool begin(struct tally *t, struct store *st, const struct config *config, const struct tenant *tenant,
@@ -88,6 +89,7 @@ static bool is_first(struct tally *t, const struct tally_failure *failure, bool 
 	if (!count(t, key, 1, TALLY_ONCE_US, &total, err))
 		return false;
 	*out = total == 1;
+	t->once = *out ? key : STR_EMPTY;
 	return true;
 }
 
@@ -102,10 +104,20 @@ static bool tell_guard(struct tally *t, const struct tally_failure *failure, str
 	return guard_count_outcome(t->st, t->tenant, &outcome, err);
 }
 
+/* Nothing was counted: who comes again is the first again. */
+static bool take_back(struct tally *t)
+{
+	int64_t total;
+
+	if (t->once.len)
+		count(t, t->once, -1, TALLY_ONCE_US, &total, NULL);
+	return false;
+}
+
 static bool count_failure(struct tally *t, const struct tally_failure *failure, bool *out_is_first, struct err *err)
 {
 	return is_first(t, failure, out_is_first, err) &&
-	       (!*out_is_first || (count_reason(t, failure->reason, failure->is_hard, 1, err) &&
+	       (!*out_is_first || ((count_reason(t, failure->reason, failure->is_hard, 1, err) || take_back(t)) &&
 				   (failure->recipient.len == 0 || count_domain(t, failure->recipient, failure->is_hard, err)) &&
 				   tell_guard(t, failure, err)));
 }

@@ -162,6 +162,35 @@ START_TEST(store_gone)
 }
 END_TEST
 
+static const struct store_ops *fakes;
+static int counts_left;        /* to the one that fails */
+
+static bool count_until(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total, struct err *err)
+{
+	fake.failing = --counts_left == 0 ? FAKE_COUNT : 0;
+	return fakes->count_add(st, key, n, ttl_us, out_total, err);
+}
+
+/* Not counted, it is not known: whoever tells it again is heard. */
+START_TEST(told_again)
+{
+	const struct tally_failure failure = { .message = STR("M"), .recipient = STR("a@b"), .reason = STR("expired") };
+	struct store_ops ops = *fake.store.ops;
+	struct err err = { 0 };
+	bool first = false;
+
+	fakes = fake.store.ops;
+	ops.count_add = count_until;
+	fake.store.ops = &ops;
+	counts_left = 2;
+	ck_assert(!tally_failed(&fake.store, &config, &acme, &failure, &first, &err));
+	ck_assert_msg(tally_failed(&fake.store, &config, &acme, &failure, &first, &err), "%s", err.text);
+	ck_assert(first);
+	ck_assert_int_eq(total("sekisho:{acme}:bounce:2026-11-21:expired:soft"), 1);
+	ck_assert(tally_failed(&fake.store, &config, &acme, &failure, &first, &err) && !first);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tally");
@@ -173,6 +202,7 @@ int main(void)
 	tcase_add_test(tcase, ends_of_a_year);
 	tcase_add_test(tcase, looking);
 	tcase_add_test(tcase, store_gone);
+	tcase_add_test(tcase, told_again);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
