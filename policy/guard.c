@@ -269,8 +269,10 @@ static bool look(const struct looking *l, struct guard_strike *out, bool *out_st
 	strike.action = l->tenant->guard_action;
 	if (!describe(&strike, l->arena))
 		return err_memory(err);
-	/* Suspended first: were the rest to fail, it would only be looked at again. */
-	if (!suspend(l, &strike, err) || !remember(l, &all, err))
+	if (!suspend(l, &strike, err))
+		return false;
+	/* Who has just been suspended is told of now: the next look would find it suspended before. */
+	if (!remember(l, &all, err) && (strike.action == GUARD_NOTIFY || strike.was_suspended))
 		return false;
 	*out = strike;
 	*out_struck = true;

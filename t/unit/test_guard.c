@@ -197,6 +197,35 @@ START_TEST(store_gone)
 }
 END_TEST
 
+static const struct store_ops *fakes;
+
+static bool put_no_strike(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
+{
+	if (str_find(key, STR(":guard:")) < key.len)
+		return err_set(err, ERR_BUSY, "away");
+	return fakes->put(st, key, value, ttl_us, err);
+}
+
+/* Who was stopped is told of as stopped by this strike, were it only that it cannot be kept. */
+START_TEST(strike_that_is_not_kept)
+{
+	const struct tenant tenant = { BOUNDS(50, NONE, NONE, 10), .guard_action = _i ? GUARD_NOTIFY : GUARD_REJECT };
+	struct store_ops ops = *fake.store.ops;
+	struct guard_strike strike;
+	bool struck;
+
+	fakes = fake.store.ops;
+	ops.put = put_no_strike;
+	fake.store.ops = &ops;
+	miss(&tenant, "", 10);
+	ck_assert(guard_look(&fake.store, &tenant, ALL, &arena, &strike, &struck, NULL) == !_i);
+	ck_assert(struck == !_i);
+	ck_assert(_i || !strike.was_suspended);
+	fake.store.ops = fakes;
+	ck_assert(looks(&tenant, &strike));
+}
+END_TEST
+
 /* The sender to blame is stopped alone; resuming the tenant frees it too. */
 START_TEST(senders)
 {
@@ -391,6 +420,7 @@ int main(void)
 	tcase_add_test(tcase, pulse_counts_once);
 	tcase_add_test(tcase, pulse_is_bounded);
 	tcase_add_test(tcase, store_gone);
+	tcase_add_loop_test(tcase, strike_that_is_not_kept, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
