@@ -29,6 +29,7 @@ struct leftovers {
 	struct arena arena;
 	struct leftover *first;
 	size_t count;
+	bool is_cut;                   /* and there are others: they did not fit */
 };
 
 static bool collect(void *arg, struct str key, struct str value, int64_t expires_us)
@@ -39,7 +40,8 @@ static bool collect(void *arg, struct str key, struct str value, int64_t expires
 	if (store_local_tenant(all->st, store_local_tenant_of(key)) != all->slot)
 		return true;
 	one = arena_new(&all->arena, struct leftover);
-	if (!one || !arena_copy(&all->arena, key, &one->key) || !arena_copy(&all->arena, value, &one->value))
+	all->is_cut = !one || !arena_copy(&all->arena, key, &one->key) || !arena_copy(&all->arena, value, &one->value);
+	if (all->is_cut)
 		return false;
 	one->expires_us = expires_us;
 	one->next = all->first;
@@ -186,10 +188,10 @@ static bool merge_some(struct store_local *st, const struct store_local_tenant *
 	bool ok;
 
 	arena_init(&some.arena, LEFT_MAX);
-	ok = st->own->ops->scan(st->own, prefix, collect, &some, err);
+	ok = st->own->ops->scan(st->own, prefix, collect, &some, err) && (!some.is_cut || some.count || err_memory(err));
 	for (one = some.first; ok && one && (one == some.first || clock_mono_us() < until_us); one = one->next)
 		ok = merge_one(st, one, err);
-	*out_is_done = !one && some.count < BATCH;
+	*out_is_done = !one && some.count < BATCH && !some.is_cut;
 	arena_clear(&some.arena);
 	return ok;
 }
