@@ -1,5 +1,7 @@
 #include "policy/policy.h"
 
+#include <stdio.h>
+
 #include "policy/asking.h"
 #include "policy/bar.h"
 #include "policy/charge.h"
@@ -263,8 +265,8 @@ static void settle_charge(struct store *st, const struct tenant *tenant, struct 
 static void each_charge(const struct policy *policy, const struct tenant *tenant, struct str charge_id,
 			void (*end)(struct store *st, const struct tenant *tenant, struct str id))
 {
-	struct arena arena;
-	struct str id;
+	char room[STORE_KEY_MAX];
+	int len;
 
 	if (!tenant)
 		return;
@@ -272,10 +274,9 @@ static void each_charge(const struct policy *policy, const struct tenant *tenant
 		end(policy->store, tenant, charge_id);
 	if (!quota_has_stage(tenant, QUOTA_AT_EOM))
 		return;
-	arena_init(&arena, ARENA_BLOCK);
-	if (charge_id_bytes(charge_id, &arena, &id))
-		end(policy->store, tenant, id);
-	arena_clear(&arena);
+	len = snprintf(room, sizeof room, STR_FMT "/b", STR_ARG(charge_id));
+	if (len > 0 && len < (int)sizeof room)         /* no longer one was ever taken */
+		end(policy->store, tenant, str_of(room, (size_t)len));
 }
 
 void policy_refund(const struct policy *policy, const struct tenant *tenant, struct str charge_id)
