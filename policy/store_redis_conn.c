@@ -216,6 +216,8 @@ static bool begin_greeting(struct redis_conn *conn)
 	buf_add(&conn->out, conn->greeting->bytes);
 	if (conn->greetings_left == 0)
 		conn->phase = CONN_READY;
+	if (conn->out.failed)
+		snprintf(conn->why, sizeof conn->why, "out of memory");
 	return !conn->out.failed;
 }
 
@@ -319,9 +321,12 @@ static bool take_replies(struct redis_conn *conn, redis_answered *answered, void
 
 static bool feed(struct redis_conn *conn, const char *bytes, size_t len)
 {
-	if (redisReaderFeed(conn->reader, bytes, len) == REDIS_OK && conn->reader->len <= REDIS_REPLY_MAX)
+	if (redisReaderFeed(conn->reader, bytes, len) != REDIS_OK)
+		snprintf(conn->why, sizeof conn->why, "no Redis answer: %.200s", conn->reader->errstr);
+	else if (conn->reader->len > REDIS_REPLY_MAX)
+		snprintf(conn->why, sizeof conn->why, "an answer of more than %zu octets", REDIS_REPLY_MAX);
+	else
 		return true;
-	snprintf(conn->why, sizeof conn->why, "an answer of more than %zu octets", REDIS_REPLY_MAX);
 	return false;
 }
 
@@ -385,7 +390,7 @@ static bool drive(struct redis_conn *conn, short revents, redis_answered *answer
 	if (conn->phase == CONN_CONNECTING)
 		return true;
 	if (conn->out.failed) {
-		snprintf(conn->why, sizeof conn->why, "more than %zu octets wait to be sent", OUT_MAX);
+		snprintf(conn->why, sizeof conn->why, "out of memory, or more than %zu octets wait to be sent", OUT_MAX);
 		return false;
 	}
 	if (!flush(conn)) {

@@ -187,7 +187,7 @@ static void forget_greeting(struct buf *greeting)
 
 static bool put_greeting_of_sentinel(const struct redis_link *link, struct buf *out, size_t *count, struct err *err)
 {
-	return put_password("", link->sentinel_password_file, out, count, err);
+	return put_password("", link->sentinel_password_file, out, count, err) && (!out->failed || err_memory(err));
 }
 
 typedef bool put_fn(const struct redis_link *link, struct buf *out, size_t *count, struct err *err);
