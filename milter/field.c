@@ -1,8 +1,7 @@
 #include "milter/field.h"
 
+#include "milter/mail/charset.h"
 #include "milter/mail/header.h"
-
-#define TEXT_GROWTH 8                  /* no octet of any charset becomes more in UTF-8 */
 
 bool field_keep(struct arena *arena, struct str name, struct str value, const struct content_field **fields)
 {
@@ -14,7 +13,7 @@ bool field_keep(struct arena *arena, struct str name, struct str value, const st
 
 	if (!field || !arena_copy(arena, name, &field->name))
 		return false;
-	buf_init(&buf, (value.len + 1) * TEXT_GROWTH);
+	buf_init(&buf, (value.len + 1) * CHARSET_GROWTH);
 	header_text(value, &buf);
 	ok = buf_done(&buf, &text, &err) && arena_copy_squeezed(arena, text, &field->value);
 	buf_clear(&buf);

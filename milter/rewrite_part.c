@@ -349,7 +349,7 @@ static bool goes_on(const void *arg, size_t at)
 	const struct charset_view *view = &((const struct page *)arg)->view;
 	struct buf utf8;
 
-	buf_init(&utf8, (size_t)4 * CHARACTER_MAX);
+	buf_init(&utf8, (size_t)CHARSET_GROWTH * CHARACTER_MAX);
 	charset_to_utf8(view->charset, str_slice(view->text, charset_view_at(view, at, true), CHARACTER_MAX), &utf8);
 	bool is_letter = text_link_goes_on(buf_view(&utf8));
 

@@ -44,6 +44,9 @@ extern const struct charset charset_table[];
 extern const size_t charset_table_count;
 #define charset_utf8 (&charset_table[0])
 
+/* No octet of any charset becomes more of them in UTF-8: one of ISO-2022-JP that means nothing is two of EUC, and U+FFFD for each. */
+#define CHARSET_GROWTH 8
+
 /* iconv_open(3), of names that are in the table; where memory or descriptors are out, and not the name at fault, `out` fails. */
 iconv_t charset_iconv(const char *to, const char *from, struct buf *out);
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "config/base/words.h"
+#include "milter/mail/charset.h"
 #include "milter/mail/header.h"
 #include "milter/mail/report_marks.h"
 #include "milter/mail/report_parts.h"
@@ -120,7 +121,7 @@ static bool text_decode(const struct report_head *head, struct str value, struct
 	*out = value = str_slice(value, 0, FOLDED_MAX);
 	if (str_find(value, STR("=?")) == value.len)
 		return parts_field_text(value, head->content_type, arena, out);
-	buf_init(&text, FOLDED_MAX * 8);
+	buf_init(&text, FOLDED_MAX * CHARSET_GROWTH);
 	header_text(value, &text);
 
 	bool ok = buf_done(&text, &made, NULL) && arena_copy(arena, made, out);

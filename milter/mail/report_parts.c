@@ -281,7 +281,7 @@ static bool to_utf8(struct str label, struct str octets, struct arena *arena, st
 		*out = octets;
 		return true;
 	}
-	buf_init(&utf8, octets.len * 4 + 16);
+	buf_init(&utf8, octets.len * CHARSET_GROWTH);
 	(void)charset_to_utf8(charset, octets, &utf8);
 
 	bool ok = buf_done(&utf8, &text, NULL) && arena_copy(arena, text, out);

@@ -67,6 +67,28 @@ START_TEST(decodes)
 }
 END_TEST
 
+/* Whatever stands there: who makes room for so much has room enough. */
+START_TEST(growth)
+{
+	const struct charset *charset = &charset_table[_i];
+	char octets[4 + 64];
+
+	for (int octet = 0; octet < 256; octet++)
+		for (size_t from = 0; from <= 4; from += 4) {
+			struct str in = str_of(octets + from, sizeof octets - from);
+			struct str out;
+			struct buf buf;
+
+			memcpy(octets, "\033(I.", 4);
+			memset(octets + 4, octet, sizeof octets - 4);
+			buf_init(&buf, in.len * CHARSET_GROWTH);
+			(void)charset_to_utf8(charset, in, &buf);
+			ck_assert_msg(buf_done(&buf, &out, NULL), "%s: octet %#x", charset->name, (unsigned)octet);
+			buf_clear(&buf);
+		}
+}
+END_TEST
+
 static const struct { const char *label; const char *utf8; const char *want; } query_rows[] = {
 	{ "shift_jis", "\xe3\x81\x82", "\x82\xa0" },
 	{ "shift_jis", "a\xf0\x9f\x98\x80z", "a%26%23128512%3Bz" },
@@ -190,6 +212,7 @@ int main(void)
 	unit_add_rows(tcase, queries, query_rows);
 	unit_add_rows(tcase, sureness, sure_rows);
 	unit_add_rows(tcase, views, view_rows);
+	tcase_add_loop_test(tcase, growth, 0, (int)charset_table_count);
 	tcase_add_test(tcase, view_places);
 	tcase_add_test(tcase, no_view);
 	suite_add_tcase(suite, tcase);
