@@ -1,9 +1,7 @@
 #include "policy/key.h"
 
-#include <openssl/sha.h>
-
+#include "config/base/digest.h"
 #include "config/base/hex.h"
-#include "config/base/memory.h"
 
 /* Nothing that a key's own form, a glob or a terminal could take for something else. */
 static bool is_plain(struct str part)
@@ -18,16 +16,16 @@ static bool is_plain(struct str part)
 
 bool key_part(struct str part, bool is_last, struct arena *arena, struct str *out)
 {
-	unsigned char hash[SHA256_DIGEST_LENGTH];
+	unsigned char hash[DIGEST_LEN];
+	struct digest digest;
 
 	if (is_plain(part) && (is_last || str_find_byte(part, ':') == part.len)) {
 		*out = part;
 		return true;
 	}
-	if (!SHA256((const unsigned char *)part.ptr, part.len, hash)) {
-		memory_ran_out();              /* OpenSSL 3 allocates; nothing else can fail */
-		return false;
-	}
+	digest_begin(&digest);
+	digest_add(&digest, part);
+	digest_end(&digest, hash);
 
 	char *text = arena_alloc(arena, 1 + 2 * sizeof hash);
 

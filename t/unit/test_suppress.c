@@ -266,20 +266,16 @@ static void openssl_free(void *old, const char *file, int line)
 	free(old);
 }
 
-/* Hashed, its key is the same whenever it is made, or is not made. */
+/* A key that is hashed is the same one then. */
 START_TEST(no_memory_to_hash)
 {
 	const struct suppression s = { .recipient = STR("o'hara@example.test"), .source = SUPPRESS_OPERATOR };
-	struct suppression got;
-	struct err err = { 0 };
 	bool found;
 
 	ck_assert(suppress_add(&fake.store, ACME, &s, NULL));
 	openssl_has_memory = false;
-	ck_assert(!suppress_find(&fake.store, ACME, s.recipient, &arena, &got, &found, &err));
-	ck_assert_int_eq(err.kind, ERR_BUSY);
-	openssl_has_memory = true;
 	find(s.recipient, &found);
+	openssl_has_memory = true;
 	ck_assert(found);
 }
 END_TEST
