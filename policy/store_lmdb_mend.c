@@ -252,16 +252,15 @@ static bool mend(const char *dir, const char *why, int64_t size_max, char notice
 }
 
 /* LMDB reads the file's header only, so this much is safe even when the rest is missing. */
-static bool is_cut(const char *dir, int64_t size_max)
+static bool find_cut(const char *dir, int64_t size_max, bool *out_cut, struct err *err)
 {
 	struct lmdb_env *env;
-	bool cut = false;
 
-	if (!lmdb_env_open(dir, size_max, true, &env, NULL))
+	if (!lmdb_env_open(dir, size_max, true, &env, err))
 		return false;
-	cut = lmdb_env_is_cut(env);
+	*out_cut = lmdb_env_is_cut(env);
 	lmdb_env_close(env);
-	return cut;
+	return true;
 }
 
 /* Nobody else has the store open. */
@@ -276,12 +275,12 @@ static bool make_ready(const struct lmdb_guard *guard, const char *mark, const c
 	bool had_power_failure = left[0] && (strcmp(left, boot_id) != 0 || strcmp(boot_id, BOOT_ID_UNKNOWN) == 0);
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		if (!join(guard->dir, names[i], dir, err))
+		bool is_cut = false, lost_power = i == 0 && had_power_failure;
+
+		if (!join(guard->dir, names[i], dir, err) || (!lost_power && !find_cut(dir, size_max, &is_cut, err)))
 			return false;
 
-		const char *why = i == 0 && had_power_failure ? "a power failure"
-				  : is_cut(dir, size_max)     ? "being cut short"
-							      : NULL;
+		const char *why = lost_power ? "a power failure" : is_cut ? "being cut short" : NULL;
 
 		if (why && !mend(dir, why, size_max, notice, err))
 			return false;
