@@ -235,9 +235,10 @@ static void lmdb_close(struct store *base)
 	struct store_lmdb *st = self(base);
 
 	task_stop(&st->tender);
-	lmdb_env_close(st->counts);
+	bool is_synced = st->counts && lmdb_env_close(st->counts);
+
 	lmdb_env_close(st->facts);
-	lmdb_guard_close(&st->guard);
+	lmdb_guard_close(&st->guard, is_synced);
 	charge_book_free(st->book);
 	free(st);
 }

@@ -12,6 +12,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
+#include "config/base/log.h"
 #include "policy/store_lmdb_record.h"
 
 #define READERS_MAX 1024
@@ -37,6 +38,7 @@ struct lmdb_env {
 	size_t size_max;
 	bool is_durable;
 	atomic_bool is_dirty;          /* committed, not synced */
+	bool has_lost;                 /* a sync failed: the next one need not know of what was to be written */
 	pthread_rwlock_t resize;       /* held for reading by every transaction: the map may only move without them */
 	unsigned int openings;         /* guarded by `resize` */
 
@@ -155,6 +157,7 @@ bool lmdb_env_open(const char *dir, int64_t size_max, bool is_durable, struct lm
 		lmdb_env_close(env);
 		return false;
 	}
+	atomic_store(&env->is_dirty, !is_durable);     /* who had it before may have died */
 	*out = env;
 	return true;
 }
@@ -173,8 +176,14 @@ bool lmdb_env_is_cut(const struct lmdb_env *env)
 
 static void sync_now(struct lmdb_env *env)
 {
-	if (env->env && atomic_exchange(&env->is_dirty, false) && mdb_env_sync(env->env, 1) != 0)
-		atomic_store(&env->is_dirty, true);
+	int code;
+
+	if (!env->env || !atomic_exchange(&env->is_dirty, false) || (code = mdb_env_sync(env->env, 1)) == 0)
+		return;
+	if (!env->has_lost)
+		log_error("store %s: sync: %s", env->path, mdb_strerror(code));
+	env->has_lost = true;
+	atomic_store(&env->is_dirty, true);
 }
 
 static void close_files(struct lmdb_env *env)
@@ -185,16 +194,20 @@ static void close_files(struct lmdb_env *env)
 	env->env = NULL;
 }
 
-void lmdb_env_close(struct lmdb_env *env)
+bool lmdb_env_close(struct lmdb_env *env)
 {
 	if (!env)
-		return;
+		return true;
 	sync_now(env);
+
+	bool is_synced = !env->has_lost && !atomic_load(&env->is_dirty);
+
 	close_files(env);
 	pthread_mutex_destroy(&env->mutex);
 	pthread_mutex_destroy(&env->spare_mutex);
 	pthread_rwlock_destroy(&env->resize);
 	free(env);
+	return is_synced;
 }
 
 /* --- transactions */

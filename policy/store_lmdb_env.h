@@ -34,7 +34,8 @@ typedef bool lmdb_work(struct lmdb_txn *txn, void *arg, struct err *err);
 
 /* `dir` exists. size_max bounds the data file. */
 bool lmdb_env_open(const char *dir, int64_t size_max, bool is_durable, struct lmdb_env **out, struct err *err);
-void lmdb_env_close(struct lmdb_env *env);             /* NULL is fine; what is not durable yet is synced */
+/* NULL is fine. What is not durable yet is synced; false: it may not be on disk. */
+bool lmdb_env_close(struct lmdb_env *env);
 
 /* The data file is shorter than what its header speaks of: reading it could end in SIGBUS. */
 bool lmdb_env_is_cut(const struct lmdb_env *env);

@@ -136,8 +136,7 @@ static enum copied copy_env(const char *from_dir, const char *to_dir, int64_t si
 		  lmdb_env_read(from, copy_all, &copying, &err);
 
 	lmdb_env_close(from);
-	lmdb_env_close(copying.to);
-	if (!has_room || err.kind == ERR_FULL)
+	if (!lmdb_env_close(copying.to) || !has_room || err.kind == ERR_FULL)
 		return COPY_FAILED;
 	return ok ? COPY_WHOLE : COPY_DAMAGED;
 }
@@ -359,13 +358,13 @@ bool lmdb_guard_open(const char *dir, int64_t size_max, struct lmdb_guard *out, 
 	return true;
 }
 
-void lmdb_guard_close(struct lmdb_guard *guard)
+void lmdb_guard_close(struct lmdb_guard *guard, bool is_synced)
 {
 	char mark[PATH_MAX];
 
 	if (guard->fd < 0)
 		return;
-	if (flock(guard->fd, LOCK_EX | LOCK_NB) == 0 && join(guard->dir, "counts/boot", mark, NULL))
+	if (is_synced && flock(guard->fd, LOCK_EX | LOCK_NB) == 0 && join(guard->dir, "counts/boot", mark, NULL))
 		unlink(mark);
 	close(guard->fd);
 	guard->fd = -1;

@@ -29,7 +29,7 @@ struct lmdb_guard {
  */
 bool lmdb_guard_open(const char *dir, int64_t size_max, struct lmdb_guard *out, char notice[STORE_NOTICE_MAX],
 		     struct err *err);
-/* After both environments are synced and closed: the last one out takes the mark away. */
-void lmdb_guard_close(struct lmdb_guard *guard);
+/* After both environments are closed: the last one out takes the mark away, if what was counted is on disk. */
+void lmdb_guard_close(struct lmdb_guard *guard, bool is_synced);
 
 #endif

@@ -323,6 +323,36 @@ START_TEST(nth_write_fails)
 }
 END_TEST
 
+static _Atomic bool syncs_fail;
+
+int lmdb_fdatasync(int fd) __asm__("fdatasync");
+int lmdb_fdatasync(int fd)
+{
+	if (atomic_load(&syncs_fail)) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* What may not be on disk is looked at as after a power failure, if there was one. */
+START_TEST(sync_that_fails_leaves_the_mark)
+{
+	struct config config;
+
+	setup(&config, "unsynced");
+	struct store *st = open_store(&config);
+
+	fill(st);
+	atomic_store(&syncs_fail, true);
+	store_close(st);
+	atomic_store(&syncs_fail, false);
+	ck_assert_int_eq(access(path_in("counts/boot"), F_OK), 0);
+	store_close(open_store(&config));
+	ck_assert_int_ne(access(path_in("counts/boot"), F_OK), 0);
+}
+END_TEST
+
 /* A disk that has no room for the copy says nothing of what is copied: it stays as it is, until there is room. */
 START_TEST(no_room_to_rebuild)
 {
@@ -518,6 +548,7 @@ int main(void)
 	tcase_add_loop_test(tc, garbage_is_an_error, 0, 2);
 	tcase_add_test(tc, facts_cut_short_are_mended);
 	tcase_add_test(tc, nth_write_fails);
+	tcase_add_test(tc, sync_that_fails_leaves_the_mark);
 	tcase_add_test(tc, no_room_to_rebuild);
 	tcase_add_test(tc, mark_that_cannot_be_read);
 	tcase_add_test(tc, full_and_free_again);
