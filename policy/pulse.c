@@ -88,13 +88,21 @@ static uint64_t hash_of(const struct entry *e)
 	return hash * 31 + str_hash(str_from_c(e->client));
 }
 
-/* With the lock. */
-static void note(struct pulse *pulse, const struct entry *what)
+/* With the lock. Where the one like `what` stands, or would. */
+static struct entry **place_of(struct pulse *pulse, const struct entry *what)
 {
-	struct entry **at = &pulse->buckets[hash_of(what) % BUCKETS], *e;
+	struct entry **at = &pulse->buckets[hash_of(what) % BUCKETS];
 
 	while (*at && !is_same(*at, what))
 		at = &(*at)->next;
+	return at;
+}
+
+/* With the lock. */
+static void note(struct pulse *pulse, const struct entry *what)
+{
+	struct entry **at = place_of(pulse, what), *e;
+
 	if (*at) {
 		(*at)->recipients += what->recipients;
 		return;
@@ -175,11 +183,24 @@ static struct entry *take_all(struct pulse *pulse)
 	return list;
 }
 
-static void put_back(struct pulse *pulse, const struct entry *list)
+/* Takes over the list. */
+static void put_back(struct pulse *pulse, struct entry *list)
 {
 	pthread_mutex_lock(&pulse->lock);
-	for (const struct entry *e = list; e; e = e->next)
-		note(pulse, e);
+	for (struct entry *e = list, *next; e; e = next) {
+		struct entry **at = place_of(pulse, e);
+
+		next = e->next;
+		if (*at)
+			(*at)->recipients += e->recipients;
+		if (*at || pulse->count == PULSE_MAX) {
+			free(e);
+			continue;
+		}
+		e->next = NULL;
+		*at = e;
+		pulse->count++;
+	}
 	pthread_mutex_unlock(&pulse->lock);
 }
 
@@ -214,23 +235,22 @@ static bool count(struct pulse *pulse, struct store *st, const struct tenant *te
 
 bool pulse_visit(struct pulse *pulse, struct store *st, const struct config *config, pulse_fn *fn, void *arg, struct err *err)
 {
-	struct entry *list = take_all(pulse), *e;
-	bool ok = true;
+	struct entry *list = take_all(pulse);
 
-	for (e = list; e; e = e->next) {
+	while (list) {
+		struct entry *e = list;
 		const struct tenant *tenant = config_find_tenant(config, e->tenant);
 		bool looks;
 
-		if (!tenant)
-			continue;
-		ok = count(pulse, st, tenant, e, &looks, err) &&
-		     (!looks || fn(arg, tenant, (struct member){ .kind = e->kind, .name = e->name }));
-		if (!ok)
+		if (tenant && !(count(pulse, st, tenant, e, &looks, err) &&
+				(!looks || fn(arg, tenant, (struct member){ .kind = e->kind, .name = e->name }))))
 			break;
+		list = e->next;
+		free(e);
 	}
-	if (!ok)
-		memset(pulse->seen, 0, sizeof pulse->seen);    /* what was not counted or looked at was not seen */
-	put_back(pulse, e);
-	free_list(list);
-	return ok;
+	if (!list)
+		return true;
+	memset(pulse->seen, 0, sizeof pulse->seen);    /* what was not counted or looked at was not seen */
+	put_back(pulse, list);
+	return false;
 }
