@@ -25,6 +25,7 @@ struct redis_tls {
 	SSL_CTX *context;              /* of the next connection; those that stand keep theirs */
 	char paths[FILE_COUNT][PATH_MAX];      /* empty: none */
 	struct stamp stamps[FILE_COUNT];
+	bool is_stale;                 /* the files could not be read when they changed last */
 };
 
 static const char *reason(char room[200])
@@ -92,17 +93,21 @@ static bool look_at_files(struct redis_tls *tls)
 }
 
 /* Certificates are renewed under a running process. Files that are no good, perhaps because only one of two has been
- * replaced yet, leave what was read before; they are looked at again when they change again. */
+ * replaced yet, leave what was read before; so do those that no descriptor or memory was left to read. Each connection tries
+ * them again, and a change that cannot be followed is told once. */
 static void read_again(struct redis_tls *tls)
 {
+	bool has_changed = look_at_files(tls);
 	struct err err = { 0 };
 	SSL_CTX *context;
 
-	if (!look_at_files(tls))
+	if (!has_changed && !tls->is_stale)
 		return;
 	context = make_context(tls->paths, &err);
+	tls->is_stale = !context;
 	if (!context) {
-		log_warn("redis: TLS goes on with the certificates read before: %s", err.text);
+		if (has_changed)
+			log_warn("redis: TLS goes on with the certificates read before: %s", err.text);
 		return;
 	}
 	SSL_CTX_free(tls->context);
