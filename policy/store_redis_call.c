@@ -1,6 +1,7 @@
+#define OPENSSL_API_COMPAT 0x10100000L /* see config/base/digest.c */
 #include "policy/store_redis_call.h"
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,10 +30,12 @@ void redis_put_words(struct buf *out, const struct str *words, size_t count)
 static void script_name(enum redis_script script, char out[SHA_HEX + 1])
 {
 	struct str text = redis_script_text(script);
-	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
-	size_t len = 0;
+	unsigned char digest[SHA_DIGEST_LENGTH];
+	SHA_CTX ctx;
 
-	EVP_Q_digest(NULL, "SHA1", NULL, text.ptr, text.len, digest, &len);
+	SHA1_Init(&ctx);
+	SHA1_Update(&ctx, text.ptr, text.len);
+	SHA1_Final(digest, &ctx);
 	hex_write(digest, SHA_HEX / 2, out);
 	out[SHA_HEX] = '\0';
 }
