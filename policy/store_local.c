@@ -136,12 +136,12 @@ static void write_seen(struct store_local *st, struct str key, struct str value,
 	buf_init(&bytes, STORE_VALUE_MAX);
 	buf_add(&bytes, str_of(when, sizeof when));
 	buf_add(&bytes, value);
-	if (!bytes.failed && !st->own->ops->put(st->own, own, buf_view(&bytes), is_there ? SEEN_TTL_US : 0, &err))
+	if (!buf_done(&bytes, &value, &err) || !st->own->ops->put(st->own, own, value, is_there ? SEEN_TTL_US : 0, &err))
 		log_warn("store: no copy of a value could be kept: %s", err.text);
 	buf_clear(&bytes);
 }
 
-/* The copy follows what Redis says, written only when that is news. */
+/* The copy follows what Redis says, written only when that is news, or nobody can tell. */
 static void follow(struct store_local *st, struct str key, struct str value, bool is_there)
 {
 	int64_t when_us = 0, now_us = clock_now_us();
@@ -150,8 +150,8 @@ static void follow(struct store_local *st, struct str key, struct str value, boo
 	bool found;
 
 	arena_init(&arena, STORE_VALUE_MAX * 2);
-	if (read_seen(st, key, &arena, &seen, &when_us, &found, NULL) && (found || is_there) &&
-	    (found != is_there || !str_eq(seen, value) || now_us - when_us > SEEN_FRESH_US))
+	if (!read_seen(st, key, &arena, &seen, &when_us, &found, NULL) ||
+	    ((found || is_there) && (found != is_there || !str_eq(seen, value) || now_us - when_us > SEEN_FRESH_US)))
 		write_seen(st, key, value, is_there);
 	arena_clear(&arena);
 }
