@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/base/io.h"
+#include "config/base/memory.h"
 #include "config/base/num.h"
 #include "config/base/words.h"
 #include "config/config_yaml.h"
@@ -197,6 +198,7 @@ static bool rule_phrases(struct loader *l, struct bounce_rule *rule)
 
 static bool rules_compile(struct loader *l, struct config_place at)
 {
+	unsigned long shortages = memory_shortages();
 	struct bounce_rules *rules = l->rules;
 	struct err err;
 
@@ -204,6 +206,8 @@ static bool rules_compile(struct loader *l, struct config_place at)
 		struct bounce_rule *rule = &rules->rules[i];
 
 		if (!rule_phrases(l, rule)) {
+			if (memory_shortages() != shortages)
+				return false;
 			config_report_error(l->report, rule->place, "rule " STR_FMT ": this text is no phrase", STR_ARG(rule->id));
 			return false;
 		}
