@@ -93,7 +93,7 @@ void config_report_first(const struct config_report *report, struct err *err)
 	buf_init(&line, ERR_TEXT_MAX * 8);
 	config_error_format(&report->errors[0], &line);
 
-	struct str text = buf_view(&line);
+	struct str text = line.failed ? report->errors[0].text : buf_view(&line);
 
 	if (report->count > 1)
 		err_set(err, ERR_CONFIG, STR_FMT " (and %zu more)", STR_ARG(text), report->count - 1);
@@ -111,7 +111,7 @@ static void log_list(say_fn *say, const struct config_error *list, size_t count)
 
 		buf_init(&line, LINE_MAX_OCTETS);
 		config_error_format(&list[i], &line);
-		say(STR_FMT, STR_ARG(buf_view(&line)));
+		say(STR_FMT, STR_ARG(line.failed ? list[i].text : buf_view(&line)));
 		buf_clear(&line);
 	}
 	if (count > CONFIG_ERRORS_MAX)
