@@ -40,12 +40,16 @@ static bool read_print(int fd, int64_t most, uint64_t *out_print, int64_t *out_l
 	return true;
 }
 
-static bool has_print(int fd, uint64_t print, int64_t len)
+/* False: it cannot be read. */
+static bool has_print(int fd, uint64_t print, int64_t len, bool *out)
 {
 	uint64_t now;
 	int64_t now_len;
 
-	return read_print(fd, len, &now, &now_len) && now_len == len && now == print;
+	if (!read_print(fd, len, &now, &now_len))
+		return false;
+	*out = now_len == len && now == print;
+	return true;
 }
 
 static void begin_at(struct maillog_file *file, int64_t offset)
@@ -85,52 +89,92 @@ static bool open_path(struct maillog_file *file, struct err *err)
 
 /* --- finding a position again */
 
-/* The log's directory, and its name there. NULL: it cannot be read. */
-static DIR *open_folder(const struct maillog_file *file, struct str *out_base)
+/* The log's directory, and its name there. *out_dir NULL: it is not there, or not for us to list; no file beside the log is known. */
+static bool open_folder(const struct maillog_file *file, DIR **out_dir, struct str *out_base, struct err *err)
 {
 	struct str folder;
 	char name[PATH_MAX];
 
+	*out_dir = NULL;
 	if (!str_cut_last(str_from_c(file->path), '/', &folder, out_base))
-		return NULL;
+		return true;
 	snprintf(name, sizeof name, STR_FMT, STR_ARG(folder.len ? folder : STR("/")));
-	return opendir(name);
+	*out_dir = opendir(name);
+	return *out_dir || errno == ENOENT || errno == EACCES || err_errno(err, ERR_BUSY, "%s", name);
 }
 
-static int open_entry(DIR *dir, const struct dirent *entry)
+/* The next whose name begins with `base`. *out NULL: there is none. */
+static bool next_entry(DIR *dir, struct str base, const struct dirent **out, struct err *err)
 {
-	return openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	do {
+		errno = 0;
+		*out = readdir(dir);
+	} while (*out && !str_starts(str_from_c((*out)->d_name), base));
+	return *out || errno == 0 || err_errno(err, ERR_BUSY, "the directory of " STR_FMT, STR_ARG(base));
 }
 
-static bool is_position(int fd, const struct maillog_position *from)
+static bool open_entry(DIR *dir, const char *name, int *out_fd, struct err *err)
+{
+	*out_fd = openat(dirfd(dir), name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return *out_fd >= 0 || err_errno(err, ERR_BUSY, "%s", name);
+}
+
+static bool is_position(int fd, const struct maillog_position *from, bool *out)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_ino == from->inode && st.st_size >= from->offset &&
-	       has_print(fd, from->print, from->print_len);
+	*out = false;
+	if (fstat(fd, &st) != 0)
+		return false;
+	return !S_ISREG(st.st_mode) || (uint64_t)st.st_ino != from->inode || st.st_size < from->offset ||
+	       has_print(fd, from->print, from->print_len, out);
 }
 
-static bool find_again(struct maillog_file *file, const struct maillog_position *from)
+static bool try_entry(struct maillog_file *file, const struct maillog_position *from, DIR *dir, const char *name, bool *out_found,
+		      struct err *err)
+{
+	bool ok;
+	int fd;
+
+	if (!open_entry(dir, name, &fd, err))
+		return false;
+	ok = is_position(fd, from, out_found) || err_errno(err, ERR_BUSY, "%s", name);
+	if (*out_found)
+		take_fd(file, fd, from->offset);
+	else
+		close(fd);
+	return ok;
+}
+
+static bool look_for(struct maillog_file *file, const struct maillog_position *from, DIR *dir, struct str base, bool *out_found,
+		     struct err *err)
+{
+	const struct dirent *entry;
+
+	while (next_entry(dir, base, &entry, err)) {
+		if (!entry)
+			return true;
+		if ((uint64_t)entry->d_ino == from->inode)
+			return try_entry(file, from, dir, entry->d_name, out_found, err);
+	}
+	return false;
+}
+
+static bool find_again(struct maillog_file *file, const struct maillog_position *from, bool *out_found, struct err *err)
 {
 	struct str base;
-	bool found = false;
-	DIR *dir = open_folder(file, &base);
+	DIR *dir;
+	bool ok;
 
-	for (struct dirent *entry; !found && dir && (entry = readdir(dir));) {
-		if (!str_starts(str_from_c(entry->d_name), base) || (uint64_t)entry->d_ino != from->inode)
-			continue;
-
-		int fd = open_entry(dir, entry);
-
-		found = fd >= 0 && is_position(fd, from);
-		if (found)
-			take_fd(file, fd, from->offset);
-		else if (fd >= 0)
-			close(fd);
-	}
+	*out_found = false;
+	if (!from || from->print_len <= 0)
+		return true;
+	if (!open_folder(file, &dir, &base, err))
+		return false;
+	ok = !dir || look_for(file, from, dir, base, out_found, err);
 	if (dir)
 		closedir(dir);
-	return found;
+	return ok;
 }
 
 bool maillog_file_open(struct str path, const struct maillog_position *from, struct maillog_file **out, bool *out_is_found,
@@ -145,8 +189,7 @@ bool maillog_file_open(struct str path, const struct maillog_position *from, str
 		return err_memory(err);
 	file->fd = -1;
 	memcpy(file->path, path.ptr, path.len);
-	*out_is_found = from && from->print_len > 0 && find_again(file, from);
-	if (!*out_is_found && !open_path(file, err)) {
+	if (!find_again(file, from, out_is_found, err) || (!*out_is_found && !open_path(file, err))) {
 		maillog_file_close(file);
 		return false;
 	}
@@ -166,10 +209,13 @@ void maillog_file_close(struct maillog_file *file)
 /* Room behind what waits; a line that fills all of it is cut and its rest skipped. */
 static bool fill(struct maillog_file *file, size_t *out_n, struct err *err)
 {
+	bool is_same = true;
 	ssize_t n;
 
 	/* Truncated and grown again beyond where we were: only its beginning tells. */
-	if (file->print_len && !has_print(file->fd, file->print, file->print_len))
+	if (file->print_len && !has_print(file->fd, file->print, file->print_len, &is_same))
+		return err_errno(err, ERR_BUSY, "%s", file->path);
+	if (!is_same)
 		begin_at(file, 0);
 	if (file->at) {
 		memmove(file->buffer, file->buffer + file->at, file->len - file->at);
@@ -233,34 +279,48 @@ static bool is_rotated(struct str name, struct str base)
 	return true;
 }
 
-/* The file that was written after this one, where the log was rotated more than once since; false: that is the log itself. */
-static bool open_between(struct maillog_file *file, struct timespec written, uint64_t newest)
+/* The name of the first that was written after this one and is not `newest`; empty: there is none. */
+static bool choose_between(DIR *dir, struct str base, struct timespec written, uint64_t newest, char out[NAME_MAX + 1],
+			   struct err *err)
 {
 	struct timespec best = { 0 };
+	const struct dirent *entry;
 	struct stat st;
-	struct str base;
-	int found = -1;
-	DIR *dir = open_folder(file, &base);
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));) {
-		int fd = is_rotated(str_from_c(entry->d_name), base) ? open_entry(dir, entry) : -1;
-
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_ino != newest &&
-		    is_later(st.st_mtim, written) && (found < 0 || is_later(best, st.st_mtim))) {
-			int other = found;
-
+	out[0] = '\0';
+	while (next_entry(dir, base, &entry, err)) {
+		if (!entry)
+			return true;
+		if (!is_rotated(str_from_c(entry->d_name), base))
+			continue;
+		if (fstatat(dirfd(dir), entry->d_name, &st, 0) != 0)
+			return err_errno(err, ERR_BUSY, "%s", entry->d_name);
+		if (S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_ino != newest && is_later(st.st_mtim, written) &&
+		    (!out[0] || is_later(best, st.st_mtim))) {
 			best = st.st_mtim;
-			found = fd;
-			fd = other;
+			snprintf(out, NAME_MAX + 1, "%s", entry->d_name);
 		}
-		if (fd >= 0)
-			close(fd);
 	}
+	return false;
+}
+
+/* What was written after this one: a file between, where the log was rotated more than once since, or the log itself. */
+static bool open_after(struct maillog_file *file, struct timespec written, uint64_t newest, struct err *err)
+{
+	char name[NAME_MAX + 1] = "";
+	struct str base;
+	DIR *dir;
+	bool ok;
+	int fd = -1;
+
+	if (!open_folder(file, &dir, &base, err))
+		return false;
+	ok = !dir || (choose_between(dir, base, written, newest, name, err) && (!name[0] || open_entry(dir, name, &fd, err)));
 	if (dir)
 		closedir(dir);
-	if (found >= 0)
-		take_fd(file, found, 0);
-	return found >= 0;
+	if (fd >= 0)
+		take_fd(file, fd, 0);
+	return ok && (fd >= 0 || open_path(file, err));
 }
 
 /* At the end of what there is: is it still the same file, and still the one with that path? *out_more: read on. */
@@ -281,7 +341,7 @@ static bool look_around(struct maillog_file *file, bool *out_more, struct err *e
 		return true;
 	}
 	*out_more = is_over;
-	return !is_over || here.st_size > end || open_between(file, here.st_mtim, (uint64_t)there.st_ino) || open_path(file, err);
+	return !is_over || here.st_size > end || open_after(file, here.st_mtim, (uint64_t)there.st_ino, err);
 }
 
 bool maillog_file_next(struct maillog_file *file, struct str *out_line, bool *out_found, struct err *err)

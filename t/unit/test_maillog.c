@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -325,6 +326,60 @@ START_TEST(rotated_often)
 }
 END_TEST
 
+static rlim_t allow_files(rlim_t n)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = n;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+/* A file beside the log that no descriptor is left to open is waited for: while it is read on, and when it is found again. */
+START_TEST(no_descriptors)
+{
+	struct maillog_position at;
+	struct maillog_file *file;
+	struct err err = { .kind = ERR_NONE };
+	struct str line;
+	char old[2][4096 + 16];
+	bool found;
+	int next = dup(STDIN_FILENO);                  /* the first that will be free */
+	rlim_t before;
+
+	for (int i = 0; i < 2; i++)
+		snprintf(old[i], sizeof old[i], "%s.%d", path, i + 1);
+	append(path, "one\n", "a");
+	close(next);
+	file = open_log(NULL, NULL);
+	ck_assert_str_eq(read_all(file), "one|");
+	maillog_file_position(file, &at);
+	rename_and_date(path, old[1], 1);
+	append(path, "two\n", "a");
+	rename_and_date(path, old[0], 2);
+	append(path, "three\n", "a");
+	before = allow_files((rlim_t)next + 1 + (rlim_t)_i);
+	ck_assert(!maillog_file_next(file, &line, &found, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	allow_files(before);
+	ck_assert_str_eq(read_all(file), "two|three|");
+	maillog_file_close(file);
+	allow_files((rlim_t)next + (rlim_t)_i);
+	ck_assert(!maillog_file_open(str_from_c(path), &at, &file, &found, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	allow_files(before);
+	file = open_log(&at, &found);
+	ck_assert(found);
+	ck_assert_str_eq(read_all(file), "two|three|");
+	maillog_file_close(file);
+	for (int i = 0; i < 2; i++)
+		unlink(old[i]);
+}
+END_TEST
+
 START_TEST(truncated)
 {
 	struct maillog_file *file;
@@ -490,6 +545,7 @@ int main(void)
 	tcase_add_test(files, renamed);
 	tcase_add_test(files, renamed_under_the_eyes);
 	tcase_add_test(files, rotated_often);
+	tcase_add_loop_test(files, no_descriptors, 0, 2);
 	tcase_add_test(files, truncated);
 	tcase_add_loop_test(files, found_again, 0, 3);
 	tcase_add_test(files, long_lines);
