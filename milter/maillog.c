@@ -1,8 +1,10 @@
 #include "milter/maillog.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
@@ -46,23 +48,31 @@ static void tell_failure(struct maillog *m, const struct err *err)
 
 /* --- position */
 
-static bool load_position(struct maillog *m, int64_t *out_saved_us)
+static bool parse_position(struct maillog *m, struct str text, int64_t *out_saved_us)
 {
-	struct str text, position, saved;
+	struct str position, saved;
+
+	if (!str_cut_last(str_trim(text), ' ', &position, &saved) || position.len >= sizeof m->saved ||
+	    !num_parse_i64(saved, out_saved_us))
+		return false;
+	snprintf(m->saved, sizeof m->saved, STR_FMT, STR_ARG(position));
+	return true;
+}
+
+/* *out_found false: there is none, or what is there is none. */
+static bool load_position(struct maillog *m, bool *out_found, int64_t *out_saved_us, struct err *err)
+{
 	struct buf file;
-	struct err err;
+	bool ok;
 
+	*out_found = false;
+	if (access(m->position_path, F_OK) != 0 && errno == ENOENT)
+		return true;
 	buf_init(&file, FILE_MAX);
-
-	bool ok = io_read_file(m->position_path, &file, &err);
-
-	text = str_trim(buf_view(&file));
-	ok = ok && str_cut_last(text, ' ', &position, &saved) && num_parse_i64(saved, out_saved_us) &&
-	     position.len < sizeof m->saved;
-	if (ok)
-		snprintf(m->saved, sizeof m->saved, STR_FMT, STR_ARG(position));
+	ok = io_read_file(m->position_path, &file, err);
+	*out_found = ok && parse_position(m, buf_view(&file), out_saved_us);
 	buf_clear(&file);
-	return ok;
+	return ok || err->kind == ERR_INPUT;
 }
 
 static void save_position(struct maillog *m)
@@ -166,8 +176,13 @@ static bool open_source(struct maillog *m)
 {
 	struct err err;
 	int64_t saved_us;
-	bool has_position = load_position(m, &saved_us), is_found;
+	bool has_position, is_found;
 
+	while (!load_position(m, &has_position, &saved_us, &err)) {
+		tell_failure(m, &err);
+		if (!task_wait(&m->task, RETRY_US))
+			return false;
+	}
 	learn_the_past(m, has_position ? saved_us - SAVE_US : 0);
 	while (!m->ops->open(str_from_c(m->where), str_from_c(m->saved), &m->source, &is_found, &err)) {
 		tell_failure(m, &err);

@@ -397,6 +397,14 @@ static void wait_told(const char *what)
 		usleep(20000);
 }
 
+static const char *position_path(void)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof path, "%s/%s/maillog.position", unit_dir(), home);
+	return path;
+}
+
 static struct maillog *follow(void)
 {
 	struct config *config = config_acquire();
@@ -443,6 +451,42 @@ START_TEST(no_log_yet)
 }
 END_TEST
 
+static atomic_int refusals;                    /* of the position */
+static int (*real_open)(const char *path, int flags, mode_t mode);
+
+static int open_no_position(const char *path, int flags, mode_t mode)
+{
+	if (!refusals || !strstr(path, "/maillog.position"))
+		return real_open(path, flags, mode);
+	refusals--;
+	errno = EMFILE;
+	return -1;
+}
+
+/* A position that cannot be read is no lack of one: it is tried again. */
+START_TEST(position_unread)
+{
+	struct maillog *maillog;
+
+	pass("acme");
+	log_line(SENT, "first@b.example");
+	maillog = follow();
+	wait_told("delivered:first@b.example");
+	while (access(position_path(), F_OK) != 0)
+		usleep(20000);
+	maillog_stop(maillog);
+	real_open = io_calls.open;
+	io_calls.open = open_no_position;
+	refusals = 2;
+	log_line(SENT, "second@b.example");
+	maillog = follow();
+	wait_told("delivered:second@b.example");
+	ck_assert_int_eq(refusals, 0);
+	maillog_stop(maillog);
+	io_calls.open = real_open;
+}
+END_TEST
+
 static atomic_bool log_is_full;
 static ssize_t (*real_write)(int fd, const void *data, size_t n);
 
@@ -461,9 +505,7 @@ static ssize_t write_elsewhere(int fd, const void *data, size_t n)
 START_TEST(log_full_meanwhile)
 {
 	struct maillog *maillog;
-	char position[4096];
 
-	snprintf(position, sizeof position, "%s/%s/maillog.position", unit_dir(), home);
 	real_write = io_calls.write;
 	io_calls.write = write_elsewhere;
 	pass("acme");
@@ -473,10 +515,10 @@ START_TEST(log_full_meanwhile)
 	while (!gate_is_behind(&gate))
 		usleep(20000);
 	usleep(5000000);                /* it would have been kept twice by then */
-	ck_assert_int_ne(access(position, F_OK), 0);
+	ck_assert_int_ne(access(position_path(), F_OK), 0);
 	log_is_full = false;
 	wait_told("delivered:a@b.example");
-	while (access(position, F_OK) != 0)
+	while (access(position_path(), F_OK) != 0)
 		usleep(20000);
 	maillog_stop(maillog);
 	io_calls.write = real_write;
@@ -500,6 +542,7 @@ int main(void)
 	tcase_add_test(tcase, erased_meanwhile);
 	tcase_add_test(tcase, followed);
 	tcase_add_test(tcase, no_log_yet);
+	tcase_add_test(tcase, position_unread);
 	tcase_add_test(tcase, log_full_meanwhile);
 	suite_add_tcase(suite, tcase);
 	tcase_add_checked_fixture(in_seal, setup_sealed, teardown);
