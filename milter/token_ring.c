@@ -51,7 +51,7 @@ bool token_ring_read(struct str path, struct token_keys **out, struct err *err)
 		return true;
 	if (path.len && access(path.ptr, F_OK) != 0 && errno == ENOENT)
 		err_set(err, ERR_CONFIG, STR_FMT ": there is no such file; make it with: sekisho key rotate", STR_ARG(path));
-	if (err)
+	if (err->kind == ERR_INPUT)
 		err->kind = ERR_CONFIG;
 	return err_wrap(err, "tracking.key_file");
 }
@@ -76,7 +76,12 @@ static bool load(struct token_ring *ring, struct str path, struct err *err)
 {
 	struct token_keys *keys;
 
-	return token_ring_read(path, &keys, err) && token_ring_put(ring, keys, err);
+	if (token_ring_read(path, &keys, err) && token_ring_put(ring, keys, err))
+		return true;
+	/* What nobody has to mend may do the next time. */
+	if (err->kind != ERR_CONFIG)
+		ring->read = (struct stat){ .st_ino = 0 };
+	return false;
 }
 
 bool token_ring_load(struct token_ring *ring, struct str path, struct err *err)

@@ -1,7 +1,8 @@
 /*
  * token_ring - the keys of tracked links and return paths that are in force, shared by all threads and replaced at reload.
  *
- * Errors   ERR_CONFIG: the file is missing, readable by others, or holds no keys; what was in force stays
+ * Errors   ERR_CONFIG: the file is missing, readable by others, or holds no keys; ERR_BUSY: it could not be read now. What was
+ *          in force stays; `err` is not NULL
  * Threads  any
  */
 #ifndef SEKISHO_TOKEN_RING_H
@@ -27,7 +28,7 @@ bool token_ring_put(struct token_ring *ring, struct token_keys *keys, struct err
 /* Both. */
 bool token_ring_load(struct token_ring *ring, struct str path, struct err *err);
 /* The same when the file is another than was read last, so that anybody may cause it. *out_is_new: it is, and its keys are in
- * force. False: it is, and cannot be read. */
+ * force. False: it is, and cannot be read; after ERR_BUSY the next call tries again. */
 bool token_ring_refresh(struct token_ring *ring, struct str path, bool *out_is_new, struct err *err);
 
 /* NULL when there are none. */

@@ -21,6 +21,7 @@ struct asking {
 	struct arena *arena;
 	struct track_answer *out;
 	struct token token;
+	bool lacks_keys;               /* they could not be read now */
 };
 
 void tracker_init(struct tracker *tracker, struct store *store, struct token_ring *tokens)
@@ -82,9 +83,10 @@ static void look_for_keys(struct asking *a)
 	struct err err;
 	bool is_new;
 
-	if (!token_ring_refresh(a->tracker->tokens, a->config->token_key_file, &is_new, &err))
+	if (!token_ring_refresh(a->tracker->tokens, a->config->token_key_file, &is_new, &err)) {
 		log_error("a link names a key that is not known, and the key file has changed: %s", err.text);
-	else if (is_new)
+		a->lacks_keys = err.kind != ERR_CONFIG;
+	} else if (is_new)
 		log_info("a link names a key that was not known, and the key file has changed: its keys are in force");
 }
 
@@ -313,8 +315,8 @@ void track_answer(struct tracker *tracker, const struct config *config, const st
 
 	*out = (struct track_answer){ .location = STR_EMPTY };
 	answer(&a);
-	/* What had no memory to be read with is no bad request. */
-	if (out->status >= 400 && memory_shortages() != shortages) {
+	/* What had no memory or no keys to be read with is no bad request. */
+	if (out->status >= 400 && (a.lacks_keys || memory_shortages() != shortages)) {
 		*out = (struct track_answer){ .closes = out->closes };
 		answer_page(&a, 503, PAGE_LATER, STR_EMPTY);
 	}

@@ -8,7 +8,8 @@
  *   HEAD           answers as GET does, and never counts
  *
  * Nobody is ever led where no token of ours leads, and only to http and https. A store that cannot be asked stops no
- * redirect: people reach what they clicked on. Without memory the answer is 503, and no request is called a bad one.
+ * redirect: people reach what they clicked on. Without memory, or while a new key cannot be read, the answer is 503, and
+ * no request is called a bad one.
  *
  * Input    hostile; bounded by whoever reads it from the network
  * Threads  any; the tracker is shared

@@ -59,11 +59,12 @@ static void seal(enum token_purpose purpose, struct buf *out)
 static void prepare(void)
 {
 	struct config_report report;
+	struct err err;
 
 	if (config)
 		return;
 	token_ring_init(&ring);
-	if (!token_ring_load(&ring, str_from_c(write_file("tokens", KEYS)), NULL) ||
+	if (!token_ring_load(&ring, str_from_c(write_file("tokens", KEYS)), &err) ||
 	    !config_load(write_file("sekisho.yaml", YAML), &config, &report))
 		abort();
 	config_report_clear(&report);

@@ -3,11 +3,13 @@
 #include "t/lib/store_fake.h"
 #include "t/lib/unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/io.h"
 #include "milter/track/agents.h"
 #include "milter/track/answer.h"
 #include "milter/track/deny.h"
@@ -349,9 +351,19 @@ static void write_keys(const char *text_of_8)
 	token_ring_load(&ring, config->token_key_file, &err);
 }
 
+static int open_nothing(const char *path, int flags, mode_t mode)
+{
+	(void)path;
+	(void)flags;
+	(void)mode;
+	errno = EMFILE;
+	return -1;
+}
+
 /* A key that the endpoint was not told of, because the milter was first: its links are followed. A broken file changes nothing. */
 START_TEST(new_key)
 {
+	const struct io_calls before = io_calls;
 	struct str first, second;
 	struct token_ring asked;
 	struct err err;
@@ -368,6 +380,9 @@ START_TEST(new_key)
 	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 404);
 	ck_assert_uint_eq(ask(TRACK_GET, first, HOST, STR_EMPTY).status, 302);
 	write_keys("");
+	io_calls.open = open_nothing;                  /* for a while; the file does not change meanwhile */
+	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 503);
+	io_calls = before;
 	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 302);
 	ck_assert_uint_eq(ask(TRACK_GET, first, HOST, STR_EMPTY).status, 302);
 	token_ring_clear(&asked);
