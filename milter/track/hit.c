@@ -95,6 +95,7 @@ struct found {
 	struct arena *arena;
 	struct str *keys;
 	size_t count, room;
+	bool failed;                   /* for want of memory */
 };
 
 static bool collect(void *arg, struct str key, struct str value, int64_t expires_us)
@@ -105,8 +106,9 @@ static bool collect(void *arg, struct str key, struct str value, int64_t expires
 	(void)expires_us;
 	if (found->count == found->room)
 		return false;
-	found->count += arena_copy(found->arena, key, &found->keys[found->count]);
-	return true;
+	found->failed = !arena_copy(found->arena, key, &found->keys[found->count]);
+	found->count += !found->failed;
+	return !found->failed;
 }
 
 #define FORGET_STEP 1000
@@ -123,6 +125,7 @@ static bool remove_some(struct store *st, struct str prefix, size_t *out_removed
 	found.arena = &arena;
 	found.keys = arena_array(&arena, FORGET_STEP, sizeof *found.keys);
 	ok = found.keys ? st->ops->scan(st, prefix, collect, &found, err) : err_memory(err);
+	ok = ok && (!found.failed || err_memory(err));
 	for (size_t i = 0; ok && i < found.count; i++)
 		ok = st->ops->put(st, found.keys[i], STR_EMPTY, 0, err);
 	*out_removed = found.count;

@@ -1,5 +1,6 @@
 /* milter/track: what the endpoint says to whom, and what it counts; a real store in a directory of its own. */
 #include "t/lib/configured.h"
+#include "t/lib/shortage.h"
 #include "t/lib/store_fake.h"
 #include "t/lib/unit.h"
 
@@ -431,6 +432,34 @@ START_TEST(counts)
 }
 END_TEST
 
+/* Who hears that he is forgotten is, whatever was refused on the way. */
+START_TEST(forgets_whole)
+{
+	const struct hit hits[] = {
+		{ .kind = HIT_OPEN, .time_us = INT64_C(1790000000) * US_PER_S, .tenant = STR("acme"), .message = STR("spring"),
+		  .reader = STR("0102030405060708") },
+		{ .kind = HIT_OPEN, .time_us = INT64_C(1790000000) * US_PER_S, .tenant = STR("acme"), .message = STR("summer"),
+		  .reader = STR("0102030405060708") },
+	};
+	bool is_met = true;
+	struct err err;
+	size_t removed;
+
+	for (int n = 1; is_met; n++) {
+		ck_assert(hit_count(tracker.store, (const struct hit *[]){ &hits[0], &hits[1] }, 2, DAY_US, &arena, &err));
+		ck_assert_int_gt(counted("reader:0102030405060708:spring:opens"), 0);
+		shortage_begin(n);
+
+		bool ok = hit_forget(tracker.store, STR("acme"), hits[0].reader, &removed, &err);
+
+		is_met = shortage_end();
+		ck_assert(ok || is_met);
+		ck_assert_msg(!ok || (counted("reader:0102030405060708:spring:opens") == 0 &&
+				      counted("reader:0102030405060708:summer:opens") == 0), "allocation %d", n);
+	}
+}
+END_TEST
+
 /* Messages that share a name: link 1 of one is not that of another. */
 START_TEST(counts_no_links_of_many_messages)
 {
@@ -580,6 +609,7 @@ int main(void)
 	tcase_add_test(tc, new_key);
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, counts_no_links_of_many_messages);
+	tcase_add_test(tc, forgets_whole);
 	tcase_add_test(tc, counts_without_notes);
 	tcase_add_test(tc, bursts);
 	tcase_add_loop_test(tc, bursts_of_several, 0, 3);
