@@ -315,15 +315,23 @@ struct str token_host(struct str authority)
 static bool decrypt(const struct token_keys *keys, const struct bound *bound, unsigned key, unsigned char *sealed,
 		    size_t len, unsigned char *out)
 {
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	int n = 0;
-	bool ok = ctx && EVP_CIPHER_CTX_copy(ctx, keys->openers[key]) == 1 &&
-		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IV_LEN, sealed) == 1 &&
-		  EVP_DecryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) == 1 &&
-		  EVP_DecryptUpdate(ctx, out, &n, sealed + IV_LEN, (int)(len - IV_LEN)) == 1 &&
-		  (size_t)n == len - IV_LEN;
+	bool is_ready = true, ok = false;
 
-	EVP_CIPHER_CTX_free(ctx);
+	/* The last step says no to a seal that is not ours and to a lack of memory alike. Asked once more it finds some, or there is
+	 * none to begin with. */
+	for (int i = 0; i < 2 && is_ready && !ok; i++) {
+		EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+		int n = 0;
+
+		is_ready = ctx && EVP_CIPHER_CTX_copy(ctx, keys->openers[key]) == 1 &&
+			   EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, IV_LEN, sealed) == 1 &&
+			   EVP_DecryptUpdate(ctx, NULL, &n, octets_of(bound->octets), (int)bound->len) == 1;
+		ok = is_ready && EVP_DecryptUpdate(ctx, out, &n, sealed + IV_LEN, (int)(len - IV_LEN)) == 1 &&
+		     (size_t)n == len - IV_LEN;
+		EVP_CIPHER_CTX_free(ctx);
+	}
+	if (!is_ready)
+		memory_ran_out();
 	return ok;
 }
 
