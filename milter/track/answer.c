@@ -49,8 +49,10 @@ static void answer_page(struct asking *a, unsigned status, enum page page, struc
 	page_write(page, language, recipient, &text);
 	a->out->status = status;
 	a->out->type = "text/html; charset=utf-8";
-	if (text.failed || !arena_copy(a->arena, buf_view(&text), &a->out->body))
+	if (text.failed || !arena_copy(a->arena, buf_view(&text), &a->out->body)) {
+		a->out->status = 503;
 		a->out->body = STR("<!DOCTYPE html><title>503</title>");
+	}
 	buf_clear(&text);
 }
 
@@ -117,15 +119,12 @@ static bool is_denied(struct asking *a)
 	struct str list, message, host;
 	struct err err;
 
-	if (!hit_readable(a->token.message, a->arena, &message) ||
-	    !deny_host_key(a->arena, a->token.url, &host))
-		return false;
-	if (!deny_recall(&a->tracker->denied, a->tracker->store, a->token.tenant, a->arena, &list, &err)) {
-		log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant),
-			  err.text);
-		return false;
-	}
-	return deny_stops(list, message, host);
+	if (!hit_readable(a->token.message, a->arena, &message) || !deny_host_key(a->arena, a->token.url, &host))
+		err_memory(&err);
+	else if (deny_recall(&a->tracker->denied, a->tracker->store, a->token.tenant, a->arena, &list, &err))
+		return deny_stops(list, message, host);
+	log_error("denied links of tenant " STR_FMT ": %s; the link is followed", STR_ARG(a->token.tenant), err.text);
+	return false;
 }
 
 /* A day is the finest that a token says: it is good to the end of its last one. */
@@ -315,9 +314,14 @@ void track_answer(struct tracker *tracker, const struct config *config, const st
 
 	*out = (struct track_answer){ .location = STR_EMPTY };
 	answer(&a);
+	if (!a.lacks_keys && memory_shortages() == shortages)
+		return;
 	/* What had no memory or no keys to be read with is no bad request. */
-	if (out->status >= 400 && (a.lacks_keys || memory_shortages() != shortages)) {
-		*out = (struct track_answer){ .closes = out->closes };
-		answer_page(&a, 503, PAGE_LATER, STR_EMPTY);
+	if (out->status >= 400) {
+		bool asks_again = request->method == TRACK_POST && str_starts(request->path, STR("/u/"));
+
+		out->allow = NULL;
+		answer_page(&a, 503, asks_again ? PAGE_LATER : PAGE_SHORT, STR_EMPTY);
 	}
+	out->is_lost = out->status < 400 && !out->is_counted && request->method != TRACK_HEAD;
 }

@@ -9,7 +9,7 @@
  *
  * Nobody is ever led where no token of ours leads, and only to http and https. A store that cannot be asked stops no
  * redirect: people reach what they clicked on. Without memory, or while a new key cannot be read, the answer is 503, and
- * no request is called a bad one.
+ * no request is called a bad one; a hit that cannot be counted then is said to be lost.
  *
  * Input    hostile; bounded by whoever reads it from the network
  * Threads  any; the tracker is shared
@@ -45,6 +45,7 @@ struct track_answer {
 	const char *allow;             /* of a 405 */
 	bool closes;                   /* the connection */
 	bool is_counted;
+	bool is_lost;                  /* what could not be read or kept may have been a hit */
 	struct hit hit;                /* its strings live in the arena */
 };
 

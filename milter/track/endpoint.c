@@ -130,8 +130,14 @@ static bool client_of(struct MHD_Connection *peer, const struct net_list *proxie
 	return true;
 }
 
+/* NULL: there is none. */
+static bool add_field(struct MHD_Response *response, const char *name, const char *value)
+{
+	return !value || MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
 /* What browsers, caches and search engines shall not do with any answer of ours. */
-static void add_fields(struct MHD_Response *response, const struct track_answer *answer)
+static bool add_fields(struct MHD_Response *response, const struct track_answer *answer)
 {
 	static const struct { const char *name, *value; } rows[] = {
 		{ "Cache-Control", "no-store, private" },
@@ -144,15 +150,14 @@ static void add_fields(struct MHD_Response *response, const struct track_answer 
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		MHD_add_response_header(response, rows[i].name, rows[i].value);
-	if (answer->type)
-		MHD_add_response_header(response, "Content-Type", answer->type);
-	if (answer->closes)
-		MHD_add_response_header(response, "Connection", "close");
-	if (answer->allow)
-		MHD_add_response_header(response, "Allow", answer->allow);
-	if (str_starts(answer->type ? str_from_c(answer->type) : STR_EMPTY, STR("text/html")))
-		MHD_add_response_header(response, "Vary", "Accept-Language");
+		if (!add_field(response, rows[i].name, rows[i].value))
+			return false;
+
+	bool is_page = answer->type && str_starts(str_from_c(answer->type), STR("text/html"));
+
+	return add_field(response, "Content-Type", answer->type) && add_field(response, "Allow", answer->allow) &&
+	       add_field(response, "Connection", answer->closes ? "close" : NULL) &&
+	       add_field(response, "Vary", is_page ? "Accept-Language" : NULL);
 }
 
 static bool is_pixel(const struct track_answer *answer)
@@ -165,9 +170,10 @@ static struct MHD_Response *response_new(const struct track_answer *answer, enum
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer(answer->body.len, (void *)(uintptr_t)answer->body.ptr, mode);
 
-	if (response)
-		add_fields(response, answer);
-	return response;
+	if (!response || add_fields(response, answer))
+		return response;
+	MHD_destroy_response(response);
+	return NULL;
 }
 
 static enum MHD_Result respond(struct endpoint *endpoint, struct MHD_Connection *peer,
@@ -184,7 +190,7 @@ static enum MHD_Result respond(struct endpoint *endpoint, struct MHD_Connection 
 
 	bool ok = !answer->location.len ||
 		  (arena_copy(arena, answer->location, &location) &&
-		   MHD_add_response_header(response, "Location", location.ptr) == MHD_YES);
+		   add_field(response, "Location", location.ptr));
 	enum MHD_Result result = ok ? MHD_queue_response(peer, answer->status, response) : MHD_NO;
 
 	MHD_destroy_response(response);
@@ -219,6 +225,8 @@ static enum MHD_Result answer_call(struct endpoint *endpoint, struct MHD_Connect
 
 	if (result == MHD_YES && answer.is_counted)
 		ledger_add(endpoint->ledger, &answer.hit);
+	if (result == MHD_YES && answer.is_lost)
+		ledger_lose(endpoint->ledger);
 	arena_clear(&arena);
 	config_release(config);
 	return result;

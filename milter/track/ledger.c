@@ -256,6 +256,13 @@ void ledger_add(struct ledger *ledger, const struct hit *hit)
 	pthread_mutex_unlock(&ledger->lock);
 }
 
+void ledger_lose(struct ledger *ledger)
+{
+	pthread_mutex_lock(&ledger->lock);
+	ledger->lost++;
+	pthread_mutex_unlock(&ledger->lock);
+}
+
 static bool open_log(struct ledger *ledger, const struct config *config, struct err *err)
 {
 	char dir[PATH_MAX];

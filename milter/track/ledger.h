@@ -23,5 +23,7 @@ bool ledger_open(const struct config *config, struct store *store, struct ledger
 void ledger_close(struct ledger *ledger);
 /* Copies the hit. */
 void ledger_add(struct ledger *ledger, const struct hit *hit);
+/* One that nobody could make out for want of memory; told with the next. */
+void ledger_lose(struct ledger *ledger);
 
 #endif

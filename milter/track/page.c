@@ -38,6 +38,12 @@ static const struct words words[PAGE_COUNT][PAGE_LANGUAGE_COUNT] = {
 		{ "en", "Not unsubscribed yet", "This did not work just now", "We are sorry. Please try again in a few minutes.", NULL, "Try again",
 		  "日本語" },
 	},
+	[PAGE_SHORT] = {
+		{ "ja", "一時的に開けません", "いまリンクを開けません",
+		  "申し訳ありません。数分後に、メールのリンクからもう一度開いてください。", NULL, NULL, "English" },
+		{ "en", "Not available just now", "This link could not be opened just now",
+		  "We are sorry. Please open the link in your mail again in a few minutes.", NULL, NULL, "日本語" },
+	},
 	[PAGE_UNKNOWN] = {
 		{ "ja", "リンクを開けません", "このリンクは正しくありません",
 		  "アドレスが途中で切れているか、書き換えられています。メールのリンクをもう一度お確かめください。", NULL, NULL, "English" },

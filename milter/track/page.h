@@ -14,7 +14,8 @@
 enum page {
 	PAGE_ASK,                      /* unsubscribe this address? */
 	PAGE_DONE,
-	PAGE_LATER,                    /* it could not be stored */
+	PAGE_LATER,                    /* it could not be stored: asks again */
+	PAGE_SHORT,                    /* a link that could not be read just now */
 	PAGE_UNKNOWN,                  /* no link of ours */
 	PAGE_EXPIRED,                  /* one that was good once */
 	PAGE_DENIED,                   /* one that was taken out of use */

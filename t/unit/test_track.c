@@ -352,6 +352,11 @@ static void write_keys(const char *text_of_8)
 	token_ring_load(&ring, config->token_key_file, &err);
 }
 
+static bool says(struct str body, const char *what)
+{
+	return str_find(body, str_from_c(what)) < body.len;
+}
+
 static int open_nothing(const char *path, int flags, mode_t mode)
 {
 	(void)path;
@@ -365,6 +370,7 @@ static int open_nothing(const char *path, int flags, mode_t mode)
 START_TEST(new_key)
 {
 	const struct io_calls before = io_calls;
+	struct track_answer answer;
 	struct str first, second;
 	struct token_ring asked;
 	struct err err;
@@ -382,11 +388,45 @@ START_TEST(new_key)
 	ck_assert_uint_eq(ask(TRACK_GET, first, HOST, STR_EMPTY).status, 302);
 	write_keys("");
 	io_calls.open = open_nothing;                  /* for a while; the file does not change meanwhile */
-	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 503);
+	answer = ask(TRACK_GET, second, HOST, STR_EMPTY);
+	ck_assert_uint_eq(answer.status, 503);
+	ck_assert(!says(answer.body, "<form"));        /* it would be answered with 405 */
 	io_calls = before;
 	ck_assert_uint_eq(ask(TRACK_GET, second, HOST, STR_EMPTY).status, 302);
 	ck_assert_uint_eq(ask(TRACK_GET, first, HOST, STR_EMPTY).status, 302);
 	token_ring_clear(&asked);
+}
+END_TEST
+
+/* Whichever allocation fails: who asks hears what is so, in a page that fits, and a hit is counted or said to be lost. */
+START_TEST(short_of_memory)
+{
+	static const struct { enum what what; enum track_method method; unsigned status; struct str body; } asked[] = {
+		{ CLICK, TRACK_GET, 302, STR_INIT("") },      { OPEN, TRACK_GET, 200, STR_INIT("") },
+		{ UNSUBSCRIBE, TRACK_GET, 200, STR_INIT("") }, { UNSUBSCRIBE, TRACK_POST, 200, ONE_CLICK },
+	};
+	bool is_hit = asked[_i].what != UNSUBSCRIBE, is_met = true;
+	char text[TOKEN_MAX + 8];
+	struct str path = path_of(asked[_i].what);
+
+	memcpy(text, path.ptr, path.len);
+	path = str_of(text, path.len);
+	for (int n = 1; is_met; n++) {
+		arena_clear(&arena);
+		arena_init(&arena, 256 << 10);
+		shortage_begin(n);
+
+		struct track_answer answer = ask(asked[_i].method, path, HOST, asked[_i].body);
+		bool is_page = answer.type && str_eq(str_from_c(answer.type), STR("text/html; charset=utf-8"));
+
+		is_met = shortage_end();
+		ck_assert_msg(answer.status == asked[_i].status || (is_met && answer.status == 503 && asked[_i].what != OPEN),
+			      "allocation %d: %u", n, answer.status);
+		ck_assert_msg(!is_hit || answer.status == 503 || answer.is_counted || answer.is_lost, "allocation %d is told nowhere", n);
+		ck_assert(!is_page || answer.status == 503 || says(answer.body, "</html>"));
+		ck_assert_msg(answer.status != 503 || says(answer.body, "<form") <= (asked[_i].method == TRACK_POST), STR_FMT,
+			      STR_ARG(answer.body));
+	}
 }
 END_TEST
 
@@ -607,6 +647,7 @@ int main(void)
 	tcase_add_loop_test(tc, no_host, 0, 4);
 	tcase_add_test(tc, expired);
 	tcase_add_test(tc, new_key);
+	tcase_add_loop_test(tc, short_of_memory, 0, 4);
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, counts_no_links_of_many_messages);
 	tcase_add_test(tc, forgets_whole);
