@@ -1,4 +1,5 @@
 /* sekisho key rotate, key list: the keys that seal tracked links. */
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
@@ -34,13 +35,14 @@ static unsigned free_id(struct str text)
 	return 0;
 }
 
-static bool add_key(struct buf *text, unsigned id)
+static bool add_key(struct buf *text, unsigned id, struct err *err)
 {
 	unsigned char key[TOKEN_KEY_LEN];
 	char day[JST_DATE_LEN + 1];
+	struct str whole;
 
 	if (RAND_bytes(key, sizeof key) != 1)
-		return false;
+		return err_set(err, ERR_BUSY, "no random numbers to be had");
 	if (text->len && text->ptr[text->len - 1] != '\n')
 		buf_add_byte(text, '\n');
 	buf_printf(text, "%u ", id);
@@ -49,7 +51,7 @@ static bool add_key(struct buf *text, unsigned id)
 	jst_format_date(jst_day(clock_now_us()), day);
 	buf_printf(text, " %s\n", day);
 	OPENSSL_cleanse(key, sizeof key);
-	return !text->failed;
+	return buf_done(text, &whole, err);
 }
 
 /* A first key that root makes is the daemons', who run as the owner of the state directory. */
@@ -62,9 +64,19 @@ static bool give_to_daemons(const struct config *config, const char *path, struc
 	return chown(path, st.st_uid, st.st_gid) == 0 || err_errno(err, ERR_BUSY, "giving %s to the owner of %s", path, config->state_dir.ptr);
 }
 
+/* A first file that was not made to its end goes: root's own would be no use to the daemons, nor be given to them by the next try. */
+static bool write_keys(const struct config *config, const char *path, struct str text, bool is_first, struct err *err)
+{
+	if (io_replace_file(path, text, 0600, err) && (!is_first || give_to_daemons(config, path, err)))
+		return true;
+	if (is_first)
+		io_calls.unlink(path);
+	return false;
+}
+
 static int rotate(struct tool *tool, const char *path, struct buf *text)
 {
-	bool is_first = access(path, F_OK) != 0;
+	bool is_first = access(path, F_OK) != 0 && errno == ENOENT;
 	unsigned id;
 	struct err err;
 
@@ -73,9 +85,7 @@ static int rotate(struct tool *tool, const char *path, struct buf *text)
 	id = free_id(buf_view(text));
 	if (id == 0)
 		return tool_fail(tool, TOOL_NO, "%s has all the keys a file can hold", path);
-	if (!add_key(text, id))
-		return tool_fail(tool, TOOL_UNKNOWN, "no random numbers to be had");
-	if (!io_replace_file(path, buf_view(text), 0600, &err) || (is_first && !give_to_daemons(tool->config, path, &err)))
+	if (!add_key(text, id, &err) || !write_keys(tool->config, path, buf_view(text), is_first, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_field(tool, "Key", "%u in %s", id, path);
 	tool_field(tool, "Next",
