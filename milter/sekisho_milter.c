@@ -25,6 +25,7 @@
 #include "milter/monitor.h"
 #include "milter/notify.h"
 #include "milter/process.h"
+#include "milter/record/sign.h"
 #include "milter/reply.h"
 #include "milter/restart.h"
 #include "milter/watch.h"
@@ -282,6 +283,7 @@ int main(int argc, char **argv)
 
 	hold_signals();
 	keep_memory_small();
+	sign_count_shortages();
 	if (!process_start(&process, argc, argv, &code))
 		return code;
 	if (!load(&config, &err))

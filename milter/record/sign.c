@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "config/base/hex.h"
 #include "config/base/io.h"
+#include "config/base/memory.h"
 
 #define FILE_MAX ((size_t)64 << 10)
 
@@ -17,6 +19,40 @@ struct sign_key {
 	EVP_PKEY *pkey;
 	struct sign_public public;
 };
+
+/* --- memory */
+
+static void *count_realloc(void *old, size_t n, const char *file, int line)
+{
+	void *ptr = n ? realloc(old, n) : NULL;
+
+	(void)file;
+	(void)line;
+	if (n == 0)
+		free(old);
+	else if (!ptr)
+		memory_ran_out();
+	return ptr;
+}
+
+static void *count_malloc(size_t n, const char *file, int line)
+{
+	return count_realloc(NULL, n, file, line);
+}
+
+static void let_go(void *ptr, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	free(ptr);
+}
+
+void sign_count_shortages(void)
+{
+	CRYPTO_set_mem_functions(count_malloc, count_realloc, let_go);
+}
+
+/* --- keys */
 
 void sign_id_of(const unsigned char raw[SIGN_KEY_LEN], char out[SIGN_ID_LEN + 1])
 {
@@ -70,6 +106,7 @@ static void tell_missing(const char *path, struct err *err)
 
 bool sign_key_load(const char *path, struct sign_key **out, struct err *err)
 {
+	unsigned long shortages = memory_shortages();
 	struct sign_key *key = calloc(1, sizeof *key);
 	struct buf pem;
 	bool ok = false;
@@ -82,7 +119,13 @@ bool sign_key_load(const char *path, struct sign_key **out, struct err *err)
 		goto done;
 	}
 	key->pkey = read_private(buf_view(&pem));
-	if (!key->pkey || !public_of(key->pkey, &key->public)) {
+	bool is_key = key->pkey && public_of(key->pkey, &key->public);
+
+	if (memory_shortages() != shortages) {
+		err_memory(err);
+		goto done;
+	}
+	if (!is_key) {
 		err_set(err, ERR_CONFIG, "%s: not an Ed25519 private key in PEM; move it away, and make one with: sekisho key new %s",
 			path, path);
 		goto done;
@@ -158,6 +201,7 @@ static bool read_publics(struct str pem, struct sign_publics *out)
 bool sign_publics_load(const char *path, struct sign_publics *out, struct err *err)
 {
 	struct sign_publics publics = { .count = 0 };
+	unsigned long shortages = memory_shortages();
 	struct buf pem;
 	bool ok = false;
 
@@ -165,6 +209,7 @@ bool sign_publics_load(const char *path, struct sign_publics *out, struct err *e
 	if (io_read_file(path, &pem, err)) {
 		ok = read_publics(buf_view(&pem), &publics) ||
 		     err_set(err, ERR_CONFIG, "%s: no Ed25519 public key in PEM (at most %d)", path, SIGN_KEYS_MAX);
+		ok = memory_shortages() == shortages ? ok : err_memory(err);
 		if (ok)
 			*out = publics;
 		explicit_bzero(pem.ptr, pem.size);

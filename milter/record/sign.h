@@ -50,4 +50,8 @@ bool sign_key_new(const char *path, char out_id[SIGN_ID_LEN + 1], struct err *er
 
 void sign_id_of(const unsigned char raw[SIGN_KEY_LEN], char out[SIGN_ID_LEN + 1]);
 
+/* By main, before OpenSSL is first used: a wrong signature and one that it had no memory to look at both say no, and from now on
+ * config/base/memory.h tells the one from the other. */
+void sign_count_shortages(void);
+
 #endif

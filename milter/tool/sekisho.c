@@ -3,6 +3,7 @@
 
 #include "config/base/io.h"
 #include "config/base/log.h"
+#include "milter/record/sign.h"
 #include "milter/tool/run.h"
 
 int main(int argc, char **argv)
@@ -11,6 +12,7 @@ int main(int argc, char **argv)
 	int code;
 
 	io_hold_standard();
+	sign_count_shortages();
 	log_open("sekisho", LOG_TO_STDERR, LOG_LEVEL_WARN);
 	screen_adapt(STDOUT_FILENO);
 	tool_init(&tool);

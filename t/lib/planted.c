@@ -159,6 +159,15 @@ void *malloc(size_t n) { return NO_MEMORY ? NULL : __libc_malloc(n); }
 void *calloc(size_t count, size_t n) { return NO_MEMORY ? NULL : __libc_calloc(count, n); }
 void *realloc(void *old, size_t n) { return NO_MEMORY ? NULL : __libc_realloc(old, n); }
 
+/* OpenSSL keeps its own: it does not survive a refusal at its beginning. */
+int CRYPTO_set_mem_functions(void *allocate, void *grow, void *release)
+{
+	(void)allocate;
+	(void)grow;
+	(void)release;
+	return 0;
+}
+
 int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {
 	return fails(THREAD) ? EAGAIN : REAL(pthread_create)(out, attributes, run, argument);
