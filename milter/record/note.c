@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
+#include "config/base/memory.h"
 #include "config/base/num.h"
 
 #define DASH "\xe2\x80\x94 "                         /* U+2014, SP */
@@ -18,7 +19,7 @@
 #define BLOB_BASE64_LEN 92                          /* of 68 octets, one "=" */
 
 /* The first octets of SHA-256(name || newline || type || key). */
-static void key_hash(struct str name, struct str type, const struct sign_public *public, unsigned char out[HASH_LEN])
+static bool key_hash(struct str name, struct str type, const struct sign_public *public, unsigned char out[HASH_LEN])
 {
 	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
 	struct buf text;
@@ -28,9 +29,11 @@ static void key_hash(struct str name, struct str type, const struct sign_public 
 	buf_add_byte(&text, '\n');
 	buf_add(&text, type);
 	buf_add(&text, str_of((const char *)public->raw, SIGN_KEY_LEN));
-	EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
+	bool ok = !text.failed && EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
+
 	memcpy(out, digest, HASH_LEN);
 	buf_clear(&text);
+	return ok;
 }
 
 static void add_signature(struct buf *out, struct str name, const struct sign_public *public, struct str sig_base64)
@@ -39,7 +42,7 @@ static void add_signature(struct buf *out, struct str name, const struct sign_pu
 
 	if (sig_base64.len == SIGN_BASE64_LEN)
 		EVP_DecodeBlock(sig, (const unsigned char *)sig_base64.ptr, SIGN_BASE64_LEN);
-	key_hash(name, STR(ED25519), public, blob);
+	out->failed |= !key_hash(name, STR(ED25519), public, blob);
 	memcpy(blob + HASH_LEN, sig, SIGN_LEN);
 	EVP_EncodeBlock(base64, blob, BLOB_LEN);
 	buf_printf(out, "\n" DASH STR_FMT " %s\n", STR_ARG(name), (const char *)base64);
@@ -102,8 +105,8 @@ static bool is_signed_by(struct str text, struct str name, const unsigned char h
 	for (size_t i = 0; i < publics->count; i++) {
 		unsigned char want[HASH_LEN];
 
-		key_hash(name, STR(ED25519), &publics->keys[i], want);
-		if (memcmp(hash, want, HASH_LEN) == 0 && sign_check(&publics->keys[i], text, str_from_c(sig)))
+		if (key_hash(name, STR(ED25519), &publics->keys[i], want) && memcmp(hash, want, HASH_LEN) == 0 &&
+		    sign_check(&publics->keys[i], text, str_from_c(sig)))
 			return true;
 	}
 	return false;
@@ -128,8 +131,15 @@ static bool read_text(struct str text, struct note *out)
 	return entry_is_name(out->node) && entry_is_name(out->class_name) && out->head >= 0;
 }
 
+/* Or there was no memory to see one. */
+static bool refuse_unsigned(unsigned long shortages, const char *why, struct err *err)
+{
+	return memory_shortages() == shortages ? err_set(err, ERR_CONFIG, "%s", why) : err_memory(err);
+}
+
 bool note_read(struct str file, const struct sign_publics *publics, struct note *out, struct err *err)
 {
+	unsigned long shortages = memory_shortages();
 	size_t end = str_find(file, STR("\n\n"));
 	struct str signatures, line, name;
 	unsigned char hash[HASH_LEN];
@@ -146,12 +156,13 @@ bool note_read(struct str file, const struct sign_publics *publics, struct note 
 		if (read_signature(line, &name, hash, sig) && str_eq(name, out->origin) &&
 		    is_signed_by(out->text, name, hash, sig, publics))
 			return true;
-	return err_set(err, ERR_CONFIG, "the checkpoint has no good signature of a key that was given");
+	return refuse_unsigned(shortages, "the checkpoint has no good signature of a key that was given", err);
 }
 
 bool note_open(struct str file, const struct sign_publics *publics, struct str *out_text, struct str *out_name, struct err *err)
 {
 	static const char gap[] = "\n\n" DASH;
+	unsigned long shortages = memory_shortages();
 	struct str text, signatures, line, name;
 	unsigned char hash[HASH_LEN];
 	char sig[SIGN_BASE64_LEN + 1];
@@ -177,7 +188,7 @@ bool note_open(struct str file, const struct sign_publics *publics, struct str *
 			return true;
 		}
 	}
-	return err_set(err, ERR_CONFIG, "no good signature of a key that was given");
+	return refuse_unsigned(shortages, "no good signature of a key that was given", err);
 }
 
 /* --- cosignatures */
@@ -206,7 +217,7 @@ bool note_cosign(struct buf *file, const struct note *note, struct str name, int
 	if (!ok)
 		return false;
 	memcpy(public.raw, sign_key_public(key), SIGN_KEY_LEN);
-	key_hash(name, STR(COSIGNATURE), &public, blob);
+	file->failed |= !key_hash(name, STR(COSIGNATURE), &public, blob);
 	for (int i = 0; i < TIME_LEN; i++)
 		blob[HASH_LEN + i] = (unsigned char)((uint64_t)time_s >> (8 * (TIME_LEN - 1 - i)));
 	EVP_DecodeBlock(sig, (const unsigned char *)sig_base64, SIGN_BASE64_LEN);
@@ -248,8 +259,7 @@ static enum note_cosigned judge(const unsigned char blob[COSIGN_LEN], struct str
 	for (int i = 0; i < TIME_LEN; i++)
 		time_s = time_s << 8 | blob[HASH_LEN + i];
 	for (size_t i = 0; i < witnesses->count && result != NOTE_COSIGNED; i++) {
-		key_hash(name, STR(COSIGNATURE), &witnesses->keys[i], hash);
-		if (memcmp(hash, blob, HASH_LEN) == 0)
+		if (key_hash(name, STR(COSIGNATURE), &witnesses->keys[i], hash) && memcmp(hash, blob, HASH_LEN) == 0)
 			result = time_s <= TIME_MAX_S && is_good(blob, time_s, note, &witnesses->keys[i]) ? NOTE_COSIGNED : NOTE_FORGED;
 	}
 	*out_time_s = (int64_t)time_s;
