@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "config/base/memory.h"
 #include "config/config_report.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/reader.h"
@@ -189,6 +190,7 @@ static int run_command(struct tool *tool, struct common *common, char *const *ar
 {
 	static const struct option no_options[] = { { NULL } };
 	const struct tool_command *command = tool->command;
+	unsigned long shortages = memory_shortages();
 	void *values = arena_alloc(&tool->arena, command->values_size);
 	const struct option_set sets[] = {
 		{ command->options, values },
@@ -213,6 +215,8 @@ static int run_command(struct tool *tool, struct common *common, char *const *ar
 
 	int code = command->run(tool, values);
 
+	if ((code == TOOL_OK || code == TOOL_NO) && memory_shortages() != shortages)
+		code = tool_fail(tool, TOOL_UNKNOWN, "out of memory");
 	tool_progress("", 0, 0);
 	if (tool->closed_records)
 		tool_fail(tool, TOOL_OK, "%lld sealed records stay closed: their keys were destroyed, or are not for this user",
