@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/base/io.h"
+#include "config/base/memory.h"
 #include "milter/record/piece.h"
 #include "milter/record/reader.h"
 
@@ -213,12 +214,14 @@ static void read_ahead(const struct find *find, int64_t number)
 
 static bool read_piece(const struct find *find, int64_t number, struct piece *piece, struct err *err)
 {
+	unsigned long shortages = memory_shortages();
 	int64_t from, to;
 	const struct part *part = place_of(find, number, &from, &to);
 
 	read_ahead(find, number + AHEAD);
 	return piece_read(piece, part->fd, from, to, part->end, err) &&
-	       piece_match(piece, &find->texts, find->query->match, find->query->arg, err);
+	       piece_match(piece, &find->texts, find->query->match, find->query->arg, err) &&
+	       (memory_shortages() == shortages || err_memory(err));
 }
 
 /* The next piece, once there is a slot for it. */
