@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "config/base/memory.h"
 #include "config/base/num.h"
 
 #define RANGE_MAX 42                                /* octets of one range and its comma */
@@ -23,8 +24,10 @@ bool spans_add(struct spans *spans, int64_t first, int64_t last)
 		size_t room = spans->room ? spans->room * 2 : 64;
 		struct span *rows = reallocarray(spans->rows, room, sizeof *rows);
 
-		if (!rows)
+		if (!rows) {
+			memory_ran_out();
 			return false;
+		}
 		spans->rows = rows;
 		spans->room = room;
 	}

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "config/base/memory.h"
+
 #define NAMES_MAX ((size_t)1 << 30)
 
 void tseq_init(struct tseq *tseq)
@@ -35,6 +37,7 @@ static bool grow(struct tseq *tseq)
 	struct tseq_row *rows = slots ? reallocarray(tseq->rows, room, sizeof *rows) : NULL;
 
 	if (!rows) {
+		memory_ran_out();
 		free(slots);
 		return false;
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/memory.h"
 #include "config/base/num.h"
 #include "milter/record/verify_names.h"
 
@@ -252,7 +253,7 @@ static void check_joint(const struct run *run, struct verify_file *before, struc
 	else if (memcmp(file->hash, before->chain, CHAIN_LEN) != 0)
 		verify_file_find(file, VERIFY_TAMPERED, 0, file->after + 1, "does not continue %s: one of the two was altered",
 				 before->name);
-	else if (before->end_numbers && file->head_numbers && before->end_numbers != file->head_numbers)
+	else if (!file->is_unread && before->end_numbers && file->head_numbers && before->end_numbers != file->head_numbers)
 		verify_file_find(file, VERIFY_TAMPERED, 0, file->after + 1, "the tenants' numbers that it begins with are not those with "
 				 "which %s ends", before->name);
 }
@@ -272,7 +273,7 @@ static void check_order(struct run *run)
 			check_joint(run, before, file);
 		else
 			check_head(run, file);
-		if (before && !verify_continues(before, file))
+		if (before && (before->is_unread || file->is_unread || !verify_continues(before, file)))
 			named = NULL;               /* what named it may be among what is missing */
 		if (file->first_once.text.len) {
 			file->first_once.is_restored |= is_restored;
@@ -317,7 +318,7 @@ static void check_declared(struct run *run, struct verify_file *file, const stru
 static void check_due(struct verify_file *file, const struct spans *due)
 {
 	spans_sort(&file->erased_seqs);
-	for (size_t at = 0; file->records && at < due->count; at++) {
+	for (size_t at = 0; file->records && !file->is_unread && at < due->count; at++) {
 		struct span span = due->rows[at];
 
 		span.first = span.first > file->first_seq ? span.first : file->first_seq;
@@ -547,6 +548,7 @@ static bool look(struct run *run, struct err *err)
 
 bool record_verify(const struct verify_options *options, struct verify_report *out, struct err *err)
 {
+	unsigned long shortages = memory_shortages();
 	struct run *run = calloc(1, sizeof *run);
 
 	*out = (struct verify_report){ .result = VERIFY_OK, .tongue = options->tongue };
@@ -557,11 +559,14 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 	run->report = out;
 	pthread_mutex_init(&run->lock, NULL);
 
-	bool ok = take_options(run, err) && look(run, err);
+	/* What a file lacks for want of memory it says itself. */
+	bool ok = take_options(run, err) && (memory_shortages() == shortages || err_memory(err)) && look(run, err);
 
+	shortages = memory_shortages();
 	if (ok)
 		conclude(run);
-	else
+	ok = ok && (memory_shortages() == shortages || err_memory(err));
+	if (!ok)
 		out->result = VERIFY_UNKNOWN;
 	give_files_back(run);
 	pthread_mutex_destroy(&run->lock);

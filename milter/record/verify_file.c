@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/memory.h"
 #include "milter/record/entry.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
@@ -513,10 +514,12 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 
 void verify_file_check(struct verify_file *file, const struct verify_context *context)
 {
+	unsigned long shortages = memory_shortages();
 	int fd = file->size > 0 && !file->is_unread ? verify_file_open(file, context) : -1;
 
 	if (fd < 0)
 		return;
 	check_open(file, context, fd);
 	close(fd);
+	verify_file_forget_short(file, shortages);
 }

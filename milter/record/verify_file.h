@@ -117,5 +117,7 @@ void verify_file_find(struct verify_file *file, enum verify_result result, int64
 	__attribute__((format(printf, 5, 6)));
 /* The system's own words. */
 void verify_file_find_err(struct verify_file *file, const struct err *err);
+/* Where memory ran out since there were so many shortages, what was found is forgotten: the file could not be read. */
+void verify_file_forget_short(struct verify_file *file, unsigned long shortages);
 
 #endif

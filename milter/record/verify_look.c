@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/base/memory.h"
 #include "milter/record/entry.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
@@ -34,6 +35,18 @@ void verify_file_find_err(struct verify_file *file, const struct err *err)
 {
 	file->is_unread = true;
 	verify_file_find(file, VERIFY_UNKNOWN, -1, -1, "cannot be read: %s", err->text);
+}
+
+void verify_file_forget_short(struct verify_file *file, unsigned long shortages)
+{
+	struct err err;
+
+	if (memory_shortages() == shortages)
+		return;
+	file->finding_count = 0;
+	file->worst = VERIFY_OK;
+	err_memory(&err);
+	verify_file_find_err(file, &err);
 }
 
 int verify_file_open(struct verify_file *file, const struct verify_context *context)
@@ -113,6 +126,8 @@ static void look_inside(struct verify_file *file, const struct verify_context *c
 
 void verify_file_look(struct verify_file *file, const struct verify_context *context)
 {
+	unsigned long shortages = memory_shortages();
+
 	arena_init(&file->arena, ARENA_MAX);
 	file->limit = INT64_MAX;
 	record_file_name(file->file, file->name);
@@ -127,6 +142,7 @@ void verify_file_look(struct verify_file *file, const struct verify_context *con
 		return;
 	look_inside(file, context, fd);
 	close(fd);
+	verify_file_forget_short(file, shortages);
 }
 
 void verify_file_clear(struct verify_file *file)
