@@ -11,6 +11,7 @@
 #include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/json.h"
+#include "config/base/memory.h"
 #include "config/base/utf8.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
@@ -72,6 +73,7 @@ static void add_list(struct buf *out, const struct str *items, size_t count)
 			buf_add_byte(&joined, ' ');
 		buf_add(&joined, items[i]);
 	}
+	out->failed |= joined.failed;
 	add_cell(out, buf_view(&joined), false);
 	buf_clear(&joined);
 }
@@ -303,6 +305,7 @@ bool record_verify_export(const char *path, struct str public_key_file, struct s
 			  struct err *err)
 {
 	struct check check = { .report = out, .file = str_from_c(path), .wanted = tenant };
+	unsigned long shortages = memory_shortages();
 	struct sign_publics publics;
 	struct lines lines;
 	struct stat st;
@@ -329,5 +332,5 @@ bool record_verify_export(const char *path, struct str public_key_file, struct s
 	if (fd >= 0)
 		close(fd);
 	export_jsonl_clear(&check.seen);
-	return ok;
+	return ok && (memory_shortages() == shortages || err_memory(err));
 }

@@ -1,5 +1,6 @@
 /* sekisho log export: records for a spreadsheet, or for an auditor of one tenant. */
 #include "config/base/clock.h"
+#include "config/base/memory.h"
 #include "milter/record/export.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/records_find.h"
@@ -91,6 +92,7 @@ static int end(struct export *x)
 static int write_all(struct export *x)
 {
 	struct tool *tool = x->tool;
+	unsigned long shortages = memory_shortages();
 	struct err err;
 
 	if (x->is_csv)
@@ -100,6 +102,8 @@ static int write_all(struct export *x)
 	if (!records_walk(tool, x->class, x->first_us == INT64_MIN ? INT64_MIN : jst_day(x->first_us) - 1,
 			  x->last_us == INT64_MAX ? INT64_MAX : jst_day(x->last_us), false, look_at, x, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (memory_shortages() != shortages)        /* a trailer would say that this is all there is */
+		return tool_fail(tool, TOOL_UNKNOWN, "out of memory");
 	return x->is_lost ? TOOL_UNKNOWN : end(x);
 }
 
