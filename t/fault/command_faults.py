@@ -25,8 +25,9 @@ class Hand:
         check(done.returncode == 0, "sekisho {}: exit {} without a fault\n{}{}", " ".join(words), done.returncode, done.stdout, done.stderr)
         return done.stdout
 
-    def nth(self, most, words, may_end=DONE):
-        """`words`: a function that gives a command; what failed is run again, and then must succeed."""
+    def nth(self, most, words, may_end=DONE, whole=""):
+        """`words`: a function that gives a command; what failed is run again, and then must succeed. `whole`: what it says
+        at least, when it says that it could."""
         for kind in KINDS:
             place = "" if kind in ("connect", "memory", "thread", "spawn") else self.lab.world.dir
             for n in steps(most):
@@ -37,6 +38,8 @@ class Hand:
                 self.planted.disarm()
                 check(done.returncode in may_end, "sekisho {}, {} {}: exit {}\n{}{}", " ".join(command), kind, n, done.returncode,
                       done.stdout[-1000:], done.stderr[-1000:])
+                check(done.returncode or whole in done.stdout, "sekisho {}, {} {}: exit 0 with\n{}", " ".join(command), kind, n,
+                      done.stdout[-1000:])
                 check(done.returncode == 0 or done.stderr or done.stdout, "sekisho {}, {} {}: exit {} without a word", " ".join(command),
                       kind, n, done.returncode)
                 if not failed:
@@ -69,10 +72,18 @@ def with_hand(lab, **settings):
 
 @fault("calls", "commands that read the log: n-th call of each kind", 400, 3)
 def commands_read(lab, most):
+    """Whatever fails, it never says less than there is, nor that an intact log was altered."""
     hand, mail = with_hand(lab)
-    for words in (("log", "verify"), ("log", "search", "someone@example.test"), ("log", "show", mail.passed[0]), ("log", "report"),
-                  ("log", "export", "--format", "csv"), ("log", "export"), ("log", "checkpoint"), ("log", "index", "--rebuild")):
-        hand.nth(most, lambda words=words: words)
+    export = lab.world.path("export.jsonl")
+    with open(export, "w") as out:
+        out.write(hand.well("log", "export"))
+    for words in (("log", "search", "someone@example.test"), ("log", "show", mail.passed[0]), ("log", "export", "--format", "csv"),
+                  ("log", "export")):
+        hand.nth(most, lambda words=words: words, (0, 3), hand.well(*words).partition('{"trailer"')[0])
+    for words in (("log", "checkpoint"), ("log", "verify"), ("log", "verify", "--level", "content"),
+                  ("log", "verify", "--key", f"{lab.gate.dir}/relay-log.key.pub", export), ("log", "index", "--rebuild")):
+        hand.nth(most, lambda words=words: words, (0, 3))
+    hand.nth(most, lambda: ("log", "report"))
     evidence(lab, mail)
 
 
