@@ -206,7 +206,7 @@ void redis_conn_open(struct redis_conn *conn, int64_t now_us)
 	}
 	conn->phase = CONN_CONNECTING;
 	conn->deadline_us = clock_mono_us() + conn->greeting->patience_us;
-	conn->was_refused = false;
+	conn->was_refused = conn->was_short = false;
 }
 
 static bool begin_greeting(struct redis_conn *conn)
@@ -309,6 +309,7 @@ static bool take_replies(struct redis_conn *conn, redis_answered *answered, void
 		void *reply = NULL;
 
 		if (redisReaderGetReply(conn->reader, &reply) != REDIS_OK) {
+			conn->was_short = conn->reader->err == REDIS_ERR_OOM;
 			snprintf(conn->why, sizeof conn->why, "no Redis answer: %.200s", conn->reader->errstr);
 			return false;
 		}
@@ -321,7 +322,8 @@ static bool take_replies(struct redis_conn *conn, redis_answered *answered, void
 
 static bool feed(struct redis_conn *conn, const char *bytes, size_t len)
 {
-	if (redisReaderFeed(conn->reader, bytes, len) != REDIS_OK)
+	conn->was_short = redisReaderFeed(conn->reader, bytes, len) != REDIS_OK;
+	if (conn->was_short)
 		snprintf(conn->why, sizeof conn->why, "no Redis answer: %.200s", conn->reader->errstr);
 	else if (conn->reader->len > REDIS_REPLY_MAX)
 		snprintf(conn->why, sizeof conn->why, "an answer of more than %zu octets", REDIS_REPLY_MAX);
@@ -389,7 +391,8 @@ static bool drive(struct redis_conn *conn, short revents, redis_answered *answer
 		return false;
 	if (conn->phase == CONN_CONNECTING)
 		return true;
-	if (conn->out.failed) {
+	conn->was_short = conn->out.failed;
+	if (conn->was_short) {
 		snprintf(conn->why, sizeof conn->why, "out of memory, or more than %zu octets wait to be sent", OUT_MAX);
 		return false;
 	}

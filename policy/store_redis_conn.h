@@ -41,6 +41,7 @@ struct redis_call {
 	struct redis_call *undo;       /* to be sent when nobody learnt what became of this one */
 
 	redisReply *reply;             /* NULL with err */
+	bool was_short;                /* of memory: err says nothing of the server */
 	struct err err;
 	bool is_done, is_abandoned;    /* guarded by the link's mutex */
 	pthread_cond_t done;
@@ -77,6 +78,7 @@ struct redis_conn {
 	unsigned int tries;            /* of its addresses, in turn */
 	bool has_served;               /* answered a call since it was opened */
 	bool was_refused;              /* its last greeting was */
+	bool was_short;                /* broken by lack of memory here */
 	redisReader *reader;
 	struct buf out;
 	size_t sent;

@@ -204,6 +204,7 @@ static void answered(void *arg, struct redis_conn *conn, struct redis_call *call
 		return;
 	}
 	if (!reply) {
+		call->was_short = conn->was_short;
 		finish_failed(link, call, conn->address.text, conn->why, true);
 		return;
 	}

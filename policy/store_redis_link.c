@@ -11,6 +11,7 @@
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
+#include "config/base/memory.h"
 #include "config/base/num.h"
 #include "policy/store_redis_call.h"
 #include "policy/store_redis_drive.h"
@@ -86,6 +87,8 @@ bool redis_link_call(struct redis_link *link, const struct redis_words *words, i
 
 	bool ok = call->reply && judge_reply(call->reply, err);
 
+	if (call->was_short)                    /* in another thread, which asked for us */
+		memory_ran_out();
 	if (!call->reply && err)
 		*err = call->err;
 	if (ok) {
