@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "config/base/memory.h"
+
 #define BUCKETS 4096                   /* as many messages are seldom between DATA and their end at once */
 
 struct charge_book {
@@ -76,8 +78,10 @@ static struct charge_entry *entry_new(struct str tenant, struct str id, const st
 
 	struct charge_entry *entry = malloc(sizeof *entry + count * sizeof *notes + text);
 
-	if (!entry)
+	if (!entry) {
+		memory_ran_out();
 		return NULL;
+	}
 	*entry = (struct charge_entry){ .count = count };
 
 	char *at = (char *)(entry->notes + count);

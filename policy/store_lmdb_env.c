@@ -13,6 +13,7 @@
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
+#include "config/base/memory.h"
 #include "policy/store_lmdb_record.h"
 
 #define READERS_MAX 1024
@@ -59,6 +60,9 @@ bool lmdb_fail(const struct lmdb_env *env, int code, struct err *err)
 	case ENOSPC:
 	case EDQUOT:
 		return err_set(err, ERR_FULL, "store %s: %s", env->path, mdb_strerror(code));
+	case ENOMEM:
+		memory_ran_out();
+		return err_set(err, ERR_BUSY, "store %s: out of memory", env->path);
 	case MDB_READERS_FULL:
 		return err_set(err, ERR_BUSY, "store %s: more than %d readers at once", env->path, READERS_MAX);
 	case EACCES:
