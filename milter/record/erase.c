@@ -53,13 +53,13 @@ static bool each_line(const struct erase *erase, struct record_file file, line_f
 	struct stat st;
 	bool found = false, ok;
 	int fd = record_file_path(erase->dir, file, path, err) ? record_file_open(path, O_RDONLY, err) : -1;
+	int64_t end;
 
 	if (fd < 0)
 		return false;
 	ok = fstat(fd, &st) == 0 || err_errno(err, ERR_BUSY, "%s", path);
-	if (ok && erase->next)
-		st.st_size = record_file_end(erase->dir, file, erase->next, st.st_size);
-	if (ok && (ok = lines_open(&lines, fd, path, 0, st.st_size, err))) {
+	ok = ok && record_file_end(erase->dir, file, erase->next, st.st_size, &end, err);
+	if (ok && (ok = lines_open(&lines, fd, path, 0, end, err))) {
 		while ((ok = lines_next(&lines, &line, &found, err)) && found && (ok = fn(arg, &line, err)))
 			;
 		lines_close(&lines);

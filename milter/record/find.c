@@ -123,8 +123,8 @@ static bool plan(const struct find *find, struct part *part, struct err *err)
 		return err_errno(err, ERR_BUSY, "%s", path);
 	part->size = part->end = st.st_size;
 	use_index(find, part);
-	if (part->next && part->covered < part->end)
-		part->end = record_file_end(find->query->dir, part->file, part->next, part->end);
+	if (part->covered < part->end && !record_file_end(find->query->dir, part->file, part->next, part->end, &part->end, err))
+		return false;
 
 	int64_t rest = part->end > part->covered ? part->end - part->covered : 0;
 

@@ -374,6 +374,7 @@ static bool update_file(struct update *update, size_t at, struct err *err)
 	char path[PATH_MAX];
 	struct index index;
 	struct stat st;
+	int64_t end;
 	bool ok = true;
 
 	if (!record_file_path(update->dir, files[at], path, err))
@@ -389,8 +390,8 @@ static bool update_file(struct update *update, size_t at, struct err *err)
 		if (is_good)
 			index_close(&index);
 		else
-			ok = build_one(update, at, fd,
-				       record_file_end(update->dir, files[at], &files[at + 1], st.st_size), err);
+			ok = record_file_end(update->dir, files[at], &files[at + 1], st.st_size, &end, err) &&
+			     build_one(update, at, fd, end, err);
 		count_size(update, files[at]);
 	}
 	close(fd);

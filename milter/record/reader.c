@@ -81,7 +81,9 @@ static bool read_begin(const struct line *line, struct str name, struct begin_en
 	       scan_find(line->text, STR("detail"), &detail) && begin_entry_read(detail, out) && str_eq(out->previous, name);
 }
 
-int64_t record_file_end(const char *dir, struct record_file file, const struct record_file *next, int64_t size)
+/* Purged since it was listed: then the file is older still, and goes too. */
+bool record_file_end(const char *dir, struct record_file file, const struct record_file *next, int64_t size, int64_t *out,
+		     struct err *err)
 {
 	char path[PATH_MAX], name[RECORD_NAME_MAX];
 	struct begin_entry begin;
@@ -89,26 +91,34 @@ int64_t record_file_end(const char *dir, struct record_file file, const struct r
 	struct line line;
 	bool found = false;
 
-	if (next->day != file.day || !record_file_path(dir, *next, path, NULL))
-		return size;
+	*out = size;
+	if (!next || next->day != file.day)
+		return true;
+	if (!record_file_path(dir, *next, path, err))
+		return false;
 
-	int fd = record_file_open(path, O_RDONLY, NULL);
+	int fd = record_file_open(path, O_RDONLY, err);
 
 	if (fd < 0)
-		return size;
+		return errno == ENOENT;
 	record_file_name(file, name);
-	if (lines_open(&lines, fd, path, 0, INT64_MAX, NULL)) {
-		if (lines_next(&lines, &line, &found, NULL) && found && read_begin(&line, str_from_c(name), &begin) && begin.end < size)
-			size = begin.end;
+	bool ok = lines_open(&lines, fd, path, 0, INT64_MAX, err);
+
+	if (ok) {
+		ok = lines_next(&lines, &line, &found, err);
+		if (ok && found && read_begin(&line, str_from_c(name), &begin) && begin.end < size)
+			*out = begin.end;
 		lines_close(&lines);
 	}
 	close(fd);
-	return size;
+	return ok;
 }
 
 static bool open_file(struct record_reader *reader, size_t at, struct err *err)
 {
+	const struct record_file *later = at + 1 < reader->count ? &reader->files[at + 1] : NULL;
 	struct stat st;
+	int64_t end;
 
 	if (!record_file_path(reader->dir, reader->files[at], reader->path, err))
 		return false;
@@ -117,11 +127,8 @@ static bool open_file(struct record_reader *reader, size_t at, struct err *err)
 		return errno == ENOENT;
 
 	bool ok = fstat(reader->fd, &st) == 0 || err_errno(err, ERR_BUSY, "%s", reader->path);
-	int64_t end = ok ? st.st_size : 0;
 
-	if (ok && at + 1 < reader->count)
-		end = record_file_end(reader->dir, reader->files[at], &reader->files[at + 1], st.st_size);
-
+	ok = ok && record_file_end(reader->dir, reader->files[at], later, st.st_size, &end, err);
 	record_file_name(reader->files[at], reader->name);
 	ok = ok && (reader->is_backward ? lines_open_backward(&reader->lines, reader->fd, reader->path, end, err)
 					: lines_open(&reader->lines, reader->fd, reader->path, 0, end, err));

@@ -14,8 +14,10 @@
 
 struct record_reader;
 
-/* Where the valid text of a file of `size` octets ends: by the word of `next`, when that is a part of the same day. */
-int64_t record_file_end(const char *dir, struct record_file file, const struct record_file *next, int64_t size);
+/* Where the valid text of a file of `size` octets ends: by the word of `next`, when there is one and it is a part of the same
+ * day. */
+bool record_file_end(const char *dir, struct record_file file, const struct record_file *next, int64_t size, int64_t *out,
+		     struct err *err);
 
 /* Days first..last inclusive (JST days). `from_end`: newest line first. */
 bool record_reader_open(struct str dir, int64_t first_day, int64_t last_day, bool from_end, struct record_reader **out,

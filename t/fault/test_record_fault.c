@@ -316,6 +316,34 @@ START_TEST(a_rest_is_erased)
 }
 END_TEST
 
+/* No file can be opened for a moment, the next part neither: what does not belong to the log is not taken for its text. */
+START_TEST(a_rest_is_erased_with_few_files)
+{
+	const struct erase_request request = { .tenant = STR("acme") };
+	struct record_writer_config config = relaylog_config(&relay);
+	struct record_writer *writer = open_without_way_back();
+	struct erase_result result;
+	struct err err;
+
+	fault.countdown = fault.times = 1;
+	relaylog_append(writer, "again", "acme");
+	record_writer_close(writer);
+	fault.call = FAIL_OPEN;
+	fault.error = EMFILE;
+	fault.countdown = _i;
+	fault.times = 1;
+	io_calls.open = fail_open;
+	bool ok = record_erase(&config, &request, &result, &err);
+
+	io_calls = real;
+	ck_assert(ok || record_erase(&config, &request, &result, &err));
+	ck_assert_ptr_null(strstr(relaylog_story(&relay, false), "acme"));
+	relaylog_must_verify(&relay, VERIFY_OK);
+	clock_set(NOON + 2 * VERIFY_LATE_US);
+	relaylog_must_verify(&relay, VERIFY_OK);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("record faults");
@@ -328,6 +356,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_rest_stays, 0, 2);
 	tcase_add_loop_test(tcase, a_signature_stays, 1, 6);
 	tcase_add_test(tcase, a_rest_is_erased);
+	tcase_add_loop_test(tcase, a_rest_is_erased_with_few_files, 1, 25);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
