@@ -25,7 +25,8 @@ struct erase {
 	const struct erase_request *request;
 	char dir[PATH_MAX];
 	struct str class_name;
-	struct buf needle;             /* the tenant or id as it stands escaped in a line */
+	struct buf needle;
+	struct str wanted;             /* in it: the tenant or id as it stands escaped in a line */
 	const struct sign_key *signer;
 	struct sign_key *log_key;
 	struct record_writer *writer;
@@ -39,7 +40,7 @@ static bool is_wanted(const struct erase *erase, struct str line)
 	struct str escaped;
 
 	return record_peek(line, erase->request->tenant.len ? STR("tenant") : STR("id"), &escaped) &&
-	       str_eq(escaped, buf_view(&erase->needle));
+	       str_eq(escaped, erase->wanted);
 }
 
 typedef bool line_fn(void *arg, const struct line *line, struct err *err);
@@ -52,8 +53,8 @@ static bool each_line(const struct erase *erase, struct record_file file, line_f
 	struct line line;
 	struct stat st;
 	bool found = false, ok;
-	int fd = record_file_path(erase->dir, file, path, err) ? record_file_open(path, O_RDONLY, err) : -1;
 	int64_t end;
+	int fd = record_file_path(erase->dir, file, path, err) ? record_file_open(path, O_RDONLY, err) : -1;
 
 	if (fd < 0)
 		return false;
@@ -237,6 +238,8 @@ static bool begin(struct erase *erase, struct err *err)
 	if (!str_cut_last(str_from_c(erase->dir), '/', &parent, &erase->class_name))
 		erase->class_name = str_from_c(erase->dir);
 	json_escape(&erase->needle, erase->request->tenant.len ? erase->request->tenant : erase->request->id);
+	if (!buf_done(&erase->needle, &erase->wanted, err))
+		return false;
 	snprintf(key, sizeof key, STR_FMT, STR_ARG(erase->config->key_file));
 	erase->signer = erase->request->signer;
 	if (!erase->signer && key[0]) {

@@ -252,6 +252,19 @@ START_TEST(interrupted)
 }
 END_TEST
 
+/* Longer than any that a line can hold: nobody is told that it has no records. */
+START_TEST(a_name_too_long)
+{
+	static char name[RECORD_LINE_MAX + 1];
+	struct erase_result result;
+	struct err err = { .kind = ERR_NONE };
+
+	memset(name, 'a', sizeof name);
+	ck_assert(!try_erase(&(struct erase_request){ .tenant = str_of(name, sizeof name), .is_dry_run = true }, &result, &err));
+	ck_assert_int_ne(err.kind, ERR_NONE);
+}
+END_TEST
+
 START_TEST(nothing_there)
 {
 	snprintf(relay.dir, sizeof relay.dir, "%s/nowhere/relay", unit_dir());
@@ -320,6 +333,7 @@ int main(void)
 	unit_add_rows(tcase, of_another_relay, nodes);
 	tcase_add_test(tcase, by_an_operator);
 	tcase_add_loop_test(tcase, interrupted, 0, 2);
+	tcase_add_test(tcase, a_name_too_long);
 	tcase_add_test(tcase, nothing_there);
 	unit_add_rows(tcase, span_texts, span_rows);
 	tcase_add_test(tcase, span_round);
