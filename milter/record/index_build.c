@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/base/io.h"
+#include "config/base/memory.h"
 #include "milter/record/format.h"
 #include "milter/record/lines.h"
 #include "milter/record/reader.h"
@@ -113,23 +114,22 @@ static void add_member(struct build *build, size_t row, struct str value, uint64
 static void add_line(struct build *build, const struct line *line)
 {
 	uint64_t block = (uint64_t)line->offset >> build->block_bits;
-	struct str name, value;
+	const unsigned long shortages = memory_shortages();
+	struct str name, value, text;
 	struct scan scan;
 
-	struct str text = line->text;
-
 	arena_reset(&build->arena);
-	if (seal_read_line(build->seal, line->text, &build->opened, &text) == SEAL_CLOSED && !build->seal)
-		build->is_full = true;
-	if (!scan_open(text, '{', &scan))
-		return;
-	while (scan_member(&scan, &name, &value) == SCAN_ITEM)
-		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-			if (str_eq(name, rows[i].member))
-				add_member(build, i, value, block);
+	enum seal_result result = seal_read_line(build->seal, line->text, &build->opened, &text);
+
+	if (scan_open(text, '{', &scan))
+		while (scan_member(&scan, &name, &value) == SCAN_ITEM)
+			for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+				if (str_eq(name, rows[i].member))
+					add_member(build, i, value, block);
+	build->is_full |= result == SEAL_UNREAD || (result == SEAL_CLOSED && !build->seal) || memory_shortages() != shortages;
 }
 
-/* Up to `end`, or as far as there is room: a line whose postings are not all there is not covered. */
+/* Up to `end`, or as far as there is room: a line that could not be read, or whose postings are not all there, is not covered. */
 static bool read_log(struct build *build, int fd, const char *path, int64_t end, int64_t *out_covered, struct err *err)
 {
 	struct lines lines;

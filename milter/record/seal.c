@@ -11,6 +11,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/hex.h"
+#include "config/base/memory.h"
 #include "milter/record/entry.h"
 #include "milter/record/scan.h"
 #include "milter/record/seal_ring.h"
@@ -25,7 +26,7 @@
 struct derived {
 	char tenant[ENTRY_NAME_MAX + 1];
 	int64_t day, looked_us;        /* monotonic; 0: an empty place */
-	bool is_there;
+	bool is_there, is_unread;      /* unread: that could not be seen */
 	unsigned char key[SEAL_KEY_LEN];
 	char id[ID_LEN];
 };
@@ -142,7 +143,8 @@ static bool renew(const struct seal *seal, struct str tenant, int64_t day, bool 
 	bool ok = look_up(seal, is_wanted && !was_there, place, err) &&
 		  (place->is_there || !is_wanted || look_up(seal, true, place, err));
 
-	place->is_there = ok && place->is_there;    /* a reader that may not look is not told so for each line */
+	place->is_there = ok && place->is_there;
+	place->is_unread = !ok;                     /* a reader that may not look does not try for each line */
 	return ok;
 }
 
@@ -329,6 +331,9 @@ static bool decrypt(const struct seal *seal, const struct derived *key, const st
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	unsigned char *body = blob + NONCE_LEN;
 	int n = 0, last = 0, text_len = (int)(len - NONCE_LEN - TAG_LEN);
+
+	if (!ctx)
+		memory_ran_out();
 	bool ok = ctx && EVP_DecryptInit_ex2(ctx, seal->cipher, key->key, blob, NULL) == 1 && add_bound(ctx, bound) &&
 		  EVP_DecryptUpdate(ctx, body, &n, body, text_len) == 1 &&
 		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, body + text_len) == 1 &&
@@ -371,7 +376,11 @@ enum seal_result seal_read_line(struct seal *seal, struct str line, struct buf *
 		return SEAL_PLAIN;
 	if (!take_label(sealed.value, &day, &id, &base64))
 		return SEAL_FORGED;
-	if (!seal || !find_key(seal, sealed.tenant, day, false, &key, NULL) || !key.is_there)
+	if (!seal || (sealed.tenant.len && !entry_is_name(sealed.tenant)))
+		return SEAL_CLOSED;
+	if (!find_key(seal, sealed.tenant, day, false, &key, NULL) || key.is_unread)
+		return SEAL_UNREAD;
+	if (!key.is_there)
 		return SEAL_CLOSED;
 	if (str_eq(id, str_of(key.id, ID_LEN))) {
 		sealed.bound.class_name = str_from_c(seal->ring.class_name);

@@ -50,7 +50,8 @@ bool seal_body(struct seal *seal, const struct record_event *event, int64_t time
 enum seal_result {
 	SEAL_PLAIN,                    /* it was never sealed */
 	SEAL_OPENED,
-	SEAL_CLOSED,                   /* its key is destroyed, or not for this user */
+	SEAL_CLOSED,                   /* its key is destroyed */
+	SEAL_UNREAD,                   /* whether there is a key could not be seen: no memory, no descriptor, not for this user */
 	SEAL_FORGED,                   /* the key is there, but not for this text in this place */
 };
 /*

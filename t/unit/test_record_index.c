@@ -1,6 +1,7 @@
 /* milter/record/index, index_build: whatever becomes of an index or of the log under it, the answers stay the same. */
 #include "t/lib/asked.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -211,6 +212,29 @@ START_TEST(by_the_daemon)
 }
 END_TEST
 
+static struct io_calls real;
+
+static int open_but_keys(const char *path, int flags, mode_t mode)
+{
+	if (strncmp(path, asked.ring, strlen(asked.ring)) != 0 || !strstr(path, ".key"))
+		return real.open(path, flags, mode);
+	errno = EMFILE;
+	return -1;
+}
+
+/* A line whose key could not be read meanwhile is read when it is asked for. */
+START_TEST(keys_unread)
+{
+	real = io_calls;
+	io_calls.open = open_but_keys;
+	asked_update(false);
+	io_calls = real;
+	seal_close(asked.seal);                     /* which remembers for a while that it could not read them */
+	ck_assert(seal_open(str_from_c(asked.ring), STR("relay"), &asked.seal, NULL));
+	asked_compare(20);
+}
+END_TEST
+
 /* Lines behind the covered part, and a torn end, are what they are without an index. */
 START_TEST(grown)
 {
@@ -244,6 +268,7 @@ int main(void)
 	suite_add_tcase(suite, log);
 	tcase_add_checked_fixture(sealed, setup_sealed, asked_close);
 	tcase_add_test(sealed, after_erasure);
+	tcase_add_test(sealed, keys_unread);
 	suite_add_tcase(suite, sealed);
 	return unit_main(suite);
 }
