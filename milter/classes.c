@@ -18,36 +18,52 @@ static bool dir_of(const struct config *config, struct str name, char out[PATH_M
 }
 
 /* Does it hold files of a log? Other things may lie beside the classes. */
-static bool has_files(const struct config *config, struct str name)
+static bool has_files(const struct config *config, struct str name, bool *out, struct err *err)
 {
 	struct record_file *files = NULL;
 	char dir[PATH_MAX];
 	size_t count = 0;
-	bool ok = dir_of(config, name, dir) && record_files_list(dir, &files, &count, NULL);
 
+	*out = false;
+	if (!dir_of(config, name, dir))
+		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
+	if (!record_files_list(dir, &files, &count, err))
+		return errno == ENOTDIR || errno == ENOENT;
 	free(files);
-	return ok && count > 0;
+	*out = count > 0;
+	return true;
+}
+
+static bool is_former(const struct config *config, struct str name, bool *out, struct err *err)
+{
+	*out = false;
+	if (!entry_is_name(name) || str_starts(name, STR(".")) || str_eq(name, STR("lost+found")) || config_find_class(config, name))
+		return true;                        /* lost+found: at the root of a file system, and root's */
+	return has_files(config, name, out, err);
 }
 
 bool classes_former(const struct config *config, classes_fn *fn, void *arg, struct err *err)
 {
 	char log_dir[PATH_MAX];
 	const struct dirent *entry;
-	bool ok = true;
+	bool ok = true, is_known = true, is_one;
 
 	snprintf(log_dir, sizeof log_dir, STR_FMT, STR_ARG(config->log_dir));
 	DIR *list = opendir(log_dir);
 
 	if (!list)
 		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", log_dir);
-	while (ok && (entry = readdir(list)) != NULL) {
+	for (errno = 0; ok && (entry = readdir(list)) != NULL; errno = 0) {
 		struct str name = str_from_c(entry->d_name);
 
-		if (entry_is_name(name) && !str_starts(name, STR(".")) && !config_find_class(config, name) && has_files(config, name))
+		if (!is_former(config, name, &is_one, err))
+			is_known = false;
+		else if (is_one)
 			ok = fn(arg, name, err);
 	}
+	ok = ok && (errno == 0 || err_errno(err, ERR_BUSY, "%s", log_dir));
 	closedir(list);
-	return ok;
+	return ok && is_known;
 }
 
 /* Of what the first line of a file says of its class. */

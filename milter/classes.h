@@ -10,7 +10,8 @@
 
 #include "config/config_report.h"
 
-/* Of each former class, in no order; false ends it. None without LOGDIR. */
+/* Of each former class, in no order; false ends it. None without LOGDIR. A directory that cannot be listed is an error, after the
+ * others. */
 typedef bool classes_fn(void *arg, struct str name, struct err *err);
 bool classes_former(const struct config *config, classes_fn *fn, void *arg, struct err *err);
 

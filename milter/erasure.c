@@ -130,6 +130,7 @@ struct keys {
 	struct arena arena;
 	struct str items[KEYS_AT_ONCE];
 	size_t count;
+	bool is_short;                 /* of memory for the next one */
 };
 
 static bool take_key(void *arg, struct str key, struct str value, int64_t expires_us)
@@ -138,9 +139,9 @@ static bool take_key(void *arg, struct str key, struct str value, int64_t expire
 
 	(void)value;
 	(void)expires_us;
-	if (arena_copy(&keys->arena, key, &keys->items[keys->count]))
-		keys->count++;
-	return keys->count < KEYS_AT_ONCE;
+	keys->is_short = !arena_copy(&keys->arena, key, &keys->items[keys->count]);
+	keys->count += !keys->is_short;
+	return !keys->is_short && keys->count < KEYS_AT_ONCE;
 }
 
 static bool remove_keys(struct store *st, const struct keys *keys, struct err *err)
@@ -157,8 +158,10 @@ static bool forget_some(struct store *st, struct str prefix, bool is_dry_run, si
 	struct keys keys;
 
 	keys.count = 0;
+	keys.is_short = false;
 	arena_init(&keys.arena, KEYS_AT_ONCE * (STORE_KEY_MAX + 64));
-	bool ok = st->ops->scan(st, prefix, take_key, &keys, err) && (is_dry_run || remove_keys(st, &keys, err));
+	bool ok = st->ops->scan(st, prefix, take_key, &keys, err) && (!keys.is_short || err_memory(err)) &&
+		  (is_dry_run || remove_keys(st, &keys, err));
 
 	arena_clear(&keys.arena);
 	*out_count = keys.count;

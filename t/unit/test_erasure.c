@@ -169,6 +169,47 @@ START_TEST(a_class_of_before)
 }
 END_TEST
 
+/* Whose records lie in what cannot be listed nobody can certify; what mkfs(8) makes for itself is no class. */
+START_TEST(what_cannot_be_listed)
+{
+	static const struct { const char *name; bool is_fine; } rows[] = { { "", false }, { "../lost+found", true } };
+	struct erasure erasure = { .config = &config, .tenant = STR("acme"), .id = STR_EMPTY, .reason = STR_EMPTY, .key = key };
+	struct erased erased;
+	struct buf certificate;
+	char dir[PATH_MAX];
+
+	write_log();
+	relaylog_path(&relay, "../lost+found", dir);
+	ck_assert_int_eq(mkdir(dir, 0700), 0);
+	config.classes = classes + 1;
+	config.class_count = 1;
+	relaylog_lock_up(&relay, rows[_i].name);
+	buf_init(&certificate, CERTIFICATE_MAX);
+	ck_assert_int_eq(erasure_run(&erasure, &erased, &certificate, NULL), rows[_i].is_fine);
+	ck_assert_int_eq(certificate.len > 0, rows[_i].is_fine);
+	buf_clear(&certificate);
+}
+END_TEST
+
+/* A key that there is no memory for is not passed by. */
+START_TEST(a_key_without_memory)
+{
+	struct store_fake fake;
+	struct buf name;
+	int64_t count;
+
+	store_fake_init(&fake);
+	buf_init(&name, 1 << 20);
+	buf_add_c(&name, "sekisho:{acme}:");
+	while (name.len < 1 << 19)
+		buf_add_byte(&name, 'x');
+	ck_assert(fake.store.ops->put(&fake.store, buf_view(&name), STR("x"), 60 * US_PER_S, NULL));
+	ck_assert(!erasure_forget(&fake.store, STR("acme"), false, &count, NULL));
+	buf_clear(&name);
+	store_fake_clear(&fake);
+}
+END_TEST
+
 /* Beside Redis the store on this host knows what was seen there, and what was counted without it. */
 START_TEST(what_was_seen_and_counted_alone)
 {
@@ -311,6 +352,8 @@ int main(void)
 	tcase_add_checked_fixture(erasures, setup, teardown);
 	tcase_add_test(erasures, a_tenant);
 	tcase_add_test(erasures, a_class_of_before);
+	tcase_add_loop_test(erasures, what_cannot_be_listed, 0, 2);
+	tcase_add_test(erasures, a_key_without_memory);
 	tcase_add_test(erasures, a_second_run);
 	tcase_add_test(erasures, what_was_seen_and_counted_alone);
 	tcase_add_test(erasures, not_with_the_logs_key);
