@@ -269,28 +269,41 @@ static bool copy_keys(struct run *run, struct err *err)
 }
 
 /* Certificates of what was taken out, beside all generations: a generation of before is to forget it, too. */
-static bool copy_certificates(struct run *run, struct err *err)
+static bool copy_certificates(const struct run *run, struct err *err)
 {
 	char from[PATH_MAX], to[PATH_MAX], own[PATH_MAX - 300];
-	char sha256[CHAIN_HEX_LEN];
-	struct dirent *entry;
+/* One that is there is the same: it is written once. But for its length nothing tells one that was cut off. */
+static bool copy_certificate(const char *from, const char *to, struct err *err)
+{
 	struct stat st;
-	bool ok;
+	struct buf text;
+
+	buf_init(&text, CERTIFICATE_MAX);
+	bool ok = io_read_file(from, &text, err) && ((stat(to, &st) == 0 && st.st_size == (off_t)text.len) ||
+						     io_replace_file(to, buf_view(&text), 0640, err));
+
+	buf_clear(&text);
+	return ok;
+}
+
+	const struct dirent *entry;
+	bool ok = true;
 
 	snprintf(own, sizeof own, STR_FMT "/" ERASURE_DIR, STR_ARG(run->config->state_dir));
 	snprintf(to, sizeof to, "%s/" ERASURE_DIR, run->dir);
-	ok = io_make_dirs(to, 0750, err);
-	DIR *list = ok ? opendir(own) : NULL;
+	if (!io_make_dirs(to, 0750, err))
+		return false;
+	DIR *list = opendir(own);
 
-	while (ok && list && (entry = readdir(list)) != NULL) {
-		if (!str_ends(str_from_c(entry->d_name), STR(".cert")) ||
-		    snprintf(to, sizeof to, "%s/" ERASURE_DIR "/%s", run->dir, entry->d_name) >= (int)sizeof to || access(to, F_OK) == 0 ||
-		    snprintf(from, sizeof from, "%s/%s", own, entry->d_name) >= (int)sizeof from || stat(from, &st) != 0)
-			continue;
-		ok = manifest_copy(from, to, st.st_size, sha256, err) && io_sync_dir_of(to, err);
-	}
-	if (list)
-		closedir(list);
+	if (!list)
+		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", own);
+	for (errno = 0; ok && (entry = readdir(list)) != NULL; errno = 0)
+		if (str_ends(str_from_c(entry->d_name), STR(".cert")))
+			ok = ((snprintf(to, sizeof to, "%s/" ERASURE_DIR "/%s", run->dir, entry->d_name) < (int)sizeof to &&
+			       snprintf(from, sizeof from, "%s/%s", own, entry->d_name) < (int)sizeof from) ||
+			      err_set(err, ERR_CONFIG, "%s: path too long", own)) && copy_certificate(from, to, err);
+	ok = ok && (errno == 0 || err_errno(err, ERR_BUSY, "%s", own));
+	closedir(list);
 	return ok;
 }
 
