@@ -8,6 +8,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
+#include "config/base/memory.h"
 #include "milter/erasure.h"
 #include "milter/record/entry.h"
 #include "milter/record/erase.h"
@@ -158,18 +159,25 @@ static bool forget_in_log(struct restore *restore, const struct erase_request *r
 	return true;
 }
 
+static bool is_certificate(const struct restore *restore, struct str certificate, struct erase_request *out)
+{
+	struct str text, name, time;
+
+	return note_open(certificate, restore->operators, &text, &name, NULL) && str_ends(name, STR("/erasure")) &&
+	       certificate_find(text, STR("time"), &time) && jst_parse_time(time, &out->until_us) &&
+	       (certificate_find(text, STR("tenant"), &out->tenant) || certificate_find(text, STR("record"), &out->id));
+}
+
 /* Only the operator's word takes records away: a certificate that is none is passed over. */
 static bool replay(struct restore *restore, struct str certificate, struct err *err)
 {
 	struct erase_request request = { .tenant = STR_EMPTY, .id = STR_EMPTY, .reason = STR("restored from a backup of before its erasure"),
 					 .signer = restore->key };
-	struct str text, name, time;
+	const unsigned long shortages = memory_shortages();
 	int64_t entries;
 
-	if (!note_open(certificate, restore->operators, &text, &name, NULL) || !str_ends(name, STR("/erasure")) ||
-	    !certificate_find(text, STR("time"), &time) || !jst_parse_time(time, &request.until_us) ||
-	    (!certificate_find(text, STR("tenant"), &request.tenant) && !certificate_find(text, STR("record"), &request.id)))
-		return true;
+	if (!is_certificate(restore, certificate, &request))
+		return memory_shortages() == shortages || err_memory(err);
 	restore->out->certificates++;
 	return forget_in_log(restore, &request, err) &&
 	       (!restore->store || !request.tenant.len || request.until_us < restore->time_us ||
