@@ -70,12 +70,16 @@ bool backup_list(const char *dir, char (**out)[BACKUP_NAME_LEN + 1], size_t *out
 	if (!list)
 		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", dir);
 	names = calloc(BACKUP_GENERATIONS_MAX, sizeof *names);
-	while (names && count < BACKUP_GENERATIONS_MAX && (entry = readdir(list)) != NULL)
+	for (errno = 0; names && count < BACKUP_GENERATIONS_MAX && (entry = readdir(list)) != NULL; errno = 0)
 		if (backup_is_name(str_from_c(entry->d_name)))
 			memcpy(names[count++], entry->d_name, BACKUP_NAME_LEN);
+	bool ok = names ? errno == 0 || err_errno(err, ERR_BUSY, "%s", dir) : err_memory(err);
+
 	closedir(list);
-	if (!names)
-		return err_memory(err);
+	if (!ok) {
+		free(names);
+		return false;
+	}
 	qsort(names, count, sizeof *names, compare_names);
 	*out = names;
 	*out_count = count;
@@ -268,10 +272,6 @@ static bool copy_keys(struct run *run, struct err *err)
 	       copy_public(run, run->config->operator_key_file, "keys/operator.pub", err);
 }
 
-/* Certificates of what was taken out, beside all generations: a generation of before is to forget it, too. */
-static bool copy_certificates(const struct run *run, struct err *err)
-{
-	char from[PATH_MAX], to[PATH_MAX], own[PATH_MAX - 300];
 /* One that is there is the same: it is written once. But for its length nothing tells one that was cut off. */
 static bool copy_certificate(const char *from, const char *to, struct err *err)
 {
@@ -286,6 +286,10 @@ static bool copy_certificate(const char *from, const char *to, struct err *err)
 	return ok;
 }
 
+/* Certificates of what was taken out, beside all generations: a generation of before is to forget it, too. */
+static bool copy_certificates(const struct run *run, struct err *err)
+{
+	char from[PATH_MAX], to[PATH_MAX], own[PATH_MAX - 300];
 	const struct dirent *entry;
 	bool ok = true;
 
@@ -340,10 +344,11 @@ static bool remove_leftovers(const struct run *run, struct err *err)
 
 	if (!list)
 		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", run->dir);
-	while (ok && (entry = readdir(list)) != NULL)
+	for (errno = 0; ok && (entry = readdir(list)) != NULL; errno = 0)
 		if (is_leftover(run, str_from_c(entry->d_name)))
 			ok = (snprintf(path, sizeof path, "%s/%s", run->dir, entry->d_name) < (int)sizeof path ||
 			      err_set(err, ERR_CONFIG, "%s: path too long", run->dir)) && backup_remove_tree(path, err);
+	ok = ok && (errno == 0 || err_errno(err, ERR_BUSY, "%s", run->dir));
 	closedir(list);
 	return ok;
 }

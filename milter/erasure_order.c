@@ -129,13 +129,14 @@ bool erasure_orders_read(const struct config *config, struct arena *arena, struc
 	if (!list)
 		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", dir);
 	load_publics(config, &publics);
-	while (ok && *out_count < ORDERS_MAX && (entry = readdir(list)) != NULL) {
+	for (errno = 0; ok && *out_count < ORDERS_MAX && (entry = readdir(list)) != NULL; errno = 0) {
 		if (!str_ends(str_from_c(entry->d_name), STR(SUFFIX)) ||
 		    snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) >= (int)sizeof path)
 			continue;
 		ok = take_order(path, &publics, arena, &orders[*out_count], err);
 		*out_count += ok;
 	}
+	ok = ok && (errno == 0 || err_errno(err, ERR_BUSY, "%s", dir));
 	closedir(list);
 	return ok;
 }

@@ -194,7 +194,7 @@ static bool replay_dir(struct restore *restore, const char *dir, const char *don
 
 	if (!list)
 		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", dir);
-	while (ok && (entry = readdir(list)) != NULL) {
+	for (errno = 0; ok && (entry = readdir(list)) != NULL; errno = 0) {
 		struct buf text;
 
 		if (!str_ends(str_from_c(entry->d_name), STR(".cert")) ||
@@ -205,6 +205,7 @@ static bool replay_dir(struct restore *restore, const char *dir, const char *don
 		ok = io_read_file(path, &text, err) && replay(restore, buf_view(&text), err);
 		buf_clear(&text);
 	}
+	ok = ok && (errno == 0 || err_errno(err, ERR_BUSY, "%s", dir));
 	closedir(list);
 	return ok;
 }

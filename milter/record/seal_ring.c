@@ -236,13 +236,14 @@ bool seal_destroy_days(struct str keyring, struct str class_name, int64_t day, i
 
 	if (!list)
 		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", dir);
-	while (ok && (entry = readdir(list)) != NULL) {
+	for (errno = 0; ok && (entry = readdir(list)) != NULL; errno = 0) {
 		if (!is_before(entry->d_name, day))
 			continue;
 		ok = snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) < (int)sizeof path &&
 		     destroy(path, &found, err);
 		*out_count += ok && found;
 	}
+	ok = ok && (errno == 0 || err_errno(err, ERR_BUSY, "%s", dir));
 	closedir(list);
 	return ok || err_wrap(err, "destroying keys of class " STR_FMT, STR_ARG(class_name));
 }
