@@ -19,6 +19,7 @@
 #include "config/base/clock.h"
 #include "config/base/io.h"
 #include "config/base/log.h"
+#include "config/base/memory.h"
 #include "milter/record/entry.h"
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
@@ -87,6 +88,7 @@ static bool take_snapshot(struct tseq *tseq, struct str text, struct arena *aren
 
 static bool take_tseq(struct tseq *tseq, struct str event, struct str text, struct err *err)
 {
+	const unsigned long shortages = memory_shortages();
 	struct arena arena;
 
 	arena_init(&arena, 2 * RECORD_LINE_MAX);
@@ -94,7 +96,7 @@ static bool take_tseq(struct tseq *tseq, struct str event, struct str text, stru
 						: take_record(tseq, text, &arena, err);
 
 	arena_clear(&arena);
-	return ok;
+	return ok && (memory_shortages() == shortages || err_memory(err));
 }
 
 /* Where a walk that knows nothing of earlier files begins: with what the first line says it continues. */
