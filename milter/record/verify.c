@@ -51,8 +51,10 @@ void verify_report_add(struct verify_report *report, const struct verify_finding
 	struct verify_finding *copy = &report->findings[report->finding_count - 1];
 
 	*copy = *finding;
-	arena_copy(&report->arena, finding->file, &copy->file);
-	arena_copy(&report->arena, finding->text, &copy->text);
+	if (!arena_copy(&report->arena, finding->file, &copy->file))
+		copy->file = STR_EMPTY;
+	if (!arena_copy(&report->arena, finding->text, &copy->text))
+		copy->text = STR_EMPTY;
 }
 
 void verify_finding_say(struct verify_finding *finding, struct arena *arena, verify_tongue *tongue, const char *fmt, va_list ap)
@@ -551,7 +553,7 @@ bool record_verify(const struct verify_options *options, struct verify_report *o
 	unsigned long shortages = memory_shortages();
 	struct run *run = calloc(1, sizeof *run);
 
-	*out = (struct verify_report){ .result = VERIFY_OK, .tongue = options->tongue };
+	*out = (struct verify_report){ .result = run ? VERIFY_OK : VERIFY_UNKNOWN, .tongue = options->tongue };
 	arena_init(&out->arena, ARENA_MAX);
 	if (!run)
 		return err_memory(err);

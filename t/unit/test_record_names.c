@@ -241,6 +241,21 @@ START_TEST(names)
 }
 END_TEST
 
+/* What was found counts without memory to say where; the finding's own text may be gone afterwards. */
+START_TEST(a_finding_without_memory)
+{
+	static struct verify_report report;
+	char text[] = "of somebody else";
+	const struct verify_finding finding = { VERIFY_TAMPERED, str_from_c(text), -1, -1, str_from_c(text) };
+
+	arena_init(&report.arena, 1);
+	verify_report_add(&report, &finding);
+	ck_assert_int_eq(report.result, VERIFY_TAMPERED);
+	ck_assert_uint_eq(report.findings[0].file.len + report.findings[0].text.len, 0);
+	verify_report_clear(&report);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("record names");
@@ -248,6 +263,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	unit_add_rows(tcase, names, rows);
+	tcase_add_test(tcase, a_finding_without_memory);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
 }
