@@ -1,7 +1,9 @@
 /* backup verify and prune: what is there is what was copied, and no longer than was asked for. */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
@@ -17,15 +19,24 @@ static void find(struct backup_checked *checked, enum verify_result result, stru
 		snprintf(checked->why, sizeof checked->why, STR_FMT ": %s", STR_ARG(str_slice(what, 0, 200)), why);
 }
 
+static void find_errno(struct backup_checked *checked, struct str what)
+{
+	find(checked, VERIFY_UNKNOWN, what, strerrordesc_np(errno));
+}
+
 static void check_file(const char *dir, const struct manifest_file *file, struct backup_checked *out)
 {
 	char path[PATH_MAX], sha256[CHAIN_HEX_LEN];
 	struct stat st;
 	struct err err;
 
-	if (snprintf(path, sizeof path, "%s/" STR_FMT, dir, STR_ARG(file->path)) >= (int)sizeof path ||
-	    lstat(path, &st) != 0) {
-		find(out, VERIFY_TAMPERED, file->path, "is missing");
+	if (snprintf(path, sizeof path, "%s/" STR_FMT, dir, STR_ARG(file->path)) >= (int)sizeof path) {
+		find(out, VERIFY_UNKNOWN, file->path, "its path is too long");
+	} else if (lstat(path, &st) != 0) {
+		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+			find(out, VERIFY_TAMPERED, file->path, "is missing");
+		else
+			find_errno(out, file->path);
 	} else if (!S_ISREG(st.st_mode) || st.st_size != file->size) {
 		find(out, VERIFY_TAMPERED, file->path, "is not as long as it was");
 	} else if (!manifest_copy(path, NULL, st.st_size, sha256, &err)) {
@@ -44,7 +55,8 @@ static void check_class(const char *dir, struct str class_name, const struct ver
 	char path[PATH_MAX];
 	struct err err;
 
-	if (snprintf(path, sizeof path, "%s/log/" STR_FMT, dir, STR_ARG(class_name)) >= (int)sizeof path || access(path, F_OK) != 0)
+	if (snprintf(path, sizeof path, "%s/log/" STR_FMT, dir, STR_ARG(class_name)) >= (int)sizeof path ||
+	    (access(path, F_OK) != 0 && errno == ENOENT))
 		return;
 	options.dir = str_from_c(path);
 	options.class_name = class_name;
@@ -58,6 +70,8 @@ static void check_class(const char *dir, struct str class_name, const struct ver
 			snprintf(text, sizeof text, STR_FMT, STR_ARG(str_slice(report.findings[i].text, 0, 390)));
 			find(out, report.findings[i].result, report.findings[i].file, text);
 		}
+	if (report.result != VERIFY_OK)             /* by a finding that was not kept, too */
+		find(out, report.result, class_name, "see log verify of it");
 	verify_report_clear(&report);
 }
 
@@ -71,14 +85,20 @@ static void check_strangers(const char *dir, struct str class_name, const struct
 		return;
 	DIR *list = opendir(path);
 
-	while (list && (entry = readdir(list)) != NULL) {
+	if (!list) {
+		if (errno != ENOENT)
+			find_errno(out, class_name);
+		return;
+	}
+	for (errno = 0; (entry = readdir(list)) != NULL; errno = 0) {
 		int n = snprintf(name, sizeof name, "log/" STR_FMT "/%s", STR_ARG(class_name), entry->d_name);
 
 		if (entry->d_name[0] != '.' && !manifest_find(manifest, str_of(name, (size_t)n)))
 			find(out, VERIFY_TAMPERED, str_of(name, (size_t)n), "was not part of the backup");
 	}
-	if (list)
-		closedir(list);
+	if (errno != 0)
+		find_errno(out, class_name);
+	closedir(list);
 }
 
 bool backup_verify(const struct config *config, const char *path, struct str public_key, struct str operator_key,

@@ -315,8 +315,11 @@ static bool restore_all(struct restore *restore, const struct manifest *manifest
 
 static bool verify(const struct restore_request *request, struct restored *out, struct err *err)
 {
-	return backup_verify(request->config, request->backup, request->public_key, request->operator_public, NULL, &out->checked, err) &&
-	       (out->checked.result == VERIFY_OK || err_set(err, ERR_CONFIG, "the backup is not what was written: %s", out->checked.why));
+	if (!backup_verify(request->config, request->backup, request->public_key, request->operator_public, NULL, &out->checked, err))
+		return false;
+	if (out->checked.result == VERIFY_UNKNOWN)
+		return err_set(err, ERR_BUSY, "nobody can tell whether the backup is what was written: %s", out->checked.why);
+	return out->checked.result == VERIFY_OK || err_set(err, ERR_CONFIG, "the backup is not what was written: %s", out->checked.why);
 }
 
 static bool load(const struct restore_request *request, struct manifest *manifest, struct sign_publics *operators, struct err *err)

@@ -221,7 +221,7 @@ static int run_verify(struct tool *tool, const void *values)
 	if (!backup_verify(tool->config, path, key, operator_of(tool), show_progress, &checked, &err))
 		return tool_fail(tool, err.kind == ERR_CONFIG ? TOOL_NO : TOOL_UNKNOWN, "%s", err.text);
 	show_checked(tool, path, &checked);
-	return (int)checked.result;
+	return checked.result == VERIFY_OK ? TOOL_OK : checked.result == VERIFY_UNKNOWN ? TOOL_UNKNOWN : TOOL_NO;
 }
 
 static const struct option verify_options[] = {
@@ -242,8 +242,8 @@ const struct tool_command command_backup_verify = {
 	.has_json = true,
 	.examples = "sekisho backup verify\nsekisho backup verify 20261121T030000",
 	.ok = "intact",
-	.no = "something was altered or is missing",
-	.unknown = "it cannot be read, or was signed with a key that is not known",
+	.no = "something was altered or is missing, is there too long, or the list is not signed with the key",
+	.unknown = "it cannot be read",
 	.run = run_verify,
 };
 
