@@ -20,7 +20,7 @@
 struct restore {
 	const struct config *config;
 	const char *backup;
-	char staging[PATH_MAX - 400];  /* LOGDIR.restore */
+	char staging[PATH_MAX - 400];  /* LOGDIR/.restore: LOGDIR may be a link, or a file system of its own */
 	const struct sign_key *key;
 	const struct sign_publics *operators;
 	struct store *store;           /* the generation's, or NULL */
@@ -242,7 +242,8 @@ static bool each_class(struct restore *restore, class_fn *fn, struct err *err)
 
 	for (size_t i = 0; i < config->class_count; i++)
 		if (!class_dir(restore, config->classes[i].name, dir, err) ||
-		    (access(dir, F_OK) == 0 && !fn(restore, &config->classes[i], dir, err)))
+		    (access(dir, F_OK) == 0 ? !fn(restore, &config->classes[i], dir, err)
+					    : errno != ENOENT && !err_errno(err, ERR_BUSY, "%s", dir)))
 			return err_wrap(err, "class " STR_FMT, STR_ARG(config->classes[i].name));
 	return true;
 }
@@ -295,7 +296,7 @@ static bool open_store(struct restore *restore, struct err *err)
 
 	snprintf(path, sizeof path, "%s/store", restore->staging);
 	if (access(path, F_OK) != 0)
-		return true;
+		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", path);
 	side.store_backend = STORE_EMBEDDED;
 	side.store_path = str_from_c(path);
 	return store_open(&side, &restore->store, err) || err_wrap(err, "copy of the store");
@@ -303,14 +304,12 @@ static bool open_store(struct restore *restore, struct err *err)
 
 static bool restore_all(struct restore *restore, const struct manifest *manifest, struct store *store, struct err *err)
 {
-	char log_dir[PATH_MAX];
 	struct store_copied copied;
 
-	snprintf(log_dir, sizeof log_dir, STR_FMT, STR_ARG(restore->config->log_dir));
 	return copy_all(restore, manifest, err) && open_store(restore, err) && each_class(restore, declare_class, err) &&
 	       forget(restore, err) && each_class(restore, purge, err) &&
 	       (!restore->store || !store || store_copy(restore->store, store, NULL, &copied, err)) &&
-	       io_make_dirs(log_dir, 0750, err) && each_class(restore, publish_class, err);
+	       each_class(restore, publish_class, err);
 }
 
 static bool verify(const struct restore_request *request, struct restored *out, struct err *err)
@@ -343,7 +342,7 @@ bool restore_run(const struct restore_request *request, struct restored *out, st
 
 	*out = (struct restored){ .classes = 0 };
 	manifest_init(&manifest);
-	if (snprintf(restore.staging, sizeof restore.staging, STR_FMT ".restore", STR_ARG(config->log_dir)) >= (int)sizeof restore.staging)
+	if (snprintf(restore.staging, sizeof restore.staging, STR_FMT "/.restore", STR_ARG(config->log_dir)) >= (int)sizeof restore.staging)
 		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
 	bool ok = is_free(config, err) && verify(request, out, err) && load(request, &manifest, &operators, err) &&
 		  is_named(config, &manifest, err);

@@ -4,7 +4,7 @@
  * In this order, so that nothing that was deleted is ever there again for a reader:
  *
  *   1  the generation is verified as a whole
- *   2  its log is copied beside the place where it goes, LOGDIR.restore; a `restored` record (entry.h), signed by the operator,
+ *   2  its log is copied beside the place where it goes, LOGDIR/.restore; a `restored` record (entry.h), signed by the operator,
  *      says in each class that what was written after the backup is lost
  *   3  erasures and redactions by certificates (erasure.h) in STATE_DIR/erasures and BACKUPDIR/erasures are done again, for records
  *      of before the certificate; then what is over its time is purged

@@ -452,7 +452,17 @@ static bool is_due(int call)
 static ssize_t fail_write(int fd, const void *data, size_t n) { return is_due(0) ? -1 : real.write(fd, data, n); }
 static int fail_sync(int fd) { return is_due(1) ? -1 : real.sync(fd); }
 static int fail_open(const char *path, int flags, mode_t mode) { return is_due(2) ? -1 : real.open(path, flags, mode); }
-static int fail_rename(const char *from, const char *to) { return is_due(3) ? -1 : real.rename(from, to); }
+
+/* LOGDIR is a file system of its own. */
+static int fail_rename(const char *from, const char *to)
+{
+	size_t n = strlen(log_dir);
+
+	if ((strncmp(from, log_dir, n) == 0 && from[n] == '/') == (strncmp(to, log_dir, n) == 0 && to[n] == '/'))
+		return is_due(3) ? -1 : real.rename(from, to);
+	errno = EXDEV;
+	return -1;
+}
 
 static void arm(int call, long n)
 {
