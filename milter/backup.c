@@ -95,10 +95,17 @@ static bool link_old(struct run *run, struct str name, const struct stat *st, co
 	char from[PATH_MAX];
 	struct stat was;
 
-	return old && old->size == st->st_size && snprintf(from, sizeof from, "%s/" STR_FMT, run->before, STR_ARG(name)) < (int)sizeof from &&
-	       stat(from, &was) == 0 && was.st_size == st->st_size && was.st_mtim.tv_sec == st->st_mtim.tv_sec &&
-	       was.st_mtim.tv_nsec == st->st_mtim.tv_nsec && link(from, to) == 0 && ++run->made->linked &&
-	       manifest_add(&run->manifest, name, old->size, old->sha256, NULL);
+	if (!old || old->size != st->st_size ||
+	    snprintf(from, sizeof from, "%s/" STR_FMT, run->before, STR_ARG(name)) >= (int)sizeof from || stat(from, &was) != 0 ||
+	    was.st_size != st->st_size || was.st_mtim.tv_sec != st->st_mtim.tv_sec || was.st_mtim.tv_nsec != st->st_mtim.tv_nsec ||
+	    link(from, to) != 0)
+		return false;
+	if (!manifest_add(&run->manifest, name, old->size, old->sha256, NULL)) {
+		unlink(to);                         /* which is to be copied */
+		return false;
+	}
+	run->made->linked++;
+	return true;
 }
 
 /* *out_moved: what was listed is not there any more. */
@@ -150,8 +157,6 @@ static bool sign_class(const struct run *run, const char *dir, struct err *err)
 	};
 	struct record_writer *writer;
 
-	if (access(dir, F_OK) != 0)
-		return true;
 	if (!record_writer_open(&signing, &writer, err))
 		return false;
 	record_writer_close(writer);
@@ -161,22 +166,25 @@ static bool sign_class(const struct run *run, const char *dir, struct err *err)
 static bool copy_class(struct run *run, struct str class_name, struct err *err)
 {
 	const struct backup_made made = *run->made;
-	char dir[PATH_MAX - 100], to[PATH_MAX];
+	char dir[PATH_MAX - 100], to[PATH_MAX - 1], inside[PATH_MAX];
 	size_t rows = run->manifest.count;
 	bool ok = true, moved = true;
 
 	if (snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(run->config->log_dir), STR_ARG(class_name)) >= (int)sizeof dir)
 		return err_set(err, ERR_CONFIG, "relay_log.dir is too long");
+	if (access(dir, F_OK) != 0)
+		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", dir);
 	snprintf(to, sizeof to, "%s/log/" STR_FMT, run->path, STR_ARG(class_name));
+	snprintf(inside, sizeof inside, "%s/", to);
 	ok = sign_class(run, dir, err);
 	for (int n = 0; ok && moved && n < RECORD_MOMENT_TRIES; n++) {
 		struct record_moment moment = { .count = 0 };
 
 		run->manifest.count = rows;
 		*run->made = made;
-		ok = backup_remove_tree(to, err) && (access(dir, F_OK) != 0 || record_moment_take(dir, &moment, err)) &&
+		ok = backup_remove_tree(to, err) && record_moment_take(dir, &moment, err) &&
 		     (moment.count == 0 || io_make_dirs(to, 0750, err)) && copy_files(run, dir, &moment, class_name, &moved, err) &&
-		     (moment.count == 0 || io_sync_dir_of(to, err));
+		     (moment.count == 0 || (io_sync_dir_of(inside, err) && io_sync_dir_of(to, err)));
 		record_moment_clear(&moment);
 	}
 	if (ok && moved)
@@ -217,14 +225,14 @@ static bool add_store(struct run *run, struct err *err)
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		snprintf(path, sizeof path, "%s/%s", run->path, names[i]);
-		if (!sync_file(path, err) || !add_file(run, names[i], err))
+		if (!sync_file(path, err) || !io_sync_dir_of(path, err) || !add_file(run, names[i], err))
 			return false;
 		memcpy(path + strlen(path) - strlen("data.mdb"), "lock", 4);
 		unlink(path);
 	}
 	snprintf(path, sizeof path, "%s/store/lock", run->path);
 	unlink(path);
-	return true;
+	return io_sync_dir_of(path, err);
 }
 
 static bool copy_store(struct run *run, struct store *from, struct err *err)
@@ -252,8 +260,10 @@ static bool copy_public(struct run *run, struct str key_file, const char *name, 
 	struct buf text;
 	struct stat st;
 
-	if (key_file.len == 0 || snprintf(from, sizeof from, STR_FMT ".pub", STR_ARG(key_file)) >= (int)sizeof from || stat(from, &st) != 0)
+	if (key_file.len == 0 || snprintf(from, sizeof from, STR_FMT ".pub", STR_ARG(key_file)) >= (int)sizeof from)
 		return true;
+	if (stat(from, &st) != 0)
+		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", from);
 	snprintf(to, sizeof to, "%s/%s", run->path, name);
 	buf_init(&text, PUBLIC_MAX);
 	bool ok = io_read_file(from, &text, err) && io_replace_file(to, buf_view(&text), 0640, err) &&

@@ -139,8 +139,12 @@ static bool look_at_files(const char *dir, struct record_moment *moment, struct 
 	for (size_t i = 0; i < moment->count; i++)
 		if (!record_file_path(dir, moment->files[i], path, err))
 			return false;
-		else if (stat(path, &moment->stats[i]) != 0 && lstat(path, &moment->stats[i]) != 0)
+		else if (stat(path, &moment->stats[i]) == 0 || lstat(path, &moment->stats[i]) == 0)
+			continue;
+		else if (errno == ENOENT)
 			moment->stats[i] = (struct stat){ .st_ino = 0 };
+		else
+			return err_errno(err, ERR_BUSY, "%s", path);
 	return true;
 }
 

@@ -46,7 +46,7 @@ static bool make_key(const char *path, struct err *err)
 
 	if (fd < 0)
 		return false;
-	bool ok = io_write_all(fd, str_of((const char *)octets, sizeof octets), tmp, err) &&
+	bool ok = io_write_all(fd, str_of((const char *)octets, sizeof octets), tmp, err) && io_sync(fd, tmp, err) &&
 		  (link(tmp, path) == 0 || errno == EEXIST || err_errno(err, ERR_BUSY, "%s", path));
 
 	close(fd);
