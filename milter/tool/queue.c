@@ -6,10 +6,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
+#include "config/base/memory.h"
 #include "config/base/num.h"
 #include "milter/tool/child.h"
 
@@ -190,10 +190,10 @@ static bool read_qf(struct reading *r, const char *path, struct queue_entry *ent
 	struct buf text;
 	struct str rest, line, copy;
 	uint64_t seconds;
-	bool ok;
+	bool ok, is_read;
 
 	buf_init(&text, QF_MAX);
-	ok = io_read_file(path, &text, r->err);
+	ok = is_read = io_read_file(path, &text, r->err);
 	for (rest = buf_view(&text); ok && str_next(&rest, '\n', &line);) {
 		if (line.len < 2)
 			continue;
@@ -210,7 +210,7 @@ static bool read_qf(struct reading *r, const char *path, struct queue_entry *ent
 			entry->recipients[entry->recipient_count++] = copy;
 	}
 	buf_clear(&text);
-	return ok;
+	return ok || (is_read && err_memory(r->err));
 }
 
 /* Queue files stand in the queue directories, or in qf/ below them. */
@@ -221,10 +221,11 @@ static bool glob_queue(const struct queue_mta *mta, const char *name, glob_t *ou
 	snprintf(here, sizeof here, "%s/%s", mta->dirs, name);
 	snprintf(below, sizeof below, "%s/qf/%s", mta->dirs, name);
 	*out = (glob_t){ .gl_pathc = 0 };
-	bool is_here = glob(here, GLOB_NOSORT, NULL, out) == 0;
-	bool is_below = glob(below, GLOB_NOSORT | GLOB_APPEND, NULL, out) == 0;
+	int is_not_here = glob(here, GLOB_NOSORT, NULL, out), is_not_below = glob(below, GLOB_NOSORT | GLOB_APPEND, NULL, out);
 
-	return is_here || is_below;
+	if (is_not_here == GLOB_NOSPACE || is_not_below == GLOB_NOSPACE)
+		memory_ran_out();
+	return is_not_here == 0 || is_not_below == 0;
 }
 
 bool queue_find_quarantined(const struct queue_mta *mta, const char *id, char path[PATH_MAX], struct err *err)
@@ -279,7 +280,6 @@ static bool read_sendmail(struct reading *r, const struct queue_mta *mta)
 {
 	int64_t there = 0;
 	glob_t found;
-	struct stat st;
 
 	/* A pattern without matches does not tell an empty queue from one that cannot be looked into. */
 	if (!count_sendmail(r->tool, mta, &there, r->err))
@@ -289,9 +289,10 @@ static bool read_sendmail(struct reading *r, const struct queue_mta *mta)
 		const char *name = strrchr(found.gl_pathv[i], '/') + 3;
 		struct queue_entry entry = { .id = str_from_c(own(r->tool, str_from_c(name))), .sender = STR_EMPTY };
 
-		/* One that went meanwhile is not held any more. */
-		if (stat(found.gl_pathv[i], &st) == 0 && read_qf(r, found.gl_pathv[i], &entry))
+		if (read_qf(r, found.gl_pathv[i], &entry))
 			add_entry(r, &entry);
+		else if (access(found.gl_pathv[i], F_OK) == 0 || errno != ENOENT)
+			r->ok = false;              /* one that went meanwhile is not held any more */
 	}
 	globfree(&found);
 	return r->ok;
