@@ -16,7 +16,8 @@
 unsigned long memory_shortages(void);
 /* By who was refused. */
 void memory_ran_out(void);
-/* calloc(3), counted. */
+/* malloc(3) and calloc(3), counted. */
+void *memory_malloc(size_t size);
 void *memory_calloc(size_t count, size_t size);
 
 #endif
