@@ -143,17 +143,20 @@ static void note(struct inspect *inspect, struct str class_name, enum verify_res
 
 static void look_at_class(struct inspect *inspect, const struct config *config, const struct record_class *class)
 {
-	struct verify_report *report = calloc(1, sizeof *report);
+	struct verify_report *report;
 	char dir[PATH_MAX];
 	struct err err = { .text = "" };
-	bool ok = report != NULL;
 
 	snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class->name));
-	if (!ok || !classes_is_due(config, class->name)) {
-		free(report);
+	if (!classes_is_due(config, class->name))
+		return;
+	report = calloc(1, sizeof *report);
+	if (!report) {
+		note(inspect, class->name, VERIFY_UNKNOWN, STR("out of memory"));
 		return;
 	}
-	ok = verify(inspect, config, class, dir, report, &err);
+	bool ok = verify(inspect, config, class, dir, report, &err);
+
 	if (!task_is_stopping(&inspect->task)) {
 		struct str finding = ok ? worst_text(report) : str_from_c(err.text);
 
@@ -183,12 +186,14 @@ static void look(struct inspect *inspect)
 {
 	struct config *config = config_acquire();
 	int64_t day = jst_day(clock_now_us());
+	struct err err;
 
 	inspect->found[0] = '\0';
 	for (size_t i = 0; i < config->class_count && !task_is_stopping(&inspect->task); i++)
 		look_at_class(inspect, config, &config->classes[i]);
-	if (!task_is_stopping(&inspect->task))
-		classes_former(config, look_at_former, &(struct look){ inspect, config }, NULL);
+	if (!task_is_stopping(&inspect->task) && !classes_former(config, look_at_former, &(struct look){ inspect, config }, &err) &&
+	    !task_is_stopping(&inspect->task))
+		note(inspect, STR("(any that was removed)"), VERIFY_UNKNOWN, str_from_c(err.text));
 	config_release(config);
 	if (task_is_stopping(&inspect->task))
 		return;

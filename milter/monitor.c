@@ -193,6 +193,7 @@ static void write_tenants(struct monitor *monitor, struct buf *out)
 	size_t count = sums ? traffic_read(monitor->gate->traffic, sums, MONITOR_TENANTS_MAX + 1) : 0;
 	struct json json;
 
+	out->failed |= !sums;
 	json_init(&json, out);
 	json_object_open(&json);
 	json_member_str(&json, "program", STR("sekisho-milter"));

@@ -1,10 +1,12 @@
 #include "milter/watch.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/json.h"
@@ -98,7 +100,8 @@ static bool clock_is_off(struct watch *watch, const struct config *config, char 
 	return watch->count && !str_eq(str_from_c(state->clock), STR("ok"));
 }
 
-static bool class_is_overdue(const struct config *config, const struct record_class *class, char text[TEXT_MAX])
+/* False: it could not be seen. */
+static bool look_for_overdue(const struct config *config, const struct record_class *class, char text[TEXT_MAX])
 {
 	char dir[PATH_MAX], name[RECORD_NAME_MAX];
 	struct record_file *files = NULL;
@@ -107,7 +110,7 @@ static bool class_is_overdue(const struct config *config, const struct record_cl
 
 	snprintf(dir, sizeof dir, STR_FMT "/" STR_FMT, STR_ARG(config->log_dir), STR_ARG(class->name));
 	if (!record_files_list(dir, &files, &count, NULL))
-		return false;
+		return access(dir, F_OK) != 0 && errno == ENOENT;
 	for (size_t i = 0; i < count && !found; i++) {
 		found = clock_now_us() >= jst_day_start_us(retention_purge_day(class->keep, files[i].day)) + OVERDUE_US;
 		record_file_name(files[i], name);
@@ -115,7 +118,7 @@ static bool class_is_overdue(const struct config *config, const struct record_cl
 			snprintf(text, TEXT_MAX, "%.300s/%s should have been purged", dir, name);
 	}
 	free(files);
-	return found;
+	return true;
 }
 
 static bool purge_is_overdue(struct watch *watch, const struct config *config, char text[TEXT_MAX])
@@ -123,10 +126,14 @@ static bool purge_is_overdue(struct watch *watch, const struct config *config, c
 	int64_t now_us = clock_mono_us();
 
 	if (watch->overdue_looked_us == 0 || now_us - watch->overdue_looked_us >= OVERDUE_LOOK_US) {
+		char found[TEXT_MAX] = "";
+		bool is_known = true;
+
+		for (size_t i = 0; i < config->class_count && !found[0]; i++)
+			is_known &= look_for_overdue(config, &config->classes[i], found);
 		watch->overdue_looked_us = now_us;
-		watch->overdue[0] = '\0';
-		for (size_t i = 0; i < config->class_count && !watch->overdue[0]; i++)
-			class_is_overdue(config, &config->classes[i], watch->overdue);
+		if (is_known || found[0])
+			memcpy(watch->overdue, found, TEXT_MAX);
 	}
 	memcpy(text, watch->overdue, TEXT_MAX);
 	return text[0] != '\0';
