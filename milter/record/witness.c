@@ -94,8 +94,8 @@ static bool keep(const struct run *run, const char *name, struct str text, struc
 static bool next_line(FILE *in, char line[LINE_SIZE], struct str *out, struct err *err)
 {
 	if (!fgets(line, LINE_SIZE, in))
-		return err_set(err, ERR_INPUT,
-			       "no checkpoint as `sekisho log checkpoint` prints it: its end is missing");
+		return ferror(in) ? err_errno(err, ERR_BUSY, "reading the checkpoint")
+				  : err_set(err, ERR_INPUT, "no checkpoint as `sekisho log checkpoint` prints it: its end is missing");
 	*out = str_from_c(line);
 	if (!str_ends(*out, STR("\n")))
 		return err_set(err, ERR_INPUT,

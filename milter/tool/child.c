@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/base/memory.h"
+
 #define CHUNK 4096
 
 /* In the child: never returns. */
@@ -45,6 +47,7 @@ static pid_t start(char *const *argv, enum child_hears hears, int *out_fd, struc
 static bool read_piece(int fd, struct buf *answer, bool *out_end, struct err *err)
 {
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	unsigned long shortages = memory_shortages();
 	ssize_t n;
 
 	*out_end = false;
@@ -54,7 +57,8 @@ static bool read_piece(int fd, struct buf *answer, bool *out_end, struct err *er
 	if (n < 0)
 		return errno == EINTR || err_errno(err, ERR_BUSY, "waiting");
 	if (!buf_reserve(answer, CHUNK))
-		return err_set(err, ERR_BUSY, "it says more than %zu octets", answer->max);
+		return memory_shortages() != shortages ? err_memory(err)
+						       : err_set(err, ERR_BUSY, "it says more than %zu octets", answer->max);
 	n = read(fd, answer->ptr + answer->len, CHUNK);
 	if (n < 0)
 		return errno == EINTR || err_errno(err, ERR_BUSY, "reading");

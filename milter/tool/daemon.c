@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config/base/io.h"
+#include "config/base/memory.h"
 #include "config/base/num.h"
 
 /* --- one HTTP request */
@@ -53,6 +54,7 @@ static int connect_to(const struct sockaddr_in6 *to)
 
 static bool exchange(int fd, const char *page, struct buf *answer, struct err *err)
 {
+	unsigned long shortages = memory_shortages();
 	char request[128];
 	int len = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n", page);
 	ssize_t n;
@@ -61,7 +63,9 @@ static bool exchange(int fd, const char *page, struct buf *answer, struct err *e
 		return err_errno(err, ERR_BUSY, "asking");
 	do {
 		if (!buf_reserve(answer, 4096))
-			return err_set(err, ERR_BUSY, "an answer of more than %zu octets", DAEMON_ANSWER_MAX);
+			return memory_shortages() != shortages
+				       ? err_memory(err)
+				       : err_set(err, ERR_BUSY, "an answer of more than %zu octets", DAEMON_ANSWER_MAX);
 		n = recv(fd, answer->ptr + answer->len, 4096, 0);
 		if (n > 0)
 			answer->len += (size_t)n;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config/base/io.h"
+#include "config/base/memory.h"
 #include "config/config_report.h"
 #include "milter/classes.h"
 #include "milter/reply.h"
@@ -259,6 +260,7 @@ bool tool_ops(struct tool *tool)
 
 bool tool_record(struct tool *tool, const struct tool_trace *trace)
 {
+	unsigned long shortages = memory_shortages();
 	struct buf detail;
 	struct json json;
 	struct err err;
@@ -281,7 +283,7 @@ bool tool_record(struct tool *tool, const struct tool_trace *trace)
 
 	if (!ok)
 		tool_fail(tool, TOOL_UNKNOWN, "the record of who did this cannot be written: %s",
-			  detail.failed ? "a reason that long has no room" : err.text);
+			  !detail.failed ? err.text : memory_shortages() != shortages ? "out of memory" : "a reason that long has no room");
 	buf_clear(&detail);
 	return ok;
 }

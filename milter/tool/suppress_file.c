@@ -105,8 +105,9 @@ static const char *from_cells(struct reading *r, const struct str cells[COLUMN_C
 	struct err err;
 
 	*out = *r->fallback;
-	if (!address_parse_path(str_trim(cells[RECIPIENT]), &r->arena, &out->recipient, &err) || out->recipient.len == 0 ||
-	    str_find_byte(out->recipient, '@') == out->recipient.len)
+	if (!address_parse_path(str_trim(cells[RECIPIENT]), &r->arena, &out->recipient, &err))
+		return err.kind == ERR_BUSY ? "out of memory" : "no recipient's address";
+	if (out->recipient.len == 0 || str_find_byte(out->recipient, '@') == out->recipient.len)
 		return "no recipient's address";
 	if (cells[SOURCE].len && !suppress_source_parse(cells[SOURCE], &out->source))
 		return "source is none of bounce, complaint, unsubscribe, operator";

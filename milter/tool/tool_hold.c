@@ -1,5 +1,6 @@
 /* sekisho hold: the mail that policy put on hold, listed, let go at the rate that is allowed, or thrown away. */
 #include "config/base/clock.h"
+#include "config/base/memory.h"
 #include "milter/tool/commands.h"
 #include "milter/tool/held.h"
 
@@ -224,6 +225,7 @@ static bool open_log(struct hold_run *run, struct str class_name, struct err *er
 
 static bool record(struct hold_run *run, const struct held *held, struct err *err)
 {
+	unsigned long shortages = memory_shortages();
 	struct tool *tool = run->tool;
 	struct buf detail;
 	struct json json;
@@ -249,7 +251,7 @@ static bool record(struct hold_run *run, const struct held *held, struct err *er
 	bool ok = buf_done(&detail, &event.detail, err) && open_log(run, held->class_name, err) &&
 		  record_append(run->log, &event, RECORD_DURABLE, NULL, err);
 
-	if (detail.failed)
+	if (detail.failed && memory_shortages() == shortages)
 		err_set(err, ERR_INPUT, "a reason that long has no room");
 	buf_clear(&detail);
 	return ok;
