@@ -97,6 +97,24 @@ static void ask(const char *path, char out[512])
 }
 
 /* The key is made once, and holds over a restart. */
+/* A field that holds and a field that does not are told apart, or the message waits. */
+START_TEST(no_room)
+{
+	char value[SUBMIT_FIELD_MAX];
+	struct arena arena;
+	struct str login;
+	struct err err;
+
+	ck_assert(submit_sign(&ours, STR("web42"), NOW, value));
+	arena_init(&arena, 16);
+	ck_assert(!submit_read(&ours, str_from_c(value), NOW, VALID, &arena, &login, &err));
+	ck_assert_int_eq(err.kind, ERR_BUSY);
+	ck_assert(!submit_read(&theirs, str_from_c(value), NOW, VALID, &arena, &login, &err));
+	ck_assert_int_eq(err.kind, ERR_INPUT);
+	arena_clear(&arena);
+}
+END_TEST
+
 START_TEST(over_a_socket)
 {
 	char path[4096], line[512], other[512], login[128];
@@ -152,6 +170,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	unit_add_rows(tc, round_trip, users);
 	tcase_add_test(tc, forged);
+	tcase_add_test(tc, no_room);
 	tcase_add_test(tc, over_a_socket);
 	return unit_main(suite);
 }
