@@ -10,6 +10,7 @@
 
 #define WORK_MAX ((size_t)16 << 20)    /* RETURNING_CONTENT_MAX read, decoded and judged */
 #define OUTCOME_MAX ((size_t)64 << 10)
+#define RELAY_MAX 256                  /* of the remote's name, in a record */
 #define REPLY_MAX 1000                 /* of the remote's words, in a record */
 #define LOOKED_AT_MAX 2000             /* addresses in a message that may be the one it was sent to */
 
@@ -280,7 +281,7 @@ static void write_outcome(const struct telling *t, size_t i, struct str recipien
 	json_object_open(&json);
 	json_member_str_opt(&json, "dsn", verdict->status);
 	json_member_str_opt(&json, "reply", str_slice(verdict->said, 0, REPLY_MAX));
-	json_member_str_opt(&json, "relay", it->remote);
+	json_member_str_opt(&json, "relay", str_slice(it->remote, 0, RELAY_MAX));
 	json_member_str(&json, "reason", str_from_c(bounce_reason_name(verdict->reason)));
 	json_member_bool(&json, "hard", verdict->is_hard);
 	if (is_known)
@@ -376,23 +377,18 @@ static bool judge(struct telling *t, struct err *err)
 {
 	struct rulebook *book = &t->gate->rules;
 	struct holding *rules = rulebook_acquire(book);
+	unsigned long shortages = memory_shortages();
 	bool ok = returned_judge(book->reader, rulebook_rules(rules), content_of(t), t->p->facts.sender.len == 0, &t->arena,
 				 &t->returned, err);
 
 	if (ok && t->returned.report.kind != REPORT_NONE) {
 		t->r->is_machine = true;
-		ok = find_message(t, err) && (!t->tenant || tell(t, err));
+		ok = find_message(t, err);
 	}
+	/* Without memory nothing in it seems to be a report, or one of ours. */
+	ok = ok && (memory_shortages() == shortages || err_memory(err)) && (!t->tenant || tell(t, err));
 	rulebook_release(book, rules);
 	return ok;
-}
-
-/* Without memory nothing in it seems to be a report, or one of ours. */
-static bool judge_surely(struct telling *t, struct err *err)
-{
-	unsigned long shortages = memory_shortages();
-
-	return judge(t, err) && (memory_shortages() == shortages || err_memory(err));
 }
 
 bool returning_read(struct returning *r, struct gate *gate, struct passage *p, struct err *err)
@@ -404,7 +400,7 @@ bool returning_read(struct returning *r, struct gate *gate, struct passage *p, s
 		return true;
 	arena_init(&t.arena, WORK_MAX);
 
-	bool ok = buf_done(&r->content, &content, err) && (content.len == 0 || judge_surely(&t, err));
+	bool ok = buf_done(&r->content, &content, err) && (content.len == 0 || judge(&t, err));
 
 	arena_clear(&t.arena);
 	buf_clear(&r->content);

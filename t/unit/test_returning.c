@@ -107,6 +107,29 @@ START_TEST(waits_for_the_recipient)
 }
 END_TEST
 
+/* No name in a report is so long that the mail is told to come again for ever. */
+START_TEST(long_remote)
+{
+	static char text[sizeof report + 20000];
+	struct session_changes changes;
+	struct reply reply;
+	char path[512];
+	size_t at = str_find(str_of(report, sizeof report - 1), STR("Diagnostic-Code"));
+
+	memcpy(text, report, at);
+	at += (size_t)sprintf(text + at, "Remote-MTA: dns; ");
+	memset(text + at, 0xff, 12000);
+	sprintf(text + at + 12000, "\r\n%s", strstr(report, "Diagnostic-Code"));
+	go_out("acme", "<neko@example.jp>", path);
+	struct session *s = fixture_visitor();
+
+	ck_assert_msg(come_back_with(s, path, str_from_c(text), 0, &changes, &reply) == SESSION_CONTINUE, "%s", reply.text);
+	session_done(s);
+	session_free(s);
+	ck_assert_uint_eq(unit_count(fixture_log("relay"), "\"event\":\"bounced\",\"tenant\":\"acme\""), 1);
+}
+END_TEST
+
 /* However the body is cut, it says the same; and of all that only the first is news. */
 START_TEST(cuts)
 {
@@ -340,6 +363,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, waits_for_the_recipient);
+	tcase_add_test(tcase, long_remote);
 	tcase_add_test(tcase, cuts);
 	unit_add_rows(tcase, two_spellings, spellings);
 	tcase_add_test(tcase, shares_a_domain);
