@@ -75,7 +75,8 @@ iconv_t charset_iconv(const char *to, const char *from, struct buf *out)
 
 	if (cd == (iconv_t)-1 && errno != EINVAL) {
 		memory_ran_out();
-		out->failed = true;
+		if (out)
+			out->failed = true;
 	}
 	return cd;
 }

@@ -47,7 +47,7 @@ extern const size_t charset_table_count;
 /* No octet of any charset becomes more of them in UTF-8: one of ISO-2022-JP that means nothing is two of EUC, and U+FFFD for each. */
 #define CHARSET_GROWTH 8
 
-/* iconv_open(3), of names that are in the table; where memory or descriptors are out, and not the name at fault, `out` fails. */
+/* iconv_open(3), of names that are in the table. Where memory is out, and not the name at fault, `out` (may be NULL) fails. */
 iconv_t charset_iconv(const char *to, const char *from, struct buf *out);
 
 /* Appends `in` as UTF-8. False when something had to become U+FFFD (it is all there nevertheless) or memory is out. */

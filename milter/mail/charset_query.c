@@ -3,7 +3,6 @@
  *
  * Held against Chromium, every character of the basic plane and every pair of octets, charset by charset.
  */
-
 #include "config/base/utf8.h"
 #include "milter/mail/charset.h"
 

@@ -9,7 +9,7 @@ from lib.harness import check, end_process, fill_disk, free_port, wait_for
 from lib.milter import milter_answers
 from lib.planted import ANYWHERE, KINDS
 from lib.redis import Redis
-from senders import TRACK_HOST, Logged, Mail, Readers, Returned, Strangers, Tracked
+from senders import LINKS, TRACK_HOST, Logged, Mail, Readers, Returned, Strangers, Tracked
 
 ANY = f"memory {ANYWHERE}"
 MESSAGES = 3                           # of a try
@@ -147,8 +147,9 @@ def calls_returned(lab, most):
 
 
 def begin_tracked(lab, port):
-    page = b"".join(b'<p>=E6=96=87 <a href=3D"http://shop.example/%d?q=3D1">=\r\nshop</a>\r\n' % n for n in range(40))
-    mail = Tracked(lab, page, ((b"MIME-Version", b"1.0"), (b"Content-Type", b"text/html; charset=utf-8"),
+    page = b"".join(b'<p>=95=B6 <a href=3D"http://shop.example/%d?q=3D1">=\r\nshop</a>\r\n' % n for n in range(LINKS))
+    page += b'<a href=3D"http://shop.example/=95=B6">=95=B6</a>\r\n'
+    mail = Tracked(lab, page, ((b"MIME-Version", b"1.0"), (b"Content-Type", b"text/html; charset=shift_jis"),
                                (b"Content-Transfer-Encoding", b"quoted-printable")))
     tenants = {"acme": {**TENANTS["acme"], "tracking": {"host": TRACK_HOST, "clicks": True, "opens": True}}}
     warm(lab, mail, tenants=tenants,

@@ -12,6 +12,7 @@ from lib.milter import MilterPeer
 from lib.planted import Planted
 
 TRACK_HOST = "track.acme.test"
+LINKS = 40                             # of a page, to http://shop.example/N?q=1; then one that is not ASCII
 TRACKED = re.compile(rb"https://track\.acme\.test/[^\"]*")
 DSN_FIELDS = ((b"MIME-Version", b"1.0"), (b"Content-Type", b'multipart/report; report-type=delivery-status; boundary="b"'))
 DSN = b"""\
@@ -171,7 +172,7 @@ class Readers:
     def __init__(self, lab, tracked, port):
         self.lab, self.port, self.followed, self.planted = lab, port, 0, Planted(lab.world)
         page = quopri.decodestring(tracked.new_body)
-        self.links = [url.removeprefix(b"https://" + TRACK_HOST.encode()).decode() for url in TRACKED.findall(page) if b"/c/" in url]
+        self.links = [url.removeprefix(b"https://" + TRACK_HOST.encode()).decode() for url in TRACKED.findall(page) if b"/c/" in url][:LINKS]
         self.log = lab.world.path("track.log")
         output = open(self.log, "a")
         self.process = lab.world.spawn([lab.world.program("sekisho-track"), "-c", lab.gate.config_path, "-f"], stdout=output,
