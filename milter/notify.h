@@ -14,7 +14,7 @@
 #include "config/base/buf.h"
 #include "config/config.h"
 
-#define NOTIFY_MAX 4096
+#define NOTIFY_MAX 16384               /* holds a sender of 512 octets twice, six octets each in JSON */
 #define NOTIFY_RUNNING_MAX 16
 
 /* An empty `command` tells nobody. */
