@@ -185,6 +185,20 @@ void maillog_map_done(struct maillog_map *map, struct str queue_id)
 	pthread_mutex_unlock(&map->lock);
 }
 
+/* The youngest: another one makes room where there is none. */
+static void renew(struct maillog_map *map, struct str queue_id)
+{
+	pthread_mutex_lock(&map->lock);
+
+	struct entry *e = *place_of(map, queue_id);
+
+	if (e && e->done_us == 0) {
+		ring_leave(e);
+		ring_add(&map->live, e);
+	}
+	pthread_mutex_unlock(&map->lock);
+}
+
 static void move_open(struct maillog_map *map, struct str from, struct str to)
 {
 	pthread_mutex_lock(&map->lock);
@@ -206,6 +220,7 @@ bool maillog_map_rename(struct maillog_map *map, struct str old_id, struct str n
 
 	if (!maillog_map_find(map, old_id, &message))
 		return true;
+	renew(map, old_id);
 	if (!maillog_map_add(map, new_id, str_from_c(message.id), str_from_c(message.tenant), str_from_c(message.sender)))
 		return false;
 	move_open(map, old_id, new_id);

@@ -82,6 +82,8 @@ static void note_said(struct maillog_judge *judge, uint64_t id)
 {
 	uint64_t *row = row_of(judge, id);
 
+	if (was_said(judge, id))
+		return;
 	memmove(row + 1, row, (MAILLOG_RECENT_COLUMNS - 1) * sizeof *row);
 	row[0] = id;
 }
