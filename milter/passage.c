@@ -380,17 +380,25 @@ static void note_passed(const struct passage *p, struct gate *gate)
 				  (int64_t)p->facts.recipient_count);
 }
 
+static bool is_followed(const struct passage *p, enum record_wait wait)
+{
+	return wait == RECORD_DURABLE && !p->is_returned;
+}
+
 /* What passes is known by its queue id before its record says so: what the MTA's log says of it is about this message. */
+static bool note_queue_id(const struct passage *p, struct gate *gate, const struct record_event *event, enum record_wait wait,
+			  struct err *err)
+{
+	return !is_followed(p, wait) ||
+	       maillog_map_add(gate->queue_ids, event->queue_id, event->message, event->tenant, event->from) || err_memory(err);
+}
+
 static bool append(const struct passage *p, struct gate *gate, struct record_writer *log, const struct record_event *event,
 		   enum record_wait wait, struct err *err)
 {
-	bool is_followed = wait == RECORD_DURABLE && !p->is_returned;
-
-	if (is_followed && !maillog_map_add(gate->queue_ids, event->queue_id, event->message, event->tenant, event->from))
-		return err_memory(err);
 	if (record_append(log, event, wait, NULL, err))
 		return true;
-	if (is_followed && gate->queue_ids)
+	if (is_followed(p, wait) && gate->queue_ids)
 		maillog_map_done(gate->queue_ids, event->queue_id);
 	return false;
 }
@@ -428,16 +436,18 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 		.rcpt = decision->rcpt,
 	};
 	struct record_writer *log = gate_writer(gate, p->tenant ? p->tenant->record_class : CLASS_RELAY, err);
-	bool ok = log && buf_done(&detail, &event.detail, err) && append(p, gate, log, &event, outcomes[decision->action].wait, err);
+	bool is_ready = log && buf_done(&detail, &event.detail, err) &&
+			note_queue_id(p, gate, &event, outcomes[decision->action].wait, err);
+	bool ok = is_ready && append(p, gate, log, &event, outcomes[decision->action].wait, err);
 
 	buf_clear(&detail);
-	if (!log)                               /* an open one counts what it refuses */
+	if (!is_ready)                          /* what the log itself refuses, it counts */
 		metrics_add(METRIC_RECORD_FAILURES, 1);
 	if (!ok)
 		return false;
 	if (decision->rcpt_count == 0 || decision == &p->refusals[0].decision)          /* a message counts once */
 		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
-	if (outcomes[decision->action].wait == RECORD_DURABLE && !p->is_returned)
+	if (is_followed(p, outcomes[decision->action].wait))
 		note_passed(p, gate);
 	return true;
 }

@@ -325,6 +325,10 @@ static void judge_content(struct session *s, struct verdict *verdict)
 	*verdict = p->pending;
 	if (verdict->action == VERDICT_DEFER || verdict->action == VERDICT_REJECT)
 		return;
+	if (p->is_out_of_memory) {             /* nothing more is asked, or told, of half a message */
+		*verdict = passage_memory_verdict(p);
+		return;
+	}
 	if (returning_is_on(&s->returning)) {
 		envelope_return(&s->envelope, s->gate, p, &s->returning, s->abilities.can_readdress, verdict);
 		return;
@@ -437,7 +441,7 @@ enum session_answer session_eom(struct session *s, const struct session_macros *
 		rewrite_content(s);
 	if (is_passing(&verdict) && s->abilities.can_readdress)
 		envelope_sign(&s->envelope, s->gate, p);
-	if (verdict.action != VERDICT_DEFER && p->is_out_of_memory)
+	if (is_passing(&verdict) && p->is_out_of_memory)
 		verdict = passage_memory_verdict(p);
 
 	enum session_answer answer = is_passing(&verdict) ? record_and_pass(s, &verdict, out, reply)

@@ -96,7 +96,6 @@ static void ask(const char *path, char out[512])
 	close(fd);
 }
 
-/* The key is made once, and holds over a restart. */
 /* A field that holds and a field that does not are told apart, or the message waits. */
 START_TEST(no_room)
 {
@@ -115,6 +114,7 @@ START_TEST(no_room)
 }
 END_TEST
 
+/* The key is made once, and holds over a restart. */
 START_TEST(over_a_socket)
 {
 	char path[4096], line[512], other[512], login[128];
