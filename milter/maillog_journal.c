@@ -24,7 +24,7 @@ struct journal {
 	struct str where;              /* "system", a directory, or a journal file; behind the struct */
 	char cursor[MAILLOG_POSITION_MAX];     /* of the last line given; empty: none yet */
 	bool is_at_end;
-	char line[MAILLOG_LINE_MAX];
+	struct buf line;               /* all its room from the beginning */
 };
 
 static bool failed(const struct journal *j, int why, const char *what, struct err *err)
@@ -85,6 +85,8 @@ static void journal_close(void *source)
 
 	if (j && j->journal)
 		sd_journal_close(j->journal);
+	if (j)
+		buf_clear(&j->line);
 	free(j);
 }
 
@@ -99,7 +101,8 @@ static bool journal_open(struct str where, struct str position, void **out, bool
 	j->where = str_of((char *)(j + 1), where.len);
 	if (str_cut(position, ' ', &layout, &cursor) && str_eq(layout, LAYOUT) && cursor.len < sizeof j->cursor)
 		memcpy(j->cursor, cursor.ptr, cursor.len);
-	if (!open_again(j, out_is_found, err)) {
+	buf_init(&j->line, MAILLOG_LINE_MAX);
+	if (!(buf_reserve(&j->line, MAILLOG_LINE_MAX) || err_memory(err)) || !open_again(j, out_is_found, err)) {
 		journal_close(j);
 		return false;
 	}
@@ -109,14 +112,15 @@ static bool journal_open(struct str where, struct str position, void **out, bool
 
 /* --- one entry as a line */
 
-static struct str field(struct journal *j, const char *name)
+/* Negative: why it cannot be read; -ENOENT: the entry has none. */
+static int get_field(struct journal *j, const char *name, struct str *out)
 {
 	const void *data;
 	size_t len, name_len = strlen(name) + 1;       /* "NAME=" */
+	int why = sd_journal_get_data(j->journal, name, &data, &len);
 
-	if (sd_journal_get_data(j->journal, name, &data, &len) < 0 || len < name_len)
-		return STR_EMPTY;
-	return str_of((const char *)data + name_len, len - name_len);
+	*out = why < 0 || len < name_len ? STR_EMPTY : str_of((const char *)data + name_len, len - name_len);
+	return why;
 }
 
 /* A field of the head: who wrote the entry chose it, so it may not look like two. */
@@ -129,33 +133,50 @@ static void add_word(struct buf *out, struct str word)
 		buf_add_byte(out, '-');
 }
 
-static bool write_line(struct journal *j, struct str *out)
+/* A field of the head, or of the second name where it has not the first. Negative: it cannot be read. */
+static int add_field(struct journal *j, const char *name, const char *other)
+{
+	struct str value;
+	int why = get_field(j, name, &value);
+
+	if (why == -ENOENT && other)
+		why = get_field(j, other, &value);
+	if (why < 0 && why != -ENOENT)
+		return why;
+	add_word(&j->line, value);
+	return 0;
+}
+
+static int add_message(struct journal *j)
+{
+	struct str message;
+	int why = get_field(j, "MESSAGE", &message);
+
+	message = str_slice(message, 0, str_find_byte(message, '\n'));
+	buf_add(&j->line, str_slice(message, 0, MAILLOG_LINE_MAX - j->line.len));
+	return why == -ENOENT ? 0 : why;
+}
+
+/* Negative: why not. */
+static int write_line(struct journal *j)
 {
 	char time[JST_TIME_LEN + 1];
-	struct str pid, message;
-	struct buf line;
 	uint64_t us;
+	int why = sd_journal_get_realtime_usec(j->journal, &us);
 
-	if (sd_journal_get_realtime_usec(j->journal, &us) < 0)
-		return false;
-	buf_init(&line, MAILLOG_LINE_MAX);
+	if (why < 0)
+		return why;
+	buf_reset(&j->line);
 	jst_format_time((int64_t)us, time);
-	buf_add_c(&line, time);
-	buf_add_byte(&line, ' ');
-	add_word(&line, field(j, "_HOSTNAME"));
-	buf_add_byte(&line, ' ');
-	add_word(&line, field(j, "SYSLOG_IDENTIFIER"));
-	pid = field(j, "SYSLOG_PID");
-	buf_add_byte(&line, '[');
-	add_word(&line, pid.len ? pid : field(j, "_PID"));
-	buf_add_c(&line, "]: ");
-	message = field(j, "MESSAGE");
-	message = str_slice(message, 0, str_find_byte(message, '\n'));
-	buf_add(&line, str_slice(message, 0, MAILLOG_LINE_MAX - line.len));
-	memcpy(j->line, line.ptr, line.len);
-	*out = str_of(j->line, line.len);
-	buf_clear(&line);
-	return true;
+	buf_add_c(&j->line, time);
+	buf_add_byte(&j->line, ' ');
+	why = add_field(j, "_HOSTNAME", NULL);
+	buf_add_byte(&j->line, ' ');
+	why = why < 0 ? why : add_field(j, "SYSLOG_IDENTIFIER", NULL);
+	buf_add_byte(&j->line, '[');
+	why = why < 0 ? why : add_field(j, "SYSLOG_PID", "_PID");
+	buf_add_c(&j->line, "]: ");
+	return why < 0 ? why : add_message(j);
 }
 
 static bool keep_cursor(struct journal *j, int *out_why)
@@ -190,11 +211,17 @@ static int step(struct journal *j)
 	return more;
 }
 
+/* Whenever it is tried. */
+static bool is_unreadable(int why)
+{
+	return why == -EBADMSG || why == -E2BIG || why == -EPROTONOSUPPORT;
+}
+
 static bool journal_next(void *source, struct str *out_line, bool *out_found, struct err *err)
 {
 	struct journal *j = source;
 	bool is_found;
-	int why;
+	int why, read;
 
 	*out_found = false;
 	if (!j->journal && !open_again(j, &is_found, err))
@@ -205,10 +232,16 @@ static bool journal_next(void *source, struct str *out_line, bool *out_found, st
 	j->is_at_end = why == 0;
 	if (why == 0)
 		return true;
+	read = write_line(j);
+	if (read < 0 && !is_unreadable(read))
+		return give_up(j, read, "reading an entry", err);
 	if (!keep_cursor(j, &why))
 		return give_up(j, why, "keeping the place", err);
-	*out_found = write_line(j, out_line);
-	return *out_found || give_up(j, -EBADMSG, "reading an entry", err);
+	if (read < 0)
+		return give_up(j, read, "passing over an entry", err);
+	*out_line = buf_view(&j->line);
+	*out_found = true;
+	return true;
 }
 
 static void journal_position(void *source, struct buf *out)
