@@ -47,14 +47,16 @@ static bool spawn(const char *path, int in, pid_t *out, struct err *err)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigaddset(&child, SIGPIPE);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+	posix_spawn_file_actions_init(&files);                 /* it and the attributes ask for no memory */
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &child);
-	errno = posix_spawn(out, path, &files, &attr, argv, environ);
+	errno = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+	if (errno == 0)
+		errno = posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+	if (errno == 0)
+		errno = posix_spawn(out, path, &files, &attr, argv, environ);
 
 	bool ok = errno == 0 || err_errno(err, ERR_BUSY, "%s", path);
 
