@@ -124,11 +124,12 @@ static bool say(struct talk *t, struct str text, char want, const char *what, st
 static bool say_path(struct talk *t, const char *command, struct str local, struct str domain, struct err *err)
 {
 	struct buf line;
+	struct str text;
 
 	buf_init(&line, LINE_MAX_OCTETS);
 	buf_printf(&line, "%s:<" STR_FMT "%s" STR_FMT ">\r\n", command, STR_ARG(local), domain.len ? "@" : "", STR_ARG(domain));
 
-	bool ok = say(t, buf_view(&line), '2', command, err);
+	bool ok = buf_done(&line, &text, err) && say(t, text, '2', command, err);
 
 	buf_clear(&line);
 	return ok;
@@ -169,14 +170,14 @@ static void write_letter(const struct letterbox_mail *mail, struct buf *out)
 
 static bool deliver(struct talk *t, const struct letterbox_mail *mail, struct str letter, struct err *err)
 {
-	struct str local, domain = STR_EMPTY;
+	struct str local, domain = STR_EMPTY, text;
 	struct buf helo;
 	bool ok;
 
 	str_cut_last(mail->from, '@', &local, &domain);
 	buf_init(&helo, LINE_MAX_OCTETS);
 	buf_printf(&helo, "HELO " STR_FMT "\r\n", STR_ARG(mail->node));
-	ok = hear(t, '2', "our call", err) && say(t, buf_view(&helo), '2', "HELO", err) &&
+	ok = buf_done(&helo, &text, err) && hear(t, '2', "our call", err) && say(t, text, '2', "HELO", err) &&
 	     say_path(t, "MAIL FROM", mail->own_sender.len ? mail->own_sender : local, domain, err);
 	buf_clear(&helo);
 	for (size_t i = 0; ok && i < mail->to.count; i++)
