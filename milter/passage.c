@@ -335,15 +335,12 @@ void passage_add_changes(struct passage *p, const struct rewrite_result *changes
 
 struct str passage_next_id(struct passage *p)
 {
-	struct str id = str_of(p->id, RECORD_ID_LEN), fresh;
-	char text[RECORD_ID_LEN + 1];
-
 	if (!p->is_id_used) {
 		p->is_id_used = true;
-		return id;
+		return str_of(p->id, RECORD_ID_LEN);
 	}
-	record_id_new(clock_now_us(), text);
-	return passage_keep(p, str_of(text, RECORD_ID_LEN), &fresh) ? fresh : id;
+	record_id_new(clock_now_us(), p->later_id);
+	return str_of(p->later_id, RECORD_ID_LEN);
 }
 
 /* Rows by verdict_action. */

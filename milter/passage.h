@@ -51,6 +51,7 @@ struct passage {
 	struct verdict pending;        /* a refusal or a hold that end of message will speak of; action 0: none */
 	char id[RECORD_ID_LEN + 1];
 	bool is_id_used;               /* a record has it; further refusals get ids of their own */
+	char later_id[RECORD_ID_LEN + 1];      /* the last of them */
 	bool is_charged;               /* quotas were taken under `id` */
 	bool is_out_of_memory;
 	bool is_returned;              /* it came back: what the MTA says of it is no delivery of the tenant's */
@@ -112,7 +113,7 @@ void passage_postpone(struct passage *p, struct verdict *verdict);
 /* Keeps a hold or a refusal as `pending`: a refusal outweighs a hold, the first refusal and the last hold stand. */
 void passage_remember(struct passage *p, const struct verdict *verdict);
 
-/* The id that the next record about this message gets. Lives as long as the passage. */
+/* The id that the next record about this message gets. Lives until the next one. */
 struct str passage_next_id(struct passage *p);
 
 /* One record of what was decided. For an accepted or held message it is durable on return. */
