@@ -12,7 +12,7 @@
 #include "milter/link/siv.h"
 #include "milter/link/token_text.h"
 
-enum { FORMAT_1 = 1, IV_LEN = SIV_BLOCK, HEAD_LEN = 2, FACTS_MIN = SIV_BLOCK, TEXT_GROUP = 3 };
+enum { FORMAT_1 = 1, IV_LEN = SIV_BLOCK, HEAD_LEN = 2, FACTS_MIN = SIV_BLOCK, TEXT_GROUP = 3, HOST_MAX = 255 };
 
 /* The flags of the facts; the URL is written without what they say. */
 enum { FLAG_HTTPS = 1, FLAG_WWW = 2, FLAG_URL = 4, FLAG_ALL = 7 };
@@ -116,11 +116,11 @@ bool token_keys_read(struct str text, struct token_keys **out, struct err *err)
 	keys->cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 	keys->ctr = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
 	if (!keys->siv || !keys->cbc || !keys->ctr) {
-		err_set(err, ERR_CONFIG, "OpenSSL has no AES-256-SIV, CBC and CTR here");
+		err_set(err, ERR_BUSY, "OpenSSL has no AES-256-SIV, CBC and CTR here, or no memory for them");
 		goto failed;
 	}
 	if (!openers_make(keys)) {
-		err_set(err, ERR_CONFIG, "OpenSSL could not make a token key ready");
+		err_set(err, ERR_BUSY, "OpenSSL could not make a token key ready");
 		goto failed;
 	}
 	*out = keys;
@@ -197,13 +197,13 @@ void token_sealer_free(struct token_sealer *sealer)
 
 /* The octets that are not sealed but that the seal depends on. */
 struct bound {
-	char octets[8 + HEAD_LEN + 1 + 255];
+	char octets[8 + HEAD_LEN + 1 + HOST_MAX];
 	size_t len;
 };
 
 static bool bound_make(struct bound *bound, const char head[HEAD_LEN], enum token_purpose purpose, struct str host)
 {
-	if (host.len > 255)
+	if (host.len > HOST_MAX)
 		return false;
 	memcpy(bound->octets, "sekisho", 8);
 	memcpy(bound->octets + 8, head, HEAD_LEN);
@@ -281,8 +281,10 @@ bool token_seal(struct token_sealer *sealer, const struct token *token, struct s
 	size_t facts = HEAD_LEN + IV_LEN;
 
 	if (token->tenant.len > TOKEN_TEXT_MAX || token->message.len > TOKEN_TEXT_MAX || token->recipient.len > TOKEN_TEXT_MAX ||
-	    !sealer_bind(sealer, token->purpose, host, head))
+	    host.len > HOST_MAX)
 		return err_set(err, ERR_INPUT, "a name is too long for a token");
+	if (!sealer_bind(sealer, token->purpose, host, head))
+		return err_set(err, ERR_BUSY, "OpenSSL could not seal a token");
 	buf_reset(sealed);
 	buf_reset(&sealer->work);
 	buf_add(sealed, str_of(head, HEAD_LEN));
