@@ -274,11 +274,14 @@ void letter_rewrite(struct letter *letter, const struct tenant *tenant, const st
 	letter->arena.limit = letter->arena.used + work_max(letter);
 	letter->changes = arena_new(&letter->arena, struct rewrite_result);
 	letter->chunk = malloc(LETTER_CHUNK);
-	if (!letter->changes || !letter->chunk ||
-	    !rewrite_message(&rules, &message, &letter->arena, letter->changes, &err))
+	if (!letter->changes || !letter->chunk) {
 		leave_alone(letter, "rewriting it would take too much memory");
-	else if (!letter_has_new_body(letter))
+	} else if (!rewrite_message(&rules, &message, &letter->arena, letter->changes, &err)) {
+		log_warn("a message passes as it came: %s", err.text);
+		leave_alone(letter, "rewriting it would take too much memory");
+	} else if (!letter_has_new_body(letter)) {
 		give_turn_back(letter);
+	}
 }
 
 /* --- what goes out */
