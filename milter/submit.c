@@ -169,8 +169,8 @@ static void *serve(void *arg)
 		if (peer >= 0) {
 			answer(submit, peer);
 			close(peer);
-		} else if (errno == EMFILE || errno == ENFILE) {
-			poll(&fds[1], 1, 100);         /* they come back; until then others wait at the door */
+		} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			poll(&fds[1], 1, 100);         /* descriptors and memory come back; until then others wait at the door */
 		}
 	}
 	return NULL;
