@@ -11,6 +11,7 @@ static _Atomic int64_t next_us;        /* monotonic: not before */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t known;            /* of each thread: not NULL once it is counted */
+static bool has_key;
 
 static void forget(void *arg)
 {
@@ -20,14 +21,14 @@ static void forget(void *arg)
 
 static void make_key(void)
 {
-	pthread_key_create(&known, forget);
+	has_key = pthread_key_create(&known, forget) == 0;
 }
 
 /* libmilter makes and ends its threads unasked. One whose end we could not see is not counted. */
 static void count_this_thread(void)
 {
 	pthread_once(&once, make_key);
-	if (!pthread_getspecific(known) && pthread_setspecific(known, &workers) == 0)
+	if (has_key && !pthread_getspecific(known) && pthread_setspecific(known, &workers) == 0)
 		atomic_fetch_add(&workers, 1);
 }
 
