@@ -29,6 +29,7 @@ struct waiter {
 	void *arg;
 	struct err *err;
 	bool is_ok, is_done;
+	bool was_short;                /* of memory: in the leader's thread */
 	pthread_cond_t turned;         /* done, or first of those who wait */
 };
 
@@ -141,6 +142,17 @@ static size_t whole_pages(int64_t size_max)
 	return size_max > (int64_t)page ? (size_t)size_max / page * page : page;
 }
 
+/* Rebuilt, it may be larger than it may grow (see copy_env): what makes room needs its reserve above that. */
+static void keep_reserve(struct lmdb_env *env)
+{
+	MDB_envinfo info;
+	MDB_stat of;
+
+	if (mdb_env_info(env->env, &info) == 0 && mdb_env_stat(env->env, &of) == 0 &&
+	    (info.me_last_pgno + 1) * of.ms_psize > env->size_max + RESERVE)
+		env->size_max = (info.me_last_pgno + 1) * of.ms_psize;
+}
+
 bool lmdb_env_open(const char *dir, int64_t size_max, bool is_durable, struct lmdb_env **out, struct err *err)
 {
 	struct lmdb_env *env = calloc(1, sizeof *env);
@@ -162,6 +174,7 @@ bool lmdb_env_open(const char *dir, int64_t size_max, bool is_durable, struct lm
 		return false;
 	}
 	atomic_store(&env->is_dirty, !is_durable);     /* who had it before may have died */
+	keep_reserve(env);
 	*out = env;
 	return true;
 }
@@ -416,12 +429,14 @@ static bool make_room(struct lmdb_env *env)
 
 static bool write_one(struct lmdb_env *env, struct waiter *waiter)
 {
+	unsigned long shortages = memory_shortages();
 	struct err err = { 0 };
 
 	if (write_row(env, waiter, false, &err))
 		return true;
 	if (err.kind == ERR_FULL && make_room(env) && write_row(env, waiter, false, &err))
 		return true;
+	waiter->was_short = memory_shortages() != shortages;
 	if (waiter->err)
 		*waiter->err = err;
 	return false;
@@ -468,6 +483,8 @@ bool lmdb_env_write(struct lmdb_env *env, lmdb_work *work, void *arg, struct err
 	}
 	pthread_mutex_unlock(&env->mutex);
 	pthread_cond_destroy(&own.turned);
+	if (own.was_short)
+		memory_ran_out();
 	return own.is_ok;
 }
 

@@ -32,7 +32,7 @@ struct lmdb_txn {
 /* Runs inside a transaction, perhaps on another thread and, when a neighbour failed, a second time. */
 typedef bool lmdb_work(struct lmdb_txn *txn, void *arg, struct err *err);
 
-/* `dir` exists. size_max bounds the data file. */
+/* `dir` exists. size_max bounds the data file, but for one that is larger already. */
 bool lmdb_env_open(const char *dir, int64_t size_max, bool is_durable, struct lmdb_env **out, struct err *err);
 /* NULL is fine. What is not durable yet is synced; false: it may not be on disk. */
 bool lmdb_env_close(struct lmdb_env *env);

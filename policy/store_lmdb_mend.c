@@ -53,9 +53,13 @@ static bool read_word(const char *path, char out[BOOT_ID_MAX], struct err *err)
 	return ok;
 }
 
+/* Where it may not be read, each start is one after a power failure. */
 static bool read_boot_id(char out[BOOT_ID_MAX], struct err *err)
 {
-	if (!read_word(BOOT_ID_PATH, out, err))
+	bool is_denied = access(BOOT_ID_PATH, R_OK) != 0 && errno == EACCES;
+
+	out[0] = '\0';
+	if (!is_denied && !read_word(BOOT_ID_PATH, out, err))
 		return false;
 	if (!out[0])
 		snprintf(out, BOOT_ID_MAX, "%s", BOOT_ID_UNKNOWN);
@@ -222,7 +226,8 @@ static bool mend(const char *dir, const char *why, int64_t size_max, char notice
 	/* An empty file is a new store to LMDB; here it is one that was lost. */
 	struct stat st;
 	bool was_there = stat(data, &st) == 0 && st.st_size > 0;
-	enum copied copied = copy_in_child(dir, mending, size_max);
+	/* Lowered meanwhile, size_max is no bound of what is there already. */
+	enum copied copied = copy_in_child(dir, mending, was_there && st.st_size > size_max ? st.st_size : size_max);
 	bool is_whole = copied == COPY_WHOLE && was_there;
 
 	if (copied == COPY_FAILED) {

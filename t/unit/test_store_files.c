@@ -353,6 +353,48 @@ START_TEST(sync_that_fails_leaves_the_mark)
 }
 END_TEST
 
+static void fill_up_and_die(const struct config *config)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		struct store *st = open_store(config);
+		struct err err = { 0 };
+		int64_t total;
+
+		for (int n = 0; add(st, n, HOUR_US, &total, &err);)
+			n++;
+		raise(SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+	ck_assert(WIFSIGNALED(status));
+}
+
+/* It opens though its bound was lowered meanwhile; and when what it holds is over, there is room again. */
+START_TEST(power_failure_of_a_full_one)
+{
+	struct config config;
+	struct err err = { 0 };
+	int64_t total;
+	bool ok = false;
+
+	setup(&config, _i == 0 ? "full-as-ever" : "full-and-lowered");
+	fill_up_and_die(&config);
+	pretend_power_failure();
+	config.store_size_max = _i == 0 ? config.store_size_max : 1 << 20;
+	struct store *st = open_store(&config);
+
+	ck_assert_msg(strstr(st->notice, "rebuilt after a power failure"), "%s", st->notice);
+	clock_set(START_US + 3 * HOUR_US);
+	for (int n = 0; !ok && n < 50; n++)
+		ok = add(st, 1000000 + n, HOUR_US, &total, &err);
+	ck_assert_msg(ok, "%s", err.text);
+	store_close(st);
+}
+END_TEST
+
 /* A disk that has no room for the copy says nothing of what is copied: it stays as it is, until there is room. */
 START_TEST(no_room_to_rebuild)
 {
@@ -544,6 +586,7 @@ int main(void)
 	tcase_add_test(tc, clean_close_leaves_no_mark);
 	tcase_add_test(tc, death_in_the_same_boot_needs_no_mending);
 	tcase_add_test(tc, power_failure_rebuilds);
+	tcase_add_loop_test(tc, power_failure_of_a_full_one, 0, 2);
 	unit_add_rows(tc, power_failure_damages, damage_rows);
 	tcase_add_loop_test(tc, garbage_is_an_error, 0, 2);
 	tcase_add_test(tc, facts_cut_short_are_mended);
