@@ -197,6 +197,8 @@ static void answered(void *arg, struct redis_conn *conn, struct redis_call *call
 		return;
 	}
 	if (call->is_patient && refuses_writes(reply)) {
+		if (starts(reply, "CLUSTERDOWN"))
+			link->map_us = 0;
 		freeReplyObject(reply);
 		call->not_before_us = clock_mono_us() + REFUSED_PAUSE_US;
 		call->is_pinned = call->is_asking = false;
