@@ -66,8 +66,8 @@ static bool load_position(struct maillog *m, bool *out_found, int64_t *out_saved
 	bool ok;
 
 	*out_found = false;
-	if (access(m->position_path, F_OK) != 0 && errno == ENOENT)
-		return true;
+	if (access(m->position_path, R_OK) != 0 && (errno == ENOENT || errno == EACCES))
+		return true;                   /* what is not for us to read we replace */
 	buf_init(&file, FILE_MAX);
 	ok = io_read_file(m->position_path, &file, err);
 	*out_found = ok && parse_position(m, buf_view(&file), out_saved_us);

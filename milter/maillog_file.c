@@ -113,10 +113,17 @@ static bool next_entry(DIR *dir, struct str base, const struct dirent **out, str
 	return *out || errno == 0 || err_errno(err, ERR_BUSY, "the directory of " STR_FMT, STR_ARG(base));
 }
 
+/* What is in errno of a name beside the log: gone since, a link to nothing, or not for us. It will be no other later. */
+static bool is_nothing(void)
+{
+	return errno == ENOENT || errno == ELOOP || errno == EACCES || errno == ENXIO;
+}
+
+/* *out_fd -1: it is nothing. */
 static bool open_entry(DIR *dir, const char *name, int *out_fd, struct err *err)
 {
 	*out_fd = openat(dirfd(dir), name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	return *out_fd >= 0 || err_errno(err, ERR_BUSY, "%s", name);
+	return *out_fd >= 0 || is_nothing() || err_errno(err, ERR_BUSY, "%s", name);
 }
 
 static bool is_position(int fd, const struct maillog_position *from, bool *out)
@@ -138,6 +145,8 @@ static bool try_entry(struct maillog_file *file, const struct maillog_position *
 
 	if (!open_entry(dir, name, &fd, err))
 		return false;
+	if (fd < 0)
+		return true;
 	ok = is_position(fd, from, out_found) || err_errno(err, ERR_BUSY, "%s", name);
 	if (*out_found)
 		take_fd(file, fd, from->offset);
@@ -293,8 +302,11 @@ static bool choose_between(DIR *dir, struct str base, struct timespec written, u
 			return true;
 		if (!is_rotated(str_from_c(entry->d_name), base))
 			continue;
-		if (fstatat(dirfd(dir), entry->d_name, &st, 0) != 0)
+		if (fstatat(dirfd(dir), entry->d_name, &st, 0) != 0 || faccessat(dirfd(dir), entry->d_name, R_OK, AT_EACCESS) != 0) {
+			if (is_nothing())
+				continue;
 			return err_errno(err, ERR_BUSY, "%s", entry->d_name);
+		}
 		if (S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_ino != newest && is_later(st.st_mtim, written) &&
 		    (!out[0] || is_later(best, st.st_mtim))) {
 			best = st.st_mtim;

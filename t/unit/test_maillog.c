@@ -295,12 +295,14 @@ START_TEST(rotated_often)
 {
 	struct maillog_position at;
 	struct maillog_file *file;
-	char old[4][4096 + 16], strange[4096 + 16];
+	char old[4][4096 + 16], strange[4096 + 16], nothing[4096 + 16];
 	bool is_found;
 
 	for (int i = 1; i < 4; i++)
 		snprintf(old[i], sizeof old[i], "%s.%d", path, i);
 	snprintf(strange, sizeof strange, "%s.2.gz", path);
+	snprintf(nothing, sizeof nothing, "%s.9", path);
+	ck_assert_int_eq(symlink("/nonexistent", nothing), 0);
 	append(path, "one\n", "a");
 	file = open_log(NULL, NULL);
 	ck_assert_str_eq(read_all(file), "one|");
@@ -323,6 +325,7 @@ START_TEST(rotated_often)
 	for (int i = 1; i < 4; i++)
 		unlink(old[i]);
 	unlink(strange);
+	unlink(nothing);
 }
 END_TEST
 
