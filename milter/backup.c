@@ -253,7 +253,7 @@ static bool copy_store(struct run *run, struct store *from, struct err *err)
 	return ok && add_store(run, err);
 }
 
-/* FILE.pub; what only is configured and not there is passed by. */
+/* FILE.pub; what only is configured and not there, or where only somebody else may look, is passed by. */
 static bool copy_public(struct run *run, struct str key_file, const char *name, struct err *err)
 {
 	char from[PATH_MAX], to[PATH_MAX];
@@ -263,7 +263,7 @@ static bool copy_public(struct run *run, struct str key_file, const char *name, 
 	if (key_file.len == 0 || snprintf(from, sizeof from, STR_FMT ".pub", STR_ARG(key_file)) >= (int)sizeof from)
 		return true;
 	if (stat(from, &st) != 0)
-		return errno == ENOENT || err_errno(err, ERR_BUSY, "%s", from);
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES || err_errno(err, ERR_BUSY, "%s", from);
 	snprintf(to, sizeof to, "%s/%s", run->path, name);
 	buf_init(&text, PUBLIC_MAX);
 	bool ok = io_read_file(from, &text, err) && io_replace_file(to, buf_view(&text), 0640, err) &&
@@ -282,14 +282,14 @@ static bool copy_keys(struct run *run, struct err *err)
 	       copy_public(run, run->config->operator_key_file, "keys/operator.pub", err);
 }
 
-/* One that is there is the same: it is written once. But for its length nothing tells one that was cut off. */
+/* One that is there is the same: it is written once. Only one that is shorter was cut off; one that is longer, this one was. */
 static bool copy_certificate(const char *from, const char *to, struct err *err)
 {
 	struct stat st;
 	struct buf text;
 
 	buf_init(&text, CERTIFICATE_MAX);
-	bool ok = io_read_file(from, &text, err) && ((stat(to, &st) == 0 && st.st_size == (off_t)text.len) ||
+	bool ok = io_read_file(from, &text, err) && ((stat(to, &st) == 0 && st.st_size >= (off_t)text.len) ||
 						     io_replace_file(to, buf_view(&text), 0640, err));
 
 	buf_clear(&text);

@@ -514,6 +514,27 @@ START_TEST(nth_call_of_a_run_fails)
 }
 END_TEST
 
+/* One that was damaged here does not take the place of the whole one there. */
+START_TEST(certificate_emptied_here)
+{
+	char own[3 * PATH_MAX], beside[3 * PATH_MAX], path[4 * PATH_MAX];
+	struct backup_made made;
+	struct stat st;
+	struct err err;
+
+	write_log(2);
+	snprintf(own, sizeof own, "%s/" ERASURE_DIR, state_dir);
+	snprintf(beside, sizeof beside, "%s/" ERASURE_DIR, dir);
+	ck_assert(io_make_dirs(own, 0750, NULL) && io_make_dirs(beside, 0750, NULL));
+	overwrite(own, "a.cert", "");
+	overwrite(beside, "a.cert", "whole");
+	clock_set(NOON + 2 * DAY_US);
+	ck_assert_msg(backup_run(&config, dir, store, log_key, NULL, &made, &err), "%s", err.text);
+	snprintf(path, sizeof path, "%s/a.cert", beside);
+	ck_assert(stat(path, &st) == 0 && st.st_size == 5);
+}
+END_TEST
+
 /* Whatever fails: nothing is there that was destroyed, and a second try gets through. */
 START_TEST(nth_call_of_a_restore_fails)
 {
@@ -596,6 +617,7 @@ int main(void)
 	tcase_add_test(tcase, restored_sealed);
 	tcase_add_test(tcase, not_the_operators);
 	tcase_add_test(tcase, an_old_word);
+	tcase_add_test(tcase, certificate_emptied_here);
 	tcase_add_loop_test(tcase, nth_call_of_a_run_fails, 0, 4);
 	tcase_add_loop_test(tcase, nth_call_of_a_restore_fails, 0, 4);
 	tcase_add_loop_test(tcase, nth_call_of_an_erasure_fails, 0, 4);
