@@ -98,7 +98,10 @@ static bool run(const char *path, struct str line, int64_t timeout_us, struct er
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return err_errno(err, ERR_BUSY, "pipe for %s", path);
 
-	bool ok = io_write_all(ends[1], line, path, err);      /* the pipe has room for all of it */
+	/* The pipe has room for all of it, and where it has not, nobody waits for a program that has not begun. */
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+
+	bool ok = io_write_all(ends[1], line, path, err);
 
 	close(ends[1]);
 	ok = ok && spawn(path, ends[0], &pid, err);
