@@ -349,7 +349,7 @@ const struct tool_command command_backup_restore = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "put a backup back, without what was destroyed since",
-	.about = "Verifies a backup, copies its log beside relay_log.dir, erases in the copy what certificates say was erased since (those "
+	.about = "Verifies a backup, copies its log to .restore in relay_log.dir, erases in the copy what certificates say was erased since (those "
 		 "in state_dir/erasures and in the backups' directory), purges what is over its time, and only then puts it in its "
 		 "place; the store's entries follow, but for those of erased tenants. A signed record says in each class that what was "
 		 "written after the backup is lost. Nothing that is there is overwritten: stop the daemon and move the old log away "
