@@ -296,18 +296,25 @@ START_TEST(a_signature_stays)
 }
 END_TEST
 
+/* Lines of acme's in a file with such a rest, and in the next part. */
+static void write_with_a_rest(void)
+{
+	struct record_writer *writer = open_without_way_back();
+
+	fault.countdown = fault.times = 1;
+	relaylog_append(writer, "again", "acme");
+	record_writer_close(writer);
+}
+
 /* What a tenant's erasure takes from such a file does not move the end that the next part states. */
 START_TEST(a_rest_is_erased)
 {
 	const struct erase_request request = { .tenant = STR("acme") };
 	struct record_writer_config config = relaylog_config(&relay);
-	struct record_writer *writer = open_without_way_back();
 	struct erase_result result;
 	struct err err;
 
-	fault.countdown = fault.times = 1;
-	relaylog_append(writer, "again", "acme");
-	record_writer_close(writer);
+	write_with_a_rest();
 	ck_assert_msg(record_erase(&config, &request, &result, &err), "%s", err.text);
 	ck_assert_int_eq(result.records, 2);
 	relaylog_must_verify(&relay, VERIFY_OK);
@@ -321,13 +328,10 @@ START_TEST(a_rest_is_erased_with_few_files)
 {
 	const struct erase_request request = { .tenant = STR("acme") };
 	struct record_writer_config config = relaylog_config(&relay);
-	struct record_writer *writer = open_without_way_back();
 	struct erase_result result;
 	struct err err;
 
-	fault.countdown = fault.times = 1;
-	relaylog_append(writer, "again", "acme");
-	record_writer_close(writer);
+	write_with_a_rest();
 	fault.call = FAIL_OPEN;
 	fault.error = EMFILE;
 	fault.countdown = _i;
