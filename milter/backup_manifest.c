@@ -1,12 +1,12 @@
 #include "milter/backup_manifest.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
+#include "config/base/digest.h"
 #include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/num.h"
@@ -143,7 +143,8 @@ bool manifest_read(struct manifest *manifest, const char *dir, const struct sign
 
 /* --- files */
 
-static bool copy_octets(int from, int to, const char *from_name, const char *to_name, int64_t size, EVP_MD_CTX *digest, struct err *err)
+static bool copy_octets(int from, int to, const char *from_name, const char *to_name, int64_t size,
+			struct digest *digest, struct err *err)
 {
 	char octets[COPY_STEP];
 
@@ -154,8 +155,7 @@ static bool copy_octets(int from, int to, const char *from_name, const char *to_
 			return err_errno(err, ERR_BUSY, "read %s", from_name);
 		if (n == 0)
 			return err_set(err, ERR_BUSY, "%s: shorter than it was", from_name);
-		if (EVP_DigestUpdate(digest, octets, (size_t)n) != 1)
-			return err_memory(err);
+		digest_add(digest, str_of(octets, (size_t)n));
 		if (to >= 0 && !io_write_all(to, str_of(octets, (size_t)n), to_name, err))
 			return false;
 		size -= n;
@@ -178,16 +178,15 @@ static bool finish_copy(int from, int to, const char *to_name, struct err *err)
 static bool digest_file(int from, int to, const char *from_name, const char *to_name, int64_t size, char out[CHAIN_HEX_LEN],
 			struct err *err)
 {
-	unsigned char hash[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *digest = EVP_MD_CTX_new();
-	bool ok = (digest && EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) == 1) || err_memory(err);
+	unsigned char octets[DIGEST_LEN];
+	struct digest digest;
 
-	ok = ok && copy_octets(from, to, from_name, to_name, size, digest, err) &&
-	     (EVP_DigestFinal_ex(digest, hash, NULL) == 1 || err_memory(err));
-	EVP_MD_CTX_free(digest);
-	if (ok)
-		hex_write(hash, CHAIN_LEN, out);
-	return ok;
+	digest_begin(&digest);
+	if (!copy_octets(from, to, from_name, to_name, size, &digest, err))
+		return false;
+	digest_end(&digest, octets);
+	hex_write(octets, DIGEST_LEN, out);
+	return true;
 }
 
 bool manifest_copy(const char *from, const char *to, int64_t size, char out_sha256[CHAIN_HEX_LEN], struct err *err)

@@ -220,11 +220,8 @@ static void add_from(struct passage *p, struct str value)
 static void hash_subject(struct passage *p, struct str value)
 {
 	unsigned char octets[DIGEST_LEN];
-	struct digest digest;
 
-	digest_begin(&digest);
-	digest_add(&digest, value);
-	digest_end(&digest, octets);
+	digest_of(value, octets);
 	hex_write(octets, sizeof p->subject_hash / 2, p->subject_hash);
 }
 

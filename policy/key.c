@@ -17,15 +17,12 @@ static bool is_plain(struct str part)
 bool key_part(struct str part, bool is_last, struct arena *arena, struct str *out)
 {
 	unsigned char hash[DIGEST_LEN];
-	struct digest digest;
 
 	if (is_plain(part) && (is_last || str_find_byte(part, ':') == part.len)) {
 		*out = part;
 		return true;
 	}
-	digest_begin(&digest);
-	digest_add(&digest, part);
-	digest_end(&digest, hash);
+	digest_of(part, hash);
 
 	char *text = arena_alloc(arena, 1 + 2 * sizeof hash);
 

@@ -19,3 +19,12 @@ void digest_end(struct digest *digest, unsigned char out[DIGEST_LEN])
 {
 	SHA256_Final(out, &digest->ctx);
 }
+
+void digest_of(struct str octets, unsigned char out[DIGEST_LEN])
+{
+	struct digest digest;
+
+	digest_begin(&digest);
+	digest_add(&digest, octets);
+	digest_end(&digest, out);
+}

@@ -17,5 +17,7 @@ struct digest {
 void digest_begin(struct digest *digest);
 void digest_add(struct digest *digest, struct str octets);
 void digest_end(struct digest *digest, unsigned char out[DIGEST_LEN]);
+/* The same of octets that are all there. */
+void digest_of(struct str octets, unsigned char out[DIGEST_LEN]);
 
 #endif

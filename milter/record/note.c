@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
+#include "config/base/digest.h"
 #include "config/base/memory.h"
 #include "config/base/num.h"
 
@@ -19,21 +20,18 @@
 #define BLOB_BASE64_LEN 92                          /* of 68 octets, one "=" */
 
 /* The first octets of SHA-256(name || newline || type || key). */
-static bool key_hash(struct str name, struct str type, const struct sign_public *public, unsigned char out[HASH_LEN])
+static void key_hash(struct str name, struct str type, const struct sign_public *public, unsigned char out[HASH_LEN])
 {
-	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
-	struct buf text;
+	unsigned char octets[DIGEST_LEN];
+	struct digest digest;
 
-	buf_init(&text, NOTE_MAX);
-	buf_add(&text, name);
-	buf_add_byte(&text, '\n');
-	buf_add(&text, type);
-	buf_add(&text, str_of((const char *)public->raw, SIGN_KEY_LEN));
-	bool ok = !text.failed && EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL);
-
-	memcpy(out, digest, HASH_LEN);
-	buf_clear(&text);
-	return ok;
+	digest_begin(&digest);
+	digest_add(&digest, name);
+	digest_add(&digest, STR("\n"));
+	digest_add(&digest, type);
+	digest_add(&digest, str_of((const char *)public->raw, SIGN_KEY_LEN));
+	digest_end(&digest, octets);
+	memcpy(out, octets, HASH_LEN);
 }
 
 static void add_signature(struct buf *out, struct str name, const struct sign_public *public, struct str sig_base64)
@@ -42,7 +40,7 @@ static void add_signature(struct buf *out, struct str name, const struct sign_pu
 
 	if (sig_base64.len == SIGN_BASE64_LEN)
 		EVP_DecodeBlock(sig, (const unsigned char *)sig_base64.ptr, SIGN_BASE64_LEN);
-	out->failed |= !key_hash(name, STR(ED25519), public, blob);
+	key_hash(name, STR(ED25519), public, blob);
 	memcpy(blob + HASH_LEN, sig, SIGN_LEN);
 	EVP_EncodeBlock(base64, blob, BLOB_LEN);
 	buf_printf(out, "\n" DASH STR_FMT " %s\n", STR_ARG(name), (const char *)base64);
@@ -105,8 +103,8 @@ static bool is_signed_by(struct str text, struct str name, const unsigned char h
 	for (size_t i = 0; i < publics->count; i++) {
 		unsigned char want[HASH_LEN];
 
-		if (key_hash(name, STR(ED25519), &publics->keys[i], want) && memcmp(hash, want, HASH_LEN) == 0 &&
-		    sign_check(&publics->keys[i], text, str_from_c(sig)))
+		key_hash(name, STR(ED25519), &publics->keys[i], want);
+		if (memcmp(hash, want, HASH_LEN) == 0 && sign_check(&publics->keys[i], text, str_from_c(sig)))
 			return true;
 	}
 	return false;
@@ -217,7 +215,7 @@ bool note_cosign(struct buf *file, const struct note *note, struct str name, int
 	if (!ok)
 		return false;
 	memcpy(public.raw, sign_key_public(key), SIGN_KEY_LEN);
-	file->failed |= !key_hash(name, STR(COSIGNATURE), &public, blob);
+	key_hash(name, STR(COSIGNATURE), &public, blob);
 	for (int i = 0; i < TIME_LEN; i++)
 		blob[HASH_LEN + i] = (unsigned char)((uint64_t)time_s >> (8 * (TIME_LEN - 1 - i)));
 	EVP_DecodeBlock(sig, (const unsigned char *)sig_base64, SIGN_BASE64_LEN);
@@ -259,7 +257,8 @@ static enum note_cosigned judge(const unsigned char blob[COSIGN_LEN], struct str
 	for (int i = 0; i < TIME_LEN; i++)
 		time_s = time_s << 8 | blob[HASH_LEN + i];
 	for (size_t i = 0; i < witnesses->count && result != NOTE_COSIGNED; i++) {
-		if (key_hash(name, STR(COSIGNATURE), &witnesses->keys[i], hash) && memcmp(hash, blob, HASH_LEN) == 0)
+		key_hash(name, STR(COSIGNATURE), &witnesses->keys[i], hash);
+		if (memcmp(hash, blob, HASH_LEN) == 0)
 			result = time_s <= TIME_MAX_S && is_good(blob, time_s, note, &witnesses->keys[i]) ? NOTE_COSIGNED : NOTE_FORGED;
 	}
 	*out_time_s = (int64_t)time_s;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "config/base/clock.h"
+#include "config/base/digest.h"
 #include "config/base/hex.h"
 #include "config/base/memory.h"
 #include "milter/record/entry.h"
@@ -78,7 +79,7 @@ bool seal_open(struct str keyring, struct str class_name, struct seal **out, str
 static bool derive(const struct seal *seal, unsigned char secrets[2 * SEAL_KEY_LEN], struct derived *out, struct err *err)
 {
 	char info[2 * ENTRY_NAME_MAX + 64], date[JST_DATE_LEN + 1];
-	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned char digest[DIGEST_LEN];
 	char sha256[] = "SHA256";
 
 	jst_format_date(out->day, date);
@@ -90,12 +91,13 @@ static bool derive(const struct seal *seal, unsigned char secrets[2 * SEAL_KEY_L
 		OSSL_PARAM_END,
 	};
 	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(seal->kdf);
-	bool ok = ctx && EVP_KDF_derive(ctx, out->key, sizeof out->key, params) == 1 &&
-		  EVP_Digest(out->key, sizeof out->key, digest, NULL, EVP_sha256(), NULL) == 1;
+	bool ok = ctx && EVP_KDF_derive(ctx, out->key, sizeof out->key, params) == 1;
 
 	EVP_KDF_CTX_free(ctx);
-	if (ok)
+	if (ok) {
+		digest_of(str_of((const char *)out->key, sizeof out->key), digest);
 		hex_write(digest, ID_LEN / 2, out->id);
+	}
 	return ok || err_memory(err);
 }
 

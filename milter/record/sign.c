@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/base/digest.h"
 #include "config/base/hex.h"
 #include "config/base/io.h"
 #include "config/base/memory.h"
@@ -56,11 +57,10 @@ void sign_count_shortages(void)
 
 void sign_id_of(const unsigned char raw[SIGN_KEY_LEN], char out[SIGN_ID_LEN + 1])
 {
-	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
-	unsigned len;
+	unsigned char octets[DIGEST_LEN];
 
-	EVP_Digest(raw, SIGN_KEY_LEN, digest, &len, EVP_sha256(), NULL);
-	hex_write(digest, SIGN_ID_LEN / 2, out);
+	digest_of(str_of((const char *)raw, SIGN_KEY_LEN), octets);
+	hex_write(octets, SIGN_ID_LEN / 2, out);
 	out[SIGN_ID_LEN] = '\0';
 }
 
