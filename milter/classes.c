@@ -73,7 +73,7 @@ static bool names_another(struct str line, struct str name)
 	struct begin_entry begin;
 	struct str detail;
 
-	return record_parse_link(line, NULL, &link) && str_eq(link.event, STR("begin")) && scan_find(line, STR("detail"), &detail) &&
+	return record_parse_link(line, &link) && str_eq(link.event, STR("begin")) && scan_find(line, STR("detail"), &detail) &&
 	       begin_entry_read(detail, &begin) && !str_eq(begin.class_name, name);
 }
 

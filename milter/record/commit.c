@@ -71,7 +71,7 @@ static bool add_line(struct commit *commit, const struct moment *moment, struct 
 	struct record_stamp stamp = { .seq = head->seq + 1, .tseq = tseq, .time_us = moment->now_us, .clock = moment->clock };
 
 	next_salt(commit, stamp.salt);
-	if (!record_format_line(body, &stamp, commit->tail.hash, head->chain, &commit->group, err))
+	if (!record_format_line(body, &stamp, head->chain, &commit->group, err))
 		return false;
 	head->seq++;
 	head->time_us = moment->now_us;

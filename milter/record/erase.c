@@ -101,7 +101,7 @@ static bool find_line(void *arg, const struct line *line, struct err *err)
 	struct find *find = arg;
 	struct record_link link;
 
-	if (!line->is_whole || !record_parse_link(line->text, NULL, &link) || link.leaf_text.len == 0 ||
+	if (!line->is_whole || !record_parse_link(line->text, &link) || link.leaf_text.len == 0 ||
 	    is_own(link.event) || !is_wanted(find->erase, line->text) || !is_in_time(find->erase, link.time))
 		return true;
 	find->records++;
@@ -152,13 +152,15 @@ static bool copy_line(void *arg, const struct line *line, struct err *err)
 {
 	struct copy *copy = arg;
 	struct record_link link;
+	unsigned char octets[CHAIN_LEN];
 	char leaf[CHAIN_HEX_LEN], chain[CHAIN_HEX_LEN];
 
 	if (line->end - line->offset > (int64_t)RECORD_LINE_MAX + 1)
 		return err_set(err, ERR_INPUT, "%s: holds a line that is too long; nothing was changed", copy->path);
-	if (line->is_whole && record_parse_link(line->text, copy->erase->tail.hash, &link) && link.leaf_text.len &&
+	if (line->is_whole && record_parse_link(line->text, &link) && link.leaf_text.len &&
 	    spans_hold(copy->spans, link.seq) && is_wanted(copy->erase, line->text)) {
-		hex_write(link.leaf, CHAIN_LEN, leaf);
+		record_link_leaf(&link, octets);
+		hex_write(octets, CHAIN_LEN, leaf);
 		hex_write(link.chain, CHAIN_LEN, chain);
 		buf_printf(&copy->out, "{\"seq\":%lld,\"erased\":\"%.*s\",\"chain\":\"%.*s\"}\n", (long long)link.seq, CHAIN_HEX_LEN, leaf,
 			   CHAIN_HEX_LEN, chain);

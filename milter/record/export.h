@@ -15,6 +15,7 @@
 #ifndef SEKISHO_RECORD_EXPORT_H
 #define SEKISHO_RECORD_EXPORT_H
 
+#include "config/base/digest.h"
 #include "milter/record/entry.h"
 #include "milter/record/verify.h"
 
@@ -24,16 +25,15 @@ void export_csv_header(struct buf *out);
 void export_csv_record(const struct record_line *record, struct buf *out);
 
 struct export_jsonl {
-	void *digest;                  /* OpenSSL's */
+	struct digest digest;
 	int64_t records, first, last;
 };
-bool export_jsonl_begin(struct export_jsonl *export, struct err *err);
+void export_jsonl_begin(struct export_jsonl *export);
 /* A line without its newline. */
 void export_jsonl_record(struct export_jsonl *export, struct str line, int64_t seq, struct buf *out);
 /* The trailer. `key` NULL: not signed. */
 bool export_jsonl_end(struct export_jsonl *export, struct str node, struct str class_name, struct str tenant,
 		      const struct sign_key *key, struct buf *out, struct err *err);
-void export_jsonl_clear(struct export_jsonl *export);
 
 /*
  * The report's records, bytes, first and last seq and times are filled in. VERIFY_OK: these are the lines that the holder

@@ -147,7 +147,7 @@ static bool reserve_line(struct record_body body, const struct record_stamp *sta
 	return true;
 }
 
-bool record_format_line(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
+bool record_format_line(struct record_body body, const struct record_stamp *stamp,
 			unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err)
 {
 	unsigned char leaf[CHAIN_LEN];
@@ -170,8 +170,8 @@ bool record_format_line(struct record_body body, const struct record_stamp *stam
 	hex_write(stamp->salt, RECORD_SALT_LEN, at);
 	at = put(at + 2 * RECORD_SALT_LEN, STR("\""));
 
-	chain_leaf(hash, str_of(line, (size_t)(at - line)), leaf);
-	chain_advance(hash, chain, leaf);
+	chain_leaf(str_of(line, (size_t)(at - line)), leaf);
+	chain_advance(chain, leaf);
 	at = put(at, STR(CHAIN_MEMBER));
 	hex_write(chain, CHAIN_LEN, at);
 	at = put(at + CHAIN_HEX_LEN, STR("\"}\n"));
@@ -270,7 +270,7 @@ static bool take_quoted(struct str *rest, struct str before, struct str *out)
 	return str_cut(*rest, '"', out, rest);
 }
 
-bool record_parse_link(struct str line, struct chain_hash *hash, struct record_link *out)
+bool record_parse_link(struct str line, struct record_link *out)
 {
 	struct str rest, erased;
 
@@ -278,13 +278,17 @@ bool record_parse_link(struct str line, struct chain_hash *hash, struct record_l
 		return false;
 	if (take_quoted(&rest, STR(",\"erased\":\""), &erased)) {
 		out->event = out->time = out->leaf_text = STR_EMPTY;
-		return rest.len == 0 && hex_read(erased, out->leaf, CHAIN_LEN);
+		return rest.len == 0 && hex_read(erased, out->erased_leaf, CHAIN_LEN);
 	}
-	if (!take_quoted(&rest, STR(",\"time\":\""), &out->time) || !take_quoted(&rest, STR(",\"event\":\""), &out->event))
-		return false;
-	if (hash)
-		chain_leaf(hash, out->leaf_text, out->leaf);
-	return true;
+	return take_quoted(&rest, STR(",\"time\":\""), &out->time) && take_quoted(&rest, STR(",\"event\":\""), &out->event);
+}
+
+void record_link_leaf(const struct record_link *link, unsigned char out[RECORD_HASH_LEN])
+{
+	if (link->leaf_text.len)
+		chain_leaf(link->leaf_text, out);
+	else
+		memcpy(out, link->erased_leaf, RECORD_HASH_LEN);
 }
 
 static bool parse_list(struct str value, const struct member *member, struct arena *arena, struct record_event *event)
@@ -366,7 +370,7 @@ bool record_parse(struct str line, struct arena *arena, struct record_line *out,
 	struct str name, value;
 	enum scan_step step;
 
-	if (!record_parse_link(line, NULL, &link))
+	if (!record_parse_link(line, &link))
 		return err_set(err, ERR_INPUT,
 			       "not a record: it must begin with seq, time and event and end with its chain value");
 	parsed.stamp.seq = link.seq;
@@ -374,7 +378,7 @@ bool record_parse(struct str line, struct arena *arena, struct record_line *out,
 	memcpy(parsed.chain, link.chain, CHAIN_LEN);
 	if (link.leaf_text.len == 0) {
 		parsed.is_erased = true;
-		memcpy(parsed.erased_leaf, link.leaf, CHAIN_LEN);
+		memcpy(parsed.erased_leaf, link.erased_leaf, CHAIN_LEN);
 		*out = parsed;
 		return true;
 	}

@@ -73,7 +73,7 @@ bool record_format_body(const struct record_event *event, struct buf *out, struc
 
 /* What is left to whoever commits: adds the whole line to `out`, newline included. `chain` goes in as the previous
  * value and comes out as this line's. */
-bool record_format_line(struct record_body body, const struct record_stamp *stamp, struct chain_hash *hash,
+bool record_format_line(struct record_body body, const struct record_stamp *stamp,
 			unsigned char chain[RECORD_HASH_LEN], struct buf *out, struct err *err);
 
 /* A fresh ULID; sortable, unique over nodes. Out holds RECORD_ID_LEN + 1 octets. */
@@ -98,13 +98,14 @@ bool record_parse(struct str line, struct arena *arena, struct record_line *out,
 /* Just what ties a line to its neighbours, without looking at the rest: what verify needs at 500 MB/s. */
 struct record_link {
 	int64_t seq;
-	struct str leaf_text;          /* empty: erased, and `leaf` is given */
-	unsigned char leaf[RECORD_HASH_LEN], chain[RECORD_HASH_LEN];
+	struct str leaf_text;          /* empty: erased, and the leaf is given */
+	unsigned char erased_leaf[RECORD_HASH_LEN], chain[RECORD_HASH_LEN];
 	struct str event;              /* escaped; empty when erased */
 	struct str time;               /* as it stands */
 };
-/* `hash` makes the leaf; NULL: the leaf of a line that is not erased is left as it was. */
-bool record_parse_link(struct str line, struct chain_hash *hash, struct record_link *out);
+bool record_parse_link(struct str line, struct record_link *out);
+/* The leaf that the line's chain value is made of: its text's, or what an erased line gives. */
+void record_link_leaf(const struct record_link *link, unsigned char out[RECORD_HASH_LEN]);
 
 /* The value of one top-level string member (escaped as it stands) by a scan; false when absent. */
 bool record_peek(struct str line, struct str member, struct str *out_escaped);

@@ -8,16 +8,16 @@
 #include "milter/record/reader.h"
 
 struct walk {
-	struct chain_hash *hash;
 	int64_t next, head;            /* seq of the record that is due, and of the last one */
 	proof_fn *emit;
 	void *arg;
 };
 
-static bool emit_leaf(const struct walk *walk, const unsigned char leaf[CHAIN_LEN])
+static bool emit_leaf(const struct walk *walk, const struct record_link *link)
 {
-	unsigned char line[PROOF_LEAF_BASE64_LEN + 1];
+	unsigned char leaf[CHAIN_LEN], line[PROOF_LEAF_BASE64_LEN + 1];
 
+	record_link_leaf(link, leaf);
 	EVP_EncodeBlock(line, leaf, CHAIN_LEN);
 	line[PROOF_LEAF_BASE64_LEN] = '\n';
 	return walk->emit(walk->arg, str_of((const char *)line, sizeof line));
@@ -30,11 +30,11 @@ static bool walk_lines(struct walk *walk, struct record_reader *reader, struct e
 	bool is_torn, found, ok = true;
 
 	while (walk->next <= walk->head && (ok = record_reader_next(reader, &line, &is_torn, &found, err)) && found) {
-		if (is_torn || !record_parse_link(line, walk->hash, &link) || link.seq < walk->next)
+		if (is_torn || !record_parse_link(line, &link) || link.seq < walk->next)
 			continue;
 		if (link.seq > walk->next)
 			break;
-		if (!emit_leaf(walk, link.leaf))
+		if (!emit_leaf(walk, &link))
 			return true;
 		walk->next++;
 	}
@@ -56,15 +56,12 @@ bool proof_write(struct str dir, const struct note *old, int64_t head, proof_fn 
 	if (!record_reader_open(dir, jst_day(time_us) - 1, INT64_MAX, false, &reader, err))
 		return false;
 
-	bool ok = chain_hash_new(&walk.hash, err);
+	snprintf(first, sizeof first, "old %" PRId64 " " STR_FMT "\n", old->head, STR_ARG(old->origin));
+	emit(arg, str_from_c(first));
 
-	if (ok) {
-		snprintf(first, sizeof first, "old %" PRId64 " " STR_FMT "\n", old->head, STR_ARG(old->origin));
-		emit(arg, str_from_c(first));
-		ok = walk_lines(&walk, reader, err);
-		emit(arg, STR("\n"));
-		chain_hash_free(walk.hash);
-	}
+	bool ok = walk_lines(&walk, reader, err);
+
+	emit(arg, STR("\n"));
 	record_reader_close(reader);
 	return ok;
 }

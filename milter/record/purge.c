@@ -138,7 +138,7 @@ static bool read_last(const char *path, struct purged_entry *out, struct err *er
 		  lines_open_backward(&lines, fd, path, st.st_size, err);
 
 	while (ok && (ok = lines_next(&lines, &line, &found, err)) && found) {
-		if (!line.is_whole || !record_parse_link(line.text, NULL, &link))
+		if (!line.is_whole || !record_parse_link(line.text, &link))
 			continue;
 		out->last = link.seq;
 		memcpy(out->hash, link.chain, CHAIN_LEN);

@@ -77,7 +77,7 @@ static bool read_begin(const struct line *line, struct str name, struct begin_en
 	struct record_link link;
 	struct str detail;
 
-	return line->is_whole && record_parse_link(line->text, NULL, &link) && str_eq(link.event, STR("begin")) &&
+	return line->is_whole && record_parse_link(line->text, &link) && str_eq(link.event, STR("begin")) &&
 	       scan_find(line->text, STR("detail"), &detail) && begin_entry_read(detail, out) && str_eq(out->previous, name);
 }
 

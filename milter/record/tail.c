@@ -64,7 +64,7 @@ bool tail_open(struct tail *tail, const char *dir, int64_t preallocate, struct e
 	tseq_init(&tail->tseq);
 	if (snprintf(tail->dir, sizeof tail->dir, "%s", dir) >= (int)sizeof tail->dir)
 		return err_set(err, ERR_CONFIG, "%s: path too long", dir);
-	if (!io_make_dirs(dir, DIR_MODE, err) || !chain_hash_new(&tail->hash, err))
+	if (!io_make_dirs(dir, DIR_MODE, err))
 		return false;
 	if (open_lock(tail, err))
 		return true;
@@ -79,8 +79,6 @@ void tail_close(struct tail *tail)
 		close(tail->lock_fd);
 	tail->lock_fd = -1;
 	tseq_clear(&tail->tseq);
-	chain_hash_free(tail->hash);
-	tail->hash = NULL;
 }
 
 static bool read_generation(const struct tail *tail, char out[sizeof tail->generation], struct err *err)

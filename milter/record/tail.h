@@ -52,7 +52,6 @@ struct tail {
 	struct tail_repair repair;
 	bool is_signing;               /* the last checkpoint is looked for, in the files before if need be */
 	struct tseq tseq;
-	struct chain_hash *hash;
 	int64_t preallocate, allocated;
 };
 

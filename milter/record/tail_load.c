@@ -113,16 +113,20 @@ static void seed(struct walk *walk, const struct record_link *link, struct str t
 	memcpy(walk->head.chain, begin.hash, CHAIN_LEN);
 }
 
-static bool follows(const struct walk *walk, struct chain_hash *hash, const struct record_link *link)
+static bool follows(const struct walk *walk, const struct record_link *link)
 {
-	unsigned char chain[CHAIN_LEN];
+	unsigned char chain[CHAIN_LEN], leaf[CHAIN_LEN];
 
 	if (!walk->has_head)
 		return true;
+	if (link->seq != walk->head.seq + 1)
+		return false;
+	if (!walk->is_checked)
+		return true;
 	memcpy(chain, walk->head.chain, CHAIN_LEN);
-	if (walk->is_checked)
-		chain_advance(hash, chain, link->leaf);
-	return link->seq == walk->head.seq + 1 && (!walk->is_checked || memcmp(chain, link->chain, CHAIN_LEN) == 0);
+	record_link_leaf(link, leaf);
+	chain_advance(chain, leaf);
+	return memcmp(chain, link->chain, CHAIN_LEN) == 0;
 }
 
 static void take_checkpoint(struct tail_head *head, const struct record_link *link, struct str text)
@@ -153,14 +157,14 @@ static bool walk_line(struct tail *tail, struct walk *walk, const struct line *l
 {
 	struct record_link link;
 
-	if (!line->is_whole || !record_parse_link(line->text, walk->is_checked ? tail->hash : NULL, &link)) {
+	if (!line->is_whole || !record_parse_link(line->text, &link)) {
 		if (walk->bad_at < 0)
 			walk->bad_at = line->offset;
 		return true;
 	}
 	if (line->offset == 0)
 		seed(walk, &link, line->text);
-	if (walk->bad_at < 0 && !follows(walk, tail->hash, &link))
+	if (walk->bad_at < 0 && !follows(walk, &link))
 		walk->bad_at = line->offset;
 	walk->is_damaged |= walk->bad_at >= 0;
 	if (walk->bad_at < 0)
@@ -280,13 +284,13 @@ static bool has_snapshot(struct lines *lines)
 	struct str detail;
 	bool found;
 
-	if (!lines_next(lines, &line, &found, NULL) || !found || !record_parse_link(line.text, NULL, &link) ||
+	if (!lines_next(lines, &line, &found, NULL) || !found || !record_parse_link(line.text, &link) ||
 	    !str_eq(link.event, STR("begin")) || !scan_find(line.text, STR("detail"), &detail) ||
 	    !begin_entry_read(detail, &begin))
 		return false;
 	while (begin.tenants-- > 0)
 		if (!lines_next(lines, &line, &found, NULL) || !found || !line.is_whole ||
-		    !record_parse_link(line.text, NULL, &link) || !str_eq(link.event, STR("tenants")))
+		    !record_parse_link(line.text, &link) || !str_eq(link.event, STR("tenants")))
 			return false;
 	return true;
 }
@@ -368,7 +372,7 @@ static bool find_checkpoint(struct tail *tail, const struct record_file *files, 
 			return false;
 		ok = lines_open_backward(&lines, fd, tail->dir, st.st_size, err);
 		while (ok && (ok = lines_next(&lines, &line, &found, err)) && found && tail->head.signed_seq == 0)
-			if (line.is_whole && record_parse_link(line.text, NULL, &link) && str_eq(link.event, STR("checkpoint")))
+			if (line.is_whole && record_parse_link(line.text, &link) && str_eq(link.event, STR("checkpoint")))
 				take_checkpoint(&tail->head, &link, line.text);
 		lines_close(&lines);
 		close(fd);

@@ -19,7 +19,6 @@
 struct state {
 	struct verify_file *file;
 	const struct verify_context *context;
-	struct chain_hash *hash;       /* NULL: records are not recomputed */
 	struct verify_content *content;/* NULL: they are not read */
 	bool is_known;                 /* seq and chain of the line before are known */
 	int64_t seq;
@@ -289,7 +288,7 @@ static void check_restored(struct state *state, const struct line *line, const s
 static void find_link(struct state *state, const struct line *line, const struct record_link *link)
 {
 	struct verify_file *file = state->file;
-	unsigned char chain[CHAIN_LEN];
+	unsigned char chain[CHAIN_LEN], leaf[CHAIN_LEN];
 
 	if (link->seq == state->seq + 1)            /* what could not be read was put in */
 		state->unreadable = 0;
@@ -310,10 +309,11 @@ static void find_link(struct state *state, const struct line *line, const struct
 				 " was to come: records were put in, repeated or put in another order", link->seq, want);
 		return;
 	}
-	if (state->unreadable || !state->hash)
+	if (state->unreadable || state->context->level < VERIFY_RECORDS)
 		return;
 	memcpy(chain, state->chain, CHAIN_LEN);
-	chain_advance(state->hash, chain, link->leaf);
+	record_link_leaf(link, leaf);
+	chain_advance(chain, leaf);
 	if (memcmp(chain, link->chain, CHAIN_LEN) != 0)
 		verify_file_find(file, VERIFY_TAMPERED, line->offset, link->seq, "record %" PRId64
 				 " was altered: its chain value does not follow from its text and the record before it", link->seq);
@@ -415,7 +415,7 @@ static void check_line(struct state *state, const struct line *line)
 {
 	struct record_link link;
 
-	if (!line->is_whole || !record_parse_link(line->text, state->hash, &link)) {
+	if (!line->is_whole || !record_parse_link(line->text, &link)) {
 		check_bad_line(state, line);
 		return;
 	}
@@ -491,10 +491,6 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 	struct err err;
 
 	memcpy(state.chain, file->hash, CHAIN_LEN);
-	if (context->level >= VERIFY_RECORDS && !chain_hash_new(&state.hash, &err)) {
-		verify_file_find_err(file, &err);
-		return;
-	}
 	if (context->level >= VERIFY_CONTENT)
 		verify_content_begin(state.content = &content, file);
 	if (lines_open(&lines, fd, file->name, 0, file->size, &err)) {
@@ -503,7 +499,6 @@ static void check_open(struct verify_file *file, const struct verify_context *co
 	} else {
 		verify_file_find_err(file, &err);
 	}
-	chain_hash_free(state.hash);
 	if (state.content)
 		verify_content_end(state.content);
 	if (state.time[0])

@@ -74,7 +74,7 @@ static bool read_begin(struct str text, struct begin_entry *out)
 	struct record_link link;
 	struct str detail;
 
-	return record_parse_link(text, NULL, &link) && str_eq(link.event, STR("begin")) &&
+	return record_parse_link(text, &link) && str_eq(link.event, STR("begin")) &&
 	       scan_find(text, STR("detail"), &detail) && begin_entry_read(detail, out);
 }
 

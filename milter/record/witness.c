@@ -104,7 +104,7 @@ static bool next_line(FILE *in, char line[LINE_SIZE], struct str *out, struct er
 	return true;
 }
 
-static bool follow_proof(struct run *run, FILE *in, char line[LINE_SIZE], struct chain_hash *hash, struct err *err)
+static bool follow_proof(struct run *run, FILE *in, char line[LINE_SIZE], struct err *err)
 {
 	struct offer *offer = &run->offer;
 	unsigned char leaf[CHAIN_LEN];
@@ -116,7 +116,7 @@ static bool follow_proof(struct run *run, FILE *in, char line[LINE_SIZE], struct
 			return true;
 		if (!proof_leaf(text, leaf))
 			return err_set(err, ERR_INPUT, "line %" PRId64 " of the proof is no leaf", offer->reached - offer->old + 1);
-		chain_advance(hash, offer->chain, leaf);
+		chain_advance(offer->chain, leaf);
 	}
 	return false;
 }
@@ -139,7 +139,6 @@ static bool read_offer(struct run *run, FILE *in, struct err *err)
 {
 	struct offer *offer = &run->offer;
 	struct str text, number, origin;
-	struct chain_hash *hash;
 	char line[LINE_SIZE];
 
 	if (!next_line(in, line, &text, err))
@@ -152,13 +151,9 @@ static bool read_offer(struct run *run, FILE *in, struct err *err)
 	}
 	if (!str_cut(str_from(text, 4), ' ', &number, &origin) || !num_parse_i64(number, &offer->old) || offer->old < 0)
 		return err_set(err, ERR_INPUT, "the proof does not say from where it leads");
-	if (!name_dir(run, origin, err) || !load_last(run, err) || !chain_hash_new(&hash, err))
+	if (!name_dir(run, origin, err) || !load_last(run, err))
 		return false;
-
-	bool ok = follow_proof(run, in, line, hash, err);
-
-	chain_hash_free(hash);
-	return ok && read_rest(offer, in, err);
+	return follow_proof(run, in, line, err) && read_rest(offer, in, err);
 }
 
 /* --- judging */

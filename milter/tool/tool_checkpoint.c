@@ -27,8 +27,8 @@ static bool read_checkpoint(struct tool *tool, struct str line, struct checkpoin
 	struct record_link link;
 	struct str copy, detail;
 
-	return record_parse_link(line, NULL, &link) && str_eq(link.event, STR("checkpoint")) &&
-	       arena_copy(&tool->arena, line, &copy) && record_parse_link(copy, NULL, &link) &&
+	return record_parse_link(line, &link) && str_eq(link.event, STR("checkpoint")) &&
+	       arena_copy(&tool->arena, line, &copy) && record_parse_link(copy, &link) &&
 	       scan_find(copy, STR("detail"), &detail) && checkpoint_entry_read(detail, link.time, out);
 }
 

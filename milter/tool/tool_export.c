@@ -97,8 +97,8 @@ static int write_all(struct export *x)
 
 	if (x->is_csv)
 		export_csv_header(&tool->out);
-	else if (!export_jsonl_begin(&x->jsonl, &err))
-		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	else
+		export_jsonl_begin(&x->jsonl);
 	if (!records_walk(tool, x->class, x->first_us == INT64_MIN ? INT64_MIN : jst_day(x->first_us) - 1,
 			  x->last_us == INT64_MAX ? INT64_MAX : jst_day(x->last_us), false, look_at, x, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
@@ -129,7 +129,6 @@ static int run(struct tool *tool, const void *values)
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("log export"), .tenant = want->tenant,
 						     .reason = want->purpose, .count = x.count }))
 		code = TOOL_UNKNOWN;
-	export_jsonl_clear(&x.jsonl);
 	arena_clear(&x.scratch);
 	return code;
 }

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	arena_init(&arena, RECORD_LINE_MAX * 16);
 	if (record_parse(text, &arena, &record, &err))
-		assert(record_parse_link(text, NULL, &link) && link.seq == record.stamp.seq);
+		assert(record_parse_link(text, &link) && link.seq == record.stamp.seq);
 	arena_clear(&arena);
 	read_pieces(text);
 	return 0;

@@ -202,30 +202,25 @@ size_t relaylog_line(struct str text, size_t number)
 
 void relaylog_rechain(struct buf *text, size_t number)
 {
-	struct chain_hash *hash;
 	unsigned char chain[CHAIN_LEN];
 	size_t at = relaylog_line(buf_view(text), number);
 
-	ck_assert(chain_hash_new(&hash, NULL));
 	ck_assert(hex_read(str_of(text->ptr + at - 67, 64), chain, CHAIN_LEN));
 	while (at < text->len) {
 		size_t end = at + str_find_byte(str_from(buf_view(text), at), '\n');
 		unsigned char leaf[CHAIN_LEN];
 
-		chain_leaf(hash, str_of(text->ptr + at, end - 76 - at), leaf);
-		chain_advance(hash, chain, leaf);
+		chain_leaf(str_of(text->ptr + at, end - 76 - at), leaf);
+		chain_advance(chain, leaf);
 		hex_write(chain, CHAIN_LEN, text->ptr + end - 66);
 		at = end + 1;
 	}
-	chain_hash_free(hash);
 }
 
 void relaylog_take_out(const struct relaylog *log, const char *file, int64_t seq)
 {
-	struct chain_hash *hash;
 	struct buf text, out;
 
-	ck_assert(chain_hash_new(&hash, NULL));
 	relaylog_read(log, file, &text);
 	buf_init(&out, 1 << 20);
 
@@ -233,7 +228,7 @@ void relaylog_take_out(const struct relaylog *log, const char *file, int64_t seq
 	unsigned char leaf[CHAIN_LEN];
 	char hex[CHAIN_HEX_LEN];
 
-	chain_leaf(hash, str_of(text.ptr + at, end - 77 - at), leaf);
+	chain_leaf(str_of(text.ptr + at, end - 77 - at), leaf);
 	hex_write(leaf, CHAIN_LEN, hex);
 	buf_add(&out, str_of(text.ptr, at));
 	buf_printf(&out, "{\"seq\":%" PRId64 ",\"erased\":\"%.*s\"", seq, CHAIN_HEX_LEN, hex);
@@ -241,7 +236,6 @@ void relaylog_take_out(const struct relaylog *log, const char *file, int64_t seq
 	relaylog_write(log, file, buf_view(&out));
 	buf_clear(&text);
 	buf_clear(&out);
-	chain_hash_free(hash);
 }
 
 void relaylog_declare(const struct record_writer_config *config, const struct relaylog *signer, const char *node, const char *file,

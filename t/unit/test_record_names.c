@@ -79,7 +79,7 @@ static void borrow(const char *file, const char *event)
 
 	relaylog_read(&other, file, &text);
 	for (rest = buf_view(&text); str_next(&rest, '\n', &line);)
-		if (record_parse_link(line, NULL, &link) && str_eq(link.event, put.event))
+		if (record_parse_link(line, &link) && str_eq(link.event, put.event))
 			ck_assert(scan_find(line, STR("detail"), &put.detail));
 	ck_assert_uint_gt(put.detail.len, 0);
 	config.node = STR("mx2");

@@ -27,7 +27,7 @@ static void read_checkpoint(struct str log, struct checkpoint_entry *out)
 
 	while (str_next(&log, '\n', &line))
 		last = line;
-	ck_assert(record_parse_link(last, NULL, &link) && scan_find(last, STR("detail"), &detail) &&
+	ck_assert(record_parse_link(last, &link) && scan_find(last, STR("detail"), &detail) &&
 		  checkpoint_entry_read(detail, link.time, out));
 }
 

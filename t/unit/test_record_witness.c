@@ -66,9 +66,9 @@ static void offer(struct str old, struct buf *out)
 	buf_init(out, 64 << 20);
 	ck_assert(record_reader_open(str_from_c(relay.dir), INT64_MIN, INT64_MAX, true, &reader, NULL));
 	while (record_reader_next(reader, &line, &is_torn, &found, NULL) && found)
-		if (record_parse_link(line, NULL, &link) && str_eq(link.event, STR("checkpoint")))
+		if (record_parse_link(line, &link) && str_eq(link.event, STR("checkpoint")))
 			break;
-	ck_assert(found && arena_copy(&arena, line, &copy) && record_parse_link(copy, NULL, &link));
+	ck_assert(found && arena_copy(&arena, line, &copy) && record_parse_link(copy, &link));
 	ck_assert(scan_find(copy, STR("detail"), &detail) && checkpoint_entry_read(detail, link.time, &checkpoint));
 	record_reader_close(reader);
 	if (old.len && note_read(old, &logs, &note, NULL) && note.head < checkpoint.head)

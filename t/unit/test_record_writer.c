@@ -86,7 +86,7 @@ START_TEST(reader_goes_back)
 	ck_assert(record_reader_open(str_from_c(relay.dir), INT64_MIN, jst_day(NOON + DAY_US), true, &reader, NULL));
 	for (int64_t seq = 16; seq > 0; seq--) {
 		ck_assert(record_reader_next(reader, &line, &is_torn, &found, NULL) && found && !is_torn);
-		ck_assert(record_parse_link(line, NULL, &link));
+		ck_assert(record_parse_link(line, &link));
 		ck_assert_int_eq(link.seq, seq);
 	}
 	ck_assert(record_reader_next(reader, &line, &is_torn, &found, NULL) && !found);
