@@ -16,7 +16,7 @@
 
 #include "milter/letterbox.h"
 #include "milter/maillog_map.h"
-#include "milter/record/purge.h"
+#include "milter/record/purger.h"
 #include "milter/rulebook.h"
 #include "milter/submit.h"
 #include "milter/token_ring.h"

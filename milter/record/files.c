@@ -117,6 +117,21 @@ static bool read_names(DIR *stream, const char *dir, struct record_file **out, s
 	return true;
 }
 
+bool record_class_dir(struct str dir, char out[PATH_MAX], struct str *out_class, struct err *err)
+{
+	struct str parent;
+
+	while (dir.len > 1 && dir.ptr[dir.len - 1] == '/')
+		dir.len--;
+	if (dir.len >= PATH_MAX)
+		return err_set(err, ERR_CONFIG, "the relay log's path is too long");
+	memcpy(out, dir.ptr, dir.len);
+	out[dir.len] = '\0';
+	if (!str_cut_last(str_from_c(out), '/', &parent, out_class))
+		*out_class = str_from_c(out);
+	return true;
+}
+
 bool record_files_list(const char *dir, struct record_file **out, size_t *out_count, struct err *err)
 {
 	DIR *stream = opendir(dir);

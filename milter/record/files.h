@@ -30,6 +30,9 @@ int record_file_cmp(const struct record_file *a, const struct record_file *b);
 /* dir/name; a path that is too long is an error. */
 bool record_file_path(const char *dir, struct record_file file, char out[PATH_MAX], struct err *err);
 
+/* `dir` without slashes at its end, and the last part of that: the class. */
+bool record_class_dir(struct str dir, char out[PATH_MAX], struct str *out_class, struct err *err);
+
 /* Opens what stands there under a file's name; -1, errno kept, when it cannot be or is no file. A FIFO would keep who opens it waiting
  * until somebody writes. */
 int record_file_open(const char *path, int flags, struct err *err);

@@ -3,19 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
-#include "config/base/log.h"
 #include "config/base/num.h"
-#include "config/base/task.h"
 #include "milter/record/entry.h"
 #include "milter/record/erase.h"
 #include "milter/record/files.h"
@@ -23,10 +19,6 @@
 #include "milter/record/lines.h"
 #include "milter/record/scan.h"
 #include "milter/record/seal.h"
-
-#define LOOK_US (60 * US_PER_S)                     /* how often the thread looks at the date */
-#define AGAIN_US (600 * US_PER_S)
-#define FIRST_WAIT_S 3                         /* so long mail, or a reload, waits for the first purge; the rest goes beside them */
 
 /* One run over one class. */
 struct purge {
@@ -45,20 +37,6 @@ struct place {
 	int64_t seq;
 	unsigned char hash[CHAIN_LEN];
 };
-
-static bool take_dir(struct purge *purge, struct err *err)
-{
-	struct str dir = purge->config->dir, parent;
-
-	while (dir.len > 1 && dir.ptr[dir.len - 1] == '/')
-		dir.len--;
-	if (dir.len >= sizeof purge->dir)
-		return err_set(err, ERR_CONFIG, "the relay log's path is too long");
-	memcpy(purge->dir, dir.ptr, dir.len);
-	if (!str_cut_last(str_from_c(purge->dir), '/', &parent, &purge->class_name))
-		purge->class_name = str_from_c(purge->dir);
-	return true;
-}
 
 static bool is_due(const struct purge *purge, size_t at)
 {
@@ -277,7 +255,7 @@ bool record_purge(const struct record_writer_config *config, struct retention ke
 {
 	struct purge purge = { .config = config, .keep = keep };
 	int64_t count = 0;
-	bool ok = take_dir(&purge, err);
+	bool ok = record_class_dir(config->dir, purge.dir, &purge.class_name, err);
 
 	if (ok && access(purge.dir, F_OK) != 0 && errno == ENOENT) {
 		*out_count = 0;                     /* a class that nothing was ever written to */
@@ -292,160 +270,4 @@ bool record_purge(const struct record_writer_config *config, struct retention ke
 	if (ok)
 		*out_count = count;
 	return ok;
-}
-
-/* --- the daemon's thread */
-
-struct purger {
-	struct arena arena;
-	struct purge_class *classes;
-	size_t count;
-	struct task task;
-	sem_t first;                   /* posted when the first purge is over, well or not */
-	int64_t day;                   /* that the purge was done for; INT64_MIN: none yet */
-	int64_t retry_us;              /* monotonic: after a failure not before */
-};
-
-static void tell_log(void *arg, const char *file, int64_t octets)
-{
-	const struct purge_class *class = arg;
-
-	log_info("purge " STR_FMT "/%s: %" PRId64 " octets", STR_ARG(class->config.dir), file, octets);
-}
-
-static bool purge_all(struct purger *purger)
-{
-	bool ok = true;
-
-	for (size_t i = 0; i < purger->count; i++) {
-		struct purge_class *class = &purger->classes[i];
-		struct err err;
-		int64_t count;
-
-		if (!record_purge(&class->config, class->keep, false, tell_log, class, &count, &err)) {
-			log_error("%s", err.text);
-			ok = false;
-		}
-	}
-	return ok;
-}
-
-static void purge_today(struct purger *purger)
-{
-	int64_t day = jst_day(clock_now_us());
-	bool ok = purge_all(purger);
-
-	purger->day = ok ? day : purger->day;
-	purger->retry_us = ok ? 0 : clock_mono_us() + AGAIN_US;
-}
-
-/* An index takes seconds of a core, and mail goes first. Where a sandbox forbids it, it is as patient as the others. */
-static void be_patient(void)
-{
-	setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
-}
-
-/* Until the next midnight: the purge comes first. */
-static bool has_time(void *arg, const char *name, int64_t bytes, int64_t index_bytes)
-{
-	struct purger *purger = arg;
-
-	log_debug("index of %s: %" PRId64 " octets of %" PRId64, name, index_bytes, bytes);
-	return !task_is_stopping(&purger->task) && jst_day(clock_now_us()) == purger->day;
-}
-
-/* What was finished since, and what an erasure took. A search does without meanwhile. */
-static void index_all(struct purger *purger)
-{
-	for (size_t i = 0; i < purger->count; i++) {
-		const struct record_writer_config *config = &purger->classes[i].config;
-		struct purge class = { .config = config };
-		struct index_work work;
-		struct seal *seal = NULL;
-		struct err err;
-
-		if (!take_dir(&class, &err) ||
-		    (config->keyring.len && !seal_open(config->keyring, class.class_name, &seal, &err)) ||
-		    !index_update(class.dir, seal, false, has_time, purger, &work, &err))
-			log_warn("%s", err.text);
-		else if (work.built)
-			log_info("indexed %s: %" PRId64 " files, %" PRId64 " octets", class.dir, work.built, work.bytes);
-		seal_close(seal);
-	}
-}
-
-/* Looks at the date each minute rather than sleeping until midnight: a clock may be set. */
-static void run_purger(void *arg)
-{
-	struct purger *purger = arg;
-
-	be_patient();
-	purge_today(purger);
-	sem_post(&purger->first);
-	do {
-		while (jst_day(clock_now_us()) != purger->day && clock_mono_us() >= purger->retry_us && !task_is_stopping(&purger->task))
-			purge_today(purger);
-		index_all(purger);
-	} while (task_wait(&purger->task, LOOK_US));
-}
-
-static bool copy_classes(struct purger *purger, const struct purge_class *classes, size_t count)
-{
-	purger->classes = arena_array(&purger->arena, count, sizeof *classes);
-	if (!purger->classes)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		struct record_writer_config *config = &purger->classes[i].config;
-
-		purger->classes[i] = classes[i];
-		if (!arena_copy(&purger->arena, config->dir, &config->dir) ||
-		    !arena_copy(&purger->arena, config->node, &config->node) ||
-		    !arena_copy(&purger->arena, config->key_file, &config->key_file) ||
-		    !arena_copy(&purger->arena, config->keyring, &config->keyring))
-			return false;
-	}
-	purger->count = count;
-	return true;
-}
-
-/* A promise that was made a tenth as long is thousands of files, and somebody may hold a class: neither keeps mail waiting. */
-static void await_first(struct purger *purger)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FIRST_WAIT_S;
-	while (sem_clockwait(&purger->first, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
-		;
-}
-
-bool purger_start(const struct purge_class *classes, size_t count, struct purger **out, struct err *err)
-{
-	struct purger *purger = calloc(1, sizeof *purger);
-
-	if (!purger)
-		return err_memory(err);
-	arena_init(&purger->arena, 1 << 20);
-	purger->day = INT64_MIN;
-	sem_init(&purger->first, 0, 0);
-	if (!(copy_classes(purger, classes, count) || err_memory(err)) ||
-	    !task_start(&purger->task, "purge", run_purger, purger, err)) {
-		sem_destroy(&purger->first);
-		arena_clear(&purger->arena);
-		free(purger);
-		return false;
-	}
-	await_first(purger);                        /* or who looks meanwhile finds much of it overdue */
-	*out = purger;
-	return true;
-}
-
-void purger_stop(struct purger *purger)
-{
-	if (!purger)
-		return;
-	task_stop(&purger->task);
-	sem_destroy(&purger->first);
-	arena_clear(&purger->arena);
-	free(purger);
 }

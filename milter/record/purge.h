@@ -21,18 +21,4 @@ typedef void purge_fn(void *arg, const char *file, int64_t octets);
 bool record_purge(const struct record_writer_config *config, struct retention keep, bool is_dry_run, purge_fn *tell, void *arg,
 		  int64_t *out_count, struct err *err);
 
-/*
- * A thread that does so for the classes of a daemon: at the start and soon after each midnight. purger_start waits for the
- * first time, though a few seconds at most, so that nobody finds overdue what ran out while no daemon was there. What fails is
- * logged and tried again ten minutes later. Between, each minute, it indexes what was finished (index_build.h).
- */
-struct purge_class {
-	struct record_writer_config config;   /* copied, with its strings */
-	struct retention keep;
-};
-struct purger;
-
-bool purger_start(const struct purge_class *classes, size_t count, struct purger **out, struct err *err);
-void purger_stop(struct purger *purger);       /* NULL is fine */
-
 #endif

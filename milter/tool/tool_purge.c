@@ -83,7 +83,8 @@ const struct tool_command command_log_purge = {
 	.operands = "",
 	.summary = "remove the files whose time is over",
 	.about = "Removes what relay_log.classes says is over its time, oldest first, each file declared by a signed record before it "
-		 "goes. The daemon does so by itself after each midnight (JST). With --json one line a file.",
+		 "goes. The daemon does so by itself after each midnight (JST), but waits where the clock jumped ahead and is not "
+		 "synchronised; this command takes the clock's word. With --json one line a file.",
 	.options = options,
 	.values_size = sizeof(struct purge_values),
 	.has_json = true,

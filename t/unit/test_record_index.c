@@ -9,6 +9,7 @@
 #include "config/base/io.h"
 #include "milter/record/erase.h"
 #include "milter/record/purge.h"
+#include "milter/record/purger.h"
 
 static void setup(void)
 {

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -434,42 +433,6 @@ START_TEST(a_life)
 }
 END_TEST
 
-START_TEST(purger_thread)
-{
-	struct purge_class class = { relaylog_config(&relay), { 2, false } };
-	struct purger *purger;
-
-	live(5);
-	ck_assert(purger_start(&class, 1, &purger, NULL));
-	ck_assert(!is_there("2026-11-22.jsonl"));  /* nobody who looks now finds it overdue */
-	purger_stop(purger);
-	purger_stop(NULL);
-	ck_assert(!is_there("2026-11-21.jsonl") && is_there("2026-11-23.jsonl"));
-	ck_assert_int_eq(verify_as((struct retention){ 2, false }, NULL), VERIFY_OK);
-}
-END_TEST
-
-/* An erasure copies a day, or there are thousands to go: neither keeps mail waiting, or a reload. */
-START_TEST(purger_does_not_wait_for_ever)
-{
-	struct purge_class class = { relaylog_config(&relay), { 2, false } };
-	struct purger *purger;
-	char lock[PATH_MAX];
-
-	live(5);
-	snprintf(lock, sizeof lock, STR_FMT "/.lock", STR_ARG(class.config.dir));
-
-	int fd = open(lock, O_RDWR | O_CREAT, 0640);
-
-	ck_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
-	ck_assert(purger_start(&class, 1, &purger, NULL));
-	ck_assert(is_there("2026-11-22.jsonl"));
-	close(fd);
-	purger_stop(purger);
-	ck_assert(!is_there("2026-11-22.jsonl"));
-}
-END_TEST
-
 static void until_the_day_after(void *arg, const char *file, int64_t octets)
 {
 	(void)arg;
@@ -529,8 +492,6 @@ int main(void)
 	tcase_add_test(tcase, interrupted);
 	tcase_add_test(tcase, unreadable);
 	tcase_add_test(tcase, a_life);
-	tcase_add_test(tcase, purger_thread);
-	tcase_add_test(tcase, purger_does_not_wait_for_ever);
 	tcase_add_test(tcase, what_an_erasure_left);
 	suite_add_tcase(suite, tcase);
 	return unit_main(suite);
