@@ -82,7 +82,7 @@ def stats(world, name):
 
 
 def wait_stats(world, name, **want):
-    wait_for(lambda: {k: stats(world, name).get(k) for k in want} == want, f"{want} of {name}: {stats(world, name)}", 10, 0.1)
+    wait_for(lambda: {k: stats(world, name).get(k) for k in want} == want, f"{want} of {name}", 30, 0.2)
 
 
 def test_browser(world):
