@@ -144,7 +144,9 @@ bool io_read_secret(const char *path, struct buf *out, struct err *err)
 	int fd = io_open(path, O_RDONLY, 0, err);
 
 	/* Whose it should be depends on who asks: a chown for everybody who may not read it would take a key from the daemons. */
-	if (fd < 0 && errno == EACCES && stat(path, &st) == 0) {
+	if (fd < 0 && errno == EACCES) {
+		if (stat(path, &st) != 0)
+			return err_errno(err, ERR_CONFIG, "%s", path);
 		io_user(user);
 		name_user(st.st_uid, owner);
 		return err_set(err, ERR_CONFIG, "%s: user %s may not read it: it belongs to %s (mode %04o)", path, user, owner,

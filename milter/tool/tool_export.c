@@ -59,18 +59,20 @@ static bool look_at(void *arg, struct str class_name, struct str line)
 	return !x->is_lost;
 }
 
-/* The log key when this user may read it; without it the trailer is not signed, and we say so. */
-static struct sign_key *load_key(struct tool *tool)
+/* The log key when there is one that this user may read; without it the trailer is not signed, and we say so. */
+static bool load_key(struct tool *tool, struct sign_key **out, struct err *err)
 {
-	struct sign_key *key = NULL;
-	struct err err;
+	struct str path = tool->config->log_key_file;
 
-	if (tool->config->log_key_file.len == 0 ||
-	    !sign_key_load(tool_text(tool, STR_FMT, STR_ARG(tool->config->log_key_file)).ptr, &key, &err)) {
-		tool_fail(tool, TOOL_OK, "the trailer is not signed: %s", tool->config->log_key_file.len ? err.text : "no log key");
-		return NULL;
-	}
-	return key;
+	*out = NULL;
+	if (path.len == 0)
+		err_set(err, ERR_CONFIG, "no log key");
+	else if (sign_key_load(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, out, err))
+		return true;
+	if (err->kind != ERR_CONFIG)                /* there is one, and it could not be read now */
+		return false;
+	tool_fail(tool, TOOL_OK, "the trailer is not signed: %s", err->text);
+	return true;
 }
 
 static int end(struct export *x)
@@ -81,8 +83,9 @@ static int end(struct export *x)
 	if (x->is_csv)
 		return TOOL_OK;
 
-	struct sign_key *key = load_key(tool);
-	bool ok = export_jsonl_end(&x->jsonl, tool->config->node, x->class->name, x->want->tenant.ptr ? x->want->tenant : STR_EMPTY,
+	struct sign_key *key;
+	bool ok = load_key(tool, &key, &err) &&
+		  export_jsonl_end(&x->jsonl, tool->config->node, x->class->name, x->want->tenant.ptr ? x->want->tenant : STR_EMPTY,
 				   key, &tool->out, &err);
 
 	sign_key_free(key);
