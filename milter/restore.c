@@ -225,7 +225,7 @@ static bool purge(struct restore *restore, const struct record_class *class, con
 	const struct record_writer_config writer = writer_of(restore, dir, true);
 	int64_t count;
 
-	if (!record_purge(&writer, class->keep, false, NULL, NULL, &count, err))
+	if (!record_purge(&writer, class->keep, jst_day(clock_now_us()), false, NULL, NULL, &count, err))
 		return false;
 	restore->out->purged += count;
 	return true;

@@ -229,16 +229,12 @@ static bool erase_file(struct erase *erase, struct record_file file, struct err 
 
 static bool begin(struct erase *erase, struct err *err)
 {
-	struct str dir = erase->config->dir, parent;
 	char key[PATH_MAX];
 
-	while (dir.len > 1 && dir.ptr[dir.len - 1] == '/')
-		dir.len--;
-	if (dir.len >= sizeof erase->dir || erase->config->key_file.len >= sizeof key)
-		return err_set(err, ERR_CONFIG, "a path of the relay log is too long");
-	memcpy(erase->dir, dir.ptr, dir.len);
-	if (!str_cut_last(str_from_c(erase->dir), '/', &parent, &erase->class_name))
-		erase->class_name = str_from_c(erase->dir);
+	if (!record_class_dir(erase->config->dir, erase->dir, &erase->class_name, err))
+		return false;
+	if (erase->config->key_file.len >= sizeof key)
+		return err_set(err, ERR_CONFIG, "the path of the log's key is too long");
 	json_escape(&erase->needle, erase->request->tenant.len ? erase->request->tenant : erase->request->id);
 	if (!buf_done(&erase->needle, &erase->wanted, err))
 		return false;

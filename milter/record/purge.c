@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -11,7 +10,6 @@
 
 #include "config/base/clock.h"
 #include "config/base/io.h"
-#include "config/base/num.h"
 #include "milter/record/entry.h"
 #include "milter/record/erase.h"
 #include "milter/record/files.h"
@@ -24,6 +22,7 @@
 struct purge {
 	const struct record_writer_config *config;
 	struct retention keep;
+	int64_t day;                   /* it is */
 	char dir[PATH_MAX];
 	struct str class_name;
 	struct record_file *files;
@@ -40,7 +39,7 @@ struct place {
 
 static bool is_due(const struct purge *purge, size_t at)
 {
-	return at < purge->count && jst_day(clock_now_us()) >= retention_purge_day(purge->keep, purge->files[at].day);
+	return at < purge->count && purge->day >= retention_purge_day(purge->keep, purge->files[at].day);
 }
 
 /* Where a file goes on, as its first line says: behind which line of which other one (`previous` NULL: of any). */
@@ -217,7 +216,7 @@ static bool relieve_newest(struct purge *purge, struct err *err)
 	return record_files_list(purge->dir, &purge->files, &purge->count, err);
 }
 
-/* The newest file is somebody's to write to, even where midnight, or a clock that was set, comes in between: the next run's. */
+/* The newest file is somebody's to write to. */
 static bool purge_files(struct purge *purge, bool is_dry_run, purge_fn *tell, void *arg, int64_t *out_count, struct err *err)
 {
 	for (size_t at = 0; is_due(purge, at) && (is_dry_run || at + 1 < purge->count); at++) {
@@ -241,19 +240,19 @@ static bool purge_files(struct purge *purge, bool is_dry_run, purge_fn *tell, vo
 /* The keys of days whose records nobody may see any more: what they sealed ends wherever it was copied to. */
 static bool destroy_keys(const struct purge *purge, struct err *err)
 {
-	int64_t day = jst_day(clock_now_us()), count;
+	int64_t day = purge->day, count;
 
 	if (purge->config->keyring.len == 0)
 		return true;
-	while (retention_purge_day(purge->keep, day - 1) > jst_day(clock_now_us()))
+	while (retention_purge_day(purge->keep, day - 1) > purge->day)
 		day--;
 	return seal_destroy_days(purge->config->keyring, purge->class_name, day, &count, err);
 }
 
-bool record_purge(const struct record_writer_config *config, struct retention keep, bool is_dry_run, purge_fn *tell, void *arg,
-		  int64_t *out_count, struct err *err)
+bool record_purge(const struct record_writer_config *config, struct retention keep, int64_t day, bool is_dry_run, purge_fn *tell,
+		  void *arg, int64_t *out_count, struct err *err)
 {
-	struct purge purge = { .config = config, .keep = keep };
+	struct purge purge = { .config = config, .keep = keep, .day = day };
 	int64_t count = 0;
 	bool ok = record_class_dir(config->dir, purge.dir, &purge.class_name, err);
 

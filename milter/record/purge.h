@@ -17,8 +17,9 @@
 /* Told of each file, before it goes (or, in a dry run, would). */
 typedef void purge_fn(void *arg, const char *file, int64_t octets);
 
-/* `config` as for a writer; one is opened only when something is due. *out_count: files removed, or due in a dry run. */
-bool record_purge(const struct record_writer_config *config, struct retention keep, bool is_dry_run, purge_fn *tell, void *arg,
-		  int64_t *out_count, struct err *err);
+/* `config` as for a writer; one is opened only when something is due. `day`: which JST day it is, that is, what is due. *out_count:
+ * files removed, or due in a dry run. */
+bool record_purge(const struct record_writer_config *config, struct retention keep, int64_t day, bool is_dry_run, purge_fn *tell,
+		  void *arg, int64_t *out_count, struct err *err);
 
 #endif

@@ -27,7 +27,7 @@ struct purger {
 	size_t count;
 	struct task task;
 	sem_t first;                   /* posted when the first purge is over, well or not */
-	int64_t day;                   /* that the purge was done for; INT64_MIN: none yet */
+	int64_t purged_day;            /* the last that the purge was done for; INT64_MIN: none yet */
 	int64_t retry_us;              /* monotonic: after a failure not before */
 	struct purger_day days;
 };
@@ -36,11 +36,11 @@ struct purger {
 
 bool purger_believes(struct purger_day *days, int64_t day, enum timesync sync, int64_t mono_us)
 {
-	const bool is_known = days->known == 0 || day <= days->known + 1 || sync != TIMESYNC_NONE;
+	const bool is_likely = days->known == 0 || day <= days->known + 1 || sync != TIMESYNC_NONE;
 
 	if (days->doubted == 0 || day < days->doubted || day > days->doubted + 1)
 		days->since_us = mono_us;
-	if (!is_known && mono_us - days->since_us < DOUBT_US) {
+	if (!is_likely && mono_us - days->since_us < DOUBT_US) {
 		days->doubted = day;
 		return false;
 	}
@@ -48,58 +48,67 @@ bool purger_believes(struct purger_day *days, int64_t day, enum timesync sync, i
 	return true;
 }
 
-/* The day of the newest file before today's: 0 without any. */
+/* What the header says of the start; 0: no file is a witness. */
 static bool last_day_of(const struct purge_class *class, int64_t today, int64_t *out, struct err *err)
 {
+	int64_t before = 0, last = 0;
 	struct record_file *files;
 	struct str name;
 	char dir[PATH_MAX];
 	size_t count;
 
-	*out = 0;
 	if (!record_class_dir(class->config.dir, dir, &name, err))
 		return false;
-	if (access(dir, F_OK) != 0 && errno == ENOENT)
+	if (access(dir, F_OK) != 0 && errno == ENOENT) {
+		*out = 0;
 		return true;
+	}
 	if (!record_files_list(dir, &files, &count, err))
 		return false;
 	for (size_t i = 0; i < count && files[i].day < today; i++)
-		*out = files[i].day;
+		if (files[i].day != last) {
+			before = last;
+			last = files[i].day;
+		}
 	free(files);
+	*out = last == before + 1 ? last : before;
 	return true;
 }
 
-static bool learn_day(struct purger *purger, int64_t today, struct err *err)
+/* A class that cannot be read keeps the others from their purge only where none of them is a witness. */
+static bool learn_day(struct purger *purger, int64_t today)
 {
 	int64_t known = 0, day;
+	bool is_whole = true;
+	struct err err;
 
 	for (size_t i = 0; i < purger->count; i++) {
-		if (!last_day_of(&purger->classes[i], today, &day, err))
-			return false;
-		known = day > known ? day : known;
+		if (last_day_of(&purger->classes[i], today, &day, &err)) {
+			known = day > known ? day : known;
+		} else {
+			log_error("%s", err.text);
+			is_whole = false;
+		}
 	}
 	purger->days.known = known;
-	return true;
+	return known || is_whole;
 }
 
 /* Is it the day to purge for? If not, why is in the log. */
 static bool is_day(struct purger *purger, int64_t day)
 {
 	char date[JST_DATE_LEN + 1], known[JST_DATE_LEN + 1];
-	const int64_t doubted = purger->days.doubted;
-	struct err err;
+	const struct purger_day before = purger->days;
 
-	if (purger->days.known == 0 && !learn_day(purger, day, &err)) {
-		log_error("%s", err.text);
+	if (purger->days.known == 0 && !learn_day(purger, day))
 		return false;
-	}
 	if (purger_believes(&purger->days, day, timesync_judge(timesync_error_us()), clock_mono_us()))
 		return true;
 	jst_format_date(day, date);
 	jst_format_date(purger->days.known, known);
-	if (day != doubted)
+	if (before.doubted == 0 || before.since_us != purger->days.since_us)
 		log_warn("nothing is purged yet: the clock says %s, the day last known is %s, and the kernel does not call the clock "
-			 "synchronised. It is believed as soon as it is synchronised, or in 24 hours; where the date is right, "
+			 "synchronised. The date is believed when it is, or has lasted for 24 hours; where the date is right, "
 			 "`sekisho log purge` does it now", date, known);
 	return false;
 }
@@ -113,7 +122,7 @@ static void tell_log(void *arg, const char *file, int64_t octets)
 	log_info("purge " STR_FMT "/%s: %" PRId64 " octets", STR_ARG(class->config.dir), file, octets);
 }
 
-static bool purge_all(struct purger *purger)
+static bool purge_all(struct purger *purger, int64_t day)
 {
 	bool ok = true;
 
@@ -122,7 +131,7 @@ static bool purge_all(struct purger *purger)
 		struct err err;
 		int64_t count;
 
-		if (!record_purge(&class->config, class->keep, false, tell_log, class, &count, &err)) {
+		if (!record_purge(&class->config, class->keep, day, false, tell_log, class, &count, &err)) {
 			log_error("%s", err.text);
 			ok = false;
 		}
@@ -133,10 +142,10 @@ static bool purge_all(struct purger *purger)
 static void purge_today(struct purger *purger)
 {
 	int64_t day = jst_day(clock_now_us());
-	bool ok = is_day(purger, day) && purge_all(purger);
+	bool ok = is_day(purger, day) && purge_all(purger, day);
 
-	purger->day = ok ? day : purger->day;
-	purger->retry_us = ok ? 0 : clock_mono_us() + AGAIN_US;
+	purger->purged_day = ok ? day : purger->purged_day;
+	purger->retry_us = ok ? 0 : clock_mono_us() + (purger->days.doubted ? LOOK_US : AGAIN_US);
 }
 
 /* An index takes seconds of a core, and mail goes first. Where a sandbox forbids it, it is as patient as the others. */
@@ -145,13 +154,13 @@ static void be_patient(void)
 	setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
 }
 
-/* Until the next midnight: the purge comes first. */
+/* Until the day is another: the purge comes first. */
 static bool has_time(void *arg, const char *name, int64_t bytes, int64_t index_bytes)
 {
 	struct purger *purger = arg;
 
 	log_debug("index of %s: %" PRId64 " octets of %" PRId64, name, index_bytes, bytes);
-	return !task_is_stopping(&purger->task) && jst_day(clock_now_us()) == purger->day;
+	return !task_is_stopping(&purger->task) && jst_day(clock_now_us()) == purger->purged_day;
 }
 
 /* What was finished since, and what an erasure took. A search does without meanwhile. */
@@ -184,7 +193,9 @@ static void run_purger(void *arg)
 	purge_today(purger);
 	sem_post(&purger->first);
 	do {
-		while (jst_day(clock_now_us()) != purger->day && clock_mono_us() >= purger->retry_us && !task_is_stopping(&purger->task))
+		if (jst_day(clock_now_us()) == purger->purged_day)
+			purger->days.doubted = 0;   /* the clock was set back */
+		while (jst_day(clock_now_us()) != purger->purged_day && clock_mono_us() >= purger->retry_us && !task_is_stopping(&purger->task))
 			purge_today(purger);
 		index_all(purger);
 	} while (task_wait(&purger->task, LOOK_US));
@@ -227,7 +238,7 @@ bool purger_start(const struct purge_class *classes, size_t count, struct purger
 	if (!purger)
 		return err_memory(err);
 	arena_init(&purger->arena, 1 << 20);
-	purger->day = INT64_MIN;
+	purger->purged_day = INT64_MIN;
 	sem_init(&purger->first, 0, 0);
 	if (!(copy_classes(purger, classes, count) || err_memory(err)) ||
 	    !task_start(&purger->task, "purge", run_purger, purger, err)) {

@@ -4,9 +4,10 @@
  * At the start and soon after each midnight it purges (purge.h) the classes that it was given; between, each minute, it
  * indexes what was finished (index_build.h). What fails is logged and tried again ten minutes later.
  *
- * What was purged does not come back, so a day is not taken for true merely because the clock says so: one that is further
- * ahead of the last day known than a midnight takes, while the kernel does not call the clock synchronised, has to last
- * for 24 hours first. At the start the last day known is that of the newest file before today's.
+ * What was purged does not come back, so a day is not taken for true merely because the clock says so: one that is more than
+ * one day after the last one known, while the kernel does not call the clock synchronised, has to last for 24 hours first.
+ * At the start the last day known is that of the newest file before today's; a file without one of the day before it is no
+ * witness, for it may be of the day that a wrong clock said.
  *
  * Threads  one of its own
  */

@@ -1,4 +1,5 @@
 /* sekisho log purge: remove the files whose time is over, now rather than after the next midnight. */
+#include "config/base/clock.h"
 #include "milter/record/purge.h"
 #include "milter/tool/commands.h"
 
@@ -47,7 +48,7 @@ static bool purge_class(struct purge_run *run, struct err *err)
 	const struct record_writer_config writer = tool_log_config(run->tool, run->class->name);
 	int64_t count;
 
-	return record_purge(&writer, run->class->keep, run->is_dry_run, tell, run, &count, err);
+	return record_purge(&writer, run->class->keep, jst_day(clock_now_us()), run->is_dry_run, tell, run, &count, err);
 }
 
 static int run(struct tool *tool, const void *values)

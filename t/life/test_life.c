@@ -95,7 +95,7 @@ static void purge(int day)
 	struct err err;
 	int64_t count = -1;
 
-	ck_assert_msg(record_purge(&want, keep, false, NULL, NULL, &count, &err), "%s", err.text);
+	ck_assert_msg(record_purge(&want, keep, jst_day(clock_now_us()), false, NULL, NULL, &count, &err), "%s", err.text);
 	ck_assert_msg(count == (day > KEEP), "day %d: %d files purged", day, (int)count);
 }
 

@@ -146,7 +146,7 @@ static void purge_now(void)
 	int64_t count;
 
 	clock_set(jst_day_start_us(jst_day(NOON) + 61));
-	ck_assert(record_purge(&config, (struct retention){ 60, false }, false, NULL, NULL, &count, NULL));
+	ck_assert(record_purge(&config, (struct retention){ 60, false }, jst_day(clock_now_us()), false, NULL, NULL, &count, NULL));
 	ck_assert_int_eq(count, 1);
 }
 

@@ -96,7 +96,7 @@ static void purge(const struct relaylog *log, const char *node, int days)
 
 	config.node = str_from_c(node);
 	config.key_file = str_from_c(relay.key);
-	ck_assert(record_purge(&config, (struct retention){ days, false }, false, NULL, NULL, &count, NULL) && count == 1);
+	ck_assert(record_purge(&config, (struct retention){ days, false }, jst_day(clock_now_us()), false, NULL, NULL, &count, NULL) && count == 1);
 }
 
 /* By somebody who can write files and has no key: a new part that goes on from the end in that name. */

@@ -79,7 +79,7 @@ static int64_t purge_as(struct retention keep, bool is_dry_run)
 	struct err err = { .kind = ERR_NONE };
 	int64_t count = -1;
 
-	ck_assert_msg(record_purge(&config, keep, is_dry_run, NULL, NULL, &count, &err), "%s", err.text);
+	ck_assert_msg(record_purge(&config, keep, jst_day(clock_now_us()), is_dry_run, NULL, NULL, &count, &err), "%s", err.text);
 	return count;
 }
 
@@ -328,7 +328,7 @@ START_TEST(a_file_that_nobody_can_open)
 	clock_set(NOON + 60 * DAY_US + DAY_US / 2);
 	real_open = io_calls.open;
 	io_calls.open = fail_open;
-	bool ok = record_purge(&config, days60, false, NULL, NULL, &count, &err);
+	bool ok = record_purge(&config, days60, jst_day(clock_now_us()), false, NULL, NULL, &count, &err);
 
 	io_calls.open = real_open;
 	ck_assert_msg(ok, "%s", err.text);
@@ -388,7 +388,7 @@ START_TEST(interrupted)
 	real_unlink = io_calls.unlink;
 	io_calls.unlink = fail_unlink;
 	unlinks_left = 1;
-	ck_assert(!record_purge(&config, (struct retention){ 1, false }, false, NULL, NULL, &count, NULL));
+	ck_assert(!record_purge(&config, (struct retention){ 1, false }, jst_day(clock_now_us()), false, NULL, NULL, &count, NULL));
 	io_calls.unlink = real_unlink;
 	ck_assert(!is_there("2026-11-21.jsonl") && is_there("2026-11-22.jsonl"));
 	ck_assert_int_eq(verify_as((struct retention){ 1, false }, "OVERDUE"), VERIFY_RETENTION);
@@ -409,7 +409,7 @@ START_TEST(unreadable)
 	relaylog_path(&relay, "2026-11-20.jsonl", path);
 	ck_assert(mkdir(path, 0700) == 0);
 	clock_set(NOON + 100 * DAY_US);
-	ck_assert(!record_purge(&config, days60, false, NULL, NULL, &count, &err));
+	ck_assert(!record_purge(&config, days60, jst_day(clock_now_us()), false, NULL, NULL, &count, &err));
 	ck_assert_msg(strstr(err.text, path), "%s", err.text);
 	ck_assert(is_there("2026-11-20.jsonl") && is_there("2026-11-21.jsonl"));
 }
@@ -460,9 +460,9 @@ START_TEST(midnight_meanwhile)
 
 	relaylog_days(&relay, 2, 2);
 	clock_set(NOON + 2 * DAY_US);
-	ck_assert_msg(record_purge(&config, keep, false, until_the_day_after, NULL, &count, &err), "%s", err.text);
+	ck_assert_msg(record_purge(&config, keep, jst_day(clock_now_us()), false, until_the_day_after, NULL, &count, &err), "%s", err.text);
 	ck_assert_int_eq(count, 1);
-	ck_assert_msg(record_purge(&config, keep, false, NULL, NULL, &count, &err), "%s", err.text);
+	ck_assert_msg(record_purge(&config, keep, jst_day(clock_now_us()), false, NULL, NULL, &count, &err), "%s", err.text);
 	ck_assert_int_eq(count, 1);
 	relaylog_must_verify(&relay, VERIFY_OK);
 }

@@ -331,13 +331,13 @@ START_TEST(purged_with_the_file)
 
 	write_log();
 	clock_set(due_us - 1);
-	ck_assert(record_purge(&config, keep, false, NULL, NULL, &count, NULL));
+	ck_assert(record_purge(&config, keep, jst_day(clock_now_us()), false, NULL, NULL, &count, NULL));
 	ck_assert_int_eq(count, 0);
 	ck_assert(is_there("2026-11-21"));
 	clock_set(due_us);
-	ck_assert(record_purge(&config, keep, true, NULL, NULL, &count, NULL));
+	ck_assert(record_purge(&config, keep, jst_day(clock_now_us()), true, NULL, NULL, &count, NULL));
 	ck_assert(is_there("2026-11-21"));
-	ck_assert(record_purge(&config, keep, false, NULL, NULL, &count, NULL));
+	ck_assert(record_purge(&config, keep, jst_day(clock_now_us()), false, NULL, NULL, &count, NULL));
 	ck_assert_int_eq(count, 1);
 	ck_assert(!is_there("2026-11-21") && is_there("2026-11-22"));
 	check_verify();

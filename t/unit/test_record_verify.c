@@ -430,7 +430,7 @@ START_TEST(fifo)
 	ck_assert(!record_writer_open(&config, &writer, &err));
 	ck_assert_msg(strstr(err.text, PART2 ": is no file"), "%s", err.text);
 	clock_set(NOON + 100 * DAY_US);
-	ck_assert(!record_purge(&config, (struct retention){ 99, false }, false, NULL, NULL, &count, &err));
+	ck_assert(!record_purge(&config, (struct retention){ 99, false }, jst_day(clock_now_us()), false, NULL, NULL, &count, &err));
 	ck_assert_msg(strstr(err.text, PART2 ": is no file"), "%s", err.text);
 }
 END_TEST
