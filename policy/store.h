@@ -111,6 +111,8 @@ struct store_ops {
 		    struct err *err);
 	/* Durable on return. ttl_us <= 0 removes the key, whichever verb made it. */
 	bool (*put)(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err);
+	/* Puts what may be lost where counters may: it is not waited for, and nobody asks for it in a charge. NULL: put costs no more. */
+	bool (*note)(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err);
 	/* Adds n to a counter that dies ttl_us after its first add, and reads it back. */
 	bool (*count_add)(struct store *st, struct str key, int64_t n, int64_t ttl_us, int64_t *out_total, struct err *err);
 	/* The same under a name: of calls with one id only the first adds, for STORE_CHARGE_TTL_US. NULL: no answer gets lost. */

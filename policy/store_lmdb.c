@@ -1,10 +1,10 @@
 /*
  * The embedded store: two LMDB environments below store.path.
  *
- *     counts/    windows, counters: never waited for, synced about once a second
+ *     counts/    windows, counters, notes: never waited for, synced about once a second
  *     facts/     what `put` was given: on disk before it returns
  *
- * charge, refund and count_add know only counts, put only facts; get and scan look into both, facts first, and removing
+ * charge, refund, count_add and note know only counts, put only facts; get and scan look into both, facts first, and removing
  * a key removes it from both.
  */
 #include <errno.h>
@@ -98,7 +98,7 @@ static bool remove_work(struct lmdb_txn *txn, void *arg, struct err *err)
 	return lmdb_remove(txn, work->key, err);
 }
 
-static bool lmdb_put_value(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
+static bool put_in(struct store *st, struct lmdb_env *env, struct str key, struct str value, int64_t ttl_us, struct err *err)
 {
 	struct value_work work = { .key = key, .value = value, .ttl_us = ttl_us };
 
@@ -107,7 +107,17 @@ static bool lmdb_put_value(struct store *st, struct str key, struct str value, i
 		       lmdb_env_write(self(st)->counts, remove_work, &work, err);
 	if (value.len > STORE_VALUE_MAX)
 		return err_set(err, ERR_INPUT, "store: a value of %zu octets (at most %d)", value.len, STORE_VALUE_MAX);
-	return lmdb_env_write(self(st)->facts, put_work, &work, err);
+	return lmdb_env_write(env, put_work, &work, err);
+}
+
+static bool lmdb_put_value(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
+{
+	return put_in(st, self(st)->facts, key, value, ttl_us, err);
+}
+
+static bool lmdb_note(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
+{
+	return put_in(st, self(st)->counts, key, value, ttl_us, err);
 }
 
 static bool count_work(struct lmdb_txn *txn, void *arg, struct err *err)
@@ -367,6 +377,7 @@ const struct store_ops store_lmdb = {
 	.settle = lmdb_settle,
 	.get = lmdb_get_value,
 	.put = lmdb_put_value,
+	.note = lmdb_note,
 	.count_add = lmdb_count_add,
 	.scan = lmdb_scan,
 };

@@ -137,7 +137,7 @@ static bool note_url(struct counting *c, const struct hit *hit)
 	    !arena_printf(c->arena, &key, "sekisho:{" STR_FMT "}:hits:message:" STR_FMT ":url:%u", STR_ARG(hit->tenant),
 			  STR_ARG(message), (unsigned)hit->link))
 		return err_memory(c->err);
-	return c->st->ops->put(c->st, key, str_slice(hit->url, 0, 4096), c->ttl_us, c->err);
+	return (c->st->ops->note ? c->st->ops->note : c->st->ops->put)(c->st, key, str_slice(hit->url, 0, 4096), c->ttl_us, c->err);
 }
 
 static bool store_one(struct counting *c, const struct counter *counter)

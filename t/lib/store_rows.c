@@ -11,7 +11,7 @@
 #define NEVER STORE_NEVER_US
 #define BIG INT64_MAX
 
-enum verb { END, CHARGE, PEEK, REFUND, ADVANCE, PUT, GET, GONE, COUNT, SCAN };
+enum verb { END, CHARGE, PEEK, REFUND, ADVANCE, PUT, NOTE, GET, GONE, COUNT, SCAN };
 
 /* What each verb uses of it stands in its macro. */
 struct step {
@@ -40,6 +40,7 @@ struct step {
 #define BACK(id) { .verb = REFUND, .name = (id) }
 #define WAIT(us) { .verb = ADVANCE, .n = (us) }
 #define WRITE(k, v, ttl) { .verb = PUT, .name = (k), .text = (v), .ttl_us = (ttl) }
+#define JOT(k, v, ttl) { .verb = NOTE, .name = (k), .text = (v), .ttl_us = (ttl) }
 #define READ(k, v) { .verb = GET, .name = (k), .text = (v) }
 #define ABSENT(k) { .verb = GONE, .name = (k) }
 #define ADD(k, amount, ttl, total) { .verb = COUNT, .name = (k), .n = (amount), .ttl_us = (ttl), .want_used = (total) }
@@ -110,6 +111,10 @@ static const struct { const char *name; struct step steps[24]; } rows[] = {
 		{ TAKE("1", K, 10, 10, true, 0), ROLLING(HOUR) }, { TAKE("2", K, 10, 10, true, 0), ROLLING(2 * HOUR) } } },
 	{ "a peek takes nothing and remembers nothing", {
 		{ LOOK(K, 10, 10, true, 0), ROLLING(HOUR) }, { LOOK(K, 10, 10, true, 0), ROLLING(HOUR) }, ABSENT(K) } },
+	{ "a note is a value", {
+		JOT(V "x", "one", HOUR), READ(V "x", "one"), JOT(V "x", "two", 10 * S), READ(V "x", "two"), JOT(V "y", "", HOUR),
+		LIST(V, "x=two y= "), WAIT(11 * S), ABSENT(V "x"), READ(V "y", ""), WRITE(V "y", "", 0), ABSENT(V "y"), JOT(V "z", "3", HOUR),
+		JOT(V "z", "", 0), ABSENT(V "z") } },
 	{ "value: put, get, replace, remove", {
 		ABSENT(V "x"), WRITE(V "x", "one", HOUR), READ(V "x", "one"), WRITE(V "x", "", HOUR), READ(V "x", ""),
 		WRITE(V "x", "", 0), ABSENT(V "x"), WRITE(V "x", "", 0) } },
@@ -243,6 +248,10 @@ static void run_step(const struct step *step, const struct store_under_test *und
 	case PUT:
 		ck_assert_msg(st->ops->put(st, key, str_from_c(step->text), step->ttl_us, &err), "%s: %s", name,
 			      err.text);
+		break;
+	case NOTE:
+		ck_assert_msg((st->ops->note ? st->ops->note : st->ops->put)(st, key, str_from_c(step->text), step->ttl_us, &err), "%s: %s",
+			      name, err.text);
 		break;
 	case GET:
 	case GONE:

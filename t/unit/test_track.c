@@ -513,6 +513,36 @@ START_TEST(counts_no_links_of_many_messages)
 }
 END_TEST
 
+static int noted;
+
+static bool note(struct store *st, struct str key, struct str value, int64_t ttl_us, struct err *err)
+{
+	noted += str_eq(key, STR("sekisho:{acme}:hits:message:spring:url:3")) && str_eq(value, DESTINATION) && ttl_us == DAY_US;
+	(void)st;
+	(void)err;
+	return true;
+}
+
+/* A disk is not waited for once a link. */
+START_TEST(notes_where_a_link_leads)
+{
+	const struct hit hit = { .kind = HIT_CLICK, .time_us = INT64_C(1790000000) * US_PER_S, .tenant = STR("acme"),
+				 .message = STR("spring"), .link = 3, .url = DESTINATION };
+	static struct store_fake fake;
+	struct store_ops ops;
+
+	store_fake_init(&fake);
+	ops = *fake.store.ops;
+	ops.note = note;
+	fake.store.ops = &ops;
+	fake.failing = FAKE_PUT;
+	noted = 0;
+	ck_assert(hit_count(&fake.store, (const struct hit *[]){ &hit, &hit }, 2, DAY_US, &arena, NULL));
+	ck_assert_int_eq(noted, 1);
+	store_fake_clear(&fake);
+}
+END_TEST
+
 /* Redis is away, and this relay counts alone: what can only be noted there costs no count. */
 START_TEST(counts_without_notes)
 {
@@ -651,6 +681,7 @@ int main(void)
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, counts_no_links_of_many_messages);
 	tcase_add_test(tc, forgets_whole);
+	tcase_add_test(tc, notes_where_a_link_leads);
 	tcase_add_test(tc, counts_without_notes);
 	tcase_add_test(tc, bursts);
 	tcase_add_loop_test(tc, bursts_of_several, 0, 3);
