@@ -27,10 +27,8 @@ static const char *event_of(const struct guard_strike *strike)
 	return strike->action == GUARD_HALVE ? "halved" : "suspended";
 }
 
-static void write_strike(struct json *json, const struct guard_strike *strike)
+static void write_figures(struct json *json, const struct guard_strike *strike)
 {
-	if (strike->member.kind != MEMBER_ALL)
-		json_member_str(json, member_kind_name(strike->member.kind), strike->member.name);
 	json_member_str(json, "what", str_from_c(strike->what));
 	json_member_i64(json, "count", strike->count);
 	json_member_i64(json, "sample", strike->sample);
@@ -43,9 +41,9 @@ static void write_strike(struct json *json, const struct guard_strike *strike)
 		json_member_i64(json, "bound", strike->bound);
 	}
 	json_member_str(json, "action", str_from_c(guard_action_name(strike->action)));
-	json_member_str(json, "reason", strike->reason);
 }
 
+/* Class ops holds no customer's data: which kind of member, and not who. */
 static void write_record(struct gate *gate, const struct tenant *tenant, const struct guard_strike *strike)
 {
 	struct buf detail;
@@ -55,7 +53,10 @@ static void write_record(struct gate *gate, const struct tenant *tenant, const s
 	json_init(&json, &detail);
 	json_object_open(&json);
 	json_member_str(&json, "by", STR("guard"));
-	write_strike(&json, strike);
+	if (strike->member.kind != MEMBER_ALL)
+		json_member_str(&json, "member", str_from_c(member_kind_name(strike->member.kind)));
+	write_figures(&json, strike);
+	json_member_str(&json, "reason", strike->nameless);
 	json_object_close(&json);
 	gate_record(gate, str_from_c(event_of(strike)), tenant->name, &detail);
 	buf_clear(&detail);
@@ -86,7 +87,10 @@ static void write_object(struct gate *gate, const struct tenant *tenant, const s
 	json_member_str(&json, "time", str_from_c(time));
 	json_member_str(&json, "node", str_from_c(gate->node));
 	json_member_str(&json, "tenant", tenant->name);
-	write_strike(&json, strike);
+	if (strike->member.kind != MEMBER_ALL)
+		json_member_str(&json, member_kind_name(strike->member.kind), strike->member.name);
+	write_figures(&json, strike);
+	json_member_str(&json, "reason", strike->reason);
 	json_object_close(&json);
 }
 

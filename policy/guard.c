@@ -212,25 +212,31 @@ static struct guard_strike worst_of(const struct tenant *t, const struct counts 
 	return strike;
 }
 
+/* "12 hard bounces among ..." */
+static bool describe_nameless(struct guard_strike *s, struct arena *arena)
+{
+	if (s->is_ratio)
+		return arena_printf(arena, &s->nameless,
+				    "%" PRId64 " %s among %" PRId64 " recipients today (%.1f %%), more than %.1f %%",
+				    s->count, s->what, s->sample, 100.0 * (double)s->count / (double)s->sample,
+				    (double)s->bound / 10);
+	if (s->member.kind == MEMBER_LOGIN)
+		return arena_printf(arena, &s->nameless, "used from %" PRId64 " addresses today, more than %" PRId64, s->count,
+				    s->bound);
+	return arena_printf(arena, &s->nameless,
+			    "%" PRId64 " recipients this hour, more than %" PRId64 " times the busiest hour of the last week (%"
+			    PRId64 ")", s->count, s->bound, s->sample);
+}
+
 /* "sender a@b: 12 hard bounces among ..." */
 static bool describe(struct guard_strike *s, struct arena *arena)
 {
-	struct str who = STR_EMPTY;
-
-	if (s->member.kind != MEMBER_ALL &&
-	    !arena_printf(arena, &who, "%s " STR_FMT ": ", member_kind_name(s->member.kind), STR_ARG(s->member.name)))
+	if (!describe_nameless(s, arena))
 		return false;
-	if (s->is_ratio)
-		return arena_printf(arena, &s->reason,
-				    STR_FMT "%" PRId64 " %s among %" PRId64 " recipients today (%.1f %%), more than %.1f %%",
-				    STR_ARG(who), s->count, s->what, s->sample, 100.0 * (double)s->count / (double)s->sample,
-				    (double)s->bound / 10);
-	if (s->member.kind == MEMBER_LOGIN)
-		return arena_printf(arena, &s->reason, STR_FMT "used from %" PRId64 " addresses today, more than %" PRId64,
-				    STR_ARG(who), s->count, s->bound);
-	return arena_printf(arena, &s->reason,
-			    STR_FMT "%" PRId64 " recipients this hour, more than %" PRId64 " times the busiest hour of the last week (%"
-			    PRId64 ")", STR_ARG(who), s->count, s->bound, s->sample);
+	s->reason = s->nameless;
+	return s->member.kind == MEMBER_ALL ||
+	       arena_printf(arena, &s->reason, "%s " STR_FMT ": " STR_FMT, member_kind_name(s->member.kind),
+			    STR_ARG(s->member.name), STR_ARG(s->nameless));
 }
 
 static bool suspend(const struct looking *l, struct guard_strike *s, struct err *err)

@@ -55,6 +55,7 @@ struct guard_strike {
 	enum guard_action action;
 	bool was_suspended;            /* somebody had done so before, or worse */
 	struct str reason;             /* the whole in a sentence */
+	struct str nameless;           /* the same without the member's name */
 };
 
 const char *guard_action_name(enum guard_action action);

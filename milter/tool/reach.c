@@ -272,7 +272,8 @@ bool tool_record(struct tool *tool, const struct tool_trace *trace)
 	json_member_str(&json, "command", trace->command);
 	json_member_str_opt(&json, "reason", trace->reason);
 	json_member_str_opt(&json, "quota", trace->quota);
-	json_member_str_opt(&json, "member", trace->member);
+	if (trace->member != MEMBER_ALL)
+		json_member_str(&json, "member", str_from_c(member_kind_name(trace->member)));
 	if (trace->count >= 0)
 		json_member_i64(&json, "count", trace->count);
 	json_object_close(&json);

@@ -17,7 +17,7 @@
 #include "milter/record/writer.h"
 #include "milter/tool/options.h"
 #include "milter/tool/screen.h"
-#include "policy/store.h"
+#include "policy/tenant.h"
 
 enum tool_exit { TOOL_OK = 0, TOOL_NO = 1, TOOL_USAGE = 2, TOOL_UNKNOWN = 3 };
 
@@ -122,7 +122,8 @@ bool tool_store_open(struct tool *tool, enum tool_wish wish, struct err *err);
 struct tool_trace {
 	struct str event;              /* "access", "suspended", ... */
 	struct str command;
-	struct str tenant, member, reason, quota;
+	struct str tenant, reason, quota;
+	enum member_kind member;       /* of the tenant; which one is a customer's data */
 	int64_t count;                 /* -1: not about records */
 };
 bool tool_ops(struct tool *tool);

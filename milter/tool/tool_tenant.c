@@ -453,7 +453,7 @@ static int run_suspend(struct tool *tool, const void *values)
 		return tool_usage(tool, "--for: ten years at most; leave it out for no end");
 	s.until_us = suspend->for_us ? now_us + suspend->for_us : 0;
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("suspended"), .command = STR("tenant suspend"),
-						     .tenant = tenant->name, .member = s.of.name, .reason = s.reason, .count = -1 }))
+						     .tenant = tenant->name, .member = s.of.kind, .reason = s.reason, .count = -1 }))
 		return TOOL_UNKNOWN;
 	if (!tenant_suspend(tool->store, tenant->name, &s, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
@@ -475,8 +475,9 @@ const struct tool_command command_tenant_suspend = {
 	.operands_max = 1,
 	.summary = "let nothing of a tenant pass",
 	.about = "Stops a tenant's mail, or that of one of its senders or logins, from the next message on, until it is resumed or "
-		 "the time is over. Replaces an earlier suspension. Leaves a record in class ops. What passed before and waits in the MTA's "
-		 "queue will still go out: of a whole tenant it is said how to hold that, which needs jq(1) and root.",
+		 "the time is over. Replaces an earlier suspension. Leaves a record in class ops, which does not name the sender or login. "
+		 "What passed before and waits in the MTA's queue will still go out: of a whole tenant it is said how to hold that, "
+		 "which needs jq(1) and root.",
 	.options = suspend_options,
 	.values_size = sizeof(struct suspend),
 	.has_json = true,
@@ -524,7 +525,7 @@ static int run_resume(struct tool *tool, const void *values)
 	if (code != TOOL_OK || (code = prepare(tool, &tenant)) != TOOL_OK)
 		return code;
 	if (!tool_record(tool, &(struct tool_trace){ .event = STR("resumed"), .command = STR("tenant resume"),
-						     .tenant = tenant->name, .member = member.name, .reason = resume->reason, .count = -1 }))
+						     .tenant = tenant->name, .member = member.kind, .reason = resume->reason, .count = -1 }))
 		return TOOL_UNKNOWN;
 	if (!resume_member(tool, tenant, member, &count, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
@@ -547,7 +548,7 @@ const struct tool_command command_tenant_resume = {
 	.operands_max = 1,
 	.summary = "let a tenant's mail pass again",
 	.about = "Ends the suspensions of a tenant and of all its senders and logins, or of one of these alone, whoever made them, from "
-		 "the next message on. Leaves a record in class ops.",
+		 "the next message on. Leaves a record in class ops, which does not name the sender or login.",
 	.options = resume_options,
 	.values_size = sizeof(struct resume),
 	.has_json = true,

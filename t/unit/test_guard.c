@@ -306,6 +306,7 @@ START_TEST(clients)
 	ck_assert(guard_count_client(&fake.store, &tenant, STR("bob"), STR("192.0.2.5"), NULL));
 	ck_assert(looks_at(&tenant, bob, &strike));
 	ck_assert_str_is(strike.reason, STR("login bob: used from 4 addresses today, more than 3"));
+	ck_assert_str_is(strike.nameless, STR("used from 4 addresses today, more than 3"));
 	ck_assert(tenant_suspension(&fake.store, tenant.name, bob, &arena, &s, &found, NULL) && found);
 	ck_assert(tenant_suspension(&fake.store, tenant.name, ALL, &arena, &s, &found, NULL) && !found);
 }

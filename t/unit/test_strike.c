@@ -142,8 +142,11 @@ START_TEST(a_sender_alone)
 {
 	bounce("ginza", "bad@ginza.example");
 	look();
-	ck_assert_int_eq(times(true, "\"sender\":\"bad@ginza.example\""), 1);
-	ck_assert_int_eq(times(false, "\"sender\":\"bad@ginza.example\""), 1);
+	ck_assert_int_eq(times(true, "\"by\":\"guard\",\"member\":\"sender\",\"what\":\"hard bounces\""), 1);
+	ck_assert_int_eq(times(true, "\"reason\":\"10 hard bounces among 20 recipients"), 1);
+	ck_assert_int_eq(times(true, "bad@ginza.example"), 0);         /* class ops holds no customer's data */
+	ck_assert_int_eq(times(false, "\"sender\":\"bad@ginza.example\",\"what\""), 1);
+	ck_assert_int_eq(times(false, "\"reason\":\"sender bad@ginza.example: 10 hard bounces among 20"), 1);
 	ck_assert_int_eq(times(false, "\"action\":\"hold\""), 1);
 }
 END_TEST
