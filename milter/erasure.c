@@ -322,22 +322,25 @@ static bool certify(const struct erasure *e, const struct erased *erased, struct
 	return true;
 }
 
+static bool erase_key(const struct erasure *e, struct erased *out, struct err *err)
+{
+	const struct str keyring = e->config->log_keyring;
+
+	return !e->tenant.len || !keyring.len ||
+	       (e->is_dry_run ? seal_has_tenant : seal_destroy_tenant)(keyring, e->tenant, &out->had_key, err);
+}
+
 bool erasure_run(const struct erasure *e, struct erased *out_erased, struct buf *out, struct err *err)
 {
 	*out_erased = (struct erased){ .records = 0 };
 	/* The store first: it is what may be away, and the certificate counts what this run took out of the log. */
-	if (!erase_stores(e, out_erased, err) || !erase_log(e, out_erased, err))
-		return false;
-	if (e->is_dry_run)
-		return true;
-	if (e->tenant.len && e->config->log_keyring.len &&
-	    !seal_destroy_tenant(e->config->log_keyring, e->tenant, &out_erased->had_key, err))
+	if (!erase_stores(e, out_erased, err) || !erase_log(e, out_erased, err) || !erase_key(e, out_erased, err))
 		return false;
 	out_erased->is_nothing = out_erased->records == 0 && out_erased->entries == 0 && !out_erased->had_key;
 	if (e->must_find && out_erased->is_nothing)
 		return err_set(err, ERR_INPUT, "nothing is known of a tenant " STR_FMT ": no record, no key, nothing in the store",
 			       STR_ARG(e->tenant));
-	return certify(e, out_erased, out, err);
+	return e->is_dry_run || certify(e, out_erased, out, err);
 }
 
 bool certificate_find(struct str text, struct str name, struct str *out)

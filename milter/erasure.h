@@ -40,7 +40,7 @@ struct erasure {
 	struct str id;                 /* of the record */
 	struct str reason;             /* one line; may be empty */
 	const struct sign_key *key;    /* the operator's */
-	bool is_dry_run;               /* counts, and changes nothing: no certificate */
+	bool is_dry_run;               /* counts, and changes nothing: no certificate, `out` may be NULL */
 	bool must_find;                /* nothing to erase is ERR_INPUT, and not certified: a tenant that never was is a slip */
 };
 

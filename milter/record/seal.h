@@ -64,5 +64,7 @@ enum seal_result seal_read_line(struct seal *seal, struct str line, struct buf *
  * where they stand before the file goes (on file systems that write in place). Nothing there: nothing to do. */
 bool seal_destroy_days(struct str keyring, struct str class_name, int64_t day, int64_t *out_count, struct err *err);
 bool seal_destroy_tenant(struct str keyring, struct str tenant, bool *out_found, struct err *err);
+/* Is there one that could be ended? */
+bool seal_has_tenant(struct str keyring, struct str tenant, bool *out_found, struct err *err);
 
 #endif

@@ -200,16 +200,34 @@ static bool destroy(const char *path, bool *out_found, struct err *err)
 	       io_sync_dir_of(path, err);
 }
 
-bool seal_destroy_tenant(struct str keyring, struct str tenant, bool *out_found, struct err *err)
+static bool path_in(struct str keyring, struct str tenant, char out[PATH_MAX], struct err *err)
 {
-	char dir[SEAL_PATH_MAX], path[PATH_MAX];
+	char dir[SEAL_PATH_MAX];
 
 	if (keyring.len >= sizeof dir)
 		return err_set(err, ERR_CONFIG, "the keyring's path is too long");
 	snprintf(dir, sizeof dir, STR_FMT, STR_ARG(keyring));
+	return tenant_path(dir, tenant, out, err);
+}
+
+bool seal_destroy_tenant(struct str keyring, struct str tenant, bool *out_found, struct err *err)
+{
+	char path[PATH_MAX];
+
 	*out_found = false;
-	return tenant_path(dir, tenant, path, err) && (destroy(path, out_found, err) || err_wrap(err, "destroying the key of " STR_FMT,
+	return path_in(keyring, tenant, path, err) && (destroy(path, out_found, err) || err_wrap(err, "destroying the key of " STR_FMT,
 											      STR_ARG(tenant)));
+}
+
+bool seal_has_tenant(struct str keyring, struct str tenant, bool *out_found, struct err *err)
+{
+	char path[PATH_MAX];
+
+	*out_found = false;
+	if (!path_in(keyring, tenant, path, err))
+		return false;
+	*out_found = access(path, F_OK) == 0;
+	return *out_found || errno == ENOENT || errno == ENOTDIR || err_errno(err, ERR_BUSY, "%s", path);
 }
 
 /* "2026-11-21.key", and the temporary names that a crash left behind it. */

@@ -47,6 +47,22 @@ static bool open_own_store(struct tool *tool, struct store **out)
 	return false;
 }
 
+/* The one on this host first, or the daemon might still add to Redis what that has counted alone. To be closed: the first. */
+static bool open_stores(struct tool *tool, struct erasure *erasure)
+{
+	if (!tool_store(tool, TOOL_LOOK) || !open_own_store(tool, &erasure->stores[0]))
+		return false;
+	erasure->stores[1] = tool->store;
+	return true;
+}
+
+static int fail(struct tool *tool, const struct erasure *erasure, const struct erased *erased, const struct err *err)
+{
+	return erasure->must_find && erased->is_nothing
+		       ? tool_fail(tool, TOOL_NO, "%s; if that is to be certified: --nothing", err->text)
+		       : tool_fail(tool, TOOL_UNKNOWN, "%s; run it again to finish", err->text);
+}
+
 static void show_plan(struct tool *tool, const struct erased *erased)
 {
 	for (size_t i = 0; i < erased->class_count; i++)
@@ -67,9 +83,7 @@ static int erase_now(struct tool *tool, const struct erasure *erasure)
 	buf_init(&certificate, CERTIFICATE_MAX);
 	if (!erasure_run(erasure, &erased, &certificate, &err) ||
 	    (!erasure->is_dry_run && !erasure_order_cancel(tool->config, erasure->tenant, &found, &err)))
-		code = erasure->must_find && erased.is_nothing
-			       ? tool_fail(tool, TOOL_NO, "%s; if that is to be certified: --nothing", err.text)
-			       : tool_fail(tool, TOOL_UNKNOWN, "%s; run it again to finish", err.text);
+		code = fail(tool, erasure, &erased, &err);
 	else if (erasure->is_dry_run)
 		show_plan(tool, &erased);
 	else if (!tool_record(tool, &(struct tool_trace){ .event = STR("access"), .command = STR("tenant erase"),
@@ -83,15 +97,37 @@ static int erase_now(struct tool *tool, const struct erasure *erasure)
 
 /* --- later */
 
+/* Is anything known of the tenant? The daemon would erase, and certify, a name that never was. TOOL_OK, or the exit code. */
+static int look_for(struct tool *tool, const struct erasure *erasure)
+{
+	struct erasure look = *erasure;
+	struct erased erased;
+	struct err err;
+	int code = TOOL_OK;
+
+	look.is_dry_run = look.must_find = true;
+	if (!open_stores(tool, &look))
+		return TOOL_UNKNOWN;
+	if (!erasure_run(&look, &erased, NULL, &err))
+		code = fail(tool, &look, &erased, &err);
+	store_close(look.stores[0]);
+	return code;
+}
+
 static int order_it(struct tool *tool, const struct erasure *erasure, const struct erase_values *want, struct str rule_text)
 {
 	struct erasure_order order = { .tenant = erasure->tenant, .rule = rule_text, .reason = erasure->reason,
 				       .ended_us = want->ended.is_given ? want->ended.us : clock_now_us() };
 	struct erase_rule rule;
 	struct err err;
+	int code = TOOL_OK;
 
 	if (!erase_rule_parse(rule_text, &rule))
 		return tool_usage(tool, "--rule: " ERASE_RULE_WORDS " wanted, not " STR_FMT, STR_ARG(rule_text));
+	if (!want->is_nothing && !config_find_tenant(tool->config, order.tenant))
+		code = look_for(tool, erasure);
+	if (code != TOOL_OK)
+		return code;
 	order.due_us = erase_rule_due_us(rule, order.ended_us);
 	if (want->is_dry_run) {
 		tool_print(tool, STR_FMT " would be erased by " STR_FMT " JST\n", STR_ARG(order.tenant),
@@ -178,23 +214,18 @@ static int erase_or_order(struct tool *tool, struct erasure *erasure, const stru
 	if (rule.len)
 		return order_it(tool, erasure, want, rule);
 
-	struct store *own;
-
-	if (!tool_store(tool, TOOL_LOOK) || !open_own_store(tool, &own))
+	if (!open_stores(tool, erasure))
 		return TOOL_UNKNOWN;
-	/* The one on this host first, or the daemon might still add to Redis what that has counted alone. */
-	erasure->stores[0] = own;
-	erasure->stores[1] = tool->store;
 	int code = erase_now(tool, erasure);
 
-	store_close(own);
+	store_close(erasure->stores[0]);
 	return code;
 }
 
 static int run_with_key(struct tool *tool, const struct erase_values *want)
 {
 	struct erasure erasure = { .config = tool->config, .tenant = tool->operands.items[0], .is_dry_run = want->is_dry_run,
-				   .must_find = !want->is_nothing,
+				   .must_find = !want->is_nothing && !want->is_dry_run,
 				   .reason = want->reason.ptr ? want->reason : STR_EMPTY };
 	struct str rule = want->rule.ptr ? want->rule : want->ended.is_given ? tool->config->erase_rule : STR_EMPTY;
 	struct sign_key *key = NULL;
@@ -242,7 +273,7 @@ const struct tool_command command_tenant_erase = {
 		 "stay, so that the log still verifies), its key where the log is sealed, its counters, suppressions and suspensions. "
 		 "Writes a certificate in English and Japanese, signed with the operator's key, to standard output; `cert verify` "
 		 "checks it. Run again it erases what is new. What becomes of its mail that the MTA still has is not recorded any more. With "
-		 "--rule it is the daemon that does so, once it is time.",
+		 "--rule it is the daemon that does so, once it is time; of a NAME that is not in the configuration something must be known.",
 	.options = erase_options,
 	.values_size = sizeof(struct erase_values),
 	.has_json = true,

@@ -149,6 +149,28 @@ START_TEST(a_tenant)
 }
 END_TEST
 
+/* Looked for without a trace: by a record, or by the key that outlives its records. */
+START_TEST(nobody)
+{
+	struct erasure erasure = { .config = &config, .tenant = STR("acne"), .id = STR_EMPTY, .reason = STR_EMPTY, .is_dry_run = true,
+				   .must_find = true };
+	struct erased erased;
+	struct err err;
+
+	write_log();
+	ck_assert(!erasure_run(&erasure, &erased, NULL, &err));
+	ck_assert(err.kind == ERR_INPUT && erased.is_nothing);
+	ck_assert_uint_lt(str_find(str_from_c(err.text), STR("nothing is known of a tenant acne")), strlen(err.text));
+	erasure.tenant = STR("acme");
+	ck_assert_msg(erasure_run(&erasure, &erased, NULL, &err), "%s", err.text);
+	ck_assert_int_eq(mkdir(state_dir, 0700), 0);
+	config.log_dir = config.state_dir;     /* where no record is */
+	ck_assert_msg(erasure_run(&erasure, &erased, NULL, &err), "%s", err.text);
+	ck_assert_int_eq(erased.records, 0);
+	ck_assert(erased.had_key);
+}
+END_TEST
+
 /* Its class went out of the configuration with it, as whoever erases a tenant is told to do with the tenant. */
 START_TEST(a_class_of_before)
 {
@@ -351,6 +373,7 @@ int main(void)
 	unit_add_rows(rules, no_rule, no_rules);
 	tcase_add_checked_fixture(erasures, setup, teardown);
 	tcase_add_test(erasures, a_tenant);
+	tcase_add_test(erasures, nobody);
 	tcase_add_test(erasures, a_class_of_before);
 	tcase_add_loop_test(erasures, what_cannot_be_listed, 0, 2);
 	tcase_add_test(erasures, a_key_without_memory);
