@@ -185,18 +185,22 @@ static bool add_never(struct rewrite_job *job, struct str *never, struct str add
 
 	while (job->never_count < NEVER_MAX && str_cut(addresses, '<', &before, &addresses) &&
 	       str_cut(addresses, '>', &address, &addresses)) {
-		struct buf whole, url;
+		struct buf whole, url, page;
 		bool ok = true;
 
 		buf_init(&whole, address.len + 1);
 		buf_init(&url, address.len * 3 + 16);
+		buf_init(&page, address.len * 3 + 16);
 		for (size_t i = 0; i < address.len; i++)
 			if (address.ptr[i] != ' ')
 				buf_add_byte(&whole, address.ptr[i]);
-		if (url_destination(buf_view(&whole), NULL, &url, &host))
-			ok = arena_copy(job->arena, buf_view(&url), &never[job->never_count++]);
+		if (url_destination(buf_view(&whole), NULL, &url, &host)) {
+			url_add_page(buf_view(&url), &page);
+			ok = !page.failed && arena_copy(job->arena, buf_view(&page), &never[job->never_count++]);
+		}
 		buf_clear(&whole);
 		buf_clear(&url);
+		buf_clear(&page);
 		if (!ok)
 			return err_memory(err);
 	}

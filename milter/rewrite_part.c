@@ -191,14 +191,19 @@ static bool read_value(struct page *page, const struct href *href, struct str *o
 	return !page->value.failed && !page->url.failed;
 }
 
-static bool is_never(const struct rewrite_job *job, struct str url, struct str host)
+static bool is_never(struct page *page, struct str host)
 {
+	const struct rewrite_job *job = page->job;
+
 	if (str_eq_nocase(host, job->rules->host))
 		return true;
+	buf_reset(&page->with);
+	if (job->never_count)
+		url_add_page(buf_view(&page->url), &page->with);
 	for (size_t i = 0; i < job->never_count; i++)
-		if (str_eq(job->never[i], url))
+		if (str_eq(job->never[i], buf_view(&page->with)))
 			return true;
-	return false;
+	return page->with.failed;
 }
 
 /* "https://HOST/c/TOKEN" into page->with. */
@@ -261,7 +266,7 @@ static bool edit_link(struct page *page, const struct href *href, struct err *er
 	if (!url_destination(value, is_utf8 ? NULL : &encoder, &page->url, &host))
 		return true;
 	/* A token is longer than what it holds: this saves sealing what is too long anyway. */
-	if (page->url.len > TOKEN_URL_MAX || is_never(page->job, buf_view(&page->url), host))
+	if (page->url.len > TOKEN_URL_MAX || is_never(page, host))
 		return true;
 	return edit_value(page, href, err);
 }

@@ -14,7 +14,7 @@ struct rewrite_job {
 	struct arena *arena;
 	struct token token;            /* tenant, message, day; purpose, link and url change */
 	struct str recipient_tag;
-	const struct str *never;       /* destinations that stay as they are */
+	const struct str *never;       /* pages (url_add_page) whose links stay as they are */
 	size_t never_count;
 	bool opens, clicks, is_anonymous;
 	size_t links;                  /* so far, in the whole message */

@@ -347,3 +347,22 @@ bool url_destination(struct str value, const struct url_encoder *encoder, struct
 	*out_host = str_of(out->ptr + host_at, host_len);
 	return true;
 }
+
+void url_add_page(struct str url, struct buf *out)
+{
+	struct str port = str_starts(url, STR("https:")) ? STR(":443") : STR(":80"), page = url, fragment, host;
+	size_t end = str_find(url, STR("://")) + 3;
+
+	str_cut(url, '#', &page, &fragment);
+	while (end < page.len && page.ptr[end] != '/' && page.ptr[end] != '?')
+		end++;
+	host = str_slice(page, 0, end);
+	if (str_ends(host, port))
+		host.len -= port.len;
+	for (size_t i = 0; i < host.len; i++)
+		buf_add_byte(out, ascii_lower(host.ptr[i]));
+	page = str_from(page, end);
+	if (!str_starts(page, STR("/")))
+		buf_add_byte(out, '/');
+	buf_add(out, page);
+}

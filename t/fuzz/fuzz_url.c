@@ -1,4 +1,4 @@
-/* Any octets as a link's value: what comes out is ASCII, http or https, and leads to itself. */
+/* Any octets as a link's value: what comes out is ASCII, http or https, and leads to itself; its page is its own page. */
 #include <assert.h>
 
 #include "milter/link/url.h"
@@ -19,6 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			assert(out.ptr[i] > ' ' && out.ptr[i] < 0x7f);
 		assert(url_destination(buf_view(&out), NULL, &again, &host_again));
 		assert(str_eq(buf_view(&out), buf_view(&again)) && str_eq(host, host_again));
+		buf_reset(&again);
+		url_add_page(buf_view(&out), &again);
+		buf_reset(&out);
+		url_add_page(buf_view(&again), &out);
+		assert(str_eq(buf_view(&out), buf_view(&again)));
 	}
 	buf_clear(&out);
 	buf_clear(&again);

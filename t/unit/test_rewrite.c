@@ -51,6 +51,11 @@ static const struct row rows[] = {
 	{ "60 List-Unsubscribe's target",
 	  STR_INIT("List-Unsubscribe: <mailto:a@b>,\r\n <http://x.example/1>\r\n" HTML BLANK A1 "<a href='http://x.example/2'></body>"),
 	  STR_INIT("List-Unsubscribe: <mailto:a@b>,\r\n <http://x.example/1>\r\n" HTML BLANK A1 "<a href='{http://x.example/2}'>{}</body>"), NULL },
+	{ "60 the same, written otherwise",
+	  STR_INIT("List-Unsubscribe: <HTTP://X.example?A=1&b>,\r\n <https://y.example:443/1#a>\r\n" HTML BLANK
+		   "<a href='http://x.EXAMPLE:80/?A=1&amp;b#top'><a href='http://x.example/?a=1&amp;b'><a href=https://y.example/1><a href=http://y.example/1></body>"),
+	  STR_INIT("List-Unsubscribe: <HTTP://X.example?A=1&b>,\r\n <https://y.example:443/1#a>\r\n" HTML BLANK
+		   "<a href='http://x.EXAMPLE:80/?A=1&amp;b#top'><a href='{http://x.example/?a=1&b}'><a href=https://y.example/1><a href={http://y.example/1}>{}</body>"), NULL },
 	{ "62 the same twice", STR_INIT(HTML BLANK A1 A1), STR_INIT(HTML BLANK T1 T1 "{}"), NULL },
 	{ "60 folded within its brackets, and in a second field",
 	  STR_INIT("List-Unsubscribe: <http://x.example\r\n /1>\r\nlist-unsubscribe: <http://x.example/2>\r\n" HTML BLANK A1 "<a href='http://x.example/2'>"),

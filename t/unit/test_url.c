@@ -75,6 +75,31 @@ static bool encode_upside_down(const void *context, struct str utf8, struct buf 
 	return true;
 }
 
+static const struct { const char *name, *url, *want; } page_rows[] = {
+	{ "as it is", "http://x.example/A?B=c", "http://x.example/A?B=c" },
+	{ "host", "https://X.example:8443/A", "https://x.example:8443/A" },
+	{ "fragment", "http://x.example/a#b", "http://x.example/a" },
+	{ "no path", "http://X.example?A#b", "http://x.example/?A" },
+	{ "nothing behind the host", "http://x.example", "http://x.example/" },
+	{ "the port that http has", "http://x.example:80", "http://x.example/" },
+	{ "the port that https has", "https://[2001:DB8::1]:443/A", "https://[2001:db8::1]/A" },
+	{ "the port that the other has", "https://x.example:80/", "https://x.example:80/" },
+	{ "no port", "http://x.example/a:80", "http://x.example/a:80" },
+	{ "an address that ends like a port", "http://[2001:db8::80]/", "http://[2001:db8::80]/" },
+};
+START_TEST(pages)
+{
+	struct str url = unit_wall(str_from_c(page_rows[_i].url));
+	struct buf out;
+
+	buf_init(&out, 4096);
+	url_add_page(url, &out);
+	ck_assert_str_is(buf_view(&out), str_from_c(page_rows[_i].want));
+	buf_clear(&out);
+	unit_wall_free(url);
+}
+END_TEST
+
 START_TEST(query_in_another_charset)
 {
 	struct url_encoder encoder = { .encode = encode_upside_down, .context = "\x82\xa0\033\"" };
@@ -291,6 +316,7 @@ int main(void)
 	TCase *urls = tcase_create("url"), *tokens = tcase_create("token");
 
 	unit_add_rows(urls, destinations, url_rows);
+	unit_add_rows(urls, pages, page_rows);
 	tcase_add_test(urls, query_in_another_charset);
 	tcase_add_checked_fixture(tokens, setup, teardown);
 	unit_add_rows(tokens, token_round_trip, token_rows);
