@@ -75,6 +75,15 @@ static bool has_own_brackets(struct str url)
 	return round == 0 && square == 0;
 }
 
+/* Signs of emphasis to some and letters of the address to others; a hyphen at the end is left out by some. */
+static bool ends_in_emphasis(struct str whole, size_t len)
+{
+	for (size_t i = len; i < whole.len; i++)
+		if (strchr("*_~", whole.ptr[i]))
+			return true;
+	return str_ends(str_slice(whole, 0, len), STR("-"));
+}
+
 /*
  * Do all readers see the address of `len` octets at `begin` end where we do? `whole` is the same with what we take for the
  * sentence's.
@@ -86,8 +95,7 @@ static bool ends_clearly(const struct text_links *links, size_t begin, size_t le
 
 	if (!has_own_brackets(str_slice(whole, 0, len)))
 		return false;
-	/* Signs of emphasis to some, letters of the address to others. */
-	if (whole.len > len && (whole.ptr[len] == '_' || whole.ptr[len] == '~'))
+	if (ends_in_emphasis(whole, len))
 		return false;
 	/* What RFC 3986 has in no URL, and browsers have. */
 	if (rest.len && rest.ptr[0] && strchr("\\^`{|}", rest.ptr[0]))
