@@ -84,6 +84,14 @@ static bool ends_in_emphasis(struct str whole, size_t len)
 	return str_ends(str_slice(whole, 0, len), STR("-"));
 }
 
+/* RFC 3986, appendix C: what ends the address behind `before`, blanks and line ends in it left out; '\0': nothing stands round it. */
+static char closer_of(struct str before)
+{
+	if (str_ends(before, STR("<")) || str_ends_nocase(before, STR("<URL:")))
+		return '>';
+	return str_ends(before, STR("\"")) ? '"' : '\0';
+}
+
 /*
  * Do all readers see the address of `len` octets at `begin` end where we do? `whole` is the same with what we take for the
  * sentence's.
@@ -92,6 +100,7 @@ static bool ends_clearly(const struct text_links *links, size_t begin, size_t le
 {
 	size_t end = begin + whole.len;
 	struct str rest = str_from(links->text, end);
+	char closer = closer_of(str_slice(links->text, 0, begin));
 
 	if (!has_own_brackets(str_slice(whole, 0, len)))
 		return false;
@@ -102,8 +111,8 @@ static bool ends_clearly(const struct text_links *links, size_t begin, size_t le
 		return false;
 	if (rest.len && rest.ptr[0] & 0x80 && links->goes_on(links->arg, end))
 		return false;
-	/* RFC 3986, appendix C: in angle brackets it may go on in the next line. */
-	if (begin && links->text.ptr[begin - 1] == '<' && begins_line_end(rest))
+	/* To some readers it is all up to there, to others it ends where it would in a sentence. */
+	if (closer && (whole.len > len || !rest.len || rest.ptr[0] != closer))
 		return false;
 	return !(links->is_joined && str_starts(rest, STR(" ")) && begins_line_end(str_from(rest, 1)));
 }
