@@ -22,9 +22,10 @@ bool smtp_command_parse(struct str name, enum smtp_command *out)
 	return false;
 }
 
+/* RFC 3463 3.1: subject 0 is "other or undefined", whatever follows: Microsoft's 5.0.350 wraps another's reply. */
 bool status_is_vague(struct str status)
 {
-	return status.len < 5 || str_eq(str_from(status, 1), STR(".0.0"));
+	return status.len < 5 || str_starts(str_from(status, 1), STR(".0."));
 }
 
 const struct said_place said_places[] = {
