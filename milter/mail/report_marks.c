@@ -320,3 +320,8 @@ bool report_is_end(struct str line)
 	}
 	return false;
 }
+
+bool report_is_local_delivery(struct str line)
+{
+	return str_starts(line, STR("pipe to ")) || str_starts(line, STR("save to ")) || str_starts(line, STR("mail to "));
+}
