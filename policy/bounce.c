@@ -209,6 +209,22 @@ static bool status_names_address(struct str status)
 	return status.len && (status_matches(STR("?.1.0 ?.1.1 ?.1.2 ?.1.3 ?.1.10 ?.1.351"), status));
 }
 
+/*
+ * Who refuses the greeting, HELO or MAIL has not heard of a recipient yet: whom he does not know is the sender, or his
+ * host. Without a reply it was our own resolver that said so; a row of the operator's, or one for this command, means it.
+ */
+static enum bounce_reason before_recipient(const struct weighing *w, size_t row)
+{
+	enum bounce_reason reason = w->rules->rules[row].reason;
+	bool is_unknown = reason == BOUNCE_HOSTUNKNOWN || reason == BOUNCE_USERUNKNOWN || reason == BOUNCE_HASMOVED;
+
+	if (!is_unknown || w->reply == 0 || row < w->rules->own_count || w->rules->rules[row].commands)
+		return reason;
+	if (w->command == SMTP_CONNECT || w->command == SMTP_HELO)
+		return BOUNCE_BLOCKED;
+	return w->command == SMTP_MAIL ? BOUNCE_REJECTED : reason;
+}
+
 static void verdict_take(const struct weighing *w, const struct hit *hit, struct str words, struct arena *arena,
 			 struct bounce_verdict *out)
 {
@@ -217,9 +233,9 @@ static void verdict_take(const struct weighing *w, const struct hit *hit, struct
 	out->rule = rule;
 	if (!arena_copy(arena, str_trim(str_slice(words, hit->at, hit->end - hit->at)), &out->matched))
 		out->matched = STR_EMPTY;
-	out->reason = rule->reason;
+	out->reason = before_recipient(w, hit->rule);
 	out->command = w->command;
-	if (rule->has_later && w->command != SMTP_RCPT && !status_names_address(out->status))
+	if (out->reason == rule->reason && rule->has_later && w->command != SMTP_RCPT && !status_names_address(out->status))
 		out->reason = rule->later;
 }
 

@@ -77,6 +77,16 @@ static const struct { const char *reply, *remote; enum bounce_reason want; bool 
 	{ "530 5.7.0 Must issue a STARTTLS command first", "", BOUNCE_FAILEDSTARTTLS, false, "5.7.0" },
 	{ "503 5.5.1 Bad sequence of commands", "", BOUNCE_SYNTAXERROR, false, "5.5.1" },
 	{ "451 4.3.0 Temporary internal server error", "", BOUNCE_SYSTEMERROR, false, "4.3.0" },
+	{ "550 Invalid domain (in reply to MAIL FROM command)", "", BOUNCE_REJECTED, false, "" },
+	{ "550 Domain may not exist or DNS check failed [xx] (in reply to MAIL FROM command)", "", BOUNCE_REJECTED, false, "" },
+	{ "550 Unknown domain (in reply to RCPT TO command)", "", BOUNCE_HOSTUNKNOWN, true, "" },
+	{ "554 No MX record for domain s.example (in reply to MAIL FROM command)", "", BOUNCE_REJECTED, false, "" },
+	{ "550 Host unknown; your hostname is wrong (in reply to EHLO command)", "", BOUNCE_BLOCKED, false, "" },
+	{ "mx.example.jp refused to talk to me: 554 Unknown host", "", BOUNCE_BLOCKED, false, "" },
+	{ "550 5.0.350 Remote server returned an error -> 550 5.1.1 <neko@example.jp>: Recipient address rejected: User unknown (in reply "
+	  "to end of DATA command)", "", BOUNCE_USERUNKNOWN, true, "5.1.1" },
+	{ "Your message to <neko@example.jp> was automatically rejected: I do not want this", "", BOUNCE_FILTERED, false, "" },
+	{ "Your message to <neko@example.jp> was automatically rejected: Quota exceeded", "", BOUNCE_MAILBOXFULL, false, "" },
 	{ "550 5.2.0 qqqq", "", BOUNCE_FILTERED, false, "5.2.0" },
 	{ "550 qqqq", "", BOUNCE_ONHOLD, false, "" },
 	{ "", "", BOUNCE_UNDEFINED, false, "" },
@@ -295,6 +305,8 @@ static const struct { const char *text, *reply, *rule; } own_rows[] = {
 	{ "rules:\n  - { id: own, priority: 400, reason: blocked, text: the neko naps, sample: the neko naps }\n", "550 sendersblocked", "ms-16" },
 	{ "rules:\n  - { id: ms-16, priority: 290, reason: filtered, text: neko naps, sample: neko naps }\n", "550 sendersblocked", "" },
 	{ "rules:\n  - { id: ms-16, priority: 290, reason: filtered, text: neko naps, sample: neko naps }\n", "550 neko naps", "ms-16" },
+	{ "rules:\n  - { id: own, priority: 400, reason: userunknown, text: neko naps, sample: neko naps }\n",
+	  "550 neko naps (in reply to MAIL FROM command)", "own" },
 	{ "alone: true\nrules:\n  - { id: own, priority: 4, reason: blocked, text: neko naps, sample: neko naps }\n", "550 5.1.1 no such user", "" },
 };
 START_TEST(own_file)
@@ -311,9 +323,11 @@ START_TEST(own_file)
 	arena_init(&arena, 1000000);
 	ck_assert(bounce_rules_load_file(path, &made, &report));
 	bounce_judge(made, &facts, &arena, &got);
-	if (own_rows[_i].rule[0])
+	if (own_rows[_i].rule[0]) {
 		ck_assert_str_is(got.rule ? got.rule->id : STR_EMPTY, str_from_c(own_rows[_i].rule));
-	else
+		ck_assert_int_eq((int)got.reason, (int)got.rule->reason);
+	}
+	if (!own_rows[_i].rule[0])
 		ck_assert(!got.rule || !str_eq(got.rule->id, STR("ms-16")));
 	ck_assert_uint_eq(made->own_count, 1);
 	bounce_rules_free(made);
