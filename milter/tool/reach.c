@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +60,11 @@ bool tool_config_beside(const struct config *config, struct config_report *repor
 	classes_check(config, report);
 	if (config->bounce_rules_file.len == 0)
 		return ok;
+	if (access(config->bounce_rules_file.ptr, R_OK) != 0) {
+		config_report_error(report, (struct config_place){ .file = config->path }, "rules in bounces: " STR_FMT ": %s",
+				    STR_ARG(config->bounce_rules_file), strerrordesc_np(errno));
+		return false;
+	}
 	if (!bounce_rules_load_file(config->bounce_rules_file.ptr, &rules, report))
 		return false;
 	bounce_rules_free(rules);

@@ -205,6 +205,26 @@ struct str tool_spelt(struct tool *tool, struct str address)
 	return domain_spell(&tool->arena, address, &out) ? out : address;
 }
 
+struct str tool_self(struct tool *tool)
+{
+	struct str path = tool->config_path, part;
+	struct buf quoted;
+
+	if (str_eq(path, STR(CONFIG_DEFAULT_PATH)))
+		return STR("sekisho");
+	buf_init(&quoted, OUT_FLUSH);
+	buf_add_c(&quoted, "sekisho -c '");
+	while (str_cut(path, '\'', &part, &path)) {
+		buf_add(&quoted, part);
+		buf_add_c(&quoted, "'\\''");
+	}
+	buf_add(&quoted, path);
+	buf_add_byte(&quoted, '\'');
+	part = own(tool, buf_view(&quoted));
+	buf_clear(&quoted);
+	return part;
+}
+
 struct str tool_text(struct tool *tool, const char *fmt, ...)
 {
 	struct buf raw;

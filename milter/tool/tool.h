@@ -94,6 +94,8 @@ struct str tool_number(struct tool *tool, int64_t n);                   /* "12,3
 struct str tool_limit(struct tool *tool, int64_t n);                    /* the same, or "none" */
 struct str tool_time(struct tool *tool, int64_t t_us);                  /* "2026-11-21 18:04:05"; 0: "-" */
 struct str tool_duration(struct tool *tool, int64_t us);                /* two largest units: "1h 5m" */
+/* How this tool is called again, for commands to copy: "sekisho", with -c where that was given. */
+struct str tool_self(struct tool *tool);
 struct str tool_text(struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct str tool_spelt(struct tool *tool, struct str address);          /* as the gate writes it down: config/base/domain.h */
 void tool_json_line(struct tool *tool);         /* before each object, where there is one a line */

@@ -81,8 +81,9 @@ static void show_log(struct tool *tool, const json_t *status)
 	if (daemon_i64(status, "relay_log.failures"))
 		tool_field(tool, "", "%lld FAILURES to write", (long long)daemon_i64(status, "relay_log.failures"));
 	if (daemon_i64(status, "relay_log.alarms"))
-		tool_field(tool, "", "%lld ALARM%s: see sekisho log search --class ops --event alarm",
-			   (long long)daemon_i64(status, "relay_log.alarms"), daemon_i64(status, "relay_log.alarms") == 1 ? "" : "S");
+		tool_field(tool, "", "%lld ALARM%s: see " STR_FMT " log search --class ops --event alarm",
+			   (long long)daemon_i64(status, "relay_log.alarms"), daemon_i64(status, "relay_log.alarms") == 1 ? "" : "S",
+			   STR_ARG(tool_self(tool)));
 }
 
 /* How far the follower of the MTA's log is. */

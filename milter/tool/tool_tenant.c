@@ -414,10 +414,10 @@ static void tell_pipe(struct tool *tool, const struct tenant *tenant, const char
 
 	jst_format_date(jst_day(clock_now_us()) - QUEUE_DAYS, since);
 	tool_print(tool,
-		   "\n    sekisho log search --class " STR_FMT " --tenant " STR_FMT " \\\n"
+		   "\n    " STR_FMT " log search \\\n      --class " STR_FMT " --tenant " STR_FMT " \\\n"
 		   "      --event accepted --from %s --limit 1000000 --json |\n"
 		   "      jq -r '.queue_id // empty' | %s\n\nTo let it go again, the same with: %s\n",
-		   STR_ARG(tenant->record_class), STR_ARG(tenant->name), since, hold, undo);
+		   STR_ARG(tool_self(tool)), STR_ARG(tenant->record_class), STR_ARG(tenant->name), since, hold, undo);
 }
 
 /* What was let pass is the MTA's. Where none is configured in its usual place, it may be either. */
