@@ -216,6 +216,36 @@ START_TEST(refused_recipients_cost_nothing)
 }
 END_TEST
 
+START_TEST(a_message_counts_once)
+{
+	struct session_changes changes;
+	struct traffic_sum sums[1];
+	struct reply reply;
+
+	fixture_open(tenants);
+	struct session *s = fixture_visitor();
+
+	ck_assert_int_eq(fixture_mail(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<@>"), &reply), SESSION_REPLY);
+	session_abort(s);
+	traffic_read(gate.traffic, sums, 1);
+	ck_assert_int_eq(sums->total[TRAFFIC_REJECTED], 1);
+
+	/* One recipient of three is refused. */
+	ck_assert_int_eq(fixture_mail(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<@>"), &reply), SESSION_REPLY);
+	ck_assert_int_eq(session_rcpt(s, STR("<t@x.example>"), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_data(s, &fixture_macros, &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_eom(s, &fixture_macros, &changes, &reply), SESSION_CONTINUE);
+	traffic_read(gate.traffic, sums, 1);
+	ck_assert_int_eq(sums->total[TRAFFIC_ACCEPTED], 1);
+	ck_assert_int_eq(sums->total[TRAFFIC_REJECTED], 1);
+	session_free(s);
+	fixture_close();
+}
+END_TEST
+
 START_TEST(content_is_judged)
 {
 	static char big[2000];
@@ -392,6 +422,7 @@ int main(void)
 	unit_add_rows(tc, refuses_at_mail, mail_rows);
 	tcase_add_test(tc, quota_is_exact_and_comes_back);
 	tcase_add_test(tc, refused_recipients_cost_nothing);
+	tcase_add_test(tc, a_message_counts_once);
 	tcase_add_test(tc, content_is_judged);
 	tcase_add_test(tc, holds);
 	tcase_add_test(tc, what_is_held_takes_nothing);
