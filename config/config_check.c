@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "config/config_read.h"
@@ -127,6 +128,19 @@ static void warn_empty_promise(struct reader *r, const struct scope *scope, cons
 			      "list_unsubscribe, that no more is sent; list: reject holds to that", scope_text(scope, where));
 }
 
+/* The same: legal, but hardly meant. */
+static void warn_idle_bound(struct reader *r, const struct scope *scope, const struct node *node, const struct config *config,
+			    const struct tenant *tenant)
+{
+	char where[SCOPE_TEXT_MAX];
+
+	if (tenant->recipients_max != LIMIT_NONE && tenant->recipients_max > config->recipients_max &&
+	    node_find(node, STR("recipients_max")))
+		config_report_warning(r->report, key_place(node, "recipients_max"), "recipients_max%s allows more than recipients_max in "
+				      "milter, %" PRId64 ", which holds for each message", scope_text(scope, where),
+				      config->recipients_max);
+}
+
 #define RETURN_DOMAIN_MAX 189          /* with a local part of 64 and the @ an address of 254 (RFC 5321 4.5.3.1.3) */
 
 static struct str address_domain_part(struct str pattern)
@@ -180,6 +194,7 @@ bool config_check_tenant(struct reader *r, const struct scope *scope, const stru
 	ok &= check_quotas(r, scope, draft);
 	warn_idle_exclusions(r, scope, config, draft, is_tenant);
 	warn_empty_promise(r, scope, node, tenant);
+	warn_idle_bound(r, scope, node, config, tenant);
 	if (is_tenant) {                /* all of them, so that each says what is wrong */
 		ok &= check_tracking(r, scope, node, tenant);
 		ok &= check_return_path(r, scope, node, tenant);
