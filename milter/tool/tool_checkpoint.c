@@ -88,7 +88,8 @@ static int run(struct tool *tool, const void *values)
 
 	if (!publics || !tool_config(tool))
 		return TOOL_UNKNOWN;
-
+	if (!config_find_class(tool->config, class_name))
+		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(class_name));
 	if (!want->key.ptr && tool->config->log_key_file.len == 0)
 		return tool_fail(tool, TOOL_NO, "relay_log.key_file is none: nothing is signed here, and there are no checkpoints");
 

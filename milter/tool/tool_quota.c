@@ -82,7 +82,7 @@ const struct tool_command command_quota_show = {
 	.has_json = true,
 	.examples = "sekisho quota show acme\nsekisho quota show acme --quota per-login-hour --key bob@acme.example",
 	.ok = "shown",
-	.no = "there is no such tenant or quota, or no count for such a key",
+	.no = "there is no such tenant or quota, or no quota that counts by such a key",
 	.unknown = "configuration or store cannot be read",
 	.run = run_show,
 };
@@ -173,7 +173,7 @@ const struct tool_command command_quota_reset = {
 	.has_json = true,
 	.examples = "sekisho quota reset acme\nsekisho quota reset acme per-login-hour bob@acme.example --reason 'call 17'",
 	.ok = "done",
-	.no = "there is no such tenant or quota, or no count for such a key",
+	.no = "there is no such tenant or quota, or no quota that counts by such a key",
 	.unknown = "configuration, store or record cannot be read or written; some quotas may be reset",
 	.run = run_reset,
 };

@@ -134,8 +134,12 @@ static int run(struct tool *tool, const void *values)
 		return TOOL_UNKNOWN;
 	rules = rewrite_rules_of(tenant, keys);
 	buf_init(&text, MESSAGE_MAX);
-	code = io_read_stdin(&text, &err) ? rewrite(tool, want, &rules, buf_view(&text)) :
-					    tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	if (!io_read_stdin(&text, &err))
+		code = tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	else if (text.len == 0)
+		code = tool_fail(tool, TOOL_UNKNOWN, "there is no message on standard input");
+	else
+		code = rewrite(tool, want, &rules, buf_view(&text));
 	tool_flush(tool);               /* while what it may point to lives */
 	buf_clear(&text);
 	token_keys_free(keys);
