@@ -225,6 +225,15 @@ struct str tool_self(struct tool *tool)
 	return part;
 }
 
+void tool_warn_letters(const struct tool *tool, struct str words)
+{
+	for (size_t i = 0; i < words.len; i++)
+		if (words.ptr[i] & 0x80) {
+			tool_fail(tool, TOOL_OK, "--reason: a reply has ASCII alone; any other letter reaches senders as ?");
+			return;
+		}
+}
+
 struct str tool_text(struct tool *tool, const char *fmt, ...)
 {
 	struct buf raw;

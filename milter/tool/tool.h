@@ -96,6 +96,8 @@ struct str tool_time(struct tool *tool, int64_t t_us);                  /* "2026
 struct str tool_duration(struct tool *tool, int64_t us);                /* two largest units: "1h 5m" */
 /* How this tool is called again, for commands to copy: "sekisho", with -c where that was given. */
 struct str tool_self(struct tool *tool);
+/* Senders will read these words in a reply: says on stderr what they will not see. */
+void tool_warn_letters(const struct tool *tool, struct str words);
 struct str tool_text(struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct str tool_spelt(struct tool *tool, struct str address);          /* as the gate writes it down: config/base/domain.h */
 void tool_json_line(struct tool *tool);         /* before each object, where there is one a line */

@@ -216,6 +216,7 @@ static int run_add(struct tool *tool, const void *values)
 		return TOOL_NO;
 	entry.by = tool_actor(tool);
 	entry.until_us = add->for_us ? entry.since_us + add->for_us : 0;
+	tool_warn_letters(tool, entry.reason);
 	if (!trace(tool, tenant, "suppressed", "suppress add", add->reason, (int64_t)words->count - 1))
 		return TOOL_UNKNOWN;
 	for (size_t i = 1; i < words->count; i++) {
@@ -237,7 +238,7 @@ static int run_add(struct tool *tool, const void *values)
 }
 
 static const struct option add_options[] = {
-	{ "--reason", OPTION_PROSE, offsetof(struct add, reason), "TEXT", NULL, "why; the refused sender reads it" },
+	{ "--reason", OPTION_PROSE, offsetof(struct add, reason), "TEXT", NULL, "why, in ASCII; the refused sender reads it" },
 	{ "--for", OPTION_DURATION, offsetof(struct add, for_us), "DURATION", NULL, "then it ends (default: it does not)" },
 	{ "--sender", OPTION_TEXTS, offsetof(struct add, senders), "PATTERN", NULL,
 	  "only mail of this envelope sender: user@domain, @domain, @*.domain" },
@@ -482,6 +483,7 @@ static int import_text(struct importing *im, const struct import *import, struct
 	tool_progress("imported", im->added, 0);
 	if (!is_read)
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
+	tool_warn_letters(tool, import->reason);
 	if (!trace(tool, im->tenant, "suppressed", "suppress import", import->reason, im->added))
 		return TOOL_UNKNOWN;
 	if (tool->is_json)
@@ -511,7 +513,7 @@ static int run_import(struct tool *tool, const void *values)
 }
 
 static const struct option import_options[] = {
-	{ "--reason", OPTION_PROSE, offsetof(struct import, reason), "TEXT", NULL, "why, for entries that say nothing" },
+	{ "--reason", OPTION_PROSE, offsetof(struct import, reason), "TEXT", NULL, "why, in ASCII, for entries that say nothing" },
 	{ "--for", OPTION_DURATION, offsetof(struct import, for_us), "DURATION", NULL, "for entries without an end" },
 	{ NULL },
 };

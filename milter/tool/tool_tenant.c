@@ -336,7 +336,7 @@ static const struct option suspend_options[] = {
 	  "but with half of each limit); with --for the default is defer" },
 	{ "--sender", OPTION_TEXT, SUSPEND(sender), "ADDRESS", NULL, "only mail with this envelope sender" },
 	{ "--login", OPTION_TEXT, SUSPEND(login), "LOGIN", NULL, "only mail of this SASL login" },
-	{ "--reason", OPTION_PROSE, SUSPEND(reason), "TEXT", NULL, "why; the sender reads it too" },
+	{ "--reason", OPTION_PROSE, SUSPEND(reason), "TEXT", NULL, "why, in ASCII; the sender reads it too" },
 	{ NULL },
 };
 
@@ -458,6 +458,7 @@ static int run_suspend(struct tool *tool, const void *values)
 	if (!tenant_suspend(tool->store, tenant->name, &s, &err))
 		return tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 	tool_print(tool, STR_FMT ": " STR_FMT "\n", STR_ARG(whole_name(tool, tenant, s.of)), STR_ARG(suspension_text(tool, &s)));
+	tool_warn_letters(tool, s.reason);
 	if (tool->is_json) {
 		begin_json(tool, tenant, s.of);
 		write_suspension_json(tool, &s);
