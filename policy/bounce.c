@@ -211,14 +211,16 @@ static bool status_names_address(struct str status)
 
 /*
  * Who refuses the greeting, HELO or MAIL has not heard of a recipient yet: whom he does not know is the sender, or his
- * host. Without a reply it was our own resolver that said so; a row of the operator's, or one for this command, means it.
+ * host. Without a reply it was our own resolver that said so; a code that names the recipient's address, a row of the operator's,
+ * or one for this command, means it. Who takes no mail at all says so at the greeting, or by 521.
  */
-static enum bounce_reason before_recipient(const struct weighing *w, size_t row)
+static enum bounce_reason before_recipient(const struct weighing *w, size_t row, struct str status)
 {
 	enum bounce_reason reason = w->rules->rules[row].reason;
-	bool is_unknown = reason == BOUNCE_HOSTUNKNOWN || reason == BOUNCE_USERUNKNOWN || reason == BOUNCE_HASMOVED;
+	bool is_unknown = reason == BOUNCE_HOSTUNKNOWN || reason == BOUNCE_USERUNKNOWN || reason == BOUNCE_HASMOVED ||
+			  (reason == BOUNCE_NOTACCEPT && w->command == SMTP_MAIL && w->reply != 521);
 
-	if (!is_unknown || w->reply == 0 || row < w->rules->own_count || w->rules->rules[row].commands)
+	if (!is_unknown || w->reply == 0 || status_names_address(status) || row < w->rules->own_count || w->rules->rules[row].commands)
 		return reason;
 	if (w->command == SMTP_CONNECT || w->command == SMTP_HELO)
 		return BOUNCE_BLOCKED;
@@ -233,7 +235,7 @@ static void verdict_take(const struct weighing *w, const struct hit *hit, struct
 	out->rule = rule;
 	if (!arena_copy(arena, str_trim(str_slice(words, hit->at, hit->end - hit->at)), &out->matched))
 		out->matched = STR_EMPTY;
-	out->reason = before_recipient(w, hit->rule);
+	out->reason = before_recipient(w, hit->rule, out->status);
 	out->command = w->command;
 	if (out->reason == rule->reason && rule->has_later && w->command != SMTP_RCPT && !status_names_address(out->status))
 		out->reason = rule->later;

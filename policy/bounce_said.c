@@ -60,7 +60,7 @@ const struct said_place said_places[] = {
 	{ STR_INIT(" did not like our final data "), SMTP_DATA },
 	{ STR_INIT(" did not like our ehlo "), SMTP_HELO }, { STR_INIT(" did not like our helo "), SMTP_HELO },
 	{ STR_INIT(" smtp rcpt "), SMTP_RCPT }, { STR_INIT(" smtp data "), SMTP_DATA },
-	{ STR_INIT(" smtp mail "), SMTP_MAIL }, { STR_INIT(" step data "), SMTP_DATA },
+	{ STR_INIT(" smtp mail from "), SMTP_MAIL }, { STR_INIT(" step data "), SMTP_DATA },
 	{ STR_INIT(" step rcpt "), SMTP_RCPT }, { STR_INIT(" step mail "), SMTP_MAIL },
 	{ STR_INIT(" command rcpt to "), SMTP_RCPT }, { STR_INIT(" command mail from "), SMTP_MAIL },
 	{ STR_INIT(" command data "), SMTP_DATA }, { STR_INIT(" in rcpt to "), SMTP_RCPT }, { STR_INIT(" in mail from "), SMTP_MAIL },
@@ -149,8 +149,8 @@ static enum smtp_command command_by_dialogue(struct str text)
 			continue;
 		if (!is_reply)
 			last = command_of_line(said);
-		else if (last != SMTP_UNKNOWN && words_reply(said) >= 400)
-			return last;
+		else if (last != SMTP_UNKNOWN && words_reply(said) >= 400 && !(last == SMTP_HELO && words_reply(said) / 10 == 50))
+			return last;        /* who does not know EHLO is asked by HELO */
 	}
 	return SMTP_UNKNOWN;
 }

@@ -87,7 +87,9 @@ static bool ends_in_emphasis(struct str whole, size_t len)
 /* RFC 3986, appendix C: what ends the address behind `before`, blanks and line ends in it left out; '\0': nothing stands round it. */
 static char closer_of(struct str before)
 {
-	if (str_ends(before, STR("<")) || str_ends_nocase(before, STR("<URL:")))
+	struct str bare = str_trim(before);
+
+	if (str_ends(bare, STR("<")) || str_ends_nocase(bare, STR("<URL:")))
 		return '>';
 	return str_ends(before, STR("\"")) ? '"' : '\0';
 }

@@ -350,10 +350,12 @@ bool url_destination(struct str value, const struct url_encoder *encoder, struct
 
 void url_add_page(struct str url, struct buf *out)
 {
-	struct str port = str_starts(url, STR("https:")) ? STR(":443") : STR(":80"), page = url, fragment, host;
+	struct str port = str_starts(url, STR("https:")) ? STR(":443") : STR(":80"), page = url, fragment = STR_EMPTY, host;
 	size_t end = str_find(url, STR("://")) + 3;
 
 	str_cut(url, '#', &page, &fragment);
+	if (str_starts(fragment, STR("/")) || str_starts(fragment, STR("!")))
+		page = url;
 	while (end < page.len && page.ptr[end] != '/' && page.ptr[end] != '?')
 		end++;
 	host = str_slice(page, 0, end);

@@ -30,8 +30,8 @@ bool url_may_be_http(struct str value);
  */
 bool url_destination(struct str value, const struct url_encoder *encoder, struct buf *out, struct str *out_host);
 
-/* Appends the page that the destination `url` leads to, in one spelling: host in lower case, no fragment, a path, and no port
- * that the scheme has anyway. What the server may tell apart stays as written. */
+/* Appends the page that the destination `url` leads to, in one spelling: host in lower case, no fragment (but "#/..." and "#!...",
+ * which are pages to some sites), a path, and no port that the scheme has anyway. What the server may tell apart stays as written. */
 void url_add_page(struct str url, struct buf *out);
 
 #endif

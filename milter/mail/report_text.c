@@ -401,7 +401,8 @@ static bool line_opens(struct scan *s, struct str line, bool *out_taken)
 
 	*out_taken = false;
 	head = bullets_skip(line, &is_quoted);
-	if (s->open && indent_of(line) <= s->open_indent && report_is_local_delivery(head)) {
+	if (s->open && indent_of(line) <= s->open_indent && report_is_local_delivery(head) &&
+	    report_names_owner(str_from(s->text, (size_t)(line.ptr + line.len - s->text.ptr)))) {
 		open_close(s, line.ptr);
 		return true;
 	}

@@ -82,6 +82,14 @@ static const struct { const char *reply, *remote; enum bounce_reason want; bool 
 	{ "550 Unknown domain (in reply to RCPT TO command)", "", BOUNCE_HOSTUNKNOWN, true, "" },
 	{ "554 No MX record for domain s.example (in reply to MAIL FROM command)", "", BOUNCE_REJECTED, false, "" },
 	{ "550 Host unknown; your hostname is wrong (in reply to EHLO command)", "", BOUNCE_BLOCKED, false, "" },
+	{ "550 Your domain has no mail exchanger (in reply to MAIL FROM command)", "", BOUNCE_REJECTED, false, "" },
+	{ "550 5.1.1 No such mailbox, please use our SMTP mail form (in reply to RCPT TO command)", "", BOUNCE_USERUNKNOWN, true, "5.1.1" },
+	{ "550 No such user here. SMTP mail is for customers only (in reply to RCPT TO command)", "", BOUNCE_USERUNKNOWN, true, "" },
+	{ ">>> EHLO mx\n<<< 502 unimplemented\n>>> HELO mx\n<<< 250\n>>> MAIL From:<a@b>\n<<< 250\n>>> RCPT To:<neko@two.example>\n"
+	  "<<< 550 User unknown", "", BOUNCE_USERUNKNOWN, true, "" },
+	{ "550 The domain name (one.example) of your address does not appear to be registered (in reply to RCPT TO command)", "",
+	  BOUNCE_ONHOLD, false, "" },
+	{ "554 blocked because it contains spam", "", BOUNCE_SPAMDETECTED, false, "" },
 	{ "mx.example.jp refused to talk to me: 554 Unknown host", "", BOUNCE_BLOCKED, false, "" },
 	{ "550 5.0.350 Remote server returned an error -> 550 5.1.1 <neko@example.jp>: Recipient address rejected: User unknown (in reply "
 	  "to end of DATA command)", "", BOUNCE_USERUNKNOWN, true, "5.1.1" },

@@ -79,6 +79,8 @@ static const struct { const char *name, *url, *want; } page_rows[] = {
 	{ "as it is", "http://x.example/A?B=c", "http://x.example/A?B=c" },
 	{ "host", "https://X.example:8443/A", "https://x.example:8443/A" },
 	{ "fragment", "http://x.example/a#b", "http://x.example/a" },
+	{ "a fragment that is a page", "http://X.example/#/a", "http://x.example/#/a" },
+	{ "a fragment that is a page, the older way", "http://x.example/a#!b", "http://x.example/a#!b" },
 	{ "no path", "http://X.example?A#b", "http://x.example/?A" },
 	{ "nothing behind the host", "http://x.example", "http://x.example/" },
 	{ "the port that http has", "http://x.example:80", "http://x.example/" },
