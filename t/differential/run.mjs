@@ -128,6 +128,13 @@ function brackets_match(address) {
   return !opened[')'] && !opened[']'];
 }
 
+// Nor do they agree whether emphasis or a hyphen at the end is the address's, or what ends a sentence between quotes or angle
+// brackets.
+function ends_clearly(address) {
+  const [tail] = address.replace(/^<|>$/g, '').match(/[^A-Za-z0-9/=]*$/);
+  return !/[*_~-]/.test(tail) && !address.includes('"') && !(address.startsWith('<') && tail);
+}
+
 async function compare_text({ raw }) {
   const { out, whys } = gate.rewrite(raw, 'texts');
   const [before] = await parts_of(raw), [after] = await parts_of(out);
@@ -135,7 +142,8 @@ async function compare_text({ raw }) {
   const pieces = page_of(after).split(new RegExp(`${TRACKED}[A-Za-z0-9_-]+`));
   let rest = page_of(before);
   // What no other address can have swallowed, no line end in brackets may have parted, and no letter goes on behind.
-  const plain = (rest.match(/(^|\s)https?:\/\/[!-~]*(?![!-~\u0080-\uffff])|<https?:\/\/[!-;=?-~]*>/gi) || []).filter(brackets_match);
+  const plain = (rest.match(/(^|\s)https?:\/\/[!-~]*(?![!-~\u0080-\uffff])|<https?:\/\/[!-;=?-~]*>/gi) || [])
+    .filter((address) => brackets_match(address) && ends_clearly(address));
   demand(!whys.length, whys.join());
   demand(tracked.length >= plain.length, `${tracked.length} links are tracked, not ${plain.length}`);
   demand(rest.startsWith(pieces[0]), 'the text before the first link differs');
