@@ -439,9 +439,11 @@ bool passage_record(struct passage *p, struct gate *gate, const struct peer *pee
 		metrics_add(METRIC_RECORD_FAILURES, 1);
 	if (!ok)
 		return false;
-	/* A message counts once: as what became of it, or, without a recipient left, as its first refusal. */
-	if (decision->rcpt_count == 0 || (p->facts.recipient_count == 0 && decision == &p->refusals[0].decision))
+	/* A message counts once: as what became of it, which comes first, or else as its first refusal. */
+	if (decision->rcpt_count == 0 || (!p->is_counted && decision == &p->refusals[0].decision)) {
 		traffic_note(gate->traffic, event.tenant, outcomes[decision->action].traffic, event.nrcpt);
+		p->is_counted = true;
+	}
 	if (is_followed(p, outcomes[decision->action].wait))
 		note_passed(p, gate);
 	return true;

@@ -52,6 +52,7 @@ struct passage {
 	char id[RECORD_ID_LEN + 1];
 	bool is_id_used;               /* a record has it; further refusals get ids of their own */
 	char later_id[RECORD_ID_LEN + 1];      /* the last of them */
+	bool is_counted;               /* in traffic */
 	bool is_charged;               /* quotas were taken under `id` */
 	bool is_out_of_memory;
 	bool is_returned;              /* it came back: what the MTA says of it is no delivery of the tenant's */

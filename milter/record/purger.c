@@ -71,7 +71,7 @@ static bool last_day_of(const struct purge_class *class, int64_t today, int64_t 
 			last = files[i].day;
 		}
 	free(files);
-	*out = last == before + 1 ? last : before;
+	*out = last == before + 1 || before == 0 ? last : before;
 	return true;
 }
 

@@ -7,7 +7,7 @@
  * What was purged does not come back, so a day is not taken for true merely because the clock says so: one that is more than
  * one day after the last one known, while the kernel does not call the clock synchronised, has to last for 24 hours first.
  * At the start the last day known is that of the newest file before today's; a file without one of the day before it is no
- * witness, for it may be of the day that a wrong clock said.
+ * witness where there are others, for it may be of the day that a wrong clock said.
  *
  * Threads  one of its own
  */

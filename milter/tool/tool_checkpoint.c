@@ -1,4 +1,5 @@
 /* sekisho log checkpoint: the line to keep where nobody who can write the log can reach. */
+#include <errno.h>
 #include <unistd.h>
 
 #include "config/base/io.h"
@@ -88,7 +89,10 @@ static int run(struct tool *tool, const void *values)
 
 	if (!publics || !tool_config(tool))
 		return TOOL_UNKNOWN;
-	if (!config_find_class(tool->config, class_name))
+	/* A class of former days still has its log. */
+	if (!config_find_class(tool->config, class_name) &&
+	    access(tool_text(tool, STR_FMT "/" STR_FMT, STR_ARG(tool->config->log_dir), STR_ARG(class_name)).ptr, F_OK) != 0 &&
+	    errno == ENOENT)
 		return tool_fail(tool, TOOL_NO, "there is no class " STR_FMT " in relay_log.classes", STR_ARG(class_name));
 	if (!want->key.ptr && tool->config->log_key_file.len == 0)
 		return tool_fail(tool, TOOL_NO, "relay_log.key_file is none: nothing is signed here, and there are no checkpoints");
@@ -127,7 +131,7 @@ const struct tool_command command_log_checkpoint = {
 	.values_size = sizeof(struct checkpoint_values),
 	.examples = "sekisho log checkpoint | mail -s \"log of $(hostname)\" auditor@example.jp",
 	.ok = "printed",
-	.no = "there is no checkpoint yet",
+	.no = "there is no checkpoint yet, or no such class",
 	.unknown = "the log or the key could not be read",
 	.run = run,
 };

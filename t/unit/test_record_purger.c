@@ -60,10 +60,11 @@ START_TEST(purger_does_not_wait_for_ever)
 END_TEST
 
 /* What a wrong clock purges is gone: see the header. */
-static const struct { const char *name; int days, error_us; bool is_purged; } clock_rows[] = {
+static const struct { const char *name; int days, error_us; bool is_purged; int past; } clock_rows[] = {
 	{ "synchronised, after weeks without mail", 100, 0, true },
 	{ "not quite synchronised", 100, TIMESYNC_DEGRADED_US + 1, true },
 	{ "ahead by years", 3000, TIMESYNC_NONE_US, false },
+	{ "ahead by years, on the second day", 3000, TIMESYNC_NONE_US, false, .past = 1 },
 	{ "ahead by a few days", 4, TIMESYNC_NONE_US, false },
 	{ "the next day, of a host without a time daemon", 1, TIMESYNC_NONE_US, true },
 };
@@ -72,8 +73,10 @@ START_TEST(clock_ahead)
 	struct purge_class class = { relaylog_config(&relay), { 2, false } };
 	struct purger *purger;
 
-	relaylog_days(&relay, 3, 1);
-	clock_set(NOON + (2 + clock_rows[_i].days) * DAY_US);
+	const int past = clock_rows[_i].past ? clock_rows[_i].past : 3;
+
+	relaylog_days(&relay, past, 1);
+	clock_set(NOON + (past - 1 + clock_rows[_i].days) * DAY_US);
 	timesync_set(clock_rows[_i].error_us);
 	for (int again = 0; again < 3; again++) {
 		ck_assert(purger_start(&class, 1, &purger, NULL));

@@ -231,6 +231,13 @@ START_TEST(a_message_counts_once)
 	traffic_read(gate.traffic, sums, 1);
 	ck_assert_int_eq(sums->total[TRAFFIC_REJECTED], 1);
 
+	ck_assert_int_eq(fixture_mail(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
+	ck_assert_int_eq(session_rcpt(s, STR("<@>"), &reply), SESSION_REPLY);
+	session_abort(s);
+	traffic_read(gate.traffic, sums, 1);
+	ck_assert_int_eq(sums->total[TRAFFIC_REJECTED], 2);
+
 	/* One recipient of three is refused. */
 	ck_assert_int_eq(fixture_mail(s, "acme", "<a@acme.example>", &reply), SESSION_CONTINUE);
 	ck_assert_int_eq(session_rcpt(s, STR("<r@x.example>"), &reply), SESSION_CONTINUE);
@@ -240,7 +247,7 @@ START_TEST(a_message_counts_once)
 	ck_assert_int_eq(session_eom(s, &fixture_macros, &changes, &reply), SESSION_CONTINUE);
 	traffic_read(gate.traffic, sums, 1);
 	ck_assert_int_eq(sums->total[TRAFFIC_ACCEPTED], 1);
-	ck_assert_int_eq(sums->total[TRAFFIC_REJECTED], 1);
+	ck_assert_int_eq(sums->total[TRAFFIC_REJECTED], 2);
 	session_free(s);
 	fixture_close();
 }
