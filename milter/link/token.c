@@ -18,7 +18,7 @@ enum { FORMAT_1 = 1, IV_LEN = SIV_BLOCK, HEAD_LEN = 2, FACTS_MIN = SIV_BLOCK, TE
 enum { FLAG_HTTPS = 1, FLAG_WWW = 2, FLAG_URL = 4, FLAG_ALL = 7 };
 
 struct token_keys {
-	EVP_CIPHER *siv, *cbc, *ctr;
+	EVP_CIPHER *siv, *cbc, *ecb;
 	EVP_CIPHER_CTX *openers[TOKEN_KEYS_MAX + 1];      /* by id; never used, only copied: that costs less than to make one ready */
 	unsigned char keys[TOKEN_KEYS_MAX + 1][TOKEN_KEY_LEN];    /* by id */
 	bool has_key[TOKEN_KEYS_MAX + 1];
@@ -114,9 +114,9 @@ bool token_keys_read(struct str text, struct token_keys **out, struct err *err)
 	}
 	keys->siv = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
 	keys->cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-	keys->ctr = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
-	if (!keys->siv || !keys->cbc || !keys->ctr) {
-		err_set(err, ERR_BUSY, "OpenSSL has no AES-256-SIV, CBC and CTR here, or no memory for them");
+	keys->ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+	if (!keys->siv || !keys->cbc || !keys->ecb) {
+		err_set(err, ERR_BUSY, "OpenSSL has no AES-256-SIV, CBC and ECB here, or no memory for them");
 		goto failed;
 	}
 	if (!openers_make(keys)) {
@@ -138,7 +138,7 @@ void token_keys_free(struct token_keys *keys)
 		EVP_CIPHER_CTX_free(keys->openers[keys->facts[i].id]);
 	EVP_CIPHER_free(keys->siv);
 	EVP_CIPHER_free(keys->cbc);
-	EVP_CIPHER_free(keys->ctr);
+	EVP_CIPHER_free(keys->ecb);
 	OPENSSL_cleanse(keys, sizeof *keys);
 	free(keys);
 }
@@ -175,7 +175,7 @@ bool token_sealer_new(const struct token_keys *keys, struct token_sealer **out, 
 	if (!sealer)
 		return err_memory(err);
 	sealer->key = keys->current;
-	if (!siv_init(&sealer->siv, keys->cbc, keys->ctr, keys->keys[keys->current])) {
+	if (!siv_init(&sealer->siv, keys->cbc, keys->ecb, keys->keys[keys->current])) {
 		free(sealer);
 		return err_set(err, ERR_BUSY, "OpenSSL could not make a token key ready");
 	}
