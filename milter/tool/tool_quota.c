@@ -98,7 +98,17 @@ static const struct option reset_options[] = {
 	{ NULL },
 };
 
-static void write_reset_json(struct tool *tool, const struct tenant *tenant, const struct quota *quota, struct str key)
+static int64_t count_used(const struct usage_list *list)
+{
+	int64_t count = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		count += list->items[i].used > 0 || list->items[i].attempts > 0;
+	return count;
+}
+
+static void write_reset_json(struct tool *tool, const struct tenant *tenant, const struct quota *quota, struct str key,
+			     int64_t count)
 {
 	tool_json_line(tool);
 	json_object_open(&tool->json);
@@ -106,6 +116,7 @@ static void write_reset_json(struct tool *tool, const struct tenant *tenant, con
 	json_member_str(&tool->json, "quota", quota->name);
 	json_member_str_opt(&tool->json, "key", key);
 	json_member_i64(&tool->json, "used", 0);
+	json_member_i64(&tool->json, "reset", count);
 	json_object_close(&tool->json);
 	buf_add_byte(&tool->out, '\n');
 }
@@ -116,19 +127,19 @@ static bool reset_quota(struct tool *tool, const struct tenant *tenant, const st
 {
 	const struct tool_trace trace = { .event = STR("quota_reset"), .command = STR("quota reset"), .tenant = tenant->name,
 					  .reason = reason, .quota = quota->name, .count = -1 };
-	size_t removed;
+	struct usage_list before;
 	struct err err;
 
 	if (!tool_record(tool, &trace))
 		return false;
-	if (!usage_reset(tool, tenant, quota, key, &removed, &err)) {
+	if (!usage_read(tool, tenant, quota, key, &before, &err) || !usage_reset(tool, tenant, quota, key, &err)) {
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
 		return false;
 	}
 	if (tool->is_json)
-		write_reset_json(tool, tenant, quota, key);
-	tool_print(tool, STR_FMT "%s" STR_FMT ": nothing is used any more\n", STR_ARG(quota->name), key.len ? " of " : "",
-		   STR_ARG(key));
+		write_reset_json(tool, tenant, quota, key, count_used(&before));
+	tool_print(tool, STR_FMT "%s" STR_FMT ": %s\n", STR_ARG(quota->name), key.len ? " of " : "", STR_ARG(key),
+		   count_used(&before) ? "nothing is used any more" : "nothing was counted, so nothing is reset");
 	return true;
 }
 
@@ -166,13 +177,13 @@ const struct tool_command command_quota_reset = {
 	.operands_max = 3,
 	.summary = "forget what was used",
 	.about = "Forgets what a tenant has used: of all its quotas, of one, or of one for a single login, sender, client or "
-		 "recipient domain. Takes effect with the next message. Each quota that is reset leaves a record in class ops. "
-		 "With --json one object a line.",
+		 "recipient domain. Takes effect with the next message. Each quota leaves a record in class ops, also where "
+		 "nothing was counted. With --json one object a line; reset is how many counts there were.",
 	.options = reset_options,
 	.values_size = sizeof(struct reset),
 	.has_json = true,
 	.examples = "sekisho quota reset acme\nsekisho quota reset acme per-login-hour bob@acme.example --reason 'call 17'",
-	.ok = "done",
+	.ok = "done, or nothing was counted",
 	.no = "there is no such tenant or quota, or no quota that counts by such a key",
 	.unknown = "configuration, store or record cannot be read or written; some quotas may be reset",
 	.run = run_reset,

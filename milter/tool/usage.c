@@ -344,7 +344,7 @@ void usage_write_json(struct tool *tool, const struct usage_list *list)
 /* --- forgetting */
 
 static bool forget_family(struct tool *tool, const struct tenant *tenant, const char *family, const struct quota *quota,
-			  struct str scope, size_t *removed, struct err *err)
+			  struct str scope, struct err *err)
 {
 	struct usage_list list = { .count = 0 };
 	bool is_one = scope.len || quota->key == KEY_TENANT;
@@ -355,23 +355,19 @@ static bool forget_family(struct tool *tool, const struct tenant *tenant, const 
 	for (size_t i = 0; i < list.count; i++)
 		if (!tool->store->ops->put(tool->store, list.items[i].key, STR_EMPTY, 0, err))
 			return false;
-	*removed += list.count;
 	return true;
 }
 
 bool usage_reset(struct tool *tool, const struct tenant *tenant, const struct quota *quota, struct str scope,
-		 size_t *out_removed, struct err *err)
+		 struct err *err)
 {
-	size_t beside = 0;
 	char family[16];
 
-	*out_removed = 0;
-	if (!forget_family(tool, tenant, "q", quota, scope, out_removed, err) ||
-	    !forget_family(tool, tenant, "over", quota, scope, &beside, err))
+	if (!forget_family(tool, tenant, "q", quota, scope, err) || !forget_family(tool, tenant, "over", quota, scope, err))
 		return false;
 	for (size_t i = 0; i < quota->warn_count; i++) {
 		snprintf(family, sizeof family, "warn%d", quota->warn_at[i]);
-		if (!forget_family(tool, tenant, family, quota, scope, &beside, err))
+		if (!forget_family(tool, tenant, family, quota, scope, err))
 			return false;
 	}
 	return true;

@@ -34,9 +34,9 @@ struct str usage_limit(struct tool *tool, int64_t limit, bool is_halved, bool is
 void usage_write(struct tool *tool, const struct usage_list *list, size_t most);
 void usage_write_json(struct tool *tool, const struct usage_list *list);
 
-/* Forgets what was counted: the counts, refused attempts, and warnings told. *out_removed: keys. */
+/* Forgets what was counted: the counts, refused attempts, and warnings told. */
 bool usage_reset(struct tool *tool, const struct tenant *tenant, const struct quota *quota, struct str scope,
-		 size_t *out_removed, struct err *err);
+		 struct err *err);
 
 /* NULL: there is none (said). */
 const struct quota *usage_find_quota(struct tool *tool, const struct tenant *tenant, struct str name);
