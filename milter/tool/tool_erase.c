@@ -60,7 +60,7 @@ static int fail(struct tool *tool, const struct erasure *erasure, const struct e
 {
 	return erasure->must_find && erased->is_nothing
 		       ? tool_fail(tool, TOOL_NO, "%s; if that is to be certified: --nothing", err->text)
-		       : tool_fail(tool, TOOL_UNKNOWN, "%s; run it again to finish", err->text);
+		       : tool_fail(tool, TOOL_UNKNOWN, "%s%s", err->text, erasure->is_dry_run ? "" : "; run it again to finish");
 }
 
 static void show_plan(struct tool *tool, const struct erased *erased)
@@ -282,7 +282,7 @@ const struct tool_command command_tenant_erase = {
 		    "sekisho tenant erase --pending",
 	.ok = "erased, and the certificate written; or put down for later",
 	.no = "it is still in the configuration, nothing is known of it, or there is no operator key",
-	.unknown = "not all of it could be erased: run it again",
+	.unknown = "not all of it could be looked at, erased or put down for later: run it again",
 	.run = run_erase,
 };
 
