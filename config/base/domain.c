@@ -4,14 +4,6 @@
 
 #include "config/base/memory.h"
 
-static bool is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] & 0x80)
-			return false;
-	return true;
-}
-
 /* UTS 46 turns the wide forms of < and @ into the plain ones, which belong into no domain. */
 static bool is_good(struct str s)
 {
@@ -68,12 +60,12 @@ bool domain_spell(struct arena *arena, struct str address, struct str *out)
 	struct str local, domain = address, front;
 	bool is_done = false;
 
-	if (!is_ascii(address)) {
+	if (!str_is_ascii(address)) {
 		str_cut_last(address, '@', &local, &domain);
 		if (str_starts(domain, STR("*.")))
 			domain = str_from(domain, 2);
 		front = str_slice(address, 0, address.len - domain.len);
-		if (!is_ascii(domain) && !convert(arena, front, domain, out, &is_done))
+		if (!str_is_ascii(domain) && !convert(arena, front, domain, out, &is_done))
 			return false;
 	}
 	if (!is_done)

@@ -23,6 +23,14 @@ bool str_eq_nocase(struct str a, struct str b)
 	return a.len == b.len && bytes_eq_nocase(a.ptr, b.ptr, a.len);
 }
 
+bool str_is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] & 0x80)
+			return false;
+	return true;
+}
+
 int str_cmp(struct str a, struct str b)
 {
 	size_t len = a.len < b.len ? a.len : b.len;

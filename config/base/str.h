@@ -33,6 +33,7 @@ struct str str_from_c(const char *c);
 
 bool str_eq(struct str a, struct str b);
 bool str_eq_nocase(struct str a, struct str b);
+bool str_is_ascii(struct str s);
 int str_cmp(struct str a, struct str b);          /* byte order, then shorter first: for sorting */
 bool str_starts(struct str s, struct str prefix);
 bool str_starts_nocase(struct str s, struct str prefix);

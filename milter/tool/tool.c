@@ -227,11 +227,8 @@ struct str tool_self(struct tool *tool)
 
 void tool_warn_letters(const struct tool *tool, struct str words)
 {
-	for (size_t i = 0; i < words.len; i++)
-		if (words.ptr[i] & 0x80) {
-			tool_fail(tool, TOOL_OK, "--reason: a reply has ASCII alone; any other letter reaches senders as ?");
-			return;
-		}
+	if (!str_is_ascii(words))
+		tool_fail(tool, TOOL_OK, "--reason: " TOOL_ONLY_ASCII);
 }
 
 struct str tool_text(struct tool *tool, const char *fmt, ...)

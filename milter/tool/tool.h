@@ -96,6 +96,7 @@ struct str tool_time(struct tool *tool, int64_t t_us);                  /* "2026
 struct str tool_duration(struct tool *tool, int64_t us);                /* two largest units: "1h 5m" */
 /* How this tool is called again, for commands to copy: "sekisho", with -c where that was given. */
 struct str tool_self(struct tool *tool);
+#define TOOL_ONLY_ASCII "a reply has ASCII alone; any other letter reaches senders as ?"
 /* Senders will read these words in a reply: says on stderr what they will not see. */
 void tool_warn_letters(const struct tool *tool, struct str words);
 struct str tool_text(struct tool *tool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

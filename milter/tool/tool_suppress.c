@@ -425,10 +425,30 @@ struct import {
 struct importing {
 	struct tool *tool;
 	const struct tenant *tenant;
+	struct str reason;             /* of entries that say nothing */
 	int64_t added, refused, lines;
-	size_t damaged;
+	int64_t foreign;               /* entries with a reason of their own that has other letters than ASCII */
+	size_t foreign_line;           /* of the first of them */
 	bool has_failed;
 };
+
+static void note_letters(struct importing *im, size_t line, struct str reason)
+{
+	if (!str_is_ascii(reason) && !str_eq(reason, im->reason) && im->foreign++ == 0)
+		im->foreign_line = line;
+}
+
+static void warn_letters(const struct importing *im)
+{
+	struct tool *tool = im->tool;
+
+	tool_warn_letters(tool, im->reason);
+	if (im->foreign == 1)
+		tool_fail(tool, TOOL_OK, "reason of line %zu: " TOOL_ONLY_ASCII, im->foreign_line);
+	if (im->foreign > 1)
+		tool_fail(tool, TOOL_OK, "reason of line %zu, and of " STR_FMT " more: " TOOL_ONLY_ASCII, im->foreign_line,
+			  STR_ARG(tool_number(tool, im->foreign - 1)));
+}
 
 static bool import_entry(void *arg, size_t line, const struct suppression *entry, const char *why)
 {
@@ -437,6 +457,7 @@ static bool import_entry(void *arg, size_t line, const struct suppression *entry
 
 	if (!why && suppress_add(im->tool->store, im->tenant->name, entry, &err)) {
 		im->added++;
+		note_letters(im, line, entry->reason);
 		tool_progress("imported", (int64_t)line, im->lines);
 		return true;
 	}
@@ -475,6 +496,7 @@ static int import_text(struct importing *im, const struct import *import, struct
 					      .since_us = now_us, .until_us = import->for_us ? now_us + import->for_us : 0 };
 	struct err err = { 0 };
 
+	im->reason = import->reason;
 	for (size_t at = 0; at < text.len; at += str_find_byte(str_from(text, at), '\n') + 1)
 		im->lines++;
 
@@ -483,7 +505,7 @@ static int import_text(struct importing *im, const struct import *import, struct
 	tool_progress("imported", im->added, 0);
 	if (!is_read)
 		tool_fail(tool, TOOL_UNKNOWN, "%s", err.text);
-	tool_warn_letters(tool, import->reason);
+	warn_letters(im);
 	if (!trace(tool, im->tenant, "suppressed", "suppress import", import->reason, im->added))
 		return TOOL_UNKNOWN;
 	if (tool->is_json)
