@@ -5,8 +5,10 @@
 #include "milter/mail/address.h"
 #include "milter/record/scan.h"
 #include "milter/tool/csv.h"
+#include "milter/tool/options.h"
 
 #define ROW_MEMORY ((size_t)1 << 20)
+#define DATES "date or time such as 2026-11-21 or 2026-11-21 18:04"
 
 enum column { RECIPIENT, SOURCE, REASON, BY, SINCE, UNTIL, SENDERS, COLUMN_COUNT };
 
@@ -75,9 +77,10 @@ struct reading {
 	size_t line;
 };
 
-static bool read_time(struct str text, int64_t *out_us)
+static bool read_time(struct str text, bool is_end, int64_t *out_us)
 {
-	return text.len == 0 || jst_parse_time(text, out_us);
+	text = str_trim(text);
+	return text.len == 0 || options_parse_time(text, clock_now_us(), is_end, out_us);
 }
 
 /* The senders, each as the gate writes it down. */
@@ -111,8 +114,10 @@ static const char *from_cells(struct reading *r, const struct str cells[COLUMN_C
 		return "no recipient's address";
 	if (cells[SOURCE].len && !suppress_source_parse(cells[SOURCE], &out->source))
 		return "source is none of bounce, complaint, unsubscribe, operator";
-	if (!read_time(cells[SINCE], &out->since_us) || !read_time(cells[UNTIL], &out->until_us))
-		return "since or until is no RFC 3339 time";
+	if (!read_time(cells[SINCE], false, &out->since_us))
+		return "since is no " DATES;
+	if (!read_time(cells[UNTIL], true, &out->until_us))
+		return "until is no " DATES;
 	if (out->until_us && out->until_us <= clock_now_us())
 		return "over already";
 	if (cells[REASON].len)

@@ -4,9 +4,10 @@
  *     recipient,source,reason,by,since,until,senders
  *     {"recipient":"a@b","source":"bounce","reason":"userunknown","by":"mail.log","since":"2026-11-21T...","until":...,"senders":...}
  *
- * Read back, columns may come in any order and only `recipient` must be there; a CSV file without that heading is a list of
- * addresses, the first cell of each row. What another program says about a recipient is believed, but each entry is
- * looked at by itself: one that is no entry is told with its line, and the others go on.
+ * Read back, columns may come in any order and only `recipient` must be there; times may be whatever options_parse_time
+ * takes. A CSV file without that heading is a list of addresses, the first cell of each row. What another program says about
+ * a recipient is believed, but each entry is looked at by itself: one that is no entry is told with its line, and the others
+ * go on.
  */
 #ifndef SEKISHO_TOOL_SUPPRESS_FILE_H
 #define SEKISHO_TOOL_SUPPRESS_FILE_H

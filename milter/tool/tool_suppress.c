@@ -547,8 +547,9 @@ const struct tool_command command_suppress_import = {
 	.operands_max = 2,
 	.summary = "add a list from elsewhere",
 	.about = "Adds the entries of a file (- is standard input): CSV with a heading that names recipient and perhaps source, "
-		 "reason, by, since, until, senders; JSON Lines with these names; or one address a line. Lines that are no entry "
-		 "are told and left out, the others are added.",
+		 "reason, by, since, until, senders; JSON Lines with these names; or one address a line. Dates and times "
+		 "are those that log search takes: 2026-11-21, 2026-11-21 18:04 (JST), RFC 3339; until a date is until its end. Lines "
+		 "that are no entry are told and left out, the others are added.",
 	.options = import_options,
 	.values_size = sizeof(struct import),
 	.has_json = true,
