@@ -126,7 +126,7 @@ static bool is_reply_text(struct str s)
 	while (n < s.len && ascii_is_digit(s.ptr[n]))
 		n++;
 	return n == 0 || (n + 1 < s.len && ((s.ptr[n] == '.' && ascii_is_digit(s.ptr[n + 1])) ||
-					    (s.ptr[n] == ' ' && n < 3 && ascii_is_alpha(s.ptr[n + 1]))));
+					    (n < 3 && s.ptr[n] == ' ' && ascii_is_alpha(s.ptr[n + 1]))));
 }
 
 /* The last group of "550 123 456 or 457": a number stands before it, which is no time and no address of a host. */
