@@ -19,7 +19,7 @@ bool rulebook_load(struct rulebook *book, struct str path, struct err *err)
 		return err_set(err, ERR_CONFIG, "the path of the bounce rules is too long");
 	snprintf(name, sizeof name, STR_FMT, STR_ARG(path));
 	config_report_init(&report);
-	ok = path.len ? bounce_rules_load_file(name, &rules, &report) : bounce_rules_load_default(&rules, &report);
+	ok = path.len ? bounce_rules_load_file(name, STR_EMPTY, &rules, &report) : bounce_rules_load_default(&rules, &report);
 	if (!ok) {
 		config_report_log(&report);
 		config_report_first(&report, err);

@@ -347,7 +347,7 @@ bool bounce_rules_load_default(struct bounce_rules **out, struct config_report *
 	return rules_load(STR_EMPTY, NULL, false, out, report);
 }
 
-bool bounce_rules_load_file(const char *path, struct bounce_rules **out, struct config_report *report)
+bool bounce_rules_load_file(const char *path, struct str named_in, struct bounce_rules **out, struct config_report *report)
 {
 	struct buf text;
 	struct err err;
@@ -356,7 +356,8 @@ bool bounce_rules_load_file(const char *path, struct bounce_rules **out, struct 
 	buf_init(&text, CONFIG_FILE_MAX);
 	ok = io_read_file(path, &text, &err);
 	if (!ok)
-		config_report_error(report, (struct config_place){ 0 }, "%s", err.text);
+		config_report_error(report, (struct config_place){ .file = named_in }, "%s%s",
+				    named_in.len ? "rules in bounces: " : "", err.text);
 	ok = ok && rules_load(buf_view(&text), path, false, out, report);
 	buf_clear(&text);
 	return ok;

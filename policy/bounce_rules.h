@@ -83,9 +83,10 @@ struct bounce_rules {
 bool bounce_rules_load(struct str text, const char *path, struct bounce_rules **out, struct config_report *report);
 /*
  * The rows of an operator's file before those that came with the program; one with an id of theirs replaces it, and a file
- * that says `alone: true` has them all gone.
+ * that says `alone: true` has them all gone. `named_in`: the configuration to be looked at when there is no such file; may be
+ * empty.
  */
-bool bounce_rules_load_file(const char *path, struct bounce_rules **out, struct config_report *report);
+bool bounce_rules_load_file(const char *path, struct str named_in, struct bounce_rules **out, struct config_report *report);
 /* The rules that came with the program. */
 bool bounce_rules_load_default(struct bounce_rules **out, struct config_report *report);
 void bounce_rules_free(struct bounce_rules *rules);

@@ -52,33 +52,15 @@ const struct config *tool_config(struct tool *tool)
 	return tool->config;
 }
 
-/* All of it: access(2) lets a directory pass. */
-static bool can_read(const char *path, struct err *err)
-{
-	struct buf text;
-
-	buf_init(&text, CONFIG_FILE_MAX);
-
-	bool ok = io_read_file(path, &text, err);
-
-	buf_clear(&text);
-	return ok;
-}
-
 bool tool_config_beside(const struct config *config, struct config_report *report)
 {
 	struct bounce_rules *rules;
 	bool ok = reply_texts_check(config, report);
-	struct err err;
 
 	classes_check(config, report);
 	if (config->bounce_rules_file.len == 0)
 		return ok;
-	if (!can_read(config->bounce_rules_file.ptr, &err)) {
-		config_report_error(report, (struct config_place){ .file = config->path }, "rules in bounces: %s", err.text);
-		return false;
-	}
-	if (!bounce_rules_load_file(config->bounce_rules_file.ptr, &rules, report))
+	if (!bounce_rules_load_file(config->bounce_rules_file.ptr, config->path, &rules, report))
 		return false;
 	bounce_rules_free(rules);
 	return ok;

@@ -43,7 +43,7 @@ bool tool_rules(struct tool *tool, struct str path, struct bounce_rules **out)
 	if (!path_find(tool, &path))
 		return false;
 	config_report_init(&report);
-	ok = path.len ? bounce_rules_load_file(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, out, &report)
+	ok = path.len ? bounce_rules_load_file(tool_text(tool, STR_FMT, STR_ARG(path)).ptr, STR_EMPTY, out, &report)
 		      : bounce_rules_load_default(out, &report);
 	errors_tell(tool, &report);
 	config_report_clear(&report);

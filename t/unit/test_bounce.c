@@ -361,7 +361,7 @@ START_TEST(own_file)
 	write_rules(own_rows[_i].text, path);
 	config_report_init(&report);
 	arena_init(&arena, 1000000);
-	ck_assert(bounce_rules_load_file(path, &made, &report));
+	ck_assert(bounce_rules_load_file(path, STR_EMPTY, &made, &report));
 	bounce_judge(made, &facts, &arena, &got);
 	if (own_rows[_i].rule[0]) {
 		ck_assert_str_is(got.rule ? got.rule->id : STR_EMPTY, str_from_c(own_rows[_i].rule));
@@ -383,7 +383,7 @@ START_TEST(own_file_missing)
 	struct bounce_rules *made;
 
 	config_report_init(&report);
-	ck_assert(!bounce_rules_load_file("/nonexistent/rules.yaml", &made, &report));
+	ck_assert(!bounce_rules_load_file("/nonexistent/rules.yaml", STR_EMPTY, &made, &report));
 	ck_assert_uint_eq(report.count, 1);
 	config_report_clear(&report);
 }
