@@ -85,7 +85,9 @@ class Memory:
                    "-r", "0")
 
     def of(self, *keys):
-        return [self.redis.ask("MEMORY", "USAGE", key) for key in keys]
+        octets = [self.redis.ask("MEMORY", "USAGE", key) for key in keys]
+        check(None not in octets, "of {} one has expired: {}", keys, octets)
+        return octets
 
     def forget_charges(self):
         cursor = "0"
@@ -97,10 +99,12 @@ class Memory:
                 return
 
     def rows(self):
+        self.charge(1)                     # a burst is over before many are charged
+        charge, *young = self.of("sekisho:{t0}:charge:bench-0-0", *(f"sekisho:{{t0}}:quota:q{n}:0" for n in range(3)))
+        self.redis.ask("FLUSHALL")
         before = self.used()
         self.charge(MEMORY_TENANTS)
         with_charges = self.used()
-        charge, *young = self.of("sekisho:{t0}:charge:bench-0-0", *(f"sekisho:{{t0}}:quota:q{n}:0" for n in range(3)))
         self.forget_charges()
         after = self.used()
         for minute in range(1, 61):
